@@ -1,0 +1,129 @@
+# Two commands matter: `make run` and `make test`. Both need Python >= 3.11 and nothing else.
+
+SHELL := /bin/sh
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+SYSTEM_PATH := $(PATH)
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+# The first Python that is new enough and can make virtual environments.
+PYTHON = $(shell PATH="$(SYSTEM_PATH)"; for python in python3 python3.14 python3.13 python3.12 python3.11 python; do \
+	"$$python" -c 'import ensurepip, ssl, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$python" && break; done)
+NO_PYTHON = gql-server needs Python 3.11 or newer with venv and ssl; name one with: make PYTHON=/path/to/python3
+
+PIP = python -m pip --disable-pip-version-check --no-input -qq
+INSTALL = $(PIP) install --no-compile --require-hashes -r
+INSTALL_SELF = $(PIP) install --no-deps --no-build-isolation --editable .
+COMPILE = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
+	--custom-compile-command 'make lock' $(UPGRADE)
+
+VENV := .venv/.made
+RUNTIME := .venv/.runtime
+DEV := .venv/.dev
+MODULES := frontend/node_modules/.installed
+PAGE := .venv/.page
+PAGE_SOURCES := $(wildcard frontend/*.json frontend/*.js frontend/*.html frontend/.npmrc) $(shell find frontend/src frontend/public -type f 2>/dev/null)
+
+# Without a terminal, a SIGINT may be sent to make alone, which keeps it (unlike SIGTERM) and waits: seen there, it is handed on.
+HAND_ON_INTERRUPT = if ! [ -t 0 ]; then { make=/proc/$$PPID/status; \
+	while kill -0 $$$$ && grep -q '^SigBlk.*[014589cd]$$' $$make; do sleep 1; done; \
+	[ ! -e $$make ] || kill -TERM $$$$; } </dev/null >/dev/null 2>&1 & fi;
+
+.PHONY: help run test check format schema lock frontend browser faults bench clean reset
+
+help:
+	@echo 'make run       set up, run a real operating day, serve it on http://127.0.0.1:8000'
+	@echo 'make test      set up, run every test against a real PostgreSQL'
+	@echo 'make check     lint, format, types, import rules, dependencies, schema, migrations'
+	@echo 'make format    format and fix'
+	@echo 'make schema    write schema.graphql'
+	@echo 'make frontend  build the GraphiQL page'
+	@echo 'make browser   test the page in Chromium'
+	@echo 'make faults    kill, stop and starve processes for some minutes'
+	@echo 'make bench     measure'
+	@echo 'make lock      pin dependencies again (newer ones: UPGRADE=--upgrade)'
+	@echo 'make clean     remove everything built and installed'
+	@echo 'make reset     remove the data'
+
+run: $(RUNTIME) $(PAGE)
+	@$(HAND_ON_INTERRUPT) exec gql-server demo
+
+test: $(DEV)
+	@exec pytest -n 2 $(ARGS)
+
+check: $(DEV)
+	ruff check
+	ruff format --check
+	pyright
+	lint-imports
+	deptry .
+	gql-server schema --check
+	gql-server migrate --check
+
+format: $(DEV)
+	ruff check --fix
+	ruff format
+
+schema: $(DEV)
+	gql-server schema --write
+
+frontend: $(MODULES)
+	cd frontend && npm run build
+	@touch $(PAGE)
+
+browser: $(DEV) frontend
+	@exec pytest -m browser $(ARGS)
+
+faults: $(DEV)
+	@exec pytest -m faults $(ARGS)
+
+bench: $(DEV)
+	@exec python -m bench $(ARGS)
+
+lock: $(DEV)
+	$(COMPILE) --all-extras pyproject.toml -o requirements-dev.lock
+	$(COMPILE) --extra frontend --extra build --constraints requirements-dev.lock pyproject.toml -o requirements.lock
+
+clean:
+	rm -rf .venv frontend/node_modules gql_server/static build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+reset:
+	rm -rf .data
+
+# Setting up: each step once, again when its inputs change.
+
+$(VENV):
+	$(if $(PYTHON),,$(error $(NO_PYTHON)))
+	@PATH="$(SYSTEM_PATH)"; "$(PYTHON)" -c 'import ensurepip, ssl, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+		|| { echo '$(NO_PYTHON)' >&2; exit 1; }
+	@echo 'Setting up (once):'
+	@echo '  virtual environment .venv'
+	@PATH="$(SYSTEM_PATH)"; "$(PYTHON)" -m venv --clear .venv
+	@touch $@
+
+$(RUNTIME): $(VENV) requirements.lock pyproject.toml
+	@echo '  Python packages, PostgreSQL and Node (about 150 MB, half a minute)'
+	@$(INSTALL) requirements.lock
+	@$(INSTALL_SELF)
+	@touch $@
+
+$(DEV): $(VENV) requirements-dev.lock pyproject.toml
+	@echo '  Python packages, PostgreSQL, Node and the development tools (about 250 MB, a minute)'
+	@$(INSTALL) requirements-dev.lock
+	@$(INSTALL_SELF)
+	@touch $(RUNTIME) $@
+
+$(MODULES): frontend/package.json frontend/package-lock.json frontend/.npmrc | $(RUNTIME)
+	@echo '  JavaScript packages'
+	@cd frontend && npm ci --silent
+	@touch $@
+
+# Tolerant, and tried once: without the page the API still serves, and a second `make run` must be quick.
+$(PAGE): $(PAGE_SOURCES) | $(RUNTIME)
+	@echo '  GraphiQL page'
+	@$(MAKE) frontend >.venv/frontend.log 2>&1 \
+		|| echo '  The GraphiQL page was not built (see .venv/frontend.log); the API serves without it. Again: make frontend'
+	@touch $@
