@@ -1,0 +1,100 @@
+"""Engines and connections. One dialect: PostgreSQL 16 or newer over asyncpg."""
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+import asyncpg
+import orjson
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+
+def dumps(value: object) -> str:
+    """JSON text for a JSON column."""
+    return orjson.dumps(value).decode()
+
+
+def milliseconds(duration: timedelta) -> str:
+    """A duration as PostgreSQL settings want it."""
+    return str(round(duration.total_seconds() * 1000))
+
+
+def connect_arguments(dsn: str, application: str, settings: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Arguments of `asyncpg.connect` and `asyncpg.create_pool` for this product."""
+    return {
+        "dsn": dsn,
+        "timeout": 10,
+        "server_settings": {"application_name": application, "timezone": "UTC", **(settings or {})},
+    }
+
+
+def create_engine(
+    dsn: str,
+    *,
+    application: str,
+    pool_size: int,
+    max_overflow: int = 0,
+    pool_timeout: float = 5,
+    settings: Mapping[str, str] | None = None,
+) -> AsyncEngine:
+    """An engine over the connection string as libpq writes it; `settings` are PostgreSQL's, such as statement_timeout."""
+    arguments = connect_arguments(dsn, application, settings)
+
+    async def connect() -> Any:
+        return await asyncpg.connect(**arguments)
+
+    return create_async_engine(
+        "postgresql+asyncpg://",
+        async_creator=connect,
+        pool_size=pool_size,
+        max_overflow=max_overflow,
+        pool_timeout=pool_timeout,
+        pool_pre_ping=True,
+        json_serializer=dumps,
+        json_deserializer=orjson.loads,
+    )
+
+
+def read_engine(dsn: str, *, pool_size: int, statement_timeout: timedelta) -> AsyncEngine:
+    """The engine of the API: short statements, a short wait for a connection."""
+    return create_engine(
+        dsn,
+        application="gql-server api",
+        pool_size=pool_size,
+        pool_timeout=1,
+        settings={
+            "statement_timeout": milliseconds(statement_timeout),
+            "lock_timeout": "2000",
+            "idle_in_transaction_session_timeout": "10000",
+        },
+    )
+
+
+def work_engine(dsn: str, *, concurrency: int) -> AsyncEngine:
+    """The engine of a worker: one connection a job, and as many again for progress, heartbeats and claims."""
+    return create_engine(
+        dsn,
+        application="gql-server worker",
+        pool_size=concurrency,
+        max_overflow=concurrency + 4,
+        pool_timeout=30,
+        settings={"lock_timeout": "60000"},
+    )
+
+
+@asynccontextmanager
+async def driver_connection(connection: AsyncConnection) -> AsyncGenerator[asyncpg.Connection]:
+    """The asyncpg connection below, inside the same transaction: for COPY."""
+    raw = await connection.get_raw_connection()
+    driver = raw.driver_connection
+    assert driver is not None
+    yield driver
+
+
+def address(dsn: str) -> str:
+    """Host, port and database of a connection string, without user and password: safe to print."""
+    parts = urlsplit(dsn)
+    host = parts.hostname or "local socket"
+    return f"{host}{f':{parts.port}' if parts.port else ''}{parts.path}"

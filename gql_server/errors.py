@@ -1,0 +1,84 @@
+"""Errors a client may see, each with a code. Everything else is masked at the edge."""
+
+from enum import StrEnum
+
+
+class ErrorCode(StrEnum):
+    """Every value of `errors[].extensions.code`."""
+
+    GRAPHQL_PARSE_FAILED = "GRAPHQL_PARSE_FAILED"
+    GRAPHQL_VALIDATION_FAILED = "GRAPHQL_VALIDATION_FAILED"
+    BAD_USER_INPUT = "BAD_USER_INPUT"
+    CURSOR_INVALID = "CURSOR_INVALID"
+    CURSOR_FILTER_MISMATCH = "CURSOR_FILTER_MISMATCH"
+    FEED_TOKEN_EXPIRED = "FEED_TOKEN_EXPIRED"
+    UNAUTHENTICATED = "UNAUTHENTICATED"
+    FORBIDDEN = "FORBIDDEN"
+    NOT_FOUND = "NOT_FOUND"
+    CONFLICT = "CONFLICT"
+    UNAVAILABLE = "UNAVAILABLE"
+    INTERNAL = "INTERNAL"
+
+
+class PublicError(Exception):
+    """An error whose message is meant for the client."""
+
+    code = ErrorCode.INTERNAL
+
+    def __init__(self, message: str, **details: object) -> None:
+        super().__init__(message)
+        self.message = message
+        self.details = details
+
+    @property
+    def extensions(self) -> dict[str, object]:
+        """What graphql-core puts into the error's `extensions`."""
+        return {"code": self.code.value, **self.details}
+
+
+class BadInput(PublicError):
+    """A value was refused."""
+
+    code = ErrorCode.BAD_USER_INPUT
+
+
+class CursorInvalid(PublicError):
+    """The cursor was not made by this server, or was changed."""
+
+    code = ErrorCode.CURSOR_INVALID
+
+
+class CursorFilterMismatch(PublicError):
+    """The cursor belongs to another list, filter or order."""
+
+    code = ErrorCode.CURSOR_FILTER_MISMATCH
+
+
+class Unauthenticated(PublicError):
+    """No valid token."""
+
+    code = ErrorCode.UNAUTHENTICATED
+
+
+class Forbidden(PublicError):
+    """The viewer lacks a permission for something they may see."""
+
+    code = ErrorCode.FORBIDDEN
+
+
+class NotFound(PublicError):
+    """No such thing, or not for this viewer: deliberately the same."""
+
+    code = ErrorCode.NOT_FOUND
+
+
+class Conflict(PublicError):
+    """The state of something forbids the command; `details` name what blocks."""
+
+    code = ErrorCode.CONFLICT
+
+
+class Unavailable(PublicError):
+    """The database, or something behind it, cannot be reached now."""
+
+    code = ErrorCode.UNAVAILABLE

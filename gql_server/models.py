@@ -1,0 +1,340 @@
+"""The ledger's tables. `data_ingestion_jobs` is at once queue, lease, progress log and audit record."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    DateTime,
+    Enum,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Text,
+    Uuid,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+
+class JobState(StrEnum):
+    """Lifecycle of a job. The first three are *live*."""
+
+    NOT_STARTED = "NOT_STARTED"
+    QUEUED = "QUEUED"
+    RUNNING = "RUNNING"
+    FINISHED = "FINISHED"
+
+
+class JobResult(StrEnum):
+    """Verdict of a finished job."""
+
+    SUCCESS = "SUCCESS"
+    WARNING = "WARNING"
+    ERROR = "ERROR"
+
+
+class PipelineStatus(StrEnum):
+    """Verdict of a pipeline, recomputed from its jobs and stored, never counted up."""
+
+    NOT_STARTED = "NOT_STARTED"
+    RUNNING = "RUNNING"
+    SUCCESS = "SUCCESS"
+    PARTIAL = "PARTIAL"
+    FAILED = "FAILED"
+
+
+class EntityType(StrEnum):
+    """How wide the work reaches."""
+
+    MODULE_PER_YEAR = "MODULE_PER_YEAR"
+    MODULE_UNIT_SPECIFIC = "MODULE_UNIT_SPECIFIC"
+    GLOBAL_PER_YEAR = "GLOBAL_PER_YEAR"
+
+
+class IngestionMethod(StrEnum):
+    """How the data arrived. Members are lower case in storage, as they always were."""
+
+    API = "api"
+    CSV = "csv"
+    MANUAL = "manual"
+    COMPUTED = "computed"
+
+
+class TargetType(StrEnum):
+    """What a job writes."""
+
+    DATA_ENTRIES = "DATA_ENTRIES"
+    FACTORS = "FACTORS"
+    REDUCTION_OBJECTIVES = "REDUCTION_OBJECTIVES"
+    REFERENCE_DATA = "REFERENCE_DATA"
+
+
+class Provider(StrEnum):
+    """Directory of people and units a row belongs to: the tenant boundary."""
+
+    ACCRED = "ACCRED"
+    DEFAULT = "DEFAULT"
+    TEST = "TEST"
+
+
+class JobType(StrEnum):
+    """Job types this version ships; the column is text, so that a newer version's types can be shown."""
+
+    CSV_INGEST = "csv_ingest"
+    API_INGEST = "api_ingest"
+    FACTOR_INGEST = "factor_ingest"
+    REFERENCE_INGEST = "reference_ingest"
+    UNIT_SYNC = "unit_sync"
+    EMISSION_RECALC = "emission_recalc"
+    MODULE_EMISSION_RECALC = "module_emission_recalc"
+    AGGREGATION = "aggregation"
+
+
+LIVE_STATES = (JobState.NOT_STARTED, JobState.QUEUED, JobState.RUNNING)
+TERMINAL_STATUSES = (PipelineStatus.SUCCESS, PipelineStatus.PARTIAL, PipelineStatus.FAILED)
+
+
+def _enum(members: type[StrEnum], name: str) -> Enum:
+    """A native enum that reads and writes plain strings, so that a value unknown to this version does not break a read."""
+    return Enum(*[member.value for member in members], name=name)
+
+
+entity_type_enum = _enum(EntityType, "entity_type_enum")
+ingestion_method_enum = _enum(IngestionMethod, "ingestion_method_enum")
+target_type_enum = _enum(TargetType, "target_type_enum")
+provider_enum = _enum(Provider, "user_provider_enum")
+job_state_enum = _enum(JobState, "ingestion_state_enum")
+job_result_enum = _enum(JobResult, "ingestion_result_enum")
+
+TIME_ORDERED_ID = text("gql_uuid7()")
+NOW = func.clock_timestamp()
+
+
+class Base(DeclarativeBase):
+    """Metadata of every table, with names for all constraints so that migrations can refer to them."""
+
+    metadata = MetaData(
+        naming_convention={
+            "pk": "pk_%(table_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "ix": "ix_%(table_name)s_%(column_0_name)s",
+        }
+    )
+    type_annotation_map = {
+        datetime: DateTime(timezone=True),
+        dict[str, Any]: JSONB,
+        list[int]: ARRAY(Integer),
+        list[str]: ARRAY(Text),
+        str: Text,
+        UUID: Uuid(),
+    }
+
+
+class Pipeline(Base):
+    """One run: a root job and everything it chained. Rows are never deleted."""
+
+    __tablename__ = "pipelines"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, server_default=TIME_ORDERED_ID)
+    provider: Mapped[str] = mapped_column(provider_enum)
+    kind: Mapped[str | None]
+    status: Mapped[str] = mapped_column(server_default=PipelineStatus.NOT_STARTED.value)
+    entity_type: Mapped[str | None] = mapped_column(entity_type_enum)
+    ingestion_method: Mapped[str | None] = mapped_column(ingestion_method_enum)
+    module_type_id: Mapped[int | None]
+    year: Mapped[int | None]
+    unit_institutional_id: Mapped[str | None]
+    expected_recalc: Mapped[int | None]
+    owes_aggregation: Mapped[bool] = mapped_column(server_default=text("false"))
+    job_count: Mapped[int] = mapped_column(server_default=text("0"))
+    error_count: Mapped[int] = mapped_column(server_default=text("0"))
+    has_warning: Mapped[bool] = mapped_column(server_default=text("false"))
+    last_error: Mapped[str | None]
+    created_by: Mapped[dict[str, Any] | None]
+    aborted_at: Mapped[datetime | None]
+    version: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
+    created_at: Mapped[datetime] = mapped_column(server_default=NOW)
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+    updated_at: Mapped[datetime] = mapped_column(server_default=NOW)
+
+    __table_args__ = (
+        CheckConstraint("substring(id::text from 15 for 1) = '7'", name="id_is_uuid7"),
+        Index("ix_pipelines_status", "status", "id"),
+        Index("ix_pipelines_module_year", "module_type_id", "year"),
+        Index("ix_pipelines_provider", "provider", "id"),
+        Index("ix_pipelines_updated_at", "updated_at"),
+        Index("ix_pipelines_open", "id", postgresql_where=text("status IN ('NOT_STARTED', 'RUNNING')")),
+        Index("ix_pipelines_unit", "unit_institutional_id", "id", postgresql_where=text("unit_institutional_id IS NOT NULL")),
+    )
+
+
+class Job(Base):
+    """One row of work. `pipeline_id IS NULL` is an orphan, shown as a pipeline of one under its `time_key`."""
+
+    __tablename__ = "data_ingestion_jobs"
+
+    id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    time_key: Mapped[UUID] = mapped_column(server_default=TIME_ORDERED_ID)
+    pipeline_id: Mapped[UUID | None] = mapped_column(ForeignKey("pipelines.id", ondelete="RESTRICT"))
+    parent_job_id: Mapped[int | None] = mapped_column(ForeignKey("data_ingestion_jobs.id", ondelete="RESTRICT"))
+    job_type: Mapped[str | None]
+    entity_type: Mapped[str] = mapped_column(entity_type_enum)
+    entity_id: Mapped[int | None]
+    module_type_id: Mapped[int | None]
+    data_entry_type_id: Mapped[int | None]
+    year: Mapped[int | None]
+    target_type: Mapped[str | None] = mapped_column(target_type_enum)
+    ingestion_method: Mapped[str] = mapped_column(ingestion_method_enum, server_default=IngestionMethod.API.value)
+    provider: Mapped[str] = mapped_column(provider_enum, server_default=Provider.DEFAULT.value)
+    state: Mapped[str | None] = mapped_column(job_state_enum, server_default=JobState.NOT_STARTED.value)
+    result: Mapped[str | None] = mapped_column(job_result_enum)
+    status_message: Mapped[str | None]
+    config: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
+    meta: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
+    scope_module_ids: Mapped[list[int] | None]
+    affected_module_ids: Mapped[list[int] | None]
+    lock_keys: Mapped[list[str]] = mapped_column(server_default=text("'{}'"))
+    upload_id: Mapped[UUID | None] = mapped_column(ForeignKey("uploads.id", ondelete="RESTRICT"))
+    is_current: Mapped[bool] = mapped_column(server_default=text("false"))
+    locked_by: Mapped[str | None]
+    locked_at: Mapped[datetime | None]
+    run_after: Mapped[datetime | None]
+    attempts: Mapped[int] = mapped_column(server_default=text("0"))
+    max_attempts: Mapped[int] = mapped_column(server_default=text("3"))
+    created_at: Mapped[datetime] = mapped_column(server_default=NOW)
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+
+    __table_args__ = (
+        Index("uq_data_ingestion_jobs_time_key", "time_key", unique=True),
+        Index("ix_data_ingestion_jobs_orphans", "provider", "time_key", postgresql_where=text("pipeline_id IS NULL")),
+        Index("ix_data_ingestion_jobs_pipeline_id", "pipeline_id", "id"),
+        Index("ix_data_ingestion_jobs_parent_job_id", "parent_job_id"),
+        Index("ix_data_ingestion_jobs_upload_id", "upload_id"),
+        Index(
+            "ix_data_ingestion_jobs_is_current_unique",
+            "provider",
+            "module_type_id",
+            "data_entry_type_id",
+            "target_type",
+            "ingestion_method",
+            "year",
+            unique=True,
+            postgresql_where=text("is_current"),
+        ),
+        Index(
+            "ix_data_ingestion_jobs_pending",
+            "id",
+            postgresql_where=text("state IN ('NOT_STARTED', 'QUEUED') AND locked_by IS NULL AND job_type IS NOT NULL"),
+        ),
+        Index("ix_data_ingestion_jobs_running", "locked_at", postgresql_where=text("state = 'RUNNING'")),
+        Index(
+            "uq_aggregation_active",
+            "provider",
+            "module_type_id",
+            "year",
+            unique=True,
+            postgresql_where=text("job_type = 'aggregation' AND state IN ('NOT_STARTED', 'QUEUED') AND attempts = 0"),
+        ),
+        Index(
+            "uq_emission_recalc_active",
+            "provider",
+            "module_type_id",
+            "data_entry_type_id",
+            "year",
+            unique=True,
+            postgresql_where=text("job_type = 'emission_recalc' AND state IN ('NOT_STARTED', 'QUEUED') AND attempts = 0"),
+        ),
+        Index("ix_data_ingestion_jobs_year", "year", "id"),
+        Index("ix_data_ingestion_jobs_job_type", "job_type", "id"),
+        Index("ix_data_ingestion_jobs_started_at", "started_at"),
+        Index("ix_data_ingestion_jobs_locked_by", "locked_by", postgresql_where=text("locked_by IS NOT NULL")),
+    )
+
+
+class RowError(Base):
+    """One rejected input row of an ingest. The true count is in the job's meta; at most `max_row_errors` are kept."""
+
+    __tablename__ = "row_errors"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    job_id: Mapped[int] = mapped_column(ForeignKey("data_ingestion_jobs.id", ondelete="CASCADE"))
+    row: Mapped[int | None]
+    column: Mapped[str | None]
+    reason: Mapped[str]
+    value: Mapped[str | None]
+
+    __table_args__ = (Index("ix_row_errors_job_id", "job_id", "id"),)
+
+
+class Upload(Base):
+    """A file a client sent. Its bytes are in `upload_chunks`, so that every worker can read them."""
+
+    __tablename__ = "uploads"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, server_default=TIME_ORDERED_ID)
+    provider: Mapped[str] = mapped_column(provider_enum)
+    filename: Mapped[str]
+    size_bytes: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
+    sha256: Mapped[str | None]
+    created_by: Mapped[dict[str, Any] | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=NOW)
+
+
+class UploadChunk(Base):
+    """A piece of an uploaded file, in order of `seq` from 0."""
+
+    __tablename__ = "upload_chunks"
+
+    upload_id: Mapped[UUID] = mapped_column(ForeignKey("uploads.id", ondelete="CASCADE"), primary_key=True)
+    seq: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    data: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class Pod(Base):
+    """A worker process, known by its heartbeat."""
+
+    __tablename__ = "pods"
+
+    pod_id: Mapped[str] = mapped_column(primary_key=True)
+    git_sha: Mapped[str | None]
+    app_version: Mapped[str | None]
+    started_at: Mapped[datetime] = mapped_column(server_default=NOW)
+    last_heartbeat_at: Mapped[datetime] = mapped_column(server_default=NOW)
+
+
+class YearConfiguration(Base):
+    """A reporting year of one provider. `configuration_completed` is stamped by its unit sync."""
+
+    __tablename__ = "year_configuration"
+
+    year: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    provider: Mapped[str] = mapped_column(provider_enum, primary_key=True)
+    is_started: Mapped[bool] = mapped_column(server_default=text("false"))
+    configuration_completed: Mapped[datetime | None]
+    config: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
+    created_at: Mapped[datetime] = mapped_column(server_default=NOW)
+    updated_at: Mapped[datetime] = mapped_column(server_default=NOW)
+
+
+class Event(Base):
+    """One visible change, numbered in commit order by a deferred trigger; it says what changed, never the data."""
+
+    __tablename__ = "events"
+
+    seq: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    pipeline_key: Mapped[UUID]
+    job_id: Mapped[int | None]
+    at: Mapped[datetime] = mapped_column(server_default=NOW)
