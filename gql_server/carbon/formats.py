@@ -1,0 +1,88 @@
+"""The CSV files that can be uploaded: which module and entry types each serves, and which columns it must have."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from gql_server.carbon.catalog import EQUIPMENT, HEADCOUNT, MEMBER, PROCESS_EMISSIONS, PURCHASE, STUDENT, entry_types_of
+from gql_server.carbon.csvfile import CsvRows, FileRefused, open_csv
+from gql_server.carbon.rows import (
+    EquipmentFactorRow,
+    EquipmentRow,
+    FactorRow,
+    HeadcountFactorRow,
+    MemberRow,
+    ProcessFactorRow,
+    ProcessRow,
+    PurchaseFactorRow,
+    PurchaseRow,
+    Row,
+    StudentRow,
+)
+
+UNIT_COLUMN = "unit_institutional_id"
+
+
+@dataclass(frozen=True, slots=True)
+class EntryFormat:
+    """A file of data entries. `needs_factor`: a row is accepted only with a factor, which also tells its entry type."""
+
+    key: str
+    module_id: int
+    data_entry_types: tuple[int, ...]
+    row: type[Row]
+    needs_factor: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class FactorFormat:
+    """A file of emission factors."""
+
+    key: str
+    module_id: int
+    row: type[FactorRow]
+
+
+_PROCESS = EntryFormat("process_emissions", PROCESS_EMISSIONS, (50,), ProcessRow)
+_MEMBER = EntryFormat("headcount_member", HEADCOUNT, (MEMBER,), MemberRow, needs_factor=False)
+_STUDENT = EntryFormat("headcount_student", HEADCOUNT, (STUDENT,), StudentRow, needs_factor=False)
+_EQUIPMENT = EntryFormat("equipment", EQUIPMENT, entry_types_of(EQUIPMENT), EquipmentRow)
+_PURCHASE = EntryFormat("purchase", PURCHASE, tuple(range(60, 67)), PurchaseRow)
+
+ENTRY_FORMATS: Mapping[str, EntryFormat] = {
+    format.key: format for format in (_PROCESS, _MEMBER, _STUDENT, _EQUIPMENT, _PURCHASE)
+}
+FACTOR_FORMATS: Mapping[int, FactorFormat] = {
+    PROCESS_EMISSIONS: FactorFormat("process_emissions_factors", PROCESS_EMISSIONS, ProcessFactorRow),
+    EQUIPMENT: FactorFormat("equipment_factors", EQUIPMENT, EquipmentFactorRow),
+    HEADCOUNT: FactorFormat("headcount_factors", HEADCOUNT, HeadcountFactorRow),
+    PURCHASE: FactorFormat("purchase_factors", PURCHASE, PurchaseFactorRow),
+}
+
+
+def entry_format(module_id: int, data_entry_type_id: int | None = None) -> EntryFormat | None:
+    """The format of a module's data file; None when there is none, or when the type is needed to tell (headcount)."""
+    formats = [format for format in ENTRY_FORMATS.values() if format.module_id == module_id]
+    if data_entry_type_id is not None:
+        formats = [format for format in formats if data_entry_type_id in format.data_entry_types]
+    return formats[0] if len(formats) == 1 else None
+
+
+def factor_format(module_id: int) -> FactorFormat | None:
+    """The format of a module's factor file, or None."""
+    return FACTOR_FORMATS.get(module_id)
+
+
+def open_rows(path: Path, format: EntryFormat | FactorFormat, *, unit: str | None = None) -> CsvRows:
+    """Opens a file and checks its header. A file of many units only needs its unit column, any other all mandatory ones.
+
+    Raises FileRefused here, and while the rows are read.
+    """
+    rows = open_csv(path)
+    many_units = isinstance(format, EntryFormat) and unit is None
+    required = (UNIT_COLUMN,) if many_units else format.row.required_columns()
+    if missing := [column for column in required if column not in rows.columns]:
+        rows.close()
+        hint = ": separate cells by commas, not semicolons" if len(rows.columns) == 1 and ";" in rows.columns[0] else ""
+        raise FileRefused(f"missing column{'s' if len(missing) > 1 else ''} {', '.join(missing)}{hint}")
+    return rows

@@ -1,0 +1,184 @@
+"""What becomes of each row of an upload: an entry, a factor, or a rejection with a reason."""
+
+from collections.abc import Container, Iterable, Mapping
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+
+from gql_server.carbon.catalog import DATA_ENTRY_TYPES, MODULES, entry_type_by_key
+from gql_server.carbon.csvfile import OUTSIDE, FileRefused
+from gql_server.carbon.emissions import OVERRIDE_KEY, parse_override
+from gql_server.carbon.factors import (
+    KIND_COLUMNS,
+    AmbiguousFactor,
+    FactorIndex,
+    FactorInvalid,
+    ParsedFactor,
+    parsed_factors,
+)
+from gql_server.carbon.formats import UNIT_COLUMN, EntryFormat, FactorFormat
+
+OVERRIDE_COLUMN = "kg_co2eq"
+MEMBER_COLUMN = "user_institutional_id"
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedEntry:
+    """An accepted row. `data` is JSON; `warning` tells of a cell that was ignored."""
+
+    unit_institutional_id: str
+    data_entry_type_id: int
+    data: dict[str, object]
+    warning: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RowRejected:
+    """A row that was left out; `row` counts from 1 below the header, `value` is the cell as sent, shortened."""
+
+    row: int
+    column: str | None
+    reason: str
+    value: str | None
+
+
+class EntryReader:
+    """Turns the rows of one data file into entries.
+
+    `factors` are those of the module and year, ignoring case; `unit` is set for a file of one unit; `units` are the known
+    ones (None: all); `members` are (unit, user) pairs that the headcount already holds. Raises FileRefused at once when the
+    format needs factors and there are none, rather than reject every row.
+    """
+
+    def __init__(
+        self,
+        format: EntryFormat,
+        factors: FactorIndex,
+        *,
+        data_entry_type_id: int | None = None,
+        unit: str | None = None,
+        units: Container[str] | None = None,
+        members: Iterable[tuple[str, str]] = (),
+    ) -> None:
+        if format.needs_factor and not len(factors):
+            module = MODULES[format.module_id].key
+            raise FileRefused(f"there are no emission factors of {module} for this year: upload the factors first")
+        self._format = format
+        self._factors = factors
+        self._entry_types = format.data_entry_types if data_entry_type_id is None else (data_entry_type_id,)
+        self._unit = unit
+        self._units = units
+        self._members = set(members)
+        self._required = format.row.required_columns()
+
+    def read(self, row: int, cells: dict[str, str]) -> ParsedEntry | RowRejected:
+        """The entry of a row, or why there is none. `cells` are the non-blank ones."""
+        try:
+            return self._entry(cells)
+        except ValidationError as error:
+            return RowRejected(row, *_explained(error, cells))
+        except _Rejected as error:
+            return RowRejected(row, error.column or None, error.reason, _shortened(cells.get(error.column or "")))
+
+    def _entry(self, cells: dict[str, str]) -> ParsedEntry:
+        unit = self._unit_of(cells)
+        data: dict[str, object] = self._format.row.model_validate(cells).model_dump(exclude_none=True)
+        given = cells.get(OVERRIDE_COLUMN) if self._format.needs_factor else None
+        override = parse_override(given)
+        entry_type, data = self._classified(cells, data, has_override=override is not None)
+        self._check_member(unit, data)
+        if override is not None:
+            data[OVERRIDE_KEY] = override
+        warning = f"{OVERRIDE_COLUMN} is not a number and was ignored" if given and override is None else None
+        return ParsedEntry(unit, entry_type, data, warning)
+
+    def _unit_of(self, cells: dict[str, str]) -> str:
+        if OUTSIDE in cells:
+            raise _Rejected(OUTSIDE, "the row has a cell outside the named columns")
+        if not any(column in cells for column in self._required):
+            raise _Rejected(None, "all mandatory cells are blank, the row was skipped")
+        unit = self._unit or cells.get(UNIT_COLUMN)
+        if unit is None:
+            raise _Rejected(UNIT_COLUMN, f"{UNIT_COLUMN} is blank, the row was skipped")
+        if self._units is not None and unit not in self._units:
+            raise _Rejected(UNIT_COLUMN, "unknown unit")
+        return unit
+
+    def _classified(
+        self, cells: dict[str, str], data: dict[str, object], *, has_override: bool
+    ) -> tuple[int, dict[str, object]]:
+        entry_types = self._candidates(data)
+        if not self._format.needs_factor or (has_override and len(entry_types) == 1):
+            return entry_types[0], data
+        kind_column, subkind_column = KIND_COLUMNS[self._format.module_id]
+        try:
+            factor = self._factors.match(entry_types, data)
+        except AmbiguousFactor as error:
+            raise _Rejected(kind_column, str(error)) from None
+        if factor is None:
+            raise _Rejected(kind_column, self._no_factor(entry_types, cells.get(kind_column), cells.get(subkind_column)))
+        return factor.data_entry_type_id, self._factors.respell(factor, data)
+
+    def _candidates(self, data: dict[str, object]) -> tuple[int, ...]:
+        column = self._format.row.category_column
+        if len(self._entry_types) == 1 or column is None or column not in data:
+            return self._entry_types
+        info = entry_type_by_key(self._format.module_id, str(data[column]))
+        return (info.id,) if info else self._entry_types
+
+    def _no_factor(self, entry_types: tuple[int, ...], kind: str | None, subkind: str | None) -> str:
+        name = DATA_ENTRY_TYPES[entry_types[0]].key if len(entry_types) == 1 else MODULES[self._format.module_id].key
+        return f"no matching factor for {name} (kind={_shortened(kind)}, subkind={_shortened(subkind)})"
+
+    def _check_member(self, unit: str, data: dict[str, object]) -> None:
+        member = data.get(MEMBER_COLUMN)
+        if not isinstance(member, str):
+            return
+        if (unit, member) in self._members:
+            raise _Rejected(MEMBER_COLUMN, "DUPLICATE_INSTITUTIONAL_ID: this person is already listed in the unit")
+        self._members.add((unit, member))
+
+
+class FactorReader:
+    """Turns the rows of one factor file into factors, of the upload's entry type if it has one."""
+
+    def __init__(self, format: FactorFormat, *, data_entry_type_id: int | None = None) -> None:
+        self._format = format
+        self._data_entry_type_id = data_entry_type_id
+        self._seen: set[tuple[int, int, frozenset[tuple[str, str]]]] = set()
+
+    def read(self, row: int, cells: dict[str, str]) -> tuple[ParsedFactor, ...] | RowRejected:
+        """The factors of a row, nearly always one, or why there is none."""
+        try:
+            factors = parsed_factors(self._format.row.model_validate(cells), self._data_entry_type_id)
+        except ValidationError as error:
+            return RowRejected(row, *_explained(error, cells))
+        except FactorInvalid as error:
+            return RowRejected(row, error.column, str(error), _shortened(cells.get(error.column)))
+        identities = {factor.identity for factor in factors}
+        if identities & self._seen:
+            return RowRejected(row, None, "the file gives this factor twice", None)
+        self._seen |= identities
+        return factors
+
+
+class _Rejected(Exception):
+    def __init__(self, column: str | None, reason: str) -> None:
+        super().__init__(reason)
+        self.column = column
+        self.reason = reason
+
+
+def _explained(error: ValidationError, cells: Mapping[str, str]) -> tuple[str | None, str, str | None]:
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    column = str(first["loc"][0]) if first["loc"] else None
+    if first["type"] == "missing":
+        return column, f"{column} is blank", None
+    reason = (
+        first["msg"].removeprefix("Value error, ").replace("Input", column or "The row", 1).replace("String", column or "", 1)
+    )
+    return column, reason.replace("should be", "must be"), _shortened(cells.get(column or ""))
+
+
+def _shortened(cell: str | None) -> str | None:
+    return cell if cell is None or len(cell) <= 200 else f"{cell[:199]}…"

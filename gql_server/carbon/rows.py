@@ -1,0 +1,154 @@
+"""What each column of each CSV file may hold; blank cells are absent."""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
+
+HOURS_PER_WEEK = 168
+
+Amount = Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)]
+Hours = Annotated[float, Field(ge=0, le=HOURS_PER_WEEK, allow_inf_nan=False)]
+SiusCode = Literal["51", "52", "53", "54", "56", "57", "58", "59"]
+Currency = Annotated[
+    Literal["aud", "cad", "chf", "cny", "eur", "gbp", "jpy", "sek", "usd"],
+    BeforeValidator(lambda cell: cell.lower() if isinstance(cell, str) else cell),
+]
+EquipmentCategory = Literal["scientific", "it", "other"]
+PurchaseCategory = Literal[
+    "scientific_equipment",
+    "it_equipment",
+    "consumable_accessories",
+    "biological_chemical_gaseous_product",
+    "services",
+    "vehicles",
+    "other_purchases",
+]
+
+
+class Row(BaseModel):
+    """The cells of one row, without its unit."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, str_max_length=2000)
+
+    category_column: ClassVar[str | None] = None
+
+    @classmethod
+    def required_columns(cls) -> tuple[str, ...]:
+        """Columns that may not be blank."""
+        return tuple(field.alias or name for name, field in cls.model_fields.items() if field.is_required())
+
+
+class ProcessRow(Row):
+    """A gas released by an experiment; quantity in the factor's unit."""
+
+    category: str
+    subcategory: str | None = None
+    quantity: Amount
+    note: str | None = None
+
+
+class MemberRow(Row):
+    """A person employed by the unit; fte is the share of a full-time job in the year."""
+
+    name: str
+    sius_code: SiusCode
+    user_institutional_id: str | None = None
+    fte: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+    position_title: str | None = None
+    position_category: str | None = None
+    note: str | None = None
+
+
+class StudentRow(Row):
+    """Students of the unit, in full-time equivalents."""
+
+    fte: Amount
+    note: str | None = None
+
+
+class WeeklyUse(Row):
+    """Hours per week a machine is active and on standby."""
+
+    active_usage_hours_per_week: Hours | None = None
+    standby_usage_hours_per_week: Hours | None = None
+
+    @field_validator("standby_usage_hours_per_week")
+    @classmethod
+    def fits_into_a_week(cls, standby: float | None, info: ValidationInfo) -> float | None:
+        active = info.data.get("active_usage_hours_per_week") or 0.0
+        if active + (standby or 0.0) > HOURS_PER_WEEK:
+            raise ValueError(f"active and standby hours add up to more than {HOURS_PER_WEEK} a week")
+        return standby
+
+
+class EquipmentRow(WeeklyUse):
+    """A machine; blank hours mean the factor's."""
+
+    category_column: ClassVar[str | None] = "equipment_category"
+
+    equipment_id: str | None = None
+    name: str
+    equipment_category: EquipmentCategory | None = None
+    equipment_class: str
+    sub_class: str | None = None
+    note: str | None = None
+
+
+class PurchaseRow(Row):
+    """Money spent; the amount is the total, whatever the quantity."""
+
+    category_column: ClassVar[str | None] = "purchase_category"
+
+    name: str
+    supplier: str | None = None
+    quantity: Amount | None = None
+    purchase_category: PurchaseCategory | None = None
+    purchase_institutional_code: str
+    purchase_additional_code: str | None = None
+    total_spent_amount: Amount
+    currency: Currency = "chf"
+    note: str | None = None
+
+
+class ProcessFactorRow(Row):
+    """kg CO2-eq per unit of a gas."""
+
+    category: str
+    subcategory: str | None = None
+    unit: str | None = None
+    ef_kg_co2eq_per_unit: Amount
+
+
+class EquipmentFactorRow(WeeklyUse):
+    """Watts of a class of machines, its usual hours, and kg CO2-eq per kWh."""
+
+    equipment_category: EquipmentCategory
+    equipment_class: str
+    sub_class: str | None = None
+    active_power_w: Amount
+    standby_power_w: Amount
+    ef_kg_co2eq_per_kwh: Amount
+
+
+class HeadcountFactorRow(Row):
+    """What one full-time person uses a year, and kg CO2-eq per unit of it."""
+
+    category: str
+    class_: str | None = Field(default=None, alias="class")
+    subclass: str | None = None
+    number_of_unit_per_fte: Amount
+    ef_kg_co2eq_per_unit: Amount
+
+
+class PurchaseFactorRow(Row):
+    """kg CO2-eq per unit of currency, by codes; a row without additional code is the average of its institutional code."""
+
+    currency: Currency = "eur"
+    purchase_category: PurchaseCategory
+    purchase_institutional_code: str
+    purchase_institutional_description: str | None = None
+    purchase_additional_code: str | None = None
+    ef_kg_co2eq_per_currency: Amount
+
+
+FactorRow = ProcessFactorRow | EquipmentFactorRow | HeadcountFactorRow | PurchaseFactorRow

@@ -1,0 +1,72 @@
+"""Each upload finds its format, and its header is checked before any row."""
+
+from pathlib import Path
+
+import pytest
+
+from gql_server.carbon.csvfile import FileRefused
+from gql_server.carbon.formats import ENTRY_FORMATS, EntryFormat, FactorFormat, entry_format, factor_format, open_rows
+
+
+def header_refusal(tmp_path: Path, header: str, format: EntryFormat | FactorFormat, unit: str | None = None) -> str | None:
+    path = tmp_path / "upload.csv"
+    path.write_text(f"{header}\n1\n")
+    try:
+        open_rows(path, format, unit=unit).close()
+    except FileRefused as refused:
+        return refused.message
+    return None
+
+
+@pytest.mark.parametrize(
+    ("module_id", "entry_type", "key"),
+    [
+        (8, None, "process_emissions"),
+        (8, 50, "process_emissions"),
+        (4, None, "equipment"),
+        (4, 11, "equipment"),
+        (5, None, "purchase"),
+        (5, 66, "purchase"),
+        (1, 1, "headcount_member"),
+        (1, 2, "headcount_student"),
+    ],
+)
+def test_module_and_entry_type_tell_the_format(module_id: int, entry_type: int | None, key: str):
+    assert entry_format(module_id, entry_type) is ENTRY_FORMATS[key]
+
+
+@pytest.mark.parametrize(("module_id", "entry_type"), [(1, None), (2, 20), (5, 67), (8, 10), (9, None)])
+def test_there_is_no_format_where_none_fits_or_several_do(module_id: int, entry_type: int | None):
+    assert entry_format(module_id, entry_type) is None
+
+
+def test_four_modules_take_factors():
+    assert [module_id for module_id in range(1, 9) if factor_format(module_id)] == [1, 4, 5, 8]
+
+
+def test_a_file_of_many_units_only_needs_its_unit_column(tmp_path: Path):
+    assert header_refusal(tmp_path, "unit_institutional_id", ENTRY_FORMATS["equipment"]) is None
+    assert header_refusal(tmp_path, "name", ENTRY_FORMATS["equipment"]) == "missing column unit_institutional_id"
+
+
+def test_a_file_of_one_unit_needs_the_mandatory_columns_and_no_unit(tmp_path: Path):
+    equipment = ENTRY_FORMATS["equipment"]
+
+    assert header_refusal(tmp_path, "name,equipment_class", equipment, unit="10208") is None
+    assert header_refusal(tmp_path, "sub_class", equipment, unit="10208") == "missing columns name, equipment_class"
+
+
+def test_a_factor_file_needs_its_mandatory_columns(tmp_path: Path):
+    headcount = factor_format(1)
+    assert headcount
+
+    assert header_refusal(tmp_path, "category,number_of_unit_per_fte,ef_kg_co2eq_per_unit", headcount) is None
+    assert (
+        header_refusal(tmp_path, "class,number_of_unit_per_fte", headcount) == "missing columns category, ef_kg_co2eq_per_unit"
+    )
+
+
+def test_semicolons_are_hinted_at(tmp_path: Path):
+    assert header_refusal(tmp_path, "unit_institutional_id;category;quantity", ENTRY_FORMATS["process_emissions"]) == (
+        "missing column unit_institutional_id: separate cells by commas, not semicolons"
+    )
