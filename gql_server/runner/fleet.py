@@ -1,0 +1,23 @@
+"""The register of workers: one row a pod, kept alive by its heartbeat."""
+
+from sqlalchemy import delete
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from gql_server.models import NOW, Pod
+
+
+async def beat(engine: AsyncEngine, pod_id: str, *, git_sha: str | None, version: str | None) -> None:
+    """Register the worker, or renew its heartbeat; its start time is kept."""
+    statement = insert(Pod).values(pod_id=pod_id, git_sha=git_sha, app_version=version)
+    statement = statement.on_conflict_do_update(
+        index_elements=["pod_id"], set_={"last_heartbeat_at": NOW, "git_sha": git_sha, "app_version": version}
+    )
+    async with engine.begin() as connection:
+        await connection.execute(statement)
+
+
+async def leave(engine: AsyncEngine, pod_id: str) -> None:
+    """Take the worker off the register, on graceful shutdown."""
+    async with engine.begin() as connection:
+        await connection.execute(delete(Pod).where(Pod.pod_id == pod_id))

@@ -1,0 +1,383 @@
+"""The five verbs of the ledger: submit, claim, beat, finish, recover.
+
+Every write of a running job is compare-and-set on (worker, attempt, RUNNING), so that a worker that lost its lease can
+write nothing. All leases are on the database's clock. Rows are locked in one order everywhere: jobs by id, then pipelines.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import structlog
+from sqlalchemy import (
+    ColumnElement,
+    SQLColumnExpression,
+    and_,
+    case,
+    cast,
+    exists,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    text,
+    tuple_,
+    update,
+)
+from sqlalchemy.dialects.postgresql import JSONB, JSONPATH
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.orm import aliased
+
+from gql_server import models
+from gql_server.models import NOW, EntityType, IngestionMethod, JobResult, JobState, JobType, TargetType
+from gql_server.runner.locks import Lock
+from gql_server.runner.registry import Job, Outcome
+
+HISTORY_LIMIT = 50
+CURRENT_INDEX = "ix_data_ingestion_jobs_is_current_unique"
+CLAIMABLE = (JobState.NOT_STARTED, JobState.QUEUED)
+OWING_AGGREGATION = (JobType.EMISSION_RECALC, JobType.MODULE_EMISSION_RECALC)
+
+log = structlog.get_logger(__name__)
+
+jobs = models.Job
+job_columns = (
+    jobs.id,
+    jobs.job_type,
+    jobs.attempts.label("attempt"),
+    jobs.max_attempts,
+    jobs.pipeline_id,
+    jobs.parent_job_id,
+    jobs.provider,
+    jobs.entity_type,
+    jobs.entity_id,
+    jobs.module_type_id,
+    jobs.data_entry_type_id,
+    jobs.year,
+    jobs.target_type,
+    jobs.ingestion_method,
+    jobs.config,
+    jobs.upload_id,
+    jobs.scope_module_ids,
+    jobs.affected_module_ids,
+    jobs.lock_keys,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewJob:
+    """A root job to submit; its pipeline is minted with it."""
+
+    job_type: str
+    provider: str
+    entity_type: EntityType = EntityType.MODULE_PER_YEAR
+    ingestion_method: IngestionMethod
+    target_type: TargetType
+    module_type_id: int | None = None
+    data_entry_type_id: int | None = None
+    year: int | None = None
+    entity_id: int | None = None
+    unit_institutional_id: str | None = None
+    config: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    meta: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    upload_id: UUID | None = None
+    scope_module_ids: Sequence[int] | None = None
+    created_by: Mapping[str, Any] | None = None
+    max_attempts: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """What a submit put into the ledger."""
+
+    job_id: int
+    pipeline_id: UUID
+
+
+def history(message: str | ColumnElement[str], meta: SQLColumnExpression[Any]) -> ColumnElement[Any]:
+    """`meta` with one more entry in its status history, of which the latest 50 are kept."""
+    entries = func.coalesce(meta["status_history"], cast(literal("[]"), JSONB))
+    entry = func.jsonb_build_array(func.jsonb_build_object("message", message, "ts", NOW))
+    latest = func.jsonb_path_query_array(entries.op("||")(entry), cast(f"$[last - {HISTORY_LIMIT - 1} to last]", JSONPATH))
+    return meta.op("||")(func.jsonb_build_object("status_history", latest))
+
+
+def held_by(worker: str, job_id: int, attempt: int) -> ColumnElement[bool]:
+    """The fence of every write of a running job."""
+    return and_(jobs.id == job_id, jobs.locked_by == worker, jobs.attempts == attempt, jobs.state == JobState.RUNNING)
+
+
+async def submit(connection: AsyncConnection, new: NewJob, locks: Sequence[Lock]) -> Submitted:
+    """Mint a pipeline and insert its root job, ready to be claimed when the caller commits."""
+    pipeline = {
+        "kind": new.job_type,
+        "provider": new.provider,
+        "entity_type": new.entity_type,
+        "ingestion_method": new.ingestion_method,
+        "module_type_id": new.module_type_id,
+        "year": new.year,
+        "unit_institutional_id": new.unit_institutional_id,
+        "created_by": new.created_by,
+        "expected_recalc": int(new.job_type == JobType.EMISSION_RECALC),
+        "owes_aggregation": new.job_type in OWING_AGGREGATION,
+        "job_count": 1,
+    }
+    pipeline_id = await connection.scalar(insert(models.Pipeline).values(pipeline).returning(models.Pipeline.id))
+    job = {
+        "job_type": new.job_type,
+        "pipeline_id": pipeline_id,
+        "provider": new.provider,
+        "entity_type": new.entity_type,
+        "entity_id": new.entity_id,
+        "ingestion_method": new.ingestion_method,
+        "target_type": new.target_type,
+        "module_type_id": new.module_type_id,
+        "data_entry_type_id": new.data_entry_type_id,
+        "year": new.year,
+        "config": dict(new.config),
+        "meta": {**new.meta, "created_by": new.created_by},
+        "upload_id": new.upload_id,
+        "scope_module_ids": new.scope_module_ids,
+        "lock_keys": [str(lock) for lock in locks],
+        "status_message": "Job created",
+        "max_attempts": new.max_attempts,
+    }
+    job_id = await connection.scalar(insert(jobs).values(job).returning(jobs.id))
+    assert pipeline_id is not None
+    assert job_id is not None
+    return Submitted(job_id, pipeline_id)
+
+
+_DUE = text("""
+WITH due AS (
+  SELECT j.id, row_number() OVER (
+    PARTITION BY CASE j.lock_keys WHEN '{}' THEN ARRAY[j.id::text] ELSE j.lock_keys END ORDER BY j.id) AS turn
+  FROM data_ingestion_jobs j
+  WHERE j.state IN ('NOT_STARTED', 'QUEUED') AND j.locked_by IS NULL AND j.job_type IS NOT NULL
+    AND j.job_type = ANY(:job_types) AND j.attempts < j.max_attempts
+    AND (j.run_after IS NULL OR j.run_after <= clock_timestamp())
+    AND NOT EXISTS (SELECT FROM data_ingestion_jobs r WHERE r.state = 'RUNNING' AND r.lock_keys && j.lock_keys)
+  ORDER BY j.id
+  LIMIT 200
+)
+SELECT j.id FROM data_ingestion_jobs j
+WHERE j.id IN (SELECT id FROM due WHERE turn = 1)
+  AND j.state IN ('NOT_STARTED', 'QUEUED') AND j.locked_by IS NULL
+ORDER BY j.id
+LIMIT :most
+FOR NO KEY UPDATE SKIP LOCKED
+""")
+
+
+async def claim(connection: AsyncConnection, worker: str, job_types: Sequence[str], most: int) -> list[Job]:
+    """Take up to `most` due jobs: RUNNING, leased, one attempt more. Of jobs that share a lock, the oldest goes first."""
+    ids = list((await connection.scalars(_DUE, {"job_types": list(job_types), "most": most})).all())
+    try:
+        async with connection.begin_nested():
+            return await _take(connection, worker, ids)
+    except IntegrityError as error:
+        if CURRENT_INDEX not in str(error.orig):
+            raise
+    taken: list[Job] = []
+    for job_id in ids:
+        try:
+            async with connection.begin_nested():
+                taken += await _take(connection, worker, [job_id])
+        except IntegrityError:
+            log.warning("job.claim_deferred", job_id=job_id, reason="a running sibling is current")
+    return taken
+
+
+async def claim_one(connection: AsyncConnection, worker: str, job_id: int) -> Job | None:
+    """Take this job if it is due; None when it is not, or somebody else was first."""
+    due = await connection.scalar(
+        select(jobs.id)
+        .where(jobs.id == job_id, jobs.state.in_(CLAIMABLE), jobs.locked_by.is_(None), jobs.job_type.is_not(None))
+        .where(jobs.attempts < jobs.max_attempts, or_(jobs.run_after.is_(None), jobs.run_after <= NOW))
+        .with_for_update(key_share=True, skip_locked=True)
+    )
+    if due is None:
+        return None
+    taken = await _take(connection, worker, [job_id])
+    return taken[0] if taken else None
+
+
+async def _take(connection: AsyncConnection, worker: str, ids: Sequence[int]) -> list[Job]:
+    if not ids:
+        return []
+    mine, other = aliased(jobs), jobs
+    same_combination = and_(
+        *(
+            getattr(other, column).is_not_distinct_from(getattr(mine, column))
+            for column in ("provider", "module_type_id", "data_entry_type_id", "target_type", "ingestion_method", "year")
+        )
+    )
+    await connection.execute(
+        update(other)
+        .where(other.is_current, other.state != JobState.RUNNING, other.id.not_in(ids))
+        .where(exists().where(mine.id.in_(ids), mine.entity_type != EntityType.MODULE_UNIT_SPECIFIC, same_combination))
+        .values(is_current=False)
+    )
+    taken = await connection.execute(
+        update(jobs)
+        .where(jobs.id.in_(ids))
+        .values(
+            state=JobState.RUNNING,
+            locked_by=worker,
+            locked_at=NOW,
+            attempts=jobs.attempts + 1,
+            started_at=func.coalesce(jobs.started_at, NOW),
+            is_current=jobs.entity_type != EntityType.MODULE_UNIT_SPECIFIC,
+        )
+        .returning(*job_columns)
+    )
+    return sorted((Job(**row._mapping) for row in taken), key=lambda job: job.id)  # pyright: ignore[reportPrivateUsage]
+
+
+async def beat(connection: AsyncConnection, worker: str, held: Mapping[int, int]) -> set[int]:
+    """Renew the leases of the jobs held (id → attempt). Returns those still held; the others were lost."""
+    if not held:
+        return set()
+    mine = (
+        select(jobs.id)
+        .where(tuple_(jobs.id, jobs.attempts).in_(list(held.items())))
+        .where(jobs.locked_by == worker, jobs.state == JobState.RUNNING)
+        .order_by(jobs.id)
+        .with_for_update(key_share=True)
+        .cte("mine")
+    )
+    kept = await connection.scalars(update(jobs).where(jobs.id.in_(select(mine.c.id))).values(locked_at=NOW).returning(jobs.id))
+    return set(kept.all())
+
+
+async def note(
+    connection: AsyncConnection, worker: str, job: Job, *, message: str | None = None, meta: Mapping[str, Any] | None = None
+) -> bool:
+    """Write the progress of a running job. False when the job is no longer this worker's."""
+    merged: SQLColumnExpression[Any] = jobs.meta
+    if meta:
+        merged = merged.op("||")(cast(dict(meta), JSONB))
+    values: dict[str, Any] = {"meta": merged}
+    if message is not None:
+        values |= {"status_message": message, "meta": history(message, merged)}
+    result = await connection.execute(update(jobs).where(held_by(worker, job.id, job.attempt)).values(values))
+    return result.rowcount == 1
+
+
+async def finish(connection: AsyncConnection, worker: str, job: Job, outcome: Outcome) -> bool:
+    """Write the terminal state of this attempt. False when the job is no longer this worker's: then write nothing else."""
+    result = await connection.execute(
+        update(jobs)
+        .where(held_by(worker, job.id, job.attempt))
+        .values(
+            state=JobState.FINISHED,
+            result=outcome.result,
+            status_message=outcome.message,
+            finished_at=func.coalesce(jobs.finished_at, NOW),
+            meta=history(outcome.message, jobs.meta.op("||")(cast(dict(outcome.meta), JSONB))),
+            affected_module_ids=None if outcome.affected_module_ids is None else list(outcome.affected_module_ids),
+        )
+    )
+    if result.rowcount != 1:
+        return False
+    if outcome.row_errors:
+        rows = [
+            {"job_id": job.id, "row": error.row, "column": error.column, "reason": error.reason, "value": error.value}
+            for error in outcome.row_errors
+        ]
+        await connection.execute(insert(models.RowError), rows)
+    return True
+
+
+async def release(connection: AsyncConnection, worker: str, job: Job) -> bool:
+    """Give back a job that was not worked on, or whose work was rolled back: the attempt does not count."""
+    result = await connection.execute(
+        update(jobs)
+        .where(held_by(worker, job.id, job.attempt))
+        .values(state=JobState.NOT_STARTED, locked_by=None, locked_at=None, is_current=False, attempts=jobs.attempts - 1)
+    )
+    return result.rowcount == 1
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """A job whose worker fell silent: requeued, or given up after its last attempt."""
+
+    job_id: int
+    pipeline_id: UUID | None
+    lost_worker: str | None
+    given_up: bool
+
+
+async def recover(connection: AsyncConnection, lease: timedelta) -> list[Recovered]:
+    """Put jobs whose lease has run out back in the queue; give up those without an attempt left."""
+    stale = (
+        select(jobs.id, jobs.locked_by.label("lost_worker"))
+        .where(jobs.state == JobState.RUNNING, or_(jobs.locked_at.is_(None), jobs.locked_at < NOW - lease))
+        .order_by(jobs.id)
+        .with_for_update(key_share=True, skip_locked=True)
+        .cte("stale")
+    )
+    given_up = jobs.attempts >= jobs.max_attempts
+    message = case(
+        (
+            given_up,
+            func.format(
+                "Given up by auto-recovery: worker %s fell silent in attempt %s of %s",
+                func.coalesce(stale.c.lost_worker, "unknown"),
+                jobs.attempts,
+                jobs.max_attempts,
+            ),
+        ),
+        else_=func.format("Recovered: worker %s fell silent", func.coalesce(stale.c.lost_worker, "unknown")),
+    )
+    recovered = await connection.execute(
+        update(jobs)
+        .where(jobs.id == stale.c.id)
+        .values(
+            state=case((given_up, JobState.FINISHED), else_=JobState.NOT_STARTED).cast(models.job_state_enum),
+            result=case((given_up, JobResult.ERROR), else_=None).cast(models.job_result_enum),
+            finished_at=case((given_up, NOW), else_=None),
+            status_message=message,
+            meta=history(message, jobs.meta),
+            locked_by=None,
+            locked_at=None,
+            is_current=False,
+            run_after=None,
+        )
+        .returning(jobs.id, jobs.pipeline_id, stale.c.lost_worker, jobs.state)
+    )
+    return [Recovered(row.id, row.pipeline_id, row.lost_worker, row.state == JobState.FINISHED) for row in recovered]
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """Jobs a worker could claim now, and when the next one will be."""
+
+    due: int
+    waiting: int
+    next_due_in: timedelta | None
+
+
+_BACKLOG = text("""
+SELECT count(*) FILTER (WHERE due AND NOT blocked) AS due, count(*) AS waiting,
+  min(run_after - clock_timestamp()) FILTER (WHERE NOT due) AS next_due_in
+FROM (
+  SELECT j.run_after, (j.run_after IS NULL OR j.run_after <= clock_timestamp()) AS due,
+    EXISTS (SELECT FROM data_ingestion_jobs r WHERE r.state = 'RUNNING' AND r.lock_keys && j.lock_keys) AS blocked
+  FROM data_ingestion_jobs j
+  WHERE j.state IN ('NOT_STARTED', 'QUEUED') AND j.locked_by IS NULL AND j.job_type IS NOT NULL
+    AND j.job_type = ANY(:job_types) AND j.attempts < j.max_attempts
+  ORDER BY j.id LIMIT 200
+) AS pending
+""")
+
+
+async def backlog(connection: AsyncConnection, job_types: Sequence[str]) -> Backlog:
+    """What is left to claim, looking at the oldest 200 pending jobs."""
+    row = (await connection.execute(_BACKLOG, {"job_types": list(job_types)})).one()
+    return Backlog(row.due, row.waiting, row.next_due_in)

@@ -1,0 +1,95 @@
+"""The stored status of pipelines: always recomputed from their jobs, in one set-based statement."""
+
+from collections.abc import Collection
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+# The same rules as pipelines/progress.py `verdict`; a property test holds the two together.
+_RECOMPUTE = """
+WITH facts AS (
+  SELECT j.pipeline_id AS id,
+    count(*) AS job_count,
+    count(*) FILTER (WHERE j.state = 'FINISHED' AND j.result = 'ERROR') AS error_count,
+    count(*) FILTER (WHERE j.job_type = 'emission_recalc') AS recalc_count,
+    coalesce(bool_or(j.state IN ('NOT_STARTED', 'QUEUED', 'RUNNING')), false) AS live,
+    coalesce(bool_and(j.state IN ('NOT_STARTED', 'QUEUED')), false) AS untouched,
+    coalesce(bool_or(j.state = 'FINISHED' AND j.result = 'WARNING'), false) AS has_warning,
+    (array_agg(j.state = 'FINISHED' AND j.result = 'ERROR' ORDER BY j.id))[1] AS root_failed,
+    min(j.started_at) AS started_at,
+    max(j.finished_at) AS finished_at,
+    (array_agg(j.status_message ORDER BY lower(btrim(coalesce(j.status_message, ''))) = 'success', j.id)
+       FILTER (WHERE j.state = 'FINISHED' AND j.result = 'ERROR'))[1] AS last_error
+  FROM data_ingestion_jobs j
+  WHERE j.pipeline_id = ANY(:ids)
+  GROUP BY j.pipeline_id
+), verdict AS (
+  SELECT f.*, CASE
+      WHEN (f.live OR p.owes_aggregation) AND f.untouched THEN 'NOT_STARTED'
+      WHEN f.live OR p.owes_aggregation THEN 'RUNNING'
+      WHEN f.root_failed THEN 'FAILED'
+      WHEN f.error_count > 0 THEN 'PARTIAL'
+      ELSE 'SUCCESS' END AS status
+  FROM facts f JOIN pipelines p ON p.id = f.id
+), wanted AS (
+  SELECT v.id, v.status, v.recalc_count AS expected_recalc, v.job_count, v.error_count, v.has_warning, v.last_error,
+    v.started_at,
+    CASE WHEN v.status IN ('SUCCESS', 'PARTIAL', 'FAILED') THEN v.finished_at END AS finished_at
+  FROM verdict v
+)
+UPDATE pipelines p SET
+  status = w.status, expected_recalc = w.expected_recalc, job_count = w.job_count, error_count = w.error_count,
+  has_warning = w.has_warning, last_error = w.last_error, started_at = w.started_at, finished_at = w.finished_at,
+  version = p.version + 1, updated_at = clock_timestamp()
+FROM wanted w
+WHERE p.id = w.id AND ({always} OR
+  (p.status, p.expected_recalc, p.job_count, p.error_count, p.has_warning, p.last_error, p.started_at, p.finished_at)
+  IS DISTINCT FROM
+  (w.status, w.expected_recalc, w.job_count, w.error_count, w.has_warning, w.last_error, w.started_at, w.finished_at))
+RETURNING p.id
+"""
+
+_AFTER_A_CHANGE = text(_RECOMPUTE.format(always="true"))
+_IF_DRIFTED = text(_RECOMPUTE.format(always="false"))
+
+# A statement that waits for a lock still sees the ledger as it was before it waited: lock first, then look.
+_LOCK = text("SELECT id FROM pipelines WHERE id = ANY(:ids) ORDER BY id FOR NO KEY UPDATE")
+
+# What can have drifted: whatever is not terminal, what has a live job, and what changed lately. A pipeline that is
+# locked is being changed by somebody who will recompute it.
+_LOCK_SUSPECTS = text("""
+SELECT id FROM pipelines
+WHERE id IN (
+  SELECT id FROM pipelines WHERE status IN ('NOT_STARTED', 'RUNNING')
+  UNION SELECT pipeline_id FROM data_ingestion_jobs
+    WHERE state IN ('NOT_STARTED', 'QUEUED') AND locked_by IS NULL AND job_type IS NOT NULL
+  UNION SELECT pipeline_id FROM data_ingestion_jobs WHERE state = 'RUNNING'
+  UNION SELECT id FROM pipelines WHERE updated_at > clock_timestamp() - interval '10 minutes'
+)
+ORDER BY id
+FOR NO KEY UPDATE SKIP LOCKED
+""")
+
+
+async def lock(connection: AsyncConnection, pipeline_ids: Collection[UUID]) -> None:
+    """Lock these pipelines until the transaction ends, in order of id."""
+    if pipeline_ids:
+        await connection.execute(_LOCK, {"ids": list(pipeline_ids)})
+
+
+async def recompute(connection: AsyncConnection, pipeline_ids: Collection[UUID]) -> None:
+    """Store what the jobs of these pipelines say, and let their versions grow."""
+    if pipeline_ids:
+        await lock(connection, pipeline_ids)
+        await connection.execute(_AFTER_A_CHANGE, {"ids": list(pipeline_ids)})
+
+
+async def suspects(connection: AsyncConnection) -> list[UUID]:
+    """Lock and return the pipelines whose stored status may have drifted."""
+    return list((await connection.scalars(_LOCK_SUSPECTS)).all())
+
+
+async def correct(connection: AsyncConnection, pipeline_ids: Collection[UUID]) -> list[UUID]:
+    """Correct the stored status of these locked pipelines where their jobs contradict it; touches no other row."""
+    return list((await connection.scalars(_IF_DRIFTED, {"ids": list(pipeline_ids)})).all())

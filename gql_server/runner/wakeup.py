@@ -1,0 +1,47 @@
+"""Wake-ups. No write depends on one: workers and feeds also poll, so a lost NOTIFY costs a moment, never an event."""
+
+import orjson
+import structlog
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+JOBS_CHANNEL = "gql_jobs"
+EVENTS_CHANNEL = "gql_events"
+
+log = structlog.get_logger(__name__)
+
+# The shape PgQueuer's listener reads; it only ever means "look at the ledger".
+_LOOK = orjson.dumps(
+    {
+        "channel": JOBS_CHANNEL,
+        "sent_at": "1970-01-01T00:00:00Z",
+        "type": "table_changed_event",
+        "operation": "insert",
+        "table": "data_ingestion_jobs",
+    }
+).decode()
+
+_WAKE_ALL = text("SELECT pg_notify(:jobs, :look), pg_notify(:events, '')").bindparams(
+    jobs=JOBS_CHANNEL, look=_LOOK, events=EVENTS_CHANNEL
+)
+_WAKE_FEED = text("SELECT pg_notify(:events, '')").bindparams(events=EVENTS_CHANNEL)
+
+
+async def wake_all(engine: AsyncEngine) -> None:
+    """After a commit that made jobs claimable or changed what a viewer sees."""
+    await _send(engine, _WAKE_ALL)
+
+
+async def wake_feed(engine: AsyncEngine) -> None:
+    """After a commit that changed only what a viewer sees."""
+    await _send(engine, _WAKE_FEED)
+
+
+async def _send(engine: AsyncEngine, statement: object) -> None:
+    try:
+        async with engine.connect() as connection:
+            await connection.execution_options(isolation_level="AUTOCOMMIT")
+            await connection.execute(statement)  # type: ignore[call-overload]
+    except (SQLAlchemyError, OSError) as error:
+        log.warning("wakeup.failed", error=str(error))
