@@ -1,0 +1,47 @@
+"""What resolvers may touch while ONE operation, or ONE event of a subscription, is executed."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Hashable
+from typing import Any
+
+import strawberry
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from gql_server.feed.hub import Hub
+from gql_server.loaders import Loaders, Query
+from gql_server.pagination import Paging, Window
+from gql_server.policy import Viewer
+
+
+class Context:
+    """The viewer, the loaders, the paging rules and the feed. Its engine runs single reads, each its own snapshot."""
+
+    def __init__(self, *, viewer: Viewer, engine: AsyncEngine, hub: Hub, paging: Paging) -> None:
+        self.viewer = viewer
+        self.hub = hub
+        self.paging = paging
+        self.engine = engine.execution_options(isolation_level="AUTOCOMMIT")
+        self.renew()
+
+    def renew(self) -> None:
+        """Forget what was loaded: the next event reads afresh."""
+        self._loaders = Loaders(self.engine, self.viewer)
+        self.redactions: Counter[str] = Counter()
+
+    def load(self, query: Query, key: Hashable, **arguments: Any) -> "asyncio.Future[Any]":
+        """The value of a batched query for one key."""
+        return self._loaders.load(query, key, **arguments)
+
+    def window(self, coordinate: str, **arguments: Any) -> Window:
+        """The window that a connection's arguments ask for; those left out count as null."""
+        given = {name: value for name, value in arguments.items() if value is not strawberry.UNSET}
+        return self.paging.window(coordinate, **given)
+
+    async def read(self, query: Callable[..., Awaitable[Any]], **arguments: Any) -> Any:
+        """The result of a query that has no key, on one short connection."""
+        async with self.engine.connect() as connection:
+            return await query(connection, self.viewer, **arguments)
+
+
+Info = strawberry.Info[Context, None]

@@ -1,0 +1,1 @@
+"""The change feed: its tokens, the one reader of a process, and the subscriptions over it."""

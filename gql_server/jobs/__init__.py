@@ -1,0 +1,1 @@
+"""Jobs: what a client sees of them, their SQL, and the allow-list of their JSON bag."""

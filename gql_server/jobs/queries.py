@@ -1,0 +1,165 @@
+"""Reads of jobs. Labels are the names under which the types read them; JSON is taken apart in the database."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Float, Text, and_, case, cast, func, null, or_, select, true
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gql_server import models
+from gql_server.jobs import meta
+from gql_server.models import EntityType, IngestionMethod, JobResult, JobState, JobType, Provider, TargetType
+from gql_server.pagination import Page, Window
+from gql_server.policy import Viewer, job_clause
+from gql_server.sql import AnyRow, AnySelect, Column, among, array, constant, excerpt, integer, member, seconds
+
+J, P = models.Job, models.Pipeline
+JOBS = J.__table__.outerjoin(P.__table__, J.pipeline_id == P.id)
+
+
+def kind_of(job_type: Column) -> ColumnElement[str]:
+    """Name of the kind, OTHER for job types this version does not know."""
+    return case((job_type.in_([kind.value for kind in JobType]), func.upper(job_type)), else_=constant("OTHER"))
+
+
+KIND = kind_of(J.job_type)
+PIPELINE_KEY = func.coalesce(J.pipeline_id, J.time_key)
+STATE = func.coalesce(member(J.state, JobState, "UNKNOWN"), "UNKNOWN")
+RESULT = member(J.result, JobResult, "UNKNOWN")
+FINISHED = J.state == JobState.FINISHED
+METHOD = func.upper(member(J.ingestion_method, IngestionMethod, "UNKNOWN"))
+DURATION = seconds(J.started_at, func.coalesce(J.finished_at, func.now()))
+IS_ABORTED = func.coalesce(J.meta["aborted"].astext == "true", False)
+TONE = case(
+    (RESULT == JobResult.ERROR, constant("DANGER")),
+    (RESULT == JobResult.WARNING, constant("WARNING")),
+    (RESULT == JobResult.SUCCESS, constant("SUCCESS")),
+    (J.state == JobState.RUNNING, constant("PROGRESS")),
+    else_=constant("NEUTRAL"),
+)
+
+ROWS_PROCESSED = func.coalesce(integer(J.meta["progress"]["processed"]), integer(J.meta["rows_processed"]))
+ROW_PROGRESS = (
+    J.meta["progress"]["phase"].astext.label("rows_stage"),
+    ROWS_PROCESSED.label("rows_processed"),
+    integer(J.meta["progress"]["total"]).label("rows_total"),
+    (cast(ROWS_PROCESSED, Float) / func.nullif(DURATION, 0)).label("rows_per_second"),
+)
+
+
+def creator(created_by: Column) -> tuple[ColumnElement[Any], ...]:
+    """Columns of an actor from `{user_id, email, name}`."""
+    name, email = (func.nullif(created_by[key].astext, "") for key in ("name", "email"))
+    return (
+        case((func.jsonb_typeof(created_by) == "object", constant("USER")), else_=constant("UNKNOWN")).label("actor_kind"),
+        func.coalesce(name, email).label("actor_name"),
+        email.label("actor_email"),
+    )
+
+
+COLUMNS = (
+    constant("Job").label("node_type"),
+    J.id.label("job_id"),
+    PIPELINE_KEY.label("pipeline_key"),
+    KIND.label("kind"),
+    J.job_type.label("kind_raw"),
+    STATE.label("state"),
+    RESULT.label("result"),
+    TONE.label("tone"),
+    member(J.entity_type, EntityType, "UNKNOWN").label("level"),
+    J.year.label("year"),
+    J.module_type_id.label("module_type_id"),
+    J.data_entry_type_id.label("data_entry_type_id"),
+    P.unit_institutional_id.label("unit_institutional_id"),
+    member(J.provider, Provider, "OTHER").label("provider"),
+    member(J.target_type, TargetType, "UNKNOWN").label("target"),
+    METHOD.label("method"),
+    excerpt(J.status_message).label("message"),
+    J.created_at.label("created_at"),
+    J.started_at.label("started_at"),
+    J.finished_at.label("finished_at"),
+    DURATION.label("duration_seconds"),
+    *ROW_PROGRESS,
+    case((func.jsonb_typeof(J.meta["phases"]) == "array", J.meta["phases"])).label("phases_raw"),
+    J.attempts.label("attempt"),
+    J.max_attempts.label("max_attempts"),
+    case((FINISHED, 0), else_=func.greatest(J.max_attempts - J.attempts, 0)).label("retries_left"),
+    case((FINISHED, null()), else_=J.run_after).label("next_attempt_at"),
+    J.is_current.label("is_current"),
+    IS_ABORTED.label("is_aborted"),
+    J.locked_at.label("locked_at"),
+    integer(J.meta["row_errors_count"]).label("row_error_count"),
+)
+
+
+def in_pipeline(key: Column) -> ColumnElement[bool]:
+    """Jobs of the pipeline of that key: of an orphan, itself."""
+    return or_(J.pipeline_id == key, and_(J.pipeline_id.is_(None), J.time_key == key))
+
+
+def in_pipelines(keys: Sequence[UUID]) -> ColumnElement[bool]:
+    """Jobs of any of these pipelines."""
+    return or_(among(J.pipeline_id, keys), and_(J.pipeline_id.is_(None), among(J.time_key, keys)))
+
+
+async def jobs_by_id(connection: AsyncConnection, viewer: Viewer, keys: Sequence[int]) -> dict[int, AnyRow]:
+    rows = await connection.execute(select(*COLUMNS).select_from(JOBS).where(among(J.id, keys), job_clause(viewer)))
+    return {row.job_id: row for row in rows}
+
+
+async def jobs_by_pipeline(
+    connection: AsyncConnection, viewer: Viewer, keys: Sequence[UUID], *, window: Window
+) -> dict[UUID, Page]:
+    """A page of the jobs of each pipeline, root first."""
+    rows: defaultdict[UUID, list[AnyRow]] = defaultdict(list)
+    for row in await connection.execute(_jobs_by_pipeline(viewer, keys, window)):
+        rows[row.key].append(row)
+    return {key: window.page(rows[key], "job_id") for key in keys}
+
+
+def _jobs_by_pipeline(viewer: Viewer, keys: Sequence[UUID], window: Window) -> AnySelect:
+    asked = func.unnest(array(P.id, keys)).table_valued("key").render_derived(name="asked")
+    jobs = select(*COLUMNS).select_from(JOBS).where(in_pipeline(asked.c.key), job_clause(viewer))
+    of_key = window.cut(jobs, J.id, int).lateral("of_key")
+    return select(asked.c.key, *of_key.c).join_from(asked, of_key, true()).order_by(window.scan(of_key.c.job_id))
+
+
+async def meta_by_job(connection: AsyncConnection, viewer: Viewer, keys: Sequence[int]) -> dict[int, AnyRow]:
+    """The small, typed part of the bag."""
+    target_year = func.coalesce(integer(J.config["target_year"]), case((J.entity_type == EntityType.GLOBAL_PER_YEAR, J.year)))
+    rows = await connection.execute(
+        select(
+            J.id.label("job_id"),
+            J.meta["provider_name"].astext.label("provider_name"),
+            J.meta["filters"].label("filters"),
+            target_year.label("target_year"),
+        )
+        .select_from(JOBS)
+        .where(among(J.id, keys), job_clause(viewer))
+    )
+    return {row.job_id: row for row in rows}
+
+
+async def meta_entries_by_job(
+    connection: AsyncConnection, viewer: Viewer, keys: Sequence[int], *, names: tuple[str, ...]
+) -> dict[int, dict[str, Any]]:
+    """Allow-listed keys of the bag that it has."""
+    rows = await connection.execute(
+        select(J.id, meta.projection(meta.allowed(names)).label("entries"))
+        .select_from(JOBS)
+        .where(among(J.id, keys), job_clause(viewer))
+    )
+    return {row.id: {name: value for name, value in row.entries.items() if value is not None} for row in rows}
+
+
+async def error_detail_by_job(connection: AsyncConnection, viewer: Viewer, keys: Sequence[int]) -> dict[int, str | None]:
+    """Full text of the error of failed jobs."""
+    detail = func.coalesce(J.meta["error"].astext, J.meta["validation_error"].astext, J.status_message)
+    rows = await connection.execute(
+        select(J.id, cast(detail, Text).label("detail"))
+        .select_from(JOBS)
+        .where(among(J.id, keys), J.result == JobResult.ERROR, job_clause(viewer))
+    )
+    return {row.id: row.detail for row in rows}

@@ -1,0 +1,45 @@
+"""The generic loader: a feature contributes only a query function, which answers many keys at once."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Hashable, Mapping
+from typing import Any
+
+from aiodataloader import DataLoader
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from gql_server.policy import Viewer
+
+Query = Callable[..., Awaitable[Mapping[Any, Any]]]
+"""`(connection, viewer, keys, **arguments) -> {key: value}`; a key left out has the value None."""
+
+
+class Loader(DataLoader[Any, Any]):
+    """Collects the keys of one tick and answers them with one statement on one short connection."""
+
+    def __init__(self, engine: AsyncEngine, viewer: Viewer, query: Query, arguments: Mapping[str, Any]) -> None:
+        super().__init__()
+        self._engine, self._viewer, self._query, self._arguments = engine, viewer, query, arguments
+
+    async def batch_load_fn(self, keys: list[Any]) -> list[Any]:
+        async with self._engine.connect() as connection:
+            found = await self._query(connection, self._viewer, keys, **self._arguments)
+        return [found.get(key) for key in keys]
+
+    def load(self, key: Hashable) -> "asyncio.Future[Any]":
+        """Shielded: graphql-core cancels the siblings of a failed field, and a key is shared by many fields."""
+        return asyncio.shield(super().load(key))
+
+
+class Loaders:
+    """The loaders of one operation or one event, made as they are needed: one for each query and its arguments."""
+
+    def __init__(self, engine: AsyncEngine, viewer: Viewer) -> None:
+        self._engine, self._viewer = engine, viewer
+        self._loaders: dict[Hashable, Loader] = {}
+
+    def load(self, query: Query, key: Hashable, **arguments: Any) -> "asyncio.Future[Any]":
+        """The value of the query for this key; arguments must be hashable."""
+        name = (query, *sorted(arguments.items()))
+        if name not in self._loaders:
+            self._loaders[name] = Loader(self._engine, self._viewer, query, arguments)
+        return self._loaders[name].load(key)

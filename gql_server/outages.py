@@ -1,0 +1,33 @@
+"""Tells a database that is away, or too slow, from a mistake of ours."""
+
+from collections.abc import Iterator
+
+import asyncpg
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+OUTAGE_CLASSES = ("08", "53", "57", "58")
+"""SQLSTATE classes: connection exception, insufficient resources, operator intervention, system error."""
+LOCK_NOT_AVAILABLE = "55P03"
+
+
+def is_outage(error: BaseException | None) -> bool:
+    """Whether trying again later may help: no connection, no free connection, a statement cut off by its time limit."""
+    return any(map(_is_outage, _causes(error)))
+
+
+def _is_outage(error: BaseException) -> bool:
+    if isinstance(error, asyncpg.PostgresError):
+        sqlstate: str = getattr(error, "sqlstate", None) or ""
+        return sqlstate == LOCK_NOT_AVAILABLE or sqlstate[:2] in OUTAGE_CLASSES
+    if isinstance(error, DBAPIError):
+        return error.connection_invalidated
+    return isinstance(error, (OSError, PoolTimeout))
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__ or getattr(error, "orig", None)

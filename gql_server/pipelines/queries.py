@@ -1,0 +1,97 @@
+"""Reads of pipelines. A key is a pipeline's id or, for an orphan, the time-ordered key of its job: both are UUIDv7."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Subquery, Text, cast, literal, select, union_all
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gql_server import models
+from gql_server.jobs import queries as jobs
+from gql_server.models import JobState
+from gql_server.pagination import Page, Window
+from gql_server.pipelines.criteria import Criteria
+from gql_server.pipelines.progress import Progress, progress
+from gql_server.pipelines.rows import orphans, stored
+from gql_server.policy import Viewer, job_clause
+from gql_server.sql import AnyRow, AnySelect, among
+
+J, P = models.Job, models.Pipeline
+
+
+async def pipelines_by_key(connection: AsyncConnection, viewer: Viewer, keys: Sequence[UUID]) -> dict[UUID, AnyRow]:
+    rows = await connection.execute(union_all(stored(viewer, among(P.id, keys)), orphans(viewer, among(J.time_key, keys))))
+    return {row.key: row for row in rows}
+
+
+async def keys_by_job(connection: AsyncConnection, viewer: Viewer, keys: Sequence[int]) -> dict[int, UUID]:
+    """The key of the pipeline that each job is in."""
+    rows = await connection.execute(
+        select(J.id, jobs.PIPELINE_KEY.label("key")).select_from(jobs.JOBS).where(among(J.id, keys), job_clause(viewer))
+    )
+    return {row.id: row.key for row in rows}
+
+
+async def page(connection: AsyncConnection, viewer: Viewer, *, criteria: Criteria, window: Window) -> Page:
+    """A page of pipelines, newest first: two keyset scans, each limited to the page, merged by the database."""
+    statement = page_statement(viewer, criteria, window)
+    rows = [] if statement is None else (await connection.execute(statement)).all()
+    return window.page(rows, "key")
+
+
+def page_statement(viewer: Viewer, criteria: Criteria, window: Window) -> AnySelect | None:
+    """The statement of a page; None when the criteria exclude everything."""
+    of_stored, of_orphans = criteria.of_stored(), criteria.of_orphans()
+    scans = [
+        *([window.cut(stored(viewer, *of_stored), P.id, UUID)] if of_stored is not None else []),
+        *([window.cut(orphans(viewer, *of_orphans), J.time_key, UUID)] if of_orphans is not None else []),
+    ]
+    if not scans:
+        return None
+    merged = _merged(scans)
+    return select(merged).order_by(window.scan(merged.c.key)).limit(window.size + 1)
+
+
+async def active_by_year(
+    connection: AsyncConnection, viewer: Viewer, keys: Sequence[int], *, window: Window
+) -> dict[int, Page]:
+    """A page of the unfinished pipelines of each year."""
+    pages = [
+        select(literal(year).label("of_year"), statement.subquery())
+        for year in keys
+        if (statement := page_statement(viewer, Criteria(years=(year,), is_active=True), window)) is not None
+    ]
+    rows: defaultdict[int, list[AnyRow]] = defaultdict(list)
+    every = union_all(*pages).subquery()
+    for row in await connection.execute(select(every).order_by(window.scan(every.c.key))):
+        rows[row.of_year].append(row)
+    return {year: window.page(rows[year], "key") for year in keys}
+
+
+async def progress_by_pipeline(connection: AsyncConnection, viewer: Viewer, keys: Sequence[UUID]) -> dict[UUID, Progress]:
+    """How far each pipeline is, from all of its jobs and its stored row."""
+    state, result = cast(J.state, Text).label("state"), cast(J.result, Text).label("result")
+    facts = (J.id, J.job_type, state, result, P.id.label("pipeline_id"), P.kind, P.status, P.expected_recalc)
+    rows = await connection.execute(
+        select(jobs.PIPELINE_KEY.label("key"), *facts, *jobs.ROW_PROGRESS)
+        .select_from(jobs.JOBS)
+        .where(jobs.in_pipelines(keys), job_clause(viewer))
+        .order_by(J.id)
+    )
+    of_pipeline: defaultdict[UUID, list[AnyRow]] = defaultdict(list)
+    for row in rows:
+        of_pipeline[row.key].append(row)
+    return {key: _progress(of_pipeline[key]) for key in keys}
+
+
+def _progress(facts: Sequence[Any]) -> Progress:
+    row = facts[0] if facts and facts[0].pipeline_id is not None else None
+    counting = [job for job in facts if job.state == JobState.RUNNING and job.rows_processed is not None]
+    return replace(progress(facts, row), rows=counting[-1] if counting else None)
+
+
+def _merged(scans: list[AnySelect]) -> Subquery:
+    return (union_all(*scans) if len(scans) > 1 else scans[0]).subquery("page")

@@ -1,0 +1,219 @@
+"""Pipelines as a client sees them."""
+
+from datetime import datetime
+from enum import Enum
+from typing import Annotated, Any
+from uuid import UUID
+
+import strawberry
+from strawberry import UNSET
+
+from gql_server.connections import Connection
+from gql_server.context import Info
+from gql_server.feed.tokens import to_token
+from gql_server.fields import (
+    After,
+    Before,
+    First,
+    Last,
+    SemanticNonNull,
+    access,
+    access_sentence,
+    child,
+    child_connection,
+    part,
+)
+from gql_server.jobs.queries import jobs_by_id, jobs_by_pipeline, meta_by_job
+from gql_server.jobs.types import Job, JobConnection, JobKind, Meta, NoMeta, RowProgress
+from gql_server.nodes import Node, global_id, uuid_key
+from gql_server.pipelines import queries
+from gql_server.pipelines.criteria import Criteria, Match
+from gql_server.scalars import FeedToken
+from gql_server.scopes.types import Actor, StatusTone, WorkScope, scope
+
+
+@strawberry.enum(description="Authoritative pipeline status. Clients must tolerate unknown members.")
+class PipelineStatus(Enum):
+    NOT_STARTED = strawberry.enum_value("NOT_STARTED", description="No job has been claimed yet.")
+    RUNNING = strawberry.enum_value("RUNNING", description="A job is unfinished, or one is still owed.")
+    SUCCESS = strawberry.enum_value("SUCCESS", description="Every job ended without error.")
+    PARTIAL = strawberry.enum_value("PARTIAL", description="The root job landed its data but a descendant failed.")
+    FAILED = strawberry.enum_value("FAILED", description="The root job failed: the data did not land.")
+    UNKNOWN = strawberry.enum_value("UNKNOWN", description="A value this server does not know; read `statusRaw`.")
+
+
+@strawberry.enum(description="Where `status` came from.")
+class StatusSource(Enum):
+    STORED = strawberry.enum_value("STORED", description="Read from the pipelines row.")
+    DERIVED = strawberry.enum_value("DERIVED", description="No pipelines row exists (orphan); computed from the job.")
+
+
+@strawberry.enum(description="The three fixed phases of a pipeline.")
+class PhaseKey(Enum):
+    DATA = strawberry.enum_value("DATA", description="The root job lands its data.")
+    EMISSIONS = strawberry.enum_value("EMISSIONS", description="Emissions are recomputed.")
+    AGGREGATION = strawberry.enum_value("AGGREGATION", description="Totals are rolled up.")
+
+
+@strawberry.type(description="How far a pipeline is, computed by the server so that every client agrees on “done”.")
+class PipelineProgress:
+    phase: PhaseKey = strawberry.field(description="Current phase.")
+    phase_index: int = strawberry.field(description="Number of the phase, from 1.")
+    phase_count: int = strawberry.field(description="Always 3.")
+    fraction: float | None = strawberry.field(description="0 to 1; null when it cannot be said honestly.")
+    finished_jobs: int = strawberry.field(description="Jobs that have ended.")
+    expected_jobs: int | None = strawberry.field(description="Null until the fan-out is known.")
+    rows: RowProgress | None = strawberry.field(description="Rows of the running job, for kinds that report them.")
+
+
+@strawberry.type(
+    description="One run: a root job and everything it chained. A parent that failed before it got a pipeline_id is a pipeline "
+    f"of one (`isOrphan: true`, `pipelineId: null`). {access_sentence('Pipeline')}",
+    directives=access("Pipeline"),
+)
+class Pipeline(Node):
+    id: strawberry.ID = global_id("key")
+    pipeline_id: UUID | None = strawberry.field(
+        description="Null for an orphan. UUID v7, so its order is the order of creation and it is what the cursor pages on."
+    )
+    is_orphan: bool = strawberry.field(description="No pipelines row exists for it.")
+    kind: JobKind = strawberry.field(description="Kind of the root job.")
+    kind_raw: str | None = strawberry.field(description="Stored text of the kind; read it when `kind` is OTHER.")
+    status: PipelineStatus = strawberry.field(description="Stored status, or computed for an orphan.")
+    status_raw: str | None = strawberry.field(description="Stored text of the status; null for an orphan.")
+    status_source: StatusSource = strawberry.field(description="Where the status came from.")
+    tone: StatusTone = strawberry.field(description="Colour family; a SUCCESS in which a job warned is WARNING.")
+    is_terminal: bool = strawberry.field(description="No further change is expected.")
+    is_aborted: bool = strawberry.field(description="An operator stopped it.")
+    has_warning: bool = strawberry.field(description="A job ended with result WARNING.")
+    scope: WorkScope = scope()
+    triggered_by: Actor = part("Who started it.")
+    created_at: datetime = strawberry.field(description="Immutable; default sort key.")
+    started_at: datetime | None = strawberry.field(description="First claim of any job.")
+    finished_at: datetime | None = strawberry.field(description="Last finish, once terminal.")
+    updated_at: datetime = strawberry.field(description="Last change of the pipeline or one of its jobs.")
+    queued_seconds: float | None = strawberry.field(description="Seconds from creation to first claim.")
+    duration_seconds: float | None = strawberry.field(
+        description="Seconds from first claim to finish, or to now while running."
+    )
+    progress: PipelineProgress = child(queries.progress_by_pipeline, key="key", description="How far it is.")
+    message: str | None = strawberry.field(
+        description="What went wrong if it is PARTIAL or FAILED, else the message of the root job; at most 500 characters."
+    )
+    last_error: str | None = strawberry.field(description="Message of the first job that failed and said why.")
+    job_count: int = strawberry.field(description="Jobs in the pipeline now; grows while it fans out.")
+    error_count: int = strawberry.field(description="Finished jobs with result ERROR.")
+    root_job: Job | None = child(jobs_by_id, key="root_id", description="The parent: the lowest job id.")
+    jobs: JobConnection | None = child_connection(
+        jobs_by_pipeline, key="key", coordinate="Pipeline.jobs", description="Jobs of this pipeline, parent first."
+    )
+    meta: Meta = child(meta_by_job, key="root_id", description="Metadata of the root job.", missing=NoMeta())
+
+    @strawberry.field(description="Position of the feed when this was read: whatever changes later has a later token.")
+    def feed_token(self: Any) -> FeedToken:
+        return FeedToken(to_token(self.feed_position))
+
+
+@strawberry.type(description="A page of pipelines.")
+class PipelineConnection(Connection[Pipeline]):
+    pass
+
+
+@strawberry.input(description="Exactly one of the two: keep these, or drop these.", one_of=True)
+class StatusMatch:
+    in_: strawberry.Maybe[list[PipelineStatus]] = strawberry.field(name="in", description="Keep these.")
+    not_in: strawberry.Maybe[list[PipelineStatus]] = strawberry.field(description="Drop these.")
+
+
+@strawberry.input(description="Exactly one of the two.", one_of=True)
+class KindMatch:
+    in_: strawberry.Maybe[list[JobKind]] = strawberry.field(name="in", description="A job is of one of these kinds.")
+    not_in: strawberry.Maybe[list[JobKind]] = strawberry.field(description="No job is of any of these kinds.")
+
+
+@strawberry.input(
+    description="All clauses are ANDed. `kind: {in}`, `years` and `moduleTypeIds` must hold for the same job of the pipeline; "
+    "all of its jobs are returned. A closed set: every clause is backed by an index."
+)
+class PipelineFilter:
+    status: StatusMatch | None = strawberry.field(
+        default=UNSET, description="Stored status. Excludes orphans, which have none."
+    )
+    kind: KindMatch | None = strawberry.field(default=UNSET, description="Kinds of its jobs.")
+    module_type_ids: list[int] | None = strawberry.field(default=UNSET, description="Module of a job.")
+    years: list[int] | None = strawberry.field(default=UNSET, description="Reporting year of a job.")
+    has_errors: bool | None = strawberry.field(
+        default=UNSET, description="PARTIAL, FAILED or an orphan that failed; false means the others."
+    )
+    is_orphan: bool | None = strawberry.field(default=UNSET, description="Jobs without a pipeline, or only pipelines.")
+    is_active: bool | None = strawberry.field(default=UNSET, description="NOT_STARTED or RUNNING; false means the others.")
+
+    def criteria(self) -> Criteria:
+        return Criteria(
+            status=_match(self.status),
+            kind=_match(self.kind),
+            years=_values(self.years),
+            module_type_ids=_values(self.module_type_ids),
+            has_errors=_given(self.has_errors),
+            is_active=_given(self.is_active),
+            is_orphan=_given(self.is_orphan),
+        )
+
+
+@strawberry.input(description="Ways to name one pipeline.", one_of=True)
+class PipelineBy:
+    id: strawberry.Maybe[strawberry.ID] = strawberry.field(description="Global id.")
+    pipeline_id: strawberry.Maybe[UUID] = strawberry.field(description="Its UUID; an orphan has none.")
+    job_id: strawberry.Maybe[int] = strawberry.field(description="Database key of any of its jobs.")
+
+    async def key(self, info: Info) -> UUID | None:
+        """The key of the pipeline; None when there is no such job for the viewer. Raises BadInput."""
+        if self.job_id is not None:
+            return await info.context.load(queries.keys_by_job, self.job_id.value)
+        if self.pipeline_id is not None:
+            return self.pipeline_id.value
+        assert self.id is not None
+        return uuid_key("Pipeline", self.id.value)
+
+
+@strawberry.type
+class PipelineQuery:
+    @strawberry.field(description="Pipelines the viewer may see, newest first.", directives=[SemanticNonNull()])
+    async def pipelines(
+        self,
+        info: Info,
+        filter: Annotated[PipelineFilter | None, strawberry.argument(description="Which ones; all without it.")] = UNSET,
+        first: First = UNSET,
+        after: After = UNSET,
+        last: Last = UNSET,
+        before: Before = UNSET,
+    ) -> PipelineConnection | None:
+        criteria = filter.criteria() if filter else Criteria()
+        window = info.context.window(
+            "Query.pipelines", first=first, after=after, last=last, before=before, criteria=criteria, descending=True
+        )
+        return await info.context.read(queries.page, criteria=criteria, window=window)
+
+    @strawberry.field(description="One pipeline, by whatever name you have; null when absent or not visible.")
+    async def pipeline(
+        self, info: Info, by: Annotated[PipelineBy, strawberry.argument(description="Its name.")]
+    ) -> Pipeline | None:
+        key = await by.key(info)
+        return None if key is None else await info.context.load(queries.pipelines_by_key, key)
+
+
+def _match(match: StatusMatch | KindMatch | None) -> Match | None:
+    if not match:
+        return None
+    kept, dropped = match.in_, match.not_in
+    chosen = kept if kept is not None else dropped
+    assert chosen is not None
+    return Match(tuple(sorted(item.name for item in chosen.value)), negated=kept is None)
+
+
+def _values(values: list[int] | None) -> tuple[int, ...] | None:
+    return tuple(sorted(set(values))) if values is not UNSET and values is not None else None
+
+
+def _given(value: bool | None) -> bool | None:
+    return None if value is UNSET else value

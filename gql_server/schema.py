@@ -1,0 +1,102 @@
+"""Joins the roots of the features into one schema."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Annotated, Any
+
+import strawberry
+from graphql import GraphQLError, GraphQLSchema
+from strawberry.extensions import MaxTokensLimiter, ParserCache, SchemaExtension, ValidationCache
+from strawberry.schema.config import StrawberryConfig
+from strawberry.types import ExecutionContext
+
+from gql_server.context import Context, Info
+from gql_server.feed.types import PipelineChanged, PipelineSubscription
+from gql_server.jobs.queries import jobs_by_id
+from gql_server.jobs.types import JobQuery, job_key
+from gql_server.limits import MAX_TOKENS, Validation, bound_validation
+from gql_server.nodes import Node, decode, integer_key, uuid_key
+from gql_server.pipelines.queries import pipelines_by_key
+from gql_server.pipelines.types import PipelineQuery
+from gql_server.policy import GUARDS
+from gql_server.scalars import SCALARS
+from gql_server.scopes.queries import units_by_institutional_id
+from gql_server.scopes.types import DataEntryType, ModuleType, Unit
+from gql_server.viewers.types import ViewerQuery
+from gql_server.years.queries import years_by_key
+from gql_server.years.types import YearQuery, year_key
+
+HEADER = "# The graph as clients see it. Printed by `gql-server schema`; do not edit.\n\n"
+
+
+async def _unit(context: Context, global_id: str) -> Unit | None:
+    row = await context.load(units_by_institutional_id, decode(global_id)[1])
+    return row and Unit.of(row)
+
+
+async def _constant(value: ModuleType | DataEntryType | None) -> ModuleType | DataEntryType | None:
+    return value
+
+
+NODES: Mapping[str, Callable[[Context, str], Awaitable[Any]]] = {
+    "Pipeline": lambda context, id: context.load(pipelines_by_key, uuid_key("Pipeline", id)),
+    "Job": lambda context, id: context.load(jobs_by_id, job_key(id)),
+    "YearConfiguration": lambda context, id: context.load(years_by_key, year_key(id)),
+    "Unit": _unit,
+    "ModuleType": lambda _, id: _constant(ModuleType.of(integer_key("ModuleType", id))),
+    "DataEntryType": lambda _, id: _constant(DataEntryType.of(integer_key("DataEntryType", id))),
+}
+
+
+@strawberry.type(description="Reads.")
+class Query(PipelineQuery, JobQuery, YearQuery, ViewerQuery):
+    @strawberry.field(description="Refetch anything by global ID; null when absent or not visible.")
+    async def node(
+        self, info: Info, id: Annotated[strawberry.ID, strawberry.argument(description="Global id.")]
+    ) -> Node | None:
+        fetch = NODES.get(decode(id)[0])
+        return fetch and await fetch(info.context, id)
+
+
+@strawberry.type(description="Live data.")
+class Subscription(PipelineSubscription):
+    pass
+
+
+class Redactions(SchemaExtension):
+    """Reports what the viewer was not shown: one entry a field, however many rows."""
+
+    def get_results(self) -> dict[str, Any]:
+        context = self.execution_context.context
+        redactions = context.redactions if isinstance(context, Context) else {}
+        entries = [
+            {"coordinate": coordinate, "permission": GUARDS[coordinate].permission, "count": count}
+            for coordinate, count in sorted(redactions.items())
+        ]
+        return {"redactions": entries} if entries else {}
+
+
+class Schema(strawberry.Schema):
+    @property
+    def executable(self) -> GraphQLSchema:
+        """The schema as graphql-core knows it."""
+        return self._schema
+
+    def process_errors(self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None) -> None:
+        """Nothing: the edge logs what it masks, and only that."""
+
+
+def create_schema() -> Schema:
+    """The executable schema, with bounds on documents and caches for those that come again."""
+    bound_validation()
+    return Schema(
+        query=Query,
+        subscription=Subscription,
+        types=[PipelineChanged, ModuleType, DataEntryType, Unit],
+        extensions=[lambda: MaxTokensLimiter(MAX_TOKENS), ParserCache, ValidationCache, Validation, Redactions],
+        config=StrawberryConfig(scalar_map=SCALARS),
+    )
+
+
+def sdl() -> str:
+    """The schema definition, as committed in schema.graphql."""
+    return f"{HEADER}{create_schema().as_str()}\n"

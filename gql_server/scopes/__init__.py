@@ -1,0 +1,1 @@
+"""What work is about and who started it: modules, entry types, units, actors."""

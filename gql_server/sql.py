@@ -1,0 +1,69 @@
+"""SQL expressions that several queries share."""
+
+from collections.abc import Collection
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Float,
+    Integer,
+    Numeric,
+    Row,
+    Select,
+    SQLColumnExpression,
+    Text,
+    any_,
+    case,
+    cast,
+    extract,
+    func,
+    literal,
+    literal_column,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.orm import QueryableAttribute
+
+INTEGER_MAX = 2**31 - 1
+
+Column = SQLColumnExpression[Any]
+AnySelect = Select[*tuple[Any, ...]]
+AnyRow = Row[*tuple[Any, ...]]
+
+
+def among(column: QueryableAttribute[Any], keys: Collection[Any]) -> ColumnElement[bool]:
+    """`column = ANY(keys)`: one parameter and one prepared statement, however many keys."""
+    return column == any_(array(column, keys))
+
+
+def array(column: QueryableAttribute[Any], keys: Collection[Any]) -> ColumnElement[Any]:
+    """The keys as one array parameter of the column's type."""
+    return literal(list(keys), ARRAY(column.expression.type))
+
+
+def constant(text: str) -> ColumnElement[str]:
+    """A text constant of ours, not a parameter."""
+    return literal_column(f"'{text}'", Text)
+
+
+def member(column: Column, members: type[StrEnum], other: str) -> ColumnElement[str]:
+    """The stored text if this version knows it, else `other`; null stays null."""
+    stored = cast(column, Text)
+    return case((stored.in_([item.value for item in members]), stored), (stored.is_not(None), constant(other)))
+
+
+def seconds(start: Column, end: Column) -> ColumnElement[float]:
+    """Seconds between two instants, never negative; null when either is."""
+    elapsed = cast(extract("epoch", end - start), Float)
+    return case((elapsed < 0, 0.0), else_=elapsed)
+
+
+def integer(value: Column) -> ColumnElement[int | None]:
+    """A JSON number as an integer; null when it is something else."""
+    number = func.greatest(func.least(cast(value, Numeric), INTEGER_MAX), -INTEGER_MAX)
+    return case((func.jsonb_typeof(value) == "number", cast(number, Integer)))
+
+
+def excerpt(text: Column) -> ColumnElement[str | None]:
+    """The first 500 characters."""
+    return func.left(text, 500)

@@ -1,0 +1,1 @@
+"""Year configurations: what a client sees of them, and their SQL."""

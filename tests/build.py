@@ -1,0 +1,119 @@
+"""Builders of ledger rows, with honest defaults: what is left out is as the runner would write it."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import insert, select, text, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gql_server import models
+from gql_server.models import EntityType, IngestionMethod, JobResult, JobState, JobType, Provider, TargetType
+from gql_server.pipelines.progress import is_error, verdict
+
+_RECALCS = (JobType.EMISSION_RECALC, JobType.MODULE_EMISSION_RECALC)
+
+
+async def pipeline(connection: AsyncConnection, **values: Any) -> UUID:
+    """A pipeline without jobs; give it some with `job`, then `settle` stores what follows from them."""
+    defaults: dict[str, Any] = {
+        "provider": Provider.DEFAULT,
+        "kind": JobType.CSV_INGEST,
+        "entity_type": EntityType.MODULE_PER_YEAR,
+        "ingestion_method": IngestionMethod.CSV,
+        "module_type_id": 4,
+        "year": 2025,
+    }
+    statement = insert(models.Pipeline).values(defaults | values).returning(models.Pipeline.id)
+    return (await connection.execute(statement)).scalar_one()
+
+
+async def job(connection: AsyncConnection, pipeline_id: UUID | None = None, **values: Any) -> int:
+    """A job, in that pipeline or an orphan. `result` alone makes it finished."""
+    kind = values.get("job_type", JobType.CSV_INGEST)
+    computed = kind in (*_RECALCS, JobType.AGGREGATION)
+    defaults: dict[str, Any] = {
+        "pipeline_id": pipeline_id,
+        "job_type": kind,
+        "entity_type": EntityType.MODULE_PER_YEAR,
+        "ingestion_method": IngestionMethod.COMPUTED if computed else IngestionMethod.CSV,
+        "target_type": TargetType.DATA_ENTRIES,
+        "module_type_id": 4,
+        "year": 2025,
+        "state": JobState.FINISHED if "result" in values else JobState.NOT_STARTED,
+        "status_message": "Job created",
+    }
+    row = defaults | values
+    if row["state"] in (JobState.RUNNING, JobState.FINISHED):
+        row = {"started_at": datetime.now(UTC), "attempts": 1} | row
+    if row["state"] == JobState.FINISHED:
+        row = {"finished_at": datetime.now(UTC)} | row
+    return (await connection.execute(insert(models.Job).values(row).returning(models.Job.id))).scalar_one()
+
+
+async def settle(connection: AsyncConnection, pipeline_id: UUID, *, owes_aggregation: bool = False) -> None:
+    """Store the status and the counts that follow from the jobs."""
+    jobs = models.Job
+    rows: Sequence[Any] = (
+        await connection.execute(select(jobs.__table__).where(jobs.pipeline_id == pipeline_id).order_by(jobs.id))
+    ).all()
+    status = verdict(rows, owes_aggregation=owes_aggregation)
+    errors = [row for row in rows if is_error(row)]
+    finished_at = max((row.finished_at for row in rows if row.finished_at), default=None)
+    values = {
+        "status": status,
+        "owes_aggregation": owes_aggregation,
+        "job_count": len(rows),
+        "error_count": len(errors),
+        "has_warning": any(row.result == JobResult.WARNING for row in rows),
+        "last_error": errors[0].status_message if errors else None,
+        "expected_recalc": sum(row.job_type == JobType.EMISSION_RECALC for row in rows),
+        "started_at": min((row.started_at for row in rows if row.started_at), default=None),
+        "finished_at": finished_at if status in models.TERMINAL_STATUSES else None,
+    }
+    await connection.execute(update(models.Pipeline).where(models.Pipeline.id == pipeline_id).values(values))
+
+
+async def run(connection: AsyncConnection, *results: JobResult | JobState, **values: Any) -> UUID:
+    """A settled pipeline: an ingest, recalculations and an aggregation, one for each result (or state) given."""
+    pipeline_id = await pipeline(connection, **values)
+    shared = {name: values[name] for name in ("provider", "entity_type", "module_type_id", "year") if name in values}
+    kinds = [values.get("kind", JobType.CSV_INGEST), *[JobType.EMISSION_RECALC] * (len(results) - 2), JobType.AGGREGATION]
+    for index, (kind, outcome) in enumerate(zip(kinds, results, strict=False)):
+        ended = {"state": outcome} if isinstance(outcome, JobState) else {"result": outcome}
+        entry_type = {"data_entry_type_id": 10 + index} if kind == JobType.EMISSION_RECALC else {}
+        await job(connection, pipeline_id, job_type=kind, **ended, **entry_type, **shared)
+    await settle(connection, pipeline_id)
+    return pipeline_id
+
+
+async def finish(connection: AsyncConnection, job_id: int, result: JobResult = JobResult.SUCCESS, **values: Any) -> None:
+    """What a worker's last write leaves."""
+    ended = {"state": JobState.FINISHED, "result": result, "finished_at": datetime.now(UTC)}
+    await change(connection, job_id, **(ended | values))
+
+
+async def change(connection: AsyncConnection, job_id: int, **values: Any) -> None:
+    """Set columns of a job."""
+    await connection.execute(update(models.Job).where(models.Job.id == job_id).values(values))
+
+
+async def year(connection: AsyncConnection, number: int, **values: Any) -> None:
+    """A year that is provisioned, and open to users if `is_started`."""
+    defaults: dict[str, Any] = {"provider": Provider.DEFAULT, "configuration_completed": datetime.now(UTC), "config": {}}
+    await connection.execute(insert(models.YearConfiguration).values({"year": number, **defaults, **values}))
+
+
+async def unit(connection: AsyncConnection, institutional_id: str, **values: Mapping[str, Any]) -> None:
+    """A unit at the root of the directory."""
+    statement = text(
+        "INSERT INTO units (provider, institutional_code, institutional_id, name, level, path) "
+        "VALUES (CAST(:provider AS user_provider_enum), :id, :id, :id, 1, :id)"
+    )
+    await connection.execute(statement, {"id": institutional_id, "provider": Provider.DEFAULT.value, **values})
+
+
+async def notify(connection: AsyncConnection) -> None:
+    """Wake the readers of the feed, as writers do."""
+    await connection.execute(text("NOTIFY gql_events"))

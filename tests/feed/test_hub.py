@@ -1,0 +1,183 @@
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from gql_server.db import connect_arguments
+from gql_server.feed.hub import Change, Hub
+from tests import build
+
+KILL = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'hub'"
+
+
+@asynccontextmanager
+async def running(hub: Hub) -> AsyncGenerator[Hub, None]:
+    """The hub, connected."""
+    task = asyncio.create_task(hub.run())
+    try:
+        async with asyncio.timeout(10):
+            await hub.connected.wait()
+        yield hub
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+@pytest.fixture
+async def hub(dsn: str) -> AsyncIterator[Hub]:
+    """A hub that hears only what it is told: its poll is too slow to help."""
+    async with running(Hub(connect_arguments(dsn, "hub"), poll_seconds=60)) as hub:
+        yield hub
+
+
+async def _next(changes: Any, seconds: float = 5) -> Change:
+    async with asyncio.timeout(seconds):
+        return await anext(changes)
+
+
+async def test_a_change_of_the_pipeline_wakes_its_subscriber(engine: AsyncEngine, hub: Hub):
+    async with engine.begin() as connection:
+        pipeline_id = await build.pipeline(connection)
+    async with hub.subscribe(pipeline_id) as changes:
+        async with engine.begin() as connection:
+            job_id = await build.job(connection, pipeline_id)
+            await build.notify(connection)
+
+        change = await _next(changes)
+
+    async with engine.begin() as connection:
+        newest = await connection.scalar(text("SELECT max(seq) FROM events"))
+    assert change == Change(newest, frozenset({job_id}))
+
+
+async def test_changes_that_pile_up_are_one(engine: AsyncEngine, hub: Hub):
+    async with engine.begin() as connection:
+        pipeline_id = await build.pipeline(connection)
+        other = await build.pipeline(connection)
+    async with hub.subscribe(pipeline_id) as changes, hub.subscribe(other) as others:
+        ids = set()
+        for _ in range(3):
+            async with engine.begin() as connection:
+                ids.add(await build.job(connection, pipeline_id))
+        async with engine.begin() as connection:
+            last = await build.job(connection, other)
+            await build.notify(connection)
+
+        assert (await _next(others)).job_ids == {last}
+        assert (await _next(changes)).job_ids == ids
+        with pytest.raises(TimeoutError):
+            await _next(changes, 0.05)
+
+
+async def test_the_poll_finds_what_nobody_notified(engine: AsyncEngine, dsn: str):
+    async with engine.begin() as connection:
+        pipeline_id = await build.pipeline(connection)
+    async with running(Hub(connect_arguments(dsn, "hub"), poll_seconds=0.05)) as hub, hub.subscribe(pipeline_id) as changes:
+        async with engine.begin() as connection:
+            job_id = await build.job(connection, pipeline_id)
+
+        assert (await _next(changes)).job_ids == {job_id}
+
+
+async def test_an_orphan_is_followed_under_its_own_key(engine: AsyncEngine, hub: Hub):
+    async with engine.begin() as connection:
+        job_id = await build.job(connection)
+        key = await connection.scalar(text("SELECT time_key FROM data_ingestion_jobs"))
+    async with hub.subscribe(key) as changes:
+        async with engine.begin() as connection:
+            await build.finish(connection, job_id)
+            await build.notify(connection)
+
+        assert (await _next(changes)).job_ids == {job_id}
+
+
+async def test_events_come_in_commit_order_though_their_writers_overlap(engine: AsyncEngine, hub: Hub):
+    async with engine.begin() as connection:
+        slow, quick = [await build.pipeline(connection) for _ in range(2)]
+    async with hub.subscribe(slow) as of_slow, hub.subscribe(quick) as of_quick:
+        async with engine.begin() as long:
+            late = await build.job(long, slow)
+            async with engine.begin() as connection:
+                await build.job(connection, quick)
+                await build.notify(connection)
+            first = await _next(of_quick)
+            await build.notify(long)
+        second = await _next(of_slow)
+        while late not in second.job_ids:
+            second = await _next(of_slow)
+
+    assert second.sequence == first.sequence + 1
+
+
+async def test_nothing_is_lost_while_the_connection_is_away(engine: AsyncEngine, hub: Hub):
+    async with engine.begin() as connection:
+        pipeline_id = await build.pipeline(connection)
+    async with hub.subscribe(pipeline_id) as changes:
+        async with engine.begin() as connection:
+            await connection.execute(text(KILL))
+        async with engine.begin() as connection:
+            job_id = await build.job(connection, pipeline_id)
+
+        touched: set[int] = set()
+        while job_id not in touched:
+            touched |= (await _next(changes)).job_ids
+
+    assert touched == {job_id}
+
+
+async def test_subscribers_that_came_before_the_connection_are_woken_by_it(engine: AsyncEngine, dsn: str):
+    async with engine.begin() as connection:
+        pipeline_id = await build.pipeline(connection)
+    hub = Hub(connect_arguments(dsn, "hub"), poll_seconds=60)
+    async with hub.subscribe(pipeline_id) as changes:
+        async with engine.begin() as connection:
+            await build.job(connection, pipeline_id)
+        async with running(hub):
+            change = await _next(changes)
+
+    assert change.is_gap
+
+
+async def test_a_feed_that_begins_anew_is_followed_from_its_beginning(engine: AsyncEngine, hub: Hub):
+    async with engine.begin() as connection:
+        pipeline_id = await build.pipeline(connection)
+        await build.job(connection, pipeline_id)
+        await build.notify(connection)
+    async with hub.subscribe(pipeline_id) as changes:
+        async with engine.begin() as connection:
+            await connection.execute(text("TRUNCATE events"))
+            await connection.execute(text("ALTER SEQUENCE events_seq RESTART"))
+            await connection.execute(text(KILL))
+        while not (await _next(changes)).is_gap:
+            pass
+        async with engine.begin() as connection:
+            job_id = await build.job(connection, pipeline_id)
+            await build.notify(connection)
+
+        assert await _next(changes) == Change(1, frozenset({job_id}))
+
+
+async def test_who_leaves_is_forgotten(hub: Hub, engine: AsyncEngine):
+    async with engine.begin() as connection:
+        pipeline_id = await build.pipeline(connection)
+
+    async with hub.subscribe(pipeline_id), hub.subscribe(pipeline_id):
+        assert hub.subscriber_count == 2
+
+    assert hub.subscriber_count == 0
+
+
+async def test_a_hub_without_a_database_keeps_trying(tmp_path: Any):
+    hub = Hub({"dsn": f"postgresql:///nothing?host={tmp_path}", "timeout": 1}, back_off_max_seconds=0.01)
+    task = asyncio.create_task(hub.run())
+
+    await asyncio.wait({task}, timeout=0.3)
+
+    assert not task.done()
+    assert not hub.connected.is_set()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

@@ -1,0 +1,75 @@
+"""A client of the graph: the ASGI app over HTTP as some viewer, and subscriptions on the schema itself."""
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from typing import Any
+
+import httpx
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from gql_server.context import Context
+from gql_server.edge.authentication import DEVELOPMENT_ROLES, TokenAuthority
+from gql_server.edge.http import GraphQLEndpoint
+from gql_server.feed.hub import Hub
+from gql_server.models import Provider
+from gql_server.pagination import Cursors, Paging
+from gql_server.policy import Viewer, permissions_of
+from gql_server.schema import create_schema
+
+AUTHORITY = TokenAuthority(key="a key that is long enough for HS256", issuer="tests", audience="tests")
+PAGING = Paging(Cursors(b"secret of the cursors"), size_max=200)
+SCHEMA = create_schema()
+
+
+def viewer(role: str, unit: str | None = None, provider: Provider = Provider.DEFAULT) -> Viewer:
+    """A viewer with a development role."""
+    return Viewer(subject=role, provider=provider.value, permissions=permissions_of(DEVELOPMENT_ROLES[role], unit))
+
+
+def context(engine: AsyncEngine, viewer: Viewer, hub: Hub | None = None) -> Context:
+    return Context(viewer=viewer, engine=engine, hub=hub or Hub({}), paging=PAGING)
+
+
+def endpoint(engine: AsyncEngine, hub: Hub | None = None, request_max_bytes: int = 262_144) -> GraphQLEndpoint:
+    """The ASGI app."""
+    return GraphQLEndpoint(
+        SCHEMA,
+        authenticate=AUTHORITY.authenticate,
+        create_context=lambda viewer: context(engine, viewer, hub),
+        request_max_bytes=request_max_bytes,
+    )
+
+
+class Client:
+    """Sends operations as one viewer."""
+
+    def __init__(self, engine: AsyncEngine, role: str | None = "superadmin", **claims: Any) -> None:
+        self.headers = {"Authorization": f"Bearer {AUTHORITY.mint(role, **claims)}"} if role else {}
+        self.transport = httpx.ASGITransport(endpoint(engine))
+
+    async def post(self, **request: Any) -> httpx.Response:
+        async with httpx.AsyncClient(transport=self.transport, base_url="http://test", headers=self.headers) as client:
+            return await client.post("/graphql", **request)
+
+    async def execute(self, query: str, **variables: Any) -> dict[str, Any]:
+        """The whole answer."""
+        return (await self.post(json={"query": query, "variables": variables})).json()
+
+    async def query(self, query: str, **variables: Any) -> dict[str, Any]:
+        """The data of an answer without errors."""
+        answer = await self.execute(query, **variables)
+        assert "errors" not in answer, answer["errors"]
+        return answer["data"]
+
+    async def codes(self, query: str, **variables: Any) -> list[str]:
+        """The codes of the errors of an answer."""
+        answer = await self.execute(query, **variables)
+        return [error["extensions"]["code"] for error in answer["errors"]]
+
+
+@asynccontextmanager
+async def subscribed(context: Context, query: str, **variables: Any) -> AsyncGenerator[AsyncIterator[Any], None]:
+    """The results of a subscription."""
+    results = await SCHEMA.subscribe(query, variable_values=variables, context_value=context)
+    async with aclosing(results):
+        yield results

@@ -1,0 +1,221 @@
+"""The commands, as a person runs them: real processes, a real embedded database."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import jwt
+import pytest
+
+ROOT = Path(__file__).parent.parent
+COMMAND = [sys.executable, "-c", "from gql_server.cli import main; main()"]
+
+
+def environment(tmp_path: Path, **given: str) -> dict[str, str]:
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("GQL_")}
+    return {**inherited, "GQL_DATA_DIR": str(tmp_path / "data"), "COLUMNS": "200", **given}
+
+
+def run(tmp_path: Path, *arguments: str, **given: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COMMAND, *arguments],
+        env=environment(tmp_path, **given),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@contextmanager
+def started(tmp_path: Path, *arguments: str, **given: str) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
+        [*COMMAND, *arguments],
+        env=environment(tmp_path, **given),
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.communicate(timeout=30)
+
+
+def wait_until_ready(process: subprocess.Popen[str], port: int) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise AssertionError(f"the server ended: {process.communicate()[0]}")
+        try:
+            if httpx.get(f"http://127.0.0.1:{port}/readyz").status_code == 200:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.1)
+    raise AssertionError("the server did not get ready")
+
+
+def test_help_names_every_command(tmp_path: Path) -> None:
+    result = run(tmp_path, "--help")
+
+    assert result.returncode == 0
+    for command in ("demo", "serve", "worker", "migrate", "token", "schema", "doctor"):
+        assert f" {command} " in result.stdout
+
+
+def test_a_token_is_all_that_is_printed(tmp_path: Path) -> None:
+    result = run(tmp_path, "token", "--role", "principal", "--unit", "10208")
+
+    assert (result.returncode, result.stderr) == (0, "")
+    claims = jwt.decode(result.stdout.strip(), options={"verify_signature": False})
+    assert (claims["provider"], claims["roles"]) == ("ACCRED", [{"role": "calco2.user.principal", "unit": "10208"}])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "given", "message"),
+    [
+        (["token", "--role", "principal"], {}, "gql-server: A principal needs a unit."),
+        (["token"], {"GQL_DATABASE_URL": "mysql://x"}, "gql-server: GQL_DATABASE_URL: must begin with postgresql://"),
+        (
+            ["serve"],
+            {"GQL_DATABASE_URL": "postgresql://nobody:hidden@127.0.0.1:1/x"},
+            "gql-server: the database at 127.0.0.1:1/x cannot be reached",
+        ),
+        (
+            ["doctor"],
+            {"GQL_DATABASE_URL": "postgresql://nobody:hidden@127.0.0.1:1/x"},
+            "bad  database   127.0.0.1:1/x cannot be reached",
+        ),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line(tmp_path: Path, arguments: list[str], given: dict[str, str], message: str) -> None:
+    result = run(tmp_path, *arguments, **{"GQL_PORT": str(free_port()), **given})
+
+    output = result.stdout + result.stderr
+    assert result.returncode == 1
+    assert message in output
+    assert "Traceback" not in output
+    assert "hidden" not in output
+
+
+def test_a_taken_port_is_said_before_anything_is_started(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+
+        result = run(tmp_path, "demo", "--port", str(port))
+
+    assert result.returncode == 1
+    assert result.stderr.startswith(f"gql-server: cannot listen on 127.0.0.1:{port}, address already in use")
+    assert not (tmp_path / "data" / "postgres").exists()
+
+
+def test_a_data_directory_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("a file")
+
+    result = run(tmp_path, "doctor")
+
+    assert result.returncode == 1
+    assert "is not writable" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_migrate_then_doctor_finds_everything_in_order(tmp_path: Path) -> None:
+    before = run(tmp_path, "doctor")
+    assert before.returncode == 1
+    assert "run: gql-server migrate" in before.stdout
+
+    assert run(tmp_path, "migrate").returncode == 0
+    after = run(tmp_path, "doctor")
+
+    assert after.returncode == 0, after.stdout
+    checks = [line.split()[:2] for line in after.stdout.splitlines()]
+    assert checks == [["ok", check] for check in ("database", "version", "migration", "clock", "listen")]
+
+
+def test_the_schema_on_disk_is_the_schema_of_the_code(tmp_path: Path) -> None:
+    assert run(tmp_path, "schema", "--check").returncode == 0
+    assert run(tmp_path, "schema").stdout == (ROOT / "schema.graphql").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_serve_answers_until_a_signal_ends_it_cleanly(tmp_path: Path, number: signal.Signals) -> None:
+    port = free_port()
+    with started(tmp_path, "serve", "--port", str(port)) as server:
+        wait_until_ready(server, port)
+        assert httpx.get(f"http://127.0.0.1:{port}/livez").text == "ok\n"
+        anonymous = httpx.post(f"http://127.0.0.1:{port}/graphql", json={"query": "{ viewer { id } }"})
+        assert (anonymous.status_code, anonymous.json()["errors"][0]["extensions"]["code"]) == (401, "UNAUTHENTICATED")
+
+        server.send_signal(number)
+
+        output, _ = server.communicate(timeout=20)
+        assert server.returncode == 0, output
+        assert "Traceback" not in output
+    assert not (tmp_path / "data" / "postgres" / "postmaster.pid").exists()
+
+
+@pytest.mark.slow
+def test_two_workers_beside_serve_share_an_uploaded_file(tmp_path: Path) -> None:
+    """The demo's day, then more uploads through `serve` while two workers run in processes of their own."""
+    port = free_port()
+    with started(tmp_path, "demo", "--port", str(port)) as demo:
+        wait_until_ready(demo, port)
+        assert demo.stdout is not None
+        for line in demo.stdout:
+            if line.strip() == "ready":
+                break
+        demo.send_signal(signal.SIGTERM)
+        demo.wait(timeout=30)
+    token = run(tmp_path, "token", "--role", "operator").stdout.strip()
+    headers = {"Authorization": f"Bearer {token}"}
+    with (
+        httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=30) as client,
+        started(tmp_path, "serve", "--port", str(port)) as server,
+        started(tmp_path, "worker", GQL_WORKER_ID="left"),
+        started(tmp_path, "worker", GQL_WORKER_ID="right"),
+    ):
+        wait_until_ready(server, port)
+        content = (ROOT / "examples/data/purchases_2025.csv").read_bytes()
+        uploads = [
+            client.post("/uploads", params={"module": "purchase", "year": "2025"}, content=content),
+            client.post(
+                "/uploads",
+                params={"module": "equipment_electric_consumption", "year": "2025"},
+                content=(ROOT / "examples/data/equipment_2025.csv").read_bytes(),
+            ),
+        ]
+        statuses = [terminal_status(client, upload.json()["pipelineId"]) for upload in uploads]
+
+    assert statuses == ["SUCCESS", "SUCCESS"]
+
+
+def terminal_status(client: httpx.Client, pipeline_id: str) -> str:
+    query = "query ($id: UUID!) { pipeline(by: {pipelineId: $id}) { status isTerminal } }"
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        response = client.post("/graphql", json={"query": query, "variables": {"id": pipeline_id}})
+        pipeline = response.json()["data"]["pipeline"]
+        if pipeline["isTerminal"]:
+            return pipeline["status"]
+        time.sleep(0.2)
+    raise AssertionError("the pipeline did not end")

@@ -1,0 +1,52 @@
+import asyncpg
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from gql_server.outages import is_outage
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ConnectionRefusedError(),
+        TimeoutError(),
+        asyncpg.CannotConnectNowError("starting up"),
+        asyncpg.TooManyConnectionsError("full"),
+        asyncpg.AdminShutdownError("going down"),
+        asyncpg.ConnectionDoesNotExistError("gone"),
+        asyncpg.LockNotAvailableError("locked"),
+    ],
+)
+def test_what_may_be_over_in_a_moment_is_an_outage(error: Exception):
+    assert is_outage(error)
+
+
+@pytest.mark.parametrize(
+    "error", [None, RuntimeError(), asyncpg.UndefinedTableError("events"), asyncpg.UniqueViolationError("x")]
+)
+def test_a_mistake_of_ours_is_none(error: Exception | None):
+    assert not is_outage(error)
+
+
+async def _execute(engine: AsyncEngine, *statements: str) -> None:
+    async with engine.connect() as connection:
+        for statement in statements:
+            await connection.execute(text(statement))
+
+
+@pytest.mark.parametrize(
+    ("statements", "outage"),
+    [
+        (["SELECT pg_terminate_backend(pg_backend_pid())"], True),
+        (["SET LOCAL statement_timeout = 20", "SELECT pg_sleep(1)"], True),
+        (["SELECT nonsense"], False),
+        (["SELECT 1 / 0"], False),
+    ],
+)
+async def test_errors_of_the_driver_are_told_apart(engine: AsyncEngine, statements: list[str], outage: bool):
+    with pytest.raises(DBAPIError) as failure:
+        await _execute(engine, *statements)
+
+    assert is_outage(failure.value) is outage
