@@ -1,0 +1,1 @@
+"""What a user may ask of the ledger: permission, checks in order, then one submit. The caller owns the transaction."""

@@ -1,0 +1,96 @@
+"""Starting the ingestion of an uploaded file."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gql_server.carbon.catalog import MODULES, Module, entry_types_of
+from gql_server.carbon.formats import entry_format, factor_format
+from gql_server.carbon.tables import Unit
+from gql_server.commands.gate import check_year, creator, year_accepts_uploads
+from gql_server.errors import BadInput, Forbidden, NotFound
+from gql_server.models import EntityType, IngestionMethod, JobType, TargetType, Upload
+from gql_server.policy import Viewer
+from gql_server.runner import Registry
+from gql_server.runner.ledger import NewJob, Submitted, submit
+
+OPERATIONS_EDIT = "backoffice.pipeline_operations:edit"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ingestion:
+    """What a file is, and where its rows go. `unit` is the institutional id for a file of one unit only."""
+
+    year: int
+    module_type_id: int
+    target: TargetType = TargetType.DATA_ENTRIES
+    data_entry_type_id: int | None = None
+    unit: str | None = None
+
+
+def authorize(viewer: Viewer, ingestion: Ingestion) -> Module:
+    """Raises BadInput for an unknown module, and Forbidden unless the viewer may ingest there."""
+    if (module := MODULES.get(ingestion.module_type_id)) is None:
+        raise BadInput(f"unknown module {ingestion.module_type_id}", argument="module")
+    if viewer.may(OPERATIONS_EDIT):
+        return module
+    own_unit = f"modules.{module.key}:sync@{ingestion.unit}"
+    if ingestion.unit is None or ingestion.target != TargetType.DATA_ENTRIES or not viewer.may(own_unit):
+        raise Forbidden("you may not upload for this module", permission=OPERATIONS_EDIT)
+    return module
+
+
+async def start_ingestion(
+    connection: AsyncConnection, registry: Registry, viewer: Viewer, ingestion: Ingestion, upload_id: UUID
+) -> Submitted:
+    """Submit the ingestion of an upload. Raises BadInput, Forbidden, NotFound, or Conflict when the year takes no uploads."""
+    module = authorize(viewer, ingestion)
+    check_year(ingestion.year)
+    await year_accepts_uploads(connection, viewer.provider, ingestion.year)
+    _check_format(ingestion, module)
+    await _check_unit(connection, viewer, ingestion)
+    owned = select(Upload.filename).where(Upload.id == upload_id, Upload.provider == viewer.provider)
+    filename = await connection.scalar(owned)
+    if filename is None:
+        raise NotFound("no such upload")
+    new = NewJob(
+        job_type=JobType.FACTOR_INGEST if ingestion.target == TargetType.FACTORS else JobType.CSV_INGEST,
+        provider=viewer.provider,
+        entity_type=EntityType.MODULE_PER_YEAR if ingestion.unit is None else EntityType.MODULE_UNIT_SPECIFIC,
+        ingestion_method=IngestionMethod.CSV,
+        target_type=ingestion.target,
+        module_type_id=ingestion.module_type_id,
+        data_entry_type_id=ingestion.data_entry_type_id,
+        year=ingestion.year,
+        unit_institutional_id=ingestion.unit,
+        config={"unit_institutional_id": ingestion.unit} if ingestion.unit else {},
+        meta={"provider_name": "csv", "filters": {}, "filename": filename},
+        upload_id=upload_id,
+        created_by=creator(viewer),
+    )
+    return await submit(connection, new, registry[new.job_type].locks(new))
+
+
+def _check_format(ingestion: Ingestion, module: Module) -> None:
+    entry_type = ingestion.data_entry_type_id
+    if entry_type is not None and entry_type not in entry_types_of(module.id):
+        raise BadInput(f"data entry type {entry_type} is not one of module {module.key}", argument="entryType")
+    if ingestion.target == TargetType.FACTORS:
+        if factor_format(module.id) is None:
+            raise BadInput(f"module {module.key} takes no factor files", argument="module")
+    elif ingestion.target != TargetType.DATA_ENTRIES:
+        raise BadInput("only data entries and factors can be uploaded", argument="target")
+    elif entry_format(module.id, entry_type) is None:
+        known = ", ".join(info.key for info in module.data_entry_types)
+        hint = f"say which entryType the file holds: {known}" if entry_type is None else "this data entry type takes no files"
+        raise BadInput(f"module {module.key}: {hint}", argument="entryType")
+
+
+async def _check_unit(connection: AsyncConnection, viewer: Viewer, ingestion: Ingestion) -> None:
+    if ingestion.unit is None:
+        return
+    known = select(Unit.id).where(Unit.provider == viewer.provider, Unit.institutional_id == ingestion.unit)
+    if await connection.scalar(known) is None:
+        raise BadInput(f"unknown unit {ingestion.unit}", argument="unit")

@@ -1,0 +1,154 @@
+"""emission_recalc: the emissions of one entry type in one year, computed anew from its entries and today's factors."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.engine import Row
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gql_server.carbon.emissions import compute
+from gql_server.carbon.factors import FactorIndex
+from gql_server.db import driver_connection, dumps
+from gql_server.handlers.factors import factor_index
+from gql_server.models import JobResult, JobType
+from gql_server.runner import Job, JobError, Outcome, Run, job_type
+from gql_server.runner.locks import module_of_year
+
+BATCH_ENTRIES = 5_000
+ERROR_DETAILS_KEPT = 100
+EMISSION_COLUMNS = (
+    "data_entry_id",
+    "emission_type_id",
+    "primary_factor_id",
+    "kg_co2eq",
+    "additional_value",
+    "scope",
+    "meta",
+)
+
+_SLICE = """
+provider = :provider AND year = :year AND data_entry_type_id = :data_entry_type_id
+AND (CAST(:modules AS int[]) IS NULL OR carbon_report_module_id = ANY(:modules))
+"""
+_COUNT = text(f"SELECT count(*) FROM data_entries WHERE {_SLICE}")
+_DELETE = text(f"DELETE FROM data_entry_emissions WHERE data_entry_id IN (SELECT id FROM data_entries WHERE {_SLICE})")
+_ENTRIES = text(
+    f"SELECT id, carbon_report_module_id, data FROM data_entries WHERE {_SLICE} AND id > :after ORDER BY id LIMIT :most"
+)
+
+
+@dataclass(slots=True)
+class Recalculation:
+    """What one entry type's recalculation did."""
+
+    recalculated: int = 0
+    errors: int = 0
+    error_details: list[dict[str, object]] = field(default_factory=list[dict[str, object]])
+    modules: set[int] = field(default_factory=set[int])
+
+    @property
+    def meta(self) -> dict[str, Any]:
+        return {
+            "recalculated": self.recalculated,
+            "modules_affected": len(self.modules),
+            "errors": self.errors,
+            "error_details": self.error_details,
+        }
+
+
+@job_type(JobType.EMISSION_RECALC, locks=module_of_year)
+async def emission_recalc(job: Job, connection: AsyncConnection, run: Run) -> Outcome:
+    """Replace the emissions of the job's entry type; the pipeline's last recalculation is followed by its aggregation."""
+    if job.data_entry_type_id is None or job.year is None:
+        raise JobError("a recalculation needs a data entry type and a year")
+    await run.progress("Recalculating emissions...")
+    done = await recalculate(connection, run, job, job.data_entry_type_id, job.scope_module_ids)
+    return Outcome(
+        result=_result(done),
+        message="Emission recalculation completed" if not done.errors else _complaint(done),
+        meta={"recalculation": done.meta},
+        affected_module_ids=sorted(done.modules | set(job.affected_module_ids or ())),
+    )
+
+
+@job_type(JobType.MODULE_EMISSION_RECALC, locks=module_of_year)
+async def module_emission_recalc(job: Job, connection: AsyncConnection, run: Run) -> Outcome:
+    """Replace the emissions of several entry types of a module, all or none; one aggregation of the whole slice follows."""
+    entry_types: Sequence[int] = job.config.get("data_entry_type_ids") or ()
+    if not entry_types or job.year is None:
+        raise JobError("a module's recalculation needs data entry types and a year")
+    parts: dict[int, Recalculation] = {}
+    for position, entry_type in enumerate(entry_types, start=1):
+        await run.progress(f"Recalculating {entry_type} ({position}/{len(entry_types)})…")
+        parts[entry_type] = await recalculate(connection, run, job, entry_type, None)
+    total = Recalculation(
+        recalculated=sum(part.recalculated for part in parts.values()), errors=sum(part.errors for part in parts.values())
+    )
+    return Outcome(
+        result=_result(total),
+        message="Module emission recalculation completed" if not total.errors else _complaint(total),
+        meta={
+            "recalculation": {str(entry_type): part.meta for entry_type, part in parts.items()},
+            "total_recalculated": total.recalculated,
+            "total_errors": total.errors,
+        },
+    )
+
+
+async def recalculate(
+    connection: AsyncConnection, run: Run, job: Job, data_entry_type_id: int, modules: Sequence[int] | None
+) -> Recalculation:
+    """Replace the emissions of one entry type, in these report modules or everywhere."""
+    assert job.year is not None
+    factors = await factor_index(connection, job.provider, job.year, [data_entry_type_id])
+    place = {
+        "provider": job.provider,
+        "year": job.year,
+        "data_entry_type_id": data_entry_type_id,
+        "modules": None if modules is None else list(modules),
+    }
+    total = await connection.scalar(_COUNT, place)
+    await connection.execute(_DELETE, place)
+    done, after = Recalculation(), 0
+    while entries := (await connection.execute(_ENTRIES, {**place, "after": after, "most": BATCH_ENTRIES})).all():
+        after = entries[-1].id
+        emissions = await asyncio.to_thread(_compute, entries, data_entry_type_id, factors, done)
+        async with driver_connection(connection) as driver:
+            await driver.copy_records_to_table("data_entry_emissions", records=emissions, columns=EMISSION_COLUMNS)
+        await run.count("recalculating", done.recalculated + done.errors, total)
+    return done
+
+
+def _compute(
+    entries: Sequence[Row[Any]], data_entry_type_id: int, factors: FactorIndex, done: Recalculation
+) -> list[tuple[object, ...]]:
+    records: list[tuple[object, ...]] = []
+    for entry in entries:
+        done.modules.add(entry.carbon_report_module_id)
+        try:
+            computed = compute(data_entry_type_id, entry.data, factors)
+        except ValueError as error:
+            done.errors += 1
+            if len(done.error_details) < ERROR_DETAILS_KEPT:
+                done.error_details.append({"data_entry_id": entry.id, "error": str(error)})
+            continue
+        done.recalculated += 1
+        records += [
+            (entry.id, e.emission_type_id, e.factor_id, e.kg_co2eq, e.additional_value, e.scope, dumps(e.meta))
+            for e in computed
+        ]
+    return records
+
+
+def _result(done: Recalculation) -> JobResult:
+    if not done.errors:
+        return JobResult.SUCCESS
+    return JobResult.WARNING if done.recalculated else JobResult.ERROR
+
+
+def _complaint(done: Recalculation) -> str:
+    first = f" — first error: {done.error_details[0]['error']}" if done.error_details else ""
+    return f"{done.recalculated} recalculated, {done.errors} failed{first}"

@@ -1,0 +1,149 @@
+"""What the commands refuse, and that a refusal leaves nothing behind."""
+
+import asyncio
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import insert, text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from gql_server import handlers
+from gql_server.commands.ingestion import Ingestion, start_ingestion
+from gql_server.commands.years import create_year
+from gql_server.errors import BadInput, Conflict, Forbidden, NotFound
+from gql_server.models import TargetType, Upload
+from gql_server.policy import Role, Viewer, permissions_of
+from gql_server.runner import registry
+
+assert handlers.__all__
+OPERATOR = Viewer("operator", "ACCRED", permissions_of(Role.OPERATOR, None))
+PRINCIPAL = Viewer("principal", "ACCRED", permissions_of(Role.PRINCIPAL, "10208"))
+STANDARD = Viewer("standard", "ACCRED", permissions_of(Role.STANDARD, None))
+
+
+async def provision(engine: AsyncEngine, *, completed: bool = True) -> UUID:
+    """A year 2025 with one unit, and an upload waiting; returns the upload."""
+    async with engine.begin() as connection:
+        await create_year(connection, registry, OPERATOR, 2025)
+        await connection.execute(
+            text("INSERT INTO units (provider, institutional_code, institutional_id, name, level, path) "
+                 "VALUES ('ACCRED', 'L1', '10208', 'L1', 4, 'L1')")
+        )  # fmt: skip
+        if completed:
+            await connection.execute(text("UPDATE year_configuration SET configuration_completed = now()"))
+        values = {"provider": "ACCRED", "filename": "a.csv"}
+        upload_id = await connection.scalar(insert(Upload).values(values).returning(Upload.id))
+    assert upload_id is not None
+    return upload_id
+
+
+async def start(engine: AsyncEngine, viewer: Viewer, upload_id: UUID, **values: Any) -> Any:
+    async with engine.begin() as connection:
+        wanted = Ingestion(**{"year": 2025, "module_type_id": 8, **values})
+        return await start_ingestion(connection, registry, viewer, wanted, upload_id)
+
+
+async def pipelines(engine: AsyncEngine) -> int:
+    async with engine.connect() as connection:
+        return (await connection.scalar(text("SELECT count(*) FROM pipelines"))) or 0
+
+
+async def test_a_new_year_is_closed_and_has_its_unit_sync(engine: AsyncEngine) -> None:
+    async with engine.begin() as connection:
+        submitted = await create_year(connection, registry, OPERATOR, 2025)
+
+    async with engine.connect() as connection:
+        year = (await connection.execute(text("SELECT is_started, configuration_completed FROM year_configuration"))).one()
+        pipeline = (await connection.execute(text("SELECT id, kind, entity_type FROM pipelines"))).one()
+    assert tuple(year) == (False, None)
+    assert tuple(pipeline) == (submitted.pipeline_id, "unit_sync", "GLOBAL_PER_YEAR")
+
+
+async def test_the_same_year_created_twice_at_once_is_one_year_and_a_conflict(engine: AsyncEngine) -> None:
+    async def create() -> object:
+        async with engine.begin() as connection:
+            return await create_year(connection, registry, OPERATOR, 2025)
+
+    outcomes = await asyncio.gather(*(create() for _ in range(8)), return_exceptions=True)
+
+    conflicts = [outcome for outcome in outcomes if isinstance(outcome, Conflict)]
+    assert len(conflicts) == 7
+    assert conflicts[0].details["reason"] == "YEAR_EXISTS"
+    assert await pipelines(engine) == 1
+
+
+async def test_the_same_year_of_two_providers_is_two_years(engine: AsyncEngine) -> None:
+    other = Viewer("operator", "TEST", OPERATOR.permissions)
+    for viewer in (OPERATOR, other):
+        async with engine.begin() as connection:
+            await create_year(connection, registry, viewer, 2025)
+
+    assert await pipelines(engine) == 2
+
+
+async def test_who_may_not_configure_creates_no_year(engine: AsyncEngine) -> None:
+    async with engine.begin() as connection:
+        with pytest.raises(Forbidden):
+            await create_year(connection, registry, PRINCIPAL, 2025)
+
+
+@pytest.mark.parametrize(("completed", "year", "reason"), [
+    (False, 2025, "YEAR_NOT_PROVISIONED"),
+    (True, 2024, "YEAR_NOT_CREATED"),
+])  # fmt: skip
+async def test_a_year_that_is_not_provisioned_takes_no_upload(
+    engine: AsyncEngine, completed: bool, year: int, reason: str
+) -> None:
+    upload_id = await provision(engine, completed=completed)
+
+    with pytest.raises(Conflict) as conflict:
+        await start(engine, OPERATOR, upload_id, year=year)
+
+    assert conflict.value.details == {"reason": reason, "year": year}
+    assert await pipelines(engine) == 1
+
+
+@pytest.mark.parametrize(("values", "message"), [
+    ({"module_type_id": 99}, "unknown module 99"),
+    ({"year": 1}, "year must be between 2000 and 2100"),
+    ({"data_entry_type_id": 10}, "data entry type 10 is not one of module process_emissions"),
+    ({"module_type_id": 1}, "module headcount: say which entryType the file holds: member, student"),
+    ({"module_type_id": 3}, "module buildings: say which entryType"),
+    ({"module_type_id": 3, "target": TargetType.FACTORS}, "module buildings takes no factor files"),
+    ({"target": TargetType.REFERENCE_DATA}, "only data entries and factors can be uploaded"),
+    ({"unit": "99999"}, "unknown unit 99999"),
+])  # fmt: skip
+async def test_bad_input_is_named(engine: AsyncEngine, values: dict[str, Any], message: str) -> None:
+    upload_id = await provision(engine)
+
+    with pytest.raises(BadInput, match=message):
+        await start(engine, OPERATOR, upload_id, **values)
+
+    assert await pipelines(engine) == 1
+
+
+async def test_an_upload_of_another_provider_does_not_exist(engine: AsyncEngine) -> None:
+    upload_id = await provision(engine)
+    async with engine.begin() as connection:
+        await connection.execute(text("UPDATE uploads SET provider = 'TEST'"))
+
+    with pytest.raises(NotFound, match="no such upload"):
+        await start(engine, OPERATOR, upload_id)
+
+
+async def test_a_principal_uploads_for_the_own_unit_only(engine: AsyncEngine) -> None:
+    upload_id = await provision(engine)
+
+    submitted = await start(engine, PRINCIPAL, upload_id, unit="10208")
+
+    async with engine.connect() as connection:
+        unit = await connection.scalar(
+            text("SELECT unit_institutional_id FROM pipelines WHERE id = :id"), {"id": submitted.pipeline_id}
+        )
+    assert unit == "10208"
+    for refused in ({}, {"unit": "10209"}, {"unit": "10208", "target": TargetType.FACTORS}):
+        with pytest.raises(Forbidden):
+            await start(engine, PRINCIPAL, upload_id, **refused)
+    with pytest.raises(Forbidden):
+        await start(engine, STANDARD, upload_id, unit="10208")
