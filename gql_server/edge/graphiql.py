@@ -1,0 +1,112 @@
+"""The GraphiQL page: built browser assets, and the document that tells them where the API is."""
+
+import json
+import os
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import PathLike, StaticFiles
+from starlette.types import Scope
+
+PATH = "/graphiql"
+BUILT = Path(__file__).parent.parent / "static" / "graphiql"
+PLACEHOLDER = "<!-- page config -->"
+NOT_BUILT = "The GraphiQL page has not been built: run `make frontend`. The API itself is up, at {url}.\n"
+
+SAFE_HEADERS = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
+PAGE_HEADERS = {**SAFE_HEADERS, "Cache-Control": "no-store"}
+ASSET_HEADERS = {**SAFE_HEADERS, "Cache-Control": "public, max-age=31536000, immutable"}
+
+# Monaco writes its colours as inline styles; everything else comes from this origin.
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; script-src 'self' 'nonce-{nonce}'; style-src 'self' 'unsafe-inline'; font-src 'self' data:; "
+    "img-src 'self' data:; worker-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
+
+@dataclass(frozen=True)
+class Tab:
+    """An operation that a first-time visitor finds in a tab."""
+
+    query: str
+    variables: Mapping[str, object] = field(default_factory=dict[str, object])
+
+
+@dataclass(frozen=True)
+class Persona:
+    """Somebody the page can act as: a name to choose, and the headers that make it so."""
+
+    label: str
+    headers: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class PageConfig:
+    """What the page is told. Everything in it is readable by whoever can open the page, tokens included."""
+
+    url: str = "/graphql"
+    subscription_url: str = "/graphql"
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    tabs: Sequence[Tab] = ()
+    viewers: Sequence[Persona] = ()
+    title: str = "gql-server"
+
+    def as_script(self) -> str:
+        """JavaScript that sets `window.__GQL__`, safe inside a script element."""
+        config = {
+            "url": self.url,
+            "subscriptionUrl": self.subscription_url,
+            "headers": dict(self.headers),
+            "tabs": [{"query": tab.query, "variables": _editor_text(tab.variables)} for tab in self.tabs],
+            "viewers": [{"label": viewer.label, "headers": dict(viewer.headers)} for viewer in self.viewers],
+            "title": self.title,
+        }
+        return "window.__GQL__ = " + json.dumps(config).replace("<", r"\u003c")
+
+
+def routes(config: PageConfig, directory: Path = BUILT) -> list[Route | Mount]:
+    """The page at `/graphiql` and its assets; 503 and a sentence while `directory` holds no built page."""
+
+    def page(request: Request) -> Response:
+        return _page(config, directory / "index.html")
+
+    assets = Assets(directory=directory / "assets", check_dir=False)
+    compressed = Middleware(GZipMiddleware, compresslevel=6)
+    return [Route(PATH, page), Mount(f"{PATH}/assets", assets, middleware=[compressed])]
+
+
+def redirect_to_page(request: Request) -> RedirectResponse:
+    """Endpoint that sends a browser to the page, for whoever wants it at `/`."""
+    return RedirectResponse(PATH)
+
+
+class Assets(StaticFiles):
+    """Files named by their content, hence cached for ever."""
+
+    def file_response(self, full_path: PathLike, stat_result: os.stat_result, scope: Scope, status_code: int = 200) -> Response:
+        response = super().file_response(full_path, stat_result, scope, status_code)
+        response.headers.update(ASSET_HEADERS)
+        return response
+
+    async def check_config(self) -> None:
+        """A page that is not built yet makes its assets 404, where Starlette would crash."""
+
+
+def _page(config: PageConfig, index: Path) -> Response:
+    if not index.is_file():
+        return PlainTextResponse(NOT_BUILT.format(url=config.url), status_code=503, headers=PAGE_HEADERS)
+    nonce = secrets.token_urlsafe(16)
+    script = f'<script nonce="{nonce}">{config.as_script()}</script>'
+    policy = {"Content-Security-Policy": CONTENT_SECURITY_POLICY.format(nonce=nonce)}
+    return HTMLResponse(index.read_text("utf-8").replace(PLACEHOLDER, script), headers={**PAGE_HEADERS, **policy})
+
+
+def _editor_text(variables: Mapping[str, object]) -> str:
+    return json.dumps(variables, indent=2) if variables else ""

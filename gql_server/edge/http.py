@@ -1,0 +1,152 @@
+"""The GraphQL endpoint over HTTP: POST of JSON in, JSON out, whatever goes wrong."""
+
+from collections.abc import Callable
+from typing import Any, cast
+
+import orjson
+from cross_web import AsyncHTTPRequestAdapter, HTTPException
+from graphql import GraphQLError
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Message, Receive, Scope, Send
+from starlette.websockets import WebSocket
+from strawberry.asgi import GraphQL
+from strawberry.exceptions import MissingQueryError
+from strawberry.http import GraphQLHTTPResponse, GraphQLRequestData, process_result
+from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
+from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
+from strawberry.types import ExecutionResult
+from strawberry.types.graphql import OperationType
+
+from gql_server.context import Context
+from gql_server.edge.masking import internal, masked, public, refusal
+from gql_server.edge.websocket import SocketContext, TransportHandler
+from gql_server.errors import Unauthenticated
+from gql_server.policy import Viewer
+from gql_server.schema import Schema
+
+OPTIONAL: dict[str, type] = {"variables": dict, "operationName": str, "extensions": dict}
+
+Authenticate = Callable[[str | None], Viewer]
+CreateContext = Callable[[Viewer], Context]
+
+
+class GraphQLEndpoint(GraphQL[Any, None]):
+    """Authenticates, executes and masks. Queries over POST, everything over graphql-transport-ws."""
+
+    graphql_transport_ws_handler_class = TransportHandler
+
+    def __init__(
+        self, schema: Schema, *, authenticate: Authenticate, create_context: CreateContext, request_max_bytes: int
+    ) -> None:
+        super().__init__(
+            schema,
+            graphql_ide=None,
+            allow_queries_via_get=False,
+            subscription_protocols=[GRAPHQL_TRANSPORT_WS_PROTOCOL],
+            multipart_uploads_enabled=False,
+        )
+        self.authenticate = authenticate
+        self.create_context = create_context
+        self.request_max_bytes = request_max_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            response = await self._respond(Request(scope, _capped(receive, self.request_max_bytes)))
+            await response(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
+
+    async def _respond(self, request: Request) -> Response:
+        try:
+            _check(request, self.request_max_bytes)
+            return await self.run(request)
+        except HTTPException as error:
+            return _failure(refusal(error.reason), error.status_code)
+        except Unauthenticated as error:
+            return _failure(public(error), 401, {"WWW-Authenticate": "Bearer"})
+        except Exception as error:
+            return _failure(internal(error), 500)
+
+    async def get_context(self, request: Request | WebSocket, response: Response | WebSocket) -> Context | SocketContext:
+        """Of a request, the context of its operation; of a socket, what makes one for each of its operations."""
+        authorization = request.headers.get("authorization")
+        if isinstance(request, WebSocket):
+            return SocketContext(authorization, lambda header: self.create_context(self.authenticate(header)))
+        return self.create_context(self.authenticate(authorization))
+
+    async def process_result(self, request: Request, result: ExecutionResult) -> GraphQLHTTPResponse:
+        if result.errors:
+            result.errors = masked(result.errors, cast(Schema, self.schema).executable)
+        return process_result(cast(Any, result))
+
+    async def parse_http_body(self, request: AsyncHTTPRequestAdapter) -> GraphQLRequestData:
+        body = self.parse_json(await request.get_body())
+        match body:
+            case {"query": str(query), **rest} if _is_well_formed(rest):
+                return GraphQLRequestData(query, rest.get("variables"), rest.get("operationName"), rest.get("extensions"))
+            case _:
+                raise HTTPException(400, "The request body must be an object with a `query`; see the GraphQL over HTTP draft.")
+
+    async def execute_operation(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, request: Request, request_data: GraphQLRequestData, context: Context, **_: Any
+    ) -> ExecutionResult:
+        try:
+            return await self.schema.execute(
+                request_data.query,
+                variable_values=request_data.variables,
+                context_value=context,
+                operation_name=request_data.operation_name,
+                allowed_operation_types=(OperationType.QUERY, OperationType.MUTATION),
+            )
+        except MissingQueryError:
+            raise HTTPException(400, "The document is empty.") from None
+        except CannotGetOperationTypeError as error:
+            raise HTTPException(400, error.as_http_error_reason()) from None
+        except InvalidOperationTypeError:
+            raise HTTPException(400, "Subscriptions are served over graphql-transport-ws.") from None
+
+    def decode_json(self, data: str | bytes) -> object:
+        return orjson.loads(data)
+
+    def encode_json(self, data: object) -> str:
+        """Text, because graphql-transport-ws wants text frames."""
+        return orjson.dumps(data).decode()
+
+
+def _is_well_formed(optional: dict[str, Any]) -> bool:
+    return all(isinstance(optional.get(name), kind | None) for name, kind in OPTIONAL.items())
+
+
+def _check(request: Request, max_bytes: int) -> None:
+    """Raises HTTPException for what is not a POST of JSON within the limit."""
+    if request.method != "POST":
+        raise HTTPException(405, "Send the operation with POST.")
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+        raise HTTPException(415, "Send the operation as `Content-Type: application/json`.")
+    length = request.headers.get("content-length", "0")
+    if length.isdecimal() and int(length) > max_bytes:
+        raise _too_large(max_bytes)
+
+
+def _capped(receive: Receive, max_bytes: int) -> Receive:
+    """Stops a body that is streamed without saying how long it will be."""
+    received = 0
+
+    async def capped() -> Message:
+        nonlocal received
+        message = await receive()
+        received += len(message.get("body", b""))
+        if received > max_bytes:
+            raise _too_large(max_bytes)
+        return message
+
+    return capped
+
+
+def _too_large(max_bytes: int) -> HTTPException:
+    return HTTPException(413, f"The request body is larger than {max_bytes} bytes.")
+
+
+def _failure(error: GraphQLError, status: int, headers: dict[str, str] | None = None) -> Response:
+    return Response(orjson.dumps({"errors": [error.formatted]}), status, headers, "application/json")

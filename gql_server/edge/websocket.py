@@ -1,0 +1,96 @@
+"""graphql-transport-ws: one context for each operation, and no operation can bring down its siblings."""
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import structlog
+from graphql import GraphQLError
+from strawberry.http.exceptions import WebSocketDisconnected
+from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import BaseGraphQLTransportWSHandler, Operation
+from strawberry.subscriptions.protocols.graphql_transport_ws.types import CompleteMessage, ConnectionInitMessage, Message
+
+from gql_server.context import Context
+from gql_server.edge.masking import internal, masked, public
+from gql_server.errors import PublicError
+from gql_server.schema import Schema
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class SocketContext:
+    """What a socket said about its caller: in `connection_init`, else in the headers of the handshake."""
+
+    header: str | None
+    authenticated: Callable[[str | None], Context]
+    connection_params: dict[str, Any] = field(default_factory=dict[str, Any])
+
+    def of_operation(self) -> Context:
+        """A fresh context. Raises Unauthenticated."""
+        given = {key.lower(): value for key, value in self.connection_params.items()}
+        authorization = given.get("authorization", self.header)
+        return self.authenticated(authorization if isinstance(authorization, str) else None)
+
+
+class TransportHandler(BaseGraphQLTransportWSHandler[Any, None]):
+    """Answers whatever is wrong with an operation to that operation alone."""
+
+    async def handle_message(self, message: Message) -> None:
+        if not _is_well_formed(message):
+            await self.handle_invalid_message("Failed to parse message")
+        else:
+            await super().handle_message(message)
+
+    async def handle_connection_init(self, message: ConnectionInitMessage) -> None:
+        payload = message.get("payload")
+        await super().handle_connection_init({"type": "connection_init", "payload": {} if payload is None else payload})
+
+    async def run_operation(self, operation: Operation[Any, None]) -> None:
+        try:
+            await self._run(operation)
+        except WebSocketDisconnected:
+            log.debug("socket.gone", operation_id=operation.id)
+        except PublicError as error:
+            await operation.send_initial_errors([public(error)])
+        except GraphQLError as error:
+            await operation.send_initial_errors(masked([error], cast(Schema, self.schema).executable))
+        except Exception as error:
+            await operation.send_initial_errors([internal(error)])
+
+    async def _run(self, operation: Operation[Any, None]) -> None:
+        context = cast(SocketContext, self.context).of_operation()
+        results = await self.schema.stream(
+            operation.query,
+            variable_values=operation.variables,
+            context_value=context,
+            operation_name=operation.operation_name,
+        )
+        async with aclosing(results):
+            await self._send_result_stream(operation, self._masked(results))
+        await operation.send_operation_message(CompleteMessage(id=operation.id, type="complete"))
+
+    async def _masked(self, results: AsyncGenerator[Any, None]) -> AsyncGenerator[Any, None]:
+        async for result in results:
+            if result.errors:
+                result.errors = masked(result.errors, cast(Schema, self.schema).executable)
+            yield result
+
+    @staticmethod
+    def _get_pre_execution_close_reason(error: GraphQLError) -> str | None:
+        return None
+
+
+def _is_well_formed(message: object) -> bool:
+    """Whether it has the shape of a message of the protocol, as far as the handler relies on it."""
+    match message:
+        case {"type": "connection_init" | "ping" | "pong"}:
+            return True
+        case {"type": "complete", "id": str()}:
+            return True
+        case {"type": "subscribe", "id": str(), "payload": {"query": str(), **rest}}:
+            variables, name = rest.get("variables"), rest.get("operationName")
+            return isinstance(variables, dict | None) and isinstance(name, str | None)
+        case _:
+            return False

@@ -1,0 +1,103 @@
+"""A demo server in a process of its own, and Debian's Chromium to look at it."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from gql_server.demo import DAY
+
+CHROMIUM = "/usr/bin/chromium"
+# Without these Chromium asks its maker for updates, and QUIC hides requests from the page's log.
+CHROMIUM_ARGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+DEMO = [sys.executable, "-c", "from gql_server.cli import main; main()", "demo"]
+START_SECONDS = 120
+ENDED = "{ pipelines(first: 50, filter: { isActive: false }) { nodes { id } } }"
+
+
+@contextmanager
+def demo_server() -> Generator[str]:
+    """`gql-server demo` on a free port, its day played to the end; yields its origin."""
+    port = _free_port()
+    origin = f"http://127.0.0.1:{port}"
+    with tempfile.TemporaryDirectory(prefix="gql-demo-") as data_dir:
+        process = subprocess.Popen([*DEMO, "--port", str(port)], env={**os.environ, "GQL_DATA_DIR": data_dir})
+        try:
+            _wait_until(process, lambda: _has_played(origin))
+            yield origin
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(timeout=30)
+
+
+@contextmanager
+def chromium() -> Generator[Browser]:
+    """A Chromium without a window that talks to nobody but the pages it is sent to."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_ARGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def origin() -> Iterator[str]:
+    with demo_server() as origin:
+        yield origin
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A visitor nobody has seen before: a page in a context of its own."""
+    context = browser.new_context(viewport={"width": 1440, "height": 900})
+    yield context.new_page()
+    context.close()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def _has_played(origin: str) -> bool:
+    """Whether each file of the day, and the year before them, has a pipeline that ended."""
+    try:
+        page = httpx.get(f"{origin}/graphiql").raise_for_status().text
+    except httpx.TransportError:
+        return False
+    config = json.loads(re.findall(r"window.__GQL__ = (.*)</script>", page)[0])
+    answer = httpx.post(f"{origin}/graphql", json={"query": ENDED}, headers=config["viewers"][0]["headers"])
+    return len(answer.json()["data"]["pipelines"]["nodes"]) > len(DAY)
+
+
+def _wait_until(process: subprocess.Popen[bytes], condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while not condition():
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise RuntimeError("the demo did not start, or did not play its day")
+        time.sleep(0.2)

@@ -1,0 +1,141 @@
+"""POST /uploads, as curl would."""
+
+import hashlib
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+from starlette.applications import Starlette
+from starlette.routing import Route
+
+from gql_server import handlers
+from gql_server.commands.years import create_year
+from gql_server.edge.authentication import TokenAuthority
+from gql_server.edge.uploads import Uploads
+from gql_server.policy import Role, Viewer, permissions_of
+from gql_server.runner import registry
+
+assert handlers.__all__
+TOKENS = TokenAuthority("k" * 32, "issuer", "audience")
+LIMIT = 3 * 1024 * 1024
+PROCESS = {"module": "process_emissions", "year": "2025"}
+CSV = b"unit_institutional_id,category,subcategory,quantity,note\n10208,CO2,,100,\n"
+
+
+@pytest.fixture
+async def client(engine: AsyncEngine) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the endpoint, as an operator of a provisioned year 2025."""
+    operator = Viewer("operator", "ACCRED", permissions_of(Role.OPERATOR, None))
+    async with engine.begin() as connection:
+        await create_year(connection, registry, operator, 2025)
+        await connection.execute(text("UPDATE year_configuration SET configuration_completed = now()"))
+    uploads = Uploads(engine, registry, TOKENS.authenticate, LIMIT)
+    app = Starlette(routes=[Route("/uploads", uploads.post, methods=["POST"])])
+    headers = {"Authorization": f"Bearer {TOKENS.mint('operator', provider='ACCRED')}"}
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test", headers=headers) as client:
+        yield client
+
+
+async def count(engine: AsyncEngine, table: str) -> int:
+    async with engine.connect() as connection:
+        return (await connection.scalar(text(f"SELECT count(*) FROM {table}"))) or 0
+
+
+async def test_an_upload_is_accepted_with_the_pipeline_that_ingests_it(client: httpx.AsyncClient, engine: AsyncEngine) -> None:
+    response = await client.post("/uploads", params={**PROCESS, "filename": "été.csv"}, content=CSV)
+
+    assert response.status_code == 202
+    body = response.json()
+    assert (body["sizeBytes"], body["sha256"]) == (len(CSV), hashlib.sha256(CSV).hexdigest())
+    async with engine.connect() as connection:
+        job = (await connection.execute(text("SELECT * FROM data_ingestion_jobs WHERE id = :id"), {"id": body["jobId"]})).one()
+        data = (await connection.scalars(text("SELECT data FROM upload_chunks ORDER BY seq"))).all()
+    assert (str(job.pipeline_id), job.job_type, job.module_type_id) == (body["pipelineId"], "csv_ingest", 8)
+    assert (str(job.upload_id), job.meta["filename"]) == (body["uploadId"], "été.csv")
+    assert b"".join(data) == CSV
+
+
+async def test_a_large_file_is_kept_in_chunks_of_one_mebibyte(client: httpx.AsyncClient, engine: AsyncEngine) -> None:
+    content = CSV * (2_500_000 // len(CSV))
+
+    response = await client.post("/uploads", params=PROCESS, content=content)
+
+    assert response.status_code == 202
+    async with engine.connect() as connection:
+        chunks = (await connection.execute(text("SELECT seq, data FROM upload_chunks ORDER BY seq"))).all()
+    assert [(chunk.seq, len(chunk.data)) for chunk in chunks[:2]] == [(0, 1024 * 1024), (1, 1024 * 1024)]
+    assert b"".join(chunk.data for chunk in chunks) == content
+
+
+async def test_a_file_over_the_limit_is_refused_also_when_it_does_not_say_so(
+    client: httpx.AsyncClient, engine: AsyncEngine
+) -> None:
+    async def body() -> AsyncIterator[bytes]:
+        for _ in range(5):
+            yield b"x" * 1024 * 1024
+
+    declared = await client.post("/uploads", params=PROCESS, content=b"x" * (LIMIT + 1))
+    streamed = await client.post("/uploads", params=PROCESS, content=body())
+
+    for response in (declared, streamed):
+        assert response.status_code == 413
+        assert response.json() == {
+            "error": {"message": "the file is larger than 3 MiB", "code": "BAD_USER_INPUT", "limitBytes": LIMIT}
+        }
+    assert await count(engine, "uploads") == 0
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({}, "module must be one of: headcount, professional_travel, buildings"),
+        ({"module": "process_emissions"}, "year must be a number of four digits"),
+        ({"module": "process_emissions", "year": "２０２５"}, "year must be a number of four digits"),
+        ({**PROCESS, "target": "gold"}, "target must be data or factors"),
+        ({**PROCESS, "entryType": "member"}, "entryType must be one of: process_emissions"),
+        ({"module": "headcount", "year": "2025"}, "say which entryType the file holds: member, student"),
+        ({**PROCESS, "unit": "99999"}, "unknown unit 99999"),
+    ],
+)
+async def test_bad_parameters_are_named(
+    client: httpx.AsyncClient, engine: AsyncEngine, parameters: dict[str, str], message: str
+) -> None:
+    response = await client.post("/uploads", params=parameters, content=CSV)
+
+    assert response.status_code == 400
+    assert message in response.json()["error"]["message"]
+    assert await count(engine, "uploads") == 0
+
+
+async def test_an_empty_body_is_refused(client: httpx.AsyncClient) -> None:
+    response = await client.post("/uploads", params=PROCESS)
+
+    assert (response.status_code, response.json()["error"]["message"]) == (400, "the file is empty")
+
+
+async def test_a_year_without_provisioning_is_a_conflict_and_keeps_nothing(
+    client: httpx.AsyncClient, engine: AsyncEngine
+) -> None:
+    response = await client.post("/uploads", params={**PROCESS, "year": "2024"}, content=CSV)
+
+    assert response.status_code == 409
+    assert response.json()["error"] == {
+        "message": "year 2024 has not been created",
+        "code": "CONFLICT",
+        "reason": "YEAR_NOT_CREATED",
+        "year": 2024,
+    }
+    assert (await count(engine, "uploads"), await count(engine, "upload_chunks")) == (0, 0)
+
+
+async def test_who_has_no_token_or_no_permission_uploads_nothing(client: httpx.AsyncClient, engine: AsyncEngine) -> None:
+    standard = {"Authorization": f"Bearer {TOKENS.mint('standard', provider='ACCRED')}"}
+
+    anonymous = await client.post("/uploads", params=PROCESS, content=CSV, headers={"Authorization": ""})
+    forbidden = await client.post("/uploads", params=PROCESS, content=CSV, headers=standard)
+
+    assert (anonymous.status_code, anonymous.json()["error"]["code"]) == (401, "UNAUTHENTICATED")
+    assert (forbidden.status_code, forbidden.json()["error"]["code"]) == (403, "FORBIDDEN")
+    assert await count(engine, "uploads") == 0
