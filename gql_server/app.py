@@ -1,0 +1,119 @@
+"""The composition root: settings in, a Starlette application and a worker out. Their life cycles own every connection."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Sequence
+from importlib.metadata import version
+
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route, WebSocketRoute
+
+from gql_server import handlers, migrate
+from gql_server.context import Context
+from gql_server.db import connect_arguments, read_engine, work_engine
+from gql_server.edge.authentication import TokenAuthority
+from gql_server.edge.graphiql import PageConfig, redirect_to_page, routes
+from gql_server.edge.http import GraphQLEndpoint
+from gql_server.edge.uploads import Uploads
+from gql_server.feed.hub import Hub
+from gql_server.handlers.units import UNIT_SOURCES, default_unit_sources
+from gql_server.pagination import Cursors, Paging
+from gql_server.runner import registry
+from gql_server.runner.worker import Worker, WorkerConfig
+from gql_server.schema import create_schema
+from gql_server.settings import Settings
+
+READY_WITHIN_SECONDS = 2
+
+assert handlers.__all__  # importing it registers the job types
+
+
+def token_authority(settings: Settings) -> TokenAuthority:
+    """Who mints and checks bearer tokens."""
+    return TokenAuthority(settings.signing_key(), settings.jwt_issuer, settings.jwt_audience)
+
+
+def create_app(settings: Settings, dsn: str, page: PageConfig, *, allowed_hosts: Sequence[str] = ("*",)) -> Starlette:
+    """The API: GraphQL over HTTP and WebSocket, uploads, the GraphiQL page, and probes.
+
+    `allowed_hosts` guards a page that carries tokens against DNS rebinding.
+    """
+    engine = read_engine(dsn, pool_size=settings.database_pool_size, statement_timeout=settings.statement_timeout)
+    write_engine = work_engine(dsn, concurrency=2)
+    hub = Hub(connect_arguments(dsn, "gql-server feed"))
+    tokens = token_authority(settings)
+    paging = Paging(Cursors(settings.signing_key().encode()), settings.page_size_max)
+    graphql = GraphQLEndpoint(
+        create_schema(),
+        authenticate=tokens.authenticate,
+        create_context=lambda viewer: Context(viewer=viewer, engine=engine, hub=hub, paging=paging),
+        request_max_bytes=settings.request_max_bytes,
+    )
+    uploads = Uploads(write_engine, registry, tokens.authenticate, settings.upload_max_bytes)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncGenerator[None]:
+        following = asyncio.create_task(hub.run())
+        try:
+            yield
+        finally:
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
+            await engine.dispose()
+            await write_engine.dispose()
+
+    async def ready(request: Request) -> Response:
+        return await readiness(engine)
+
+    return Starlette(
+        lifespan=lifespan,
+        routes=[
+            Route("/graphql", graphql),
+            WebSocketRoute("/graphql", graphql),
+            Route("/uploads", uploads.post, methods=["POST"]),
+            Route("/livez", live),
+            Route("/readyz", ready),
+            Route("/", redirect_to_page),
+            *routes(page),
+        ],
+        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=list(allowed_hosts), www_redirect=False)],
+    )
+
+
+def create_worker(settings: Settings, dsn: str) -> tuple[Worker, AsyncEngine]:
+    """A worker and the engine it works with, which the caller disposes after it has stopped."""
+    engine = work_engine(dsn, concurrency=settings.worker_concurrency)
+    config = WorkerConfig(
+        name=settings.worker_name(),
+        concurrency=settings.worker_concurrency,
+        lease=settings.lease,
+        sweep_interval=settings.sweep_interval,
+        git_sha=settings.git_sha,
+        version=version("gql-server"),
+        resources={UNIT_SOURCES: default_unit_sources()},
+    )
+    return Worker(dsn, engine, registry, config), engine
+
+
+async def live(request: Request) -> Response:
+    """The process runs."""
+    return PlainTextResponse("ok\n")
+
+
+async def readiness(engine: AsyncEngine) -> Response:
+    """Requests can be answered: the database is there, and at this version's migration."""
+    try:
+        async with asyncio.timeout(READY_WITHIN_SECONDS), engine.connect() as connection:
+            revision = await connection.run_sync(migrate.current_revision)
+    except (SQLAlchemyError, OSError, TimeoutError):
+        return JSONResponse({"ready": False, "reason": "the database cannot be reached"}, 503)
+    if revision != (wanted := migrate.head_revision()):
+        reason = f"the database is at migration {revision}, this version needs {wanted}: run gql-server migrate"
+        return JSONResponse({"ready": False, "reason": reason}, 503)
+    return JSONResponse({"ready": True})

@@ -1,0 +1,86 @@
+"""Every knob of the server, read once from the environment (prefix `GQL_`) by the command line."""
+
+import os
+import secrets
+import socket
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+JWT_SECRET_FILE = "jwt_secret"
+
+
+class Settings(BaseSettings):
+    """Settings of one process. Durations in the environment are seconds, or ISO 8601 such as `PT10S`."""
+
+    model_config = SettingsConfigDict(env_prefix="GQL_", env_file=".env", extra="ignore")
+
+    database_url: Annotated[
+        SecretStr | None,
+        Field(
+            description="PostgreSQL 16 or newer, as postgresql://user:password@host:port/database. "
+            "Unset: the embedded PostgreSQL, kept under the data directory."
+        ),
+    ] = None
+    data_dir: Annotated[Path, Field(description="Where the embedded database and the secrets are kept.")] = Path(".data")
+
+    host: Annotated[str, Field(description="Address the API listens on.")] = "127.0.0.1"
+    port: Annotated[int, Field(ge=1, le=65535, description="Port the API listens on.")] = 8000
+
+    jwt_secret: Annotated[
+        SecretStr | None,
+        Field(
+            min_length=32,
+            description="Key that signs bearer tokens (HS256). Unset: generated once, and kept in the data directory.",
+        ),
+    ] = None
+    jwt_issuer: Annotated[str, Field(description="Required `iss` claim.")] = "gql-server"
+    jwt_audience: Annotated[str, Field(description="Required `aud` claim.")] = "gql-server"
+
+    upload_max_bytes: Annotated[int, Field(ge=1, description="Largest file accepted for upload.")] = 100 * 1024 * 1024
+    request_max_bytes: Annotated[int, Field(ge=1024, description="Largest GraphQL request body.")] = 256 * 1024
+    page_size_max: Annotated[int, Field(ge=1, description="Largest `first` or `last` of a connection.")] = 200
+
+    database_pool_size: Annotated[int, Field(ge=1, description="Connections the API keeps for reads.")] = 10
+    statement_timeout: Annotated[timedelta, Field(description="Longest statement of an API read.")] = timedelta(seconds=5)
+
+    worker_concurrency: Annotated[int, Field(ge=2, le=64, description="Jobs one worker runs at a time.")] = 4
+    worker_id: Annotated[str | None, Field(description="Name of this worker. Unset: host, process id and a suffix.")] = None
+    git_sha: Annotated[str | None, Field(description="Revision that this process runs, shown in the fleet.")] = None
+    lease: Annotated[timedelta, Field(description="A job whose worker was silent this long is claimed again.")] = timedelta(
+        seconds=10
+    )
+    sweep_interval: Annotated[timedelta, Field(description="Time between two reconciling sweeps.")] = timedelta(seconds=60)
+
+    log_level: Annotated[str, Field(description="Least severe log level written.")] = "INFO"
+    log_json: Annotated[bool, Field(description="Write logs as JSON lines.")] = False
+
+    @field_validator("database_url")
+    @classmethod
+    def _is_postgresql(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is None or not url.get_secret_value():
+            return None
+        scheme, separator, rest = url.get_secret_value().partition("://")
+        if not separator or scheme.partition("+")[0] not in ("postgresql", "postgres"):
+            raise ValueError("must begin with postgresql://")
+        return SecretStr(f"postgresql://{rest}")
+
+    def worker_name(self) -> str:
+        """The name this worker goes by in the ledger; unique, also where every container has process id 1."""
+        return self.worker_id or f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
+
+    def signing_key(self) -> str:
+        """The key of bearer tokens; generated and kept in the data directory when none is given."""
+        if self.jwt_secret is not None:
+            return self.jwt_secret.get_secret_value()
+        path = self.data_dir / JWT_SECRET_FILE
+        self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+                file.write(secrets.token_urlsafe(48))
+        except FileExistsError:
+            pass
+        return path.read_text()
