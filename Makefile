@@ -26,10 +26,10 @@ MODULES := frontend/node_modules/.installed
 PAGE := .venv/.page
 PAGE_SOURCES := $(wildcard frontend/*.json frontend/*.js frontend/*.html frontend/.npmrc) $(shell find frontend/src frontend/public -type f 2>/dev/null)
 
-# Without a terminal, a SIGINT may be sent to make alone, which keeps it (unlike SIGTERM) and waits: seen there, it is handed on.
-HAND_ON_INTERRUPT = if ! [ -t 0 ]; then { make=/proc/$$PPID/status; \
+# GNU make hands SIGTERM on to its program, but keeps a SIGINT sent to it alone and waits: seen there for long, it is handed on.
+HAND_ON_INTERRUPT = { make=/proc/$$PPID/status; \
 	while kill -0 $$$$ && grep -q '^SigBlk.*[014589cd]$$' $$make; do sleep 1; done; \
-	[ ! -e $$make ] || kill -TERM $$$$; } </dev/null >/dev/null 2>&1 & fi;
+	[ ! -e $$make ] || { sleep 2; kill -TERM $$$$; }; } </dev/null >/dev/null 2>&1 &
 
 .PHONY: help run test check format schema lock frontend browser faults bench clean reset
 

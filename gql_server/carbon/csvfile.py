@@ -59,7 +59,7 @@ class _Lines:
         try:
             return self.file.readline(MAX_ROW_CHARS + 1)
         except UnicodeDecodeError as error:
-            raise FileRefused(f"the file is not UTF-8 text (after line {self.number}): save it as “CSV UTF-8”") from error
+            raise FileRefused("the file is not UTF-8 text: save it as “CSV UTF-8”") from error
 
 
 class CsvRows:

@@ -138,6 +138,7 @@ async def _insert(
 ) -> set[int]:
     """Parse off the event loop, COPY batch by batch. Returns the modules that gained entries."""
     touched: set[int] = set()
+    total = await asyncio.to_thread(_count_lines, path)
     rows = await asyncio.to_thread(open_rows, path, target.format, unit=target.unit)
     try:
         batches = _batches(rows, reader)
@@ -149,10 +150,16 @@ async def _insert(
                 await driver.copy_records_to_table("data_entries", records=records, columns=ENTRY_COLUMNS)
             touched |= {modules.module_ids[entry.unit_institutional_id] for entry in accepted}
             tally.add(len(accepted), rejected)
-            await run.count("inserting", tally.accepted + tally.rejected)
+            await run.count("inserting", tally.accepted + tally.rejected, total)
     finally:
         rows.close()
     return touched
+
+
+def _count_lines(path: Path) -> int:
+    """Lines below the header: the number of rows, but for cells that hold line breaks."""
+    with path.open("rb") as file:
+        return max(0, sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b"")) - 1)
 
 
 def _batches(rows: CsvRows, reader: EntryReader) -> Iterator[tuple[list[ParsedEntry], list[RowRejected]]]:

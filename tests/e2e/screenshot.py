@@ -1,20 +1,23 @@
 """Takes the README's picture of GraphiQL: `python tests/e2e/screenshot.py docs/graphiql.png`."""
 
+import json
 import sys
 from pathlib import Path
 
 from conftest import chromium, demo_server
 from playwright.sync_api import Browser, expect
+from test_graphiql_in_browser import ANSWER, EQUIPMENT, VARIABLES, open_tab, upload, visit, write
 
 
 def take(browser: Browser, origin: str, picture: Path) -> None:
-    """Writes a PNG of the first tab with its answer."""
+    """Writes a PNG of a pipeline that is being followed while it runs."""
     page = browser.new_page(viewport={"width": 1440, "height": 900})
-    page.goto(f"{origin}/graphiql")
-    expect(page.locator(".graphiql-query-editor .monaco-editor")).to_contain_text("LatestPipelines")
-    page.get_by_label("Hide editor tools").click()
+    visit(page, origin)
+    open_tab(page, "FollowPipeline")
+    pipeline = upload(page, origin, EQUIPMENT, module="equipment_electric_consumption", year="2025", target="data")
+    write(page, VARIABLES, json.dumps({"by": {"pipelineId": pipeline}}))
     page.get_by_label("Execute query").click()
-    expect(page.locator(".graphiql-response .view-lines")).to_contain_text("pipelineId")
+    expect(page.locator(ANSWER)).to_contain_text('"status": "RUNNING"')
     page.mouse.move(30, 400)
     page.screenshot(path=picture, animations="disabled")
 
