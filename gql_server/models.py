@@ -136,6 +136,7 @@ class Base(DeclarativeBase):
         dict[str, Any]: JSONB,
         list[int]: ARRAY(Integer),
         list[str]: ARRAY(Text),
+        list[UUID]: ARRAY(Uuid()),
         str: Text,
         UUID: Uuid(),
     }
@@ -204,6 +205,7 @@ class Job(Base):
     config: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
     meta: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
     scope_module_ids: Mapped[list[int] | None]
+    serves: Mapped[list[UUID]] = mapped_column(server_default=text("'{}'"))
     affected_module_ids: Mapped[list[int] | None]
     lock_keys: Mapped[list[str]] = mapped_column(server_default=text("'{}'"))
     upload_id: Mapped[UUID | None] = mapped_column(ForeignKey("uploads.id", ondelete="RESTRICT"))

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gql_server import models
 from gql_server.models import LIVE_STATES, EntityType, IngestionMethod, JobState, JobType, TargetType
-from gql_server.runner import reconcile
+from gql_server.runner import ledger, reconcile
 from gql_server.runner.ledger import OWING_AGGREGATION
 from gql_server.runner.locks import Scope
 from gql_server.runner.registry import Child, Job, Registry
@@ -50,6 +50,23 @@ EMISSION_RECALC = DedupConfig(
     JobType.EMISSION_RECALC, ("provider", "module_type_id", "data_entry_type_id", "year"), "uq_emission_recalc_active"
 )
 DEDUPLICATED = {config.job_type: config for config in (AGGREGATION, EMISSION_RECALC)}
+HANDED_OVER = (
+    "job_type",
+    "provider",
+    "module_type_id",
+    "data_entry_type_id",
+    "year",
+    "entity_type",
+    "entity_id",
+    "ingestion_method",
+    "target_type",
+    "config",
+    "max_attempts",
+    "scope_module_ids",
+    "affected_module_ids",
+    "lock_keys",
+    "serves",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +85,9 @@ _WIDENED = {
         END"""),
     "affected_module_ids": text("""
         ARRAY(SELECT DISTINCT unnest(data_ingestion_jobs.affected_module_ids || excluded.affected_module_ids) ORDER BY 1)"""),
+    "serves": text("""
+        CASE WHEN excluded.pipeline_id = data_ingestion_jobs.pipeline_id THEN data_ingestion_jobs.serves
+        ELSE array_remove(data_ingestion_jobs.serves, excluded.pipeline_id) || excluded.pipeline_id END"""),
 }
 
 
@@ -101,6 +121,34 @@ async def chain(connection: AsyncConnection, registry: Registry, parent: Job, ch
             )
         )
     return chained
+
+
+async def hand_over(connection: AsyncConnection, registry: Registry, aborted: Sequence[ledger.Aborted]) -> set[UUID]:
+    """Give the work that aborted jobs had taken over from other pipelines back to one of those.
+
+    Returns the pipelines that got a job, which the caller recomputes.
+    """
+    receivers: set[UUID] = set()
+    for job in aborted:
+        if (receiver := await _first_open(connection, job.serves)) is None:
+            continue
+        values = {column: getattr(job, column) for column in HANDED_OVER} | {"pipeline_id": receiver}
+        dedup = DEDUPLICATED.get(str(job.job_type))
+        chained = await insert_job(connection, values, dedup)
+        if chained.created and job.job_type in OWING_AGGREGATION:
+            await connection.execute(update(pipelines).where(pipelines.id == receiver).values(owes_aggregation=True))
+        receivers.add(receiver)
+    return receivers
+
+
+async def _first_open(connection: AsyncConnection, pipeline_ids: Collection[UUID]) -> UUID | None:
+    """The oldest of these pipelines that nobody aborted."""
+    return await connection.scalar(
+        select(pipelines.id)
+        .where(pipelines.id.in_(pipeline_ids), pipelines.aborted_at.is_(None))
+        .order_by(pipelines.id)
+        .limit(1)
+    )
 
 
 async def settle(connection: AsyncConnection, registry: Registry, pipeline_ids: Collection[UUID]) -> list[Chained]:

@@ -355,6 +355,83 @@ async def recover(connection: AsyncConnection, lease: timedelta) -> list[Recover
 
 
 @dataclass(frozen=True, slots=True)
+class Aborted:
+    """A job that an abort ended, with what is needed to give the work of others it had taken over to somebody else."""
+
+    id: int
+    job_type: str | None
+    provider: str
+    module_type_id: int | None
+    data_entry_type_id: int | None
+    year: int | None
+    entity_type: str
+    entity_id: int | None
+    ingestion_method: str
+    target_type: str | None
+    config: Mapping[str, Any]
+    max_attempts: int
+    scope_module_ids: list[int] | None
+    affected_module_ids: list[int] | None
+    lock_keys: list[str]
+    serves: list[UUID]
+
+
+async def abort(connection: AsyncConnection, pipeline_id: UUID, by: str, reason: str | None) -> list[Aborted]:
+    """End every live job of the pipeline with ERROR, whoever holds it, and cancel what the pipeline owes."""
+    live = (
+        select(jobs.id)
+        .where(jobs.pipeline_id == pipeline_id, jobs.state.in_(models.LIVE_STATES))
+        .order_by(jobs.id)
+        .with_for_update(key_share=True)
+        .cte("live")
+    )
+    message = f"Aborted by {by}"
+    marks = func.jsonb_build_object("aborted", True, "aborted_by", by, "aborted_at", NOW, "abort_reason", reason)
+    ended = await connection.execute(
+        update(jobs)
+        .where(jobs.id.in_(select(live.c.id)))
+        .values(
+            state=JobState.FINISHED,
+            result=JobResult.ERROR,
+            status_message=message,
+            meta=history(message, jobs.meta.op("||")(marks)),
+            finished_at=func.coalesce(jobs.finished_at, NOW),
+            locked_by=None,
+            locked_at=None,
+            is_current=False,
+        )
+        .returning(*(getattr(jobs, name) for name in Aborted.__dataclass_fields__))
+    )
+    aborted = sorted((Aborted(*row) for row in ended), key=lambda job: job.id)
+    if aborted:
+        await connection.execute(
+            update(models.Pipeline).where(models.Pipeline.id == pipeline_id).values(aborted_at=NOW, owes_aggregation=False)
+        )
+    return aborted
+
+
+async def requeue(connection: AsyncConnection, job_id: int, lease: timedelta) -> bool:
+    """Put one job whose lease has run out back in the queue, with all its attempts. False when its lease still holds."""
+    message = "Recovered by an operator"
+    result = await connection.execute(
+        update(jobs)
+        .where(jobs.id == job_id, jobs.state == JobState.RUNNING)
+        .where(or_(jobs.locked_at.is_(None), jobs.locked_at < NOW - lease))
+        .values(
+            state=JobState.NOT_STARTED,
+            status_message=message,
+            meta=history(message, jobs.meta),
+            locked_by=None,
+            locked_at=None,
+            is_current=False,
+            run_after=None,
+            attempts=0,
+        )
+    )
+    return result.rowcount == 1
+
+
+@dataclass(frozen=True, slots=True)
 class Backlog:
     """Jobs a worker could claim now, and when the next one will be."""
 

@@ -1,5 +1,7 @@
 """Wake-ups. No write depends on one: workers and feeds also poll, so a lost NOTIFY costs a moment, never an event."""
 
+from collections.abc import Mapping, Sequence
+
 import orjson
 import structlog
 from sqlalchemy import text
@@ -8,24 +10,30 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 JOBS_CHANNEL = "gql_jobs"
 EVENTS_CHANNEL = "gql_events"
+CANCELLED_AT_ONCE = 500
 
 log = structlog.get_logger(__name__)
 
-# The shape PgQueuer's listener reads; it only ever means "look at the ledger".
-_LOOK = orjson.dumps(
-    {
-        "channel": JOBS_CHANNEL,
-        "sent_at": "1970-01-01T00:00:00Z",
-        "type": "table_changed_event",
-        "operation": "insert",
-        "table": "data_ingestion_jobs",
-    }
-).decode()
+
+def _json(event: Mapping[str, object]) -> str:
+    return orjson.dumps(event).decode()
+
+
+# The shapes PgQueuer's listener reads. The time says nothing: the first only ever means "look at the ledger".
+_EVENT = {"channel": JOBS_CHANNEL, "sent_at": "1970-01-01T00:00:00Z"}
+_LOOK = _json({**_EVENT, "type": "table_changed_event", "operation": "insert", "table": "data_ingestion_jobs"})
 
 _WAKE_ALL = text("SELECT pg_notify(:jobs, :look), pg_notify(:events, '')").bindparams(
     jobs=JOBS_CHANNEL, look=_LOOK, events=EVENTS_CHANNEL
 )
 _WAKE_FEED = text("SELECT pg_notify(:events, '')").bindparams(events=EVENTS_CHANNEL)
+
+
+async def cancel_jobs(engine: AsyncEngine, job_ids: Sequence[int]) -> None:
+    """Tell the workers that run these jobs to stop. One that does not hear it finds out when it next writes."""
+    for start in range(0, len(job_ids), CANCELLED_AT_ONCE):
+        event = {**_EVENT, "type": "cancellation_event", "ids": list(job_ids[start : start + CANCELLED_AT_ONCE])}
+        await _send(engine, text("SELECT pg_notify(:jobs, :event)").bindparams(jobs=JOBS_CHANNEL, event=_json(event)))
 
 
 async def wake_all(engine: AsyncEngine) -> None:
