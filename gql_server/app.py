@@ -34,11 +34,6 @@ READY_WITHIN_SECONDS = 2
 assert handlers.__all__  # importing it registers the job types
 
 
-def token_authority(settings: Settings) -> TokenAuthority:
-    """Who mints and checks bearer tokens."""
-    return TokenAuthority(settings.signing_key(), settings.jwt_issuer, settings.jwt_audience)
-
-
 def create_app(settings: Settings, dsn: str, page: PageConfig, *, allowed_hosts: Sequence[str] = ("*",)) -> Starlette:
     """The API: GraphQL over HTTP and WebSocket, uploads, the GraphiQL page, and probes.
 
@@ -47,7 +42,7 @@ def create_app(settings: Settings, dsn: str, page: PageConfig, *, allowed_hosts:
     engine = read_engine(dsn, pool_size=settings.database_pool_size, statement_timeout=settings.statement_timeout)
     write_engine = work_engine(dsn, concurrency=2)
     hub = Hub(connect_arguments(dsn, "gql-server feed"))
-    tokens = token_authority(settings)
+    tokens = TokenAuthority.of(settings)
     paging = Paging(Cursors(settings.signing_key().encode()), settings.page_size_max)
     graphql = GraphQLEndpoint(
         create_schema(),

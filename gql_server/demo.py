@@ -17,6 +17,7 @@ from sqlalchemy.engine import Row
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gql_server.commands.years import create_year
+from gql_server.errors import Stop
 from gql_server.models import TERMINAL_STATUSES, Pipeline, Upload, YearConfiguration
 from gql_server.policy import Viewer
 from gql_server.runner import Registry
@@ -78,7 +79,7 @@ REPLAY = (
 )
 
 
-class UploadRefused(Exception):
+class UploadRefused(Stop):
     """The server did not take a file of the day."""
 
 
@@ -106,9 +107,11 @@ class Demo:
         """Play what of the day has not been played yet."""
         await self._create_year()
         played = await self._uploaded()
-        for step in DAY:
-            if Path(step.file).name not in played:
-                await self._upload(step)
+        missing = [step for step in DAY if Path(step.file).name not in played]
+        if missing:
+            self.console.print(f"Uploading the files of an operating day of {YEAR} (some are meant to fail):")
+        for step in missing:
+            await self._upload(step)
 
     async def replay(self) -> None:
         """Upload again and again, at a human pace, until cancelled."""

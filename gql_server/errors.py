@@ -20,6 +20,10 @@ class ErrorCode(StrEnum):
     INTERNAL = "INTERNAL"
 
 
+class Stop(Exception):
+    """An expected failure of a command: one line for the person at the terminal, and exit code 1."""
+
+
 class PublicError(Exception):
     """An error whose message is meant for the client."""
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import jwt
 
@@ -21,6 +21,15 @@ DEVELOPMENT_ROLES = {
 }
 
 
+class TokenSettings(Protocol):
+    """What of the settings says how tokens are made."""
+
+    jwt_issuer: str
+    jwt_audience: str
+
+    def signing_key(self) -> str: ...
+
+
 @dataclass(frozen=True, slots=True)
 class TokenAuthority:
     """The one key with which tokens are made and checked, and who they must come from and be for."""
@@ -28,6 +37,11 @@ class TokenAuthority:
     key: str = field(repr=False)
     issuer: str
     audience: str
+
+    @classmethod
+    def of(cls, settings: "TokenSettings") -> "TokenAuthority":
+        """The authority that the settings describe."""
+        return cls(settings.signing_key(), settings.jwt_issuer, settings.jwt_audience)
 
     def mint(
         self,

@@ -1,0 +1,209 @@
+"""What the commands run: the API, a worker, the demo, each until a signal or its end."""
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import AsyncGenerator, Generator, Sequence
+from pathlib import Path
+
+import asyncpg
+import uvicorn
+from rich.console import Console
+
+from gql_server import migrate
+from gql_server.app import create_app, create_worker
+from gql_server.db import address, connect_arguments, read_engine
+from gql_server.demo import Demo, summary
+from gql_server.edge.authentication import TokenAuthority
+from gql_server.edge.graphiql import PageConfig, Persona
+from gql_server.edge.tabs import operator_tabs
+from gql_server.errors import Stop
+from gql_server.models import Provider
+from gql_server.runner import registry
+from gql_server.settings import Settings
+
+DEMO_UNIT = "10208"
+DRAIN_SECONDS = 10
+LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+
+out = Console()
+err = Console(stderr=True, soft_wrap=True)
+
+
+async def reachable(dsn: str) -> None:
+    """Raises Stop with the address tried when the database does not answer."""
+    try:
+        connection = await asyncpg.connect(**connect_arguments(dsn, "gql-server"))
+        await connection.close()
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise Stop(f"the database at {address(dsn)} cannot be reached: {error}") from None
+
+
+async def migrated(dsn: str) -> None:
+    """Raises Stop when the database is not at this version's migration."""
+    await reachable(dsn)
+    engine = read_engine(dsn, pool_size=1, statement_timeout=Settings().statement_timeout)
+    try:
+        async with engine.connect() as connection:
+            revision = await connection.run_sync(migrate.current_revision)
+    finally:
+        await engine.dispose()
+    if revision != migrate.head_revision():
+        raise Stop(
+            f"the database is at migration {revision}, this version needs {migrate.head_revision()}: run gql-server migrate"
+        )
+
+
+async def bring_up_to_date(dsn: str) -> None:
+    await reachable(dsn)
+    await migrate.upgrade(dsn)
+
+
+async def prepare(settings: Settings, dsn: str) -> None:
+    """The embedded database is migrated without asking; a given one is its owner's business."""
+    if settings.database_url is None:
+        await bring_up_to_date(dsn)
+    else:
+        await migrated(dsn)
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn, with the signals left to us: it is not the only thing to stop."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None]:
+        yield
+
+
+def _server(settings: Settings, dsn: str, page: PageConfig, *, allowed_hosts: Sequence[str] = ("*",)) -> _Server:
+    config = uvicorn.Config(
+        create_app(settings, dsn, page, allowed_hosts=allowed_hosts),
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        ws_max_size=65_536,
+        ws_ping_interval=20,
+        ws_ping_timeout=20,
+        timeout_graceful_shutdown=DRAIN_SECONDS,
+    )
+    return _Server(config)
+
+
+@contextlib.asynccontextmanager
+async def _stopped_by_signal() -> AsyncGenerator[asyncio.Event]:
+    """An event that SIGINT or SIGTERM sets."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with contextlib.suppress(NotImplementedError):
+            loop.add_signal_handler(number, stop.set)
+    yield stop
+
+
+async def _until(stop: asyncio.Event, *tasks: asyncio.Task[None]) -> None:
+    """Wait for the signal, or for a task to end; a task that failed raises here."""
+    stopping = asyncio.create_task(stop.wait())
+    done, _ = await asyncio.wait({stopping, *tasks}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    for task in done - {stopping}:
+        task.result()
+
+
+async def _serving(server: _Server, listener: socket.socket) -> asyncio.Task[None]:
+    """Start the server; returns its task once it answers."""
+    task = asyncio.create_task(server.serve([listener]))
+    while not server.started and not task.done():
+        await asyncio.sleep(0.02)
+    return task
+
+
+async def serve(settings: Settings, dsn: str, listener: socket.socket) -> None:
+    await prepare(settings, dsn)
+    server = _server(settings, dsn, PageConfig(tabs=operator_tabs()))
+    async with _stopped_by_signal() as stop:
+        serving = await _serving(server, listener)
+        err.print(f"serving on {_origin(settings)}", highlight=False)
+        await _until(stop, serving)
+        server.should_exit = True
+        await serving
+
+
+async def work(settings: Settings, dsn: str, *, drain: bool) -> None:
+    await prepare(settings, dsn)
+    worker, engine = create_worker(settings, dsn)
+    async with _stopped_by_signal() as stop:
+        working = asyncio.create_task(worker.run(drain=drain))
+        err.print(f"worker {worker.config.name} is working", highlight=False)
+        await _until(stop, working)
+        await worker.stop()
+        await working
+    await engine.dispose()
+
+
+async def demo(settings: Settings, dsn: str, listener: socket.socket, examples: Path, *, replay: bool) -> None:
+    await prepare(settings, dsn)
+    origin = _origin(settings)
+    authority = TokenAuthority.of(settings)
+    tokens = {
+        role: authority.mint(role, unit=DEMO_UNIT if role == "principal" else None, provider=Provider.ACCRED)
+        for role in ("operator", "superadmin", "principal", "standard")
+    }
+    viewers = [
+        Persona(f"{role} of unit {DEMO_UNIT}" if role == "principal" else role, {"Authorization": f"Bearer {minted}"})
+        for role, minted in tokens.items()
+    ]
+    page = PageConfig(headers=viewers[0].headers, tabs=operator_tabs(), viewers=viewers)
+    server = _server(settings, dsn, page, allowed_hosts=[settings.host, *LOOPBACK])
+    worker, engine = create_worker(settings, dsn)
+    viewer = authority.authenticate(f"Bearer {tokens['operator']}")
+    day = Demo(engine, registry, viewer, tokens["operator"], origin=origin, examples=examples, console=out)
+
+    async def live() -> None:
+        await day.play()
+        _explain(settings, origin, tokens["operator"])
+        if replay:
+            await day.replay()
+        else:
+            await asyncio.Event().wait()
+
+    async with _stopped_by_signal() as stop:
+        serving = await _serving(server, listener)
+        working = asyncio.create_task(worker.run())
+        living = asyncio.create_task(live())
+        try:
+            await _until(stop, serving, working, living)
+        finally:
+            out.print("Stopping …", style="dim")
+            living.cancel()
+            server.should_exit = True
+            await worker.stop()
+            await asyncio.gather(serving, working, living, return_exceptions=True)
+            await day.close()
+            await engine.dispose()
+
+
+def _origin(settings: Settings) -> str:
+    """Where this machine reaches the server, also when it listens on every address."""
+    everywhere = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}
+    host = everywhere.get(settings.host, f"[{settings.host}]" if ":" in settings.host else settings.host)
+    return f"http://{host}:{settings.port}"
+
+
+def _explain(settings: Settings, origin: str, minted: str) -> None:
+    database = "the embedded PostgreSQL" if settings.database_url is None else address(settings.database_url.get_secret_value())
+    out.print()
+    out.print(
+        summary(
+            {
+                "GraphiQL": f"{origin}/graphiql  (signed in as operator)",
+                "GraphQL": f"{origin}/graphql",
+                "Database": f"{database}" + (f", in {settings.data_dir}" if settings.database_url is None else ""),
+                "Stop": "Ctrl-C (or SIGTERM); the data stays",
+                "Reset": "make reset",
+            }
+        )
+    )
+    out.print("\n[bold]Token[/bold] (operator, 8 hours; another: gql-server token --role superadmin)")
+    out.print(minted, soft_wrap=True, highlight=False)
+    out.print("\nready", style="green bold")
