@@ -22,9 +22,13 @@ from gql_server.edge.graphiql import PageConfig, redirect_to_page, routes
 from gql_server.edge.http import GraphQLEndpoint
 from gql_server.edge.uploads import Uploads
 from gql_server.feed.hub import Hub
+from gql_server.files import BUCKET, FileStore
+from gql_server.files.bucket import open_bucket
+from gql_server.handlers.api import ENTRY_SOURCES, entry_sources
 from gql_server.handlers.units import UNIT_SOURCES, default_unit_sources
 from gql_server.pagination import Cursors, Paging
 from gql_server.runner import registry
+from gql_server.runner.plugins import load_job_modules
 from gql_server.runner.worker import Worker, WorkerConfig
 from gql_server.schema import create_schema
 from gql_server.settings import Settings
@@ -39,6 +43,7 @@ def create_app(settings: Settings, dsn: str, page: PageConfig, *, allowed_hosts:
 
     `allowed_hosts` guards a page that carries tokens against DNS rebinding.
     """
+    load_job_modules(settings.job_modules)
     engine = read_engine(dsn, pool_size=settings.database_pool_size, statement_timeout=settings.statement_timeout)
     write_engine = work_engine(dsn, concurrency=2)
     hub = Hub(connect_arguments(dsn, "gql-server feed"))
@@ -50,7 +55,7 @@ def create_app(settings: Settings, dsn: str, page: PageConfig, *, allowed_hosts:
         create_context=lambda viewer: Context(viewer=viewer, engine=engine, hub=hub, paging=paging),
         request_max_bytes=settings.request_max_bytes,
     )
-    uploads = Uploads(write_engine, registry, tokens.authenticate, settings.upload_max_bytes)
+    uploads = Uploads(write_engine, registry, tokens.authenticate, settings.upload_max_bytes, files_bucket(settings))
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncGenerator[None]:
@@ -83,17 +88,33 @@ def create_app(settings: Settings, dsn: str, page: PageConfig, *, allowed_hosts:
 
 def create_worker(settings: Settings, dsn: str) -> tuple[Worker, AsyncEngine]:
     """A worker and the engine it works with, which the caller disposes after it has stopped."""
+    load_job_modules(settings.job_modules)
     engine = work_engine(dsn, concurrency=settings.worker_concurrency)
     config = WorkerConfig(
         name=settings.worker_name(),
         concurrency=settings.worker_concurrency,
         lease=settings.lease,
         sweep_interval=settings.sweep_interval,
+        upload_retention=settings.upload_retention,
         git_sha=settings.git_sha,
         version=version("gql-server"),
-        resources={UNIT_SOURCES: default_unit_sources()},
+        resources={UNIT_SOURCES: default_unit_sources(), ENTRY_SOURCES: entry_sources, BUCKET: files_bucket(settings)},
     )
     return Worker(dsn, engine, registry, config), engine
+
+
+def files_bucket(settings: Settings) -> FileStore | None:
+    """Where uploaded files go instead of the database, when the settings name a bucket."""
+    if settings.files_bucket_url is None:
+        return None
+    secret = settings.files_secret_access_key
+    return open_bucket(
+        settings.files_bucket_url,
+        endpoint=settings.files_endpoint,
+        region=settings.files_region,
+        access_key_id=settings.files_access_key_id,
+        secret_access_key=None if secret is None else secret.get_secret_value(),
+    )
 
 
 async def live(request: Request) -> Response:

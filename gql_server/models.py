@@ -99,6 +99,13 @@ class JobType(StrEnum):
     AGGREGATION = "aggregation"
 
 
+class Storage(StrEnum):
+    """Where the bytes of an upload are."""
+
+    DATABASE = "database"
+    BUCKET = "bucket"
+
+
 LIVE_STATES = (JobState.NOT_STARTED, JobState.QUEUED, JobState.RUNNING)
 TERMINAL_STATUSES = (PipelineStatus.SUCCESS, PipelineStatus.PARTIAL, PipelineStatus.FAILED)
 
@@ -282,7 +289,7 @@ class RowError(Base):
 
 
 class Upload(Base):
-    """A file a client sent. Its bytes are in `upload_chunks`, so that every worker can read them."""
+    """A file a client sent. Its bytes are where `storage` says, for every worker to read, until they are pruned."""
 
     __tablename__ = "uploads"
 
@@ -293,6 +300,10 @@ class Upload(Base):
     sha256: Mapped[str | None]
     created_by: Mapped[dict[str, Any] | None]
     created_at: Mapped[datetime] = mapped_column(server_default=NOW)
+    storage: Mapped[str] = mapped_column(server_default=Storage.DATABASE.value)
+    pruned_at: Mapped[datetime | None]
+
+    __table_args__ = (Index("ix_uploads_kept", "created_at", postgresql_where=text("pruned_at IS NULL")),)
 
 
 class UploadChunk(Base):
@@ -340,3 +351,5 @@ class Event(Base):
     pipeline_key: Mapped[UUID]
     job_id: Mapped[int | None]
     at: Mapped[datetime] = mapped_column(server_default=NOW)
+
+    __table_args__ = (Index("ix_events_pipeline", "pipeline_key", "seq"),)

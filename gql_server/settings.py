@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field, SecretStr, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 JWT_SECRET_FILE = "jwt_secret"
 
@@ -41,6 +41,22 @@ class Settings(BaseSettings):
     jwt_audience: Annotated[str, Field(description="Required `aud` claim.")] = "gql-server"
 
     upload_max_bytes: Annotated[int, Field(ge=1, description="Largest file accepted for upload.")] = 100 * 1024 * 1024
+    upload_retention: Annotated[
+        timedelta, Field(gt=timedelta(0), description="Age at which an uploaded file is removed once its jobs have finished.")
+    ] = timedelta(days=30)
+    files_bucket_url: Annotated[
+        str | None,
+        Field(description="Where uploaded files are kept, as s3://bucket/prefix. Unset: in the database."),
+    ] = None
+    files_endpoint: Annotated[
+        str | None, Field(description="Address of an S3-compatible service. Unset: Amazon's, of the region.")
+    ] = None
+    files_region: Annotated[str | None, Field(description="Region of the bucket.")] = None
+    files_access_key_id: Annotated[
+        str | None, Field(description="Access key of the bucket. Unset: the machine's own credentials.")
+    ] = None
+    files_secret_access_key: Annotated[SecretStr | None, Field(description="Secret of the access key.")] = None
+
     request_max_bytes: Annotated[int, Field(ge=1024, description="Largest GraphQL request body.")] = 256 * 1024
     page_size_max: Annotated[int, Field(ge=1, description="Largest `first` or `last` of a connection.")] = 200
 
@@ -55,6 +71,12 @@ class Settings(BaseSettings):
     )
     sweep_interval: Annotated[timedelta, Field(description="Time between two reconciling sweeps.")] = timedelta(seconds=60)
 
+    job_modules: Annotated[
+        tuple[str, ...],
+        NoDecode,
+        Field(description="Modules with job types of your own, as import paths separated by commas."),
+    ] = ()
+
     log_level: Annotated[str, Field(description="Least severe log level written.")] = "INFO"
     log_json: Annotated[bool, Field(description="Write logs as JSON lines.")] = False
 
@@ -67,6 +89,30 @@ class Settings(BaseSettings):
         if not separator or scheme.partition("+")[0] not in ("postgresql", "postgres"):
             raise ValueError("must begin with postgresql://")
         return SecretStr(f"postgresql://{rest}")
+
+    @field_validator("statement_timeout", "lease", "sweep_interval", "upload_retention", mode="before")
+    @classmethod
+    def _in_seconds(cls, duration: object) -> object:
+        """Seconds arrive from the environment as text, which pydantic takes for ISO 8601 only."""
+        try:
+            return float(duration) if isinstance(duration, str) else duration
+        except ValueError:
+            return duration
+
+    @field_validator("files_bucket_url")
+    @classmethod
+    def _is_a_bucket(cls, url: str | None) -> str | None:
+        if not url:
+            return None
+        scheme, separator, rest = url.partition("://")
+        if scheme != "s3" or not separator or not rest.strip("/"):
+            raise ValueError("must be s3://bucket or s3://bucket/prefix")
+        return url
+
+    @field_validator("job_modules", mode="before")
+    @classmethod
+    def _by_commas(cls, modules: object) -> object:
+        return tuple(name.strip() for name in modules.split(",") if name.strip()) if isinstance(modules, str) else modules
 
     def worker_name(self) -> str:
         """The name this worker goes by in the ledger; unique, also where every container has process id 1."""

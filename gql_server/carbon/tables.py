@@ -181,3 +181,29 @@ class Factor(Base):
         ),
         Index("ix_factors_last_seen_job_id", "last_seen_job_id"),
     )
+
+
+class ReferenceData(Base):
+    """One row that entries of a module look up by key, such as a room or an airport. No entry type: all of the module's."""
+
+    __tablename__ = "reference_data"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    provider: Mapped[str] = mapped_column(provider_enum)
+    year: Mapped[int]
+    module_type_id: Mapped[int]
+    data_entry_type_id: Mapped[int | None]
+    key: Mapped[str]
+    data: Mapped[dict[str, Any]]
+
+    __table_args__ = (
+        UniqueConstraint(
+            "provider",
+            "year",
+            "module_type_id",
+            "data_entry_type_id",
+            "key",
+            name="uq_reference_data_key",
+            postgresql_nulls_not_distinct=True,
+        ),
+    )

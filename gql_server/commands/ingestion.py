@@ -16,6 +16,11 @@ from gql_server.policy import Viewer
 from gql_server.runner import Registry
 from gql_server.runner.ledger import NewJob, Submitted, submit
 
+JOB_TYPES = {
+    TargetType.DATA_ENTRIES: JobType.CSV_INGEST,
+    TargetType.FACTORS: JobType.FACTOR_INGEST,
+    TargetType.REFERENCE_DATA: JobType.REFERENCE_INGEST,
+}
 OPERATIONS_EDIT = "backoffice.pipeline_operations:edit"
 
 
@@ -51,12 +56,14 @@ async def start_ingestion(
     await year_accepts_uploads(connection, viewer.provider, ingestion.year)
     _check_format(ingestion, module)
     await _check_unit(connection, viewer, ingestion)
-    owned = select(Upload.filename).where(Upload.id == upload_id, Upload.provider == viewer.provider)
+    owned = select(Upload.filename).where(
+        Upload.id == upload_id, Upload.provider == viewer.provider, Upload.pruned_at.is_(None)
+    )
     filename = await connection.scalar(owned)
     if filename is None:
         raise NotFound("no such upload")
     new = NewJob(
-        job_type=JobType.FACTOR_INGEST if ingestion.target == TargetType.FACTORS else JobType.CSV_INGEST,
+        job_type=JOB_TYPES[ingestion.target],
         provider=viewer.provider,
         entity_type=EntityType.MODULE_PER_YEAR if ingestion.unit is None else EntityType.MODULE_UNIT_SPECIFIC,
         ingestion_method=IngestionMethod.CSV,
@@ -80,8 +87,11 @@ def _check_format(ingestion: Ingestion, module: Module) -> None:
     if ingestion.target == TargetType.FACTORS:
         if factor_format(module.id) is None:
             raise BadInput(f"module {module.key} takes no factor files", argument="module")
+    elif ingestion.target == TargetType.REFERENCE_DATA:
+        if ingestion.unit is not None:
+            raise BadInput("reference data is not of one unit", argument="unit")
     elif ingestion.target != TargetType.DATA_ENTRIES:
-        raise BadInput("only data entries and factors can be uploaded", argument="target")
+        raise BadInput("only data entries, factors and reference data can be uploaded", argument="target")
     elif entry_format(module.id, entry_type) is None:
         known = ", ".join(info.key for info in module.data_entry_types)
         hint = f"say which entryType the file holds: {known}" if entry_type is None else "this data entry type takes no files"

@@ -1,29 +1,31 @@
-"""POST /uploads: a CSV file in, streamed to disk and then into the ledger, with the pipeline that ingests it."""
+"""POST /uploads: a CSV file in, streamed to disk and then to where files are kept, with the pipeline that ingests it."""
 
 import asyncio
 import hashlib
 import tempfile
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from typing import IO, NoReturn
-from uuid import UUID
 
-from sqlalchemy import insert
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.datastructures import QueryParams
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
 from gql_server.carbon.catalog import MODULES, entry_type_by_key, module_by_key
+from gql_server.carbon.formats import factor_format
 from gql_server.commands.gate import creator
 from gql_server.commands.ingestion import Ingestion, authorize, start_ingestion
-from gql_server.errors import BadInput, ErrorCode, PublicError
-from gql_server.models import TargetType, Upload, UploadChunk
+from gql_server.edge.masking import concealed
+from gql_server.errors import BadInput, ErrorCode, PublicError, Unavailable
+from gql_server.files import Files, FileStore, NewUpload, StoreUnavailable
+from gql_server.files.store import CHUNK_BYTES
+from gql_server.models import TargetType
 from gql_server.policy import Viewer
 from gql_server.runner import Registry
 from gql_server.runner.wakeup import wake_all
 
-CHUNK_BYTES = 1024 * 1024
-TARGETS = {"data": TargetType.DATA_ENTRIES, "factors": TargetType.FACTORS}
+PARAMETERS = ("module", "year", "target", "entryType", "unit", "filename")
+TARGETS = {"data": TargetType.DATA_ENTRIES, "factors": TargetType.FACTORS, "reference": TargetType.REFERENCE_DATA}
 STATUS_OF = {
     ErrorCode.UNAUTHENTICATED: 401,
     ErrorCode.FORBIDDEN: 403,
@@ -37,9 +39,15 @@ class Uploads:
     """The endpoint. `authenticate` turns an Authorization header into a viewer or raises Unauthenticated."""
 
     def __init__(
-        self, engine: AsyncEngine, registry: Registry, authenticate: Callable[[str | None], Viewer], max_bytes: int
+        self,
+        engine: AsyncEngine,
+        registry: Registry,
+        authenticate: Callable[[str | None], Viewer],
+        max_bytes: int,
+        bucket: FileStore | None = None,
     ) -> None:
         self.engine = engine
+        self.files = Files(engine, bucket)
         self.registry = registry
         self.authenticate = authenticate
         self.max_bytes = max_bytes
@@ -47,21 +55,34 @@ class Uploads:
     async def post(self, request: Request) -> Response:
         try:
             viewer = self.authenticate(request.headers.get("authorization"))
+            if request.headers.get("content-type", "").startswith("multipart/"):
+                raise MultipartRefused(
+                    "send the file itself as the body: curl --data-binary @file.csv, not -F", argument="body"
+                )
             ingestion = ingestion_from(request.query_params)
             authorize(viewer, ingestion)
             return await self._accept(request, viewer, ingestion)
         except PublicError as error:
-            status = 413 if isinstance(error, TooLarge) else STATUS_OF.get(error.code, 400)
-            return JSONResponse({"error": {"message": error.message, **error.extensions}}, status)
+            return refusal(error)
+        except StoreUnavailable as error:
+            return refusal(Unavailable(str(error)))
         except ClientDisconnect:
             return Response(status_code=400)
+        except Exception as error:
+            return failure(error)
 
     async def _accept(self, request: Request, viewer: Viewer, ingestion: Ingestion) -> Response:
         with tempfile.TemporaryFile() as file:
             size, digest = await self._receive(request, file)
-            async with self.engine.begin() as connection:
-                filename = request.query_params.get("filename") or "upload.csv"
-                upload_id = await self._store(connection, file, viewer, filename[:255], size, digest)
+            filename = request.query_params.get("filename") or "upload.csv"
+            upload = NewUpload(
+                provider=viewer.provider,
+                filename=filename[:255],
+                size_bytes=size,
+                sha256=digest,
+                created_by=creator(viewer),
+            )
+            async with self.files.adding(upload, chunks_of(file)) as (connection, upload_id):
                 submitted = await start_ingestion(connection, self.registry, viewer, ingestion, upload_id)
         await wake_all(self.engine)
         return JSONResponse(
@@ -94,44 +115,67 @@ class Uploads:
     def _refuse_size(self) -> NoReturn:
         raise TooLarge(f"the file is larger than {self.max_bytes // (1024 * 1024)} MiB", limitBytes=self.max_bytes)
 
-    async def _store(
-        self, connection: AsyncConnection, file: IO[bytes], viewer: Viewer, filename: str, size: int, digest: str
-    ) -> UUID:
-        values = {
-            "provider": viewer.provider,
-            "filename": filename,
-            "size_bytes": size,
-            "sha256": digest,
-            "created_by": creator(viewer),
-        }
-        upload_id = await connection.scalar(insert(Upload).values(values).returning(Upload.id))
-        assert upload_id is not None
-        file.seek(0)
-        seq = 0
-        while data := await asyncio.to_thread(file.read, CHUNK_BYTES):
-            await connection.execute(insert(UploadChunk).values(upload_id=upload_id, seq=seq, data=data))
-            seq += 1
-        return upload_id
-
 
 class TooLarge(PublicError):
     """The body is over the limit."""
 
     code = ErrorCode.BAD_USER_INPUT
+    status = 413
+
+
+class MultipartRefused(PublicError):
+    """A form, whose boundaries would be read as rows."""
+
+    code = ErrorCode.BAD_USER_INPUT
+    status = 415
+
+
+def refusal(error: PublicError) -> Response:
+    """An error as the client reads it."""
+    status = getattr(error, "status", None) or STATUS_OF.get(error.code, 400)
+    return JSONResponse({"error": {"message": error.message, **error.extensions}}, status)
+
+
+def failure(error: Exception) -> Response:
+    """An exception that is not for the client as it reads it; what is hidden is logged."""
+    shown = concealed(error)
+    extensions = shown.extensions or {}
+    status = 503 if extensions["code"] == ErrorCode.UNAVAILABLE else 500
+    return JSONResponse({"error": {"message": shown.message, **extensions}}, status)
+
+
+async def chunks_of(file: IO[bytes]) -> AsyncGenerator[bytes]:
+    """The file from its beginning, in chunks of 1 MiB."""
+    await asyncio.to_thread(file.seek, 0)
+    while chunk := await asyncio.to_thread(file.read, CHUNK_BYTES):
+        yield chunk
+
+
+def _check_parameters(query: QueryParams) -> None:
+    """Raises BadInput for one that is unknown or given twice, as a misspelt `unit` would replace a whole year, or holds NUL."""
+    names = [name for name, _ in query.multi_items()]
+    for name in names:
+        if name not in PARAMETERS:
+            raise BadInput(f"unknown parameter {name[:50]!r}; there are: {', '.join(PARAMETERS)}", argument=name[:50])
+        if names.count(name) > 1:
+            raise BadInput(f"{name} is given more than once", argument=name)
+        if "\0" in query[name]:
+            raise BadInput(f"{name} must not hold the character NUL", argument=name)
 
 
 def ingestion_from(query: QueryParams) -> Ingestion:
-    """What the query string says of the file: module, year, target (data or factors), entryType, unit. Raises BadInput."""
+    """What the query string says of the file: module, year, target, entryType, unit. Raises BadInput."""
+    _check_parameters(query)
     module = module_by_key(query.get("module", ""))
     if module is None:
-        known = ", ".join(module.key for module in MODULES.values())
+        known = ", ".join(module.key for module in MODULES.values() if factor_format(module.id))
         raise BadInput(f"module must be one of: {known}", argument="module")
     year = query.get("year", "")
     if not (year.isascii() and year.isdigit() and len(year) == 4):
         raise BadInput("year must be a number of four digits", argument="year")
     target = TARGETS.get(query.get("target", "data"))
     if target is None:
-        raise BadInput("target must be data or factors", argument="target")
+        raise BadInput("target must be data, factors or reference", argument="target")
     entry_type = None
     if (key := query.get("entryType")) is not None:
         entry_type = entry_type_by_key(module.id, key)

@@ -1,5 +1,5 @@
 """What each job type does. Importing this package registers all of them."""
 
-from gql_server.handlers import aggregation, factors, ingest, recalc, units
+from gql_server.handlers import aggregation, api, factors, ingest, recalc, reference, units
 
-__all__ = ["aggregation", "factors", "ingest", "recalc", "units"]
+__all__ = ["aggregation", "api", "factors", "ingest", "recalc", "reference", "units"]

@@ -1,7 +1,10 @@
 """POST /uploads, as curl would."""
 
 import hashlib
+import re
 from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -12,7 +15,9 @@ from starlette.routing import Route
 
 from gql_server import handlers
 from gql_server.commands.years import create_year
+from gql_server.db import create_engine
 from gql_server.edge.authentication import TokenAuthority
+from gql_server.edge.masking import INTERNAL, UNAVAILABLE
 from gql_server.edge.uploads import Uploads
 from gql_server.policy import Role, Viewer, permissions_of
 from gql_server.runner import registry
@@ -31,11 +36,16 @@ async def client(engine: AsyncEngine) -> AsyncIterator[httpx.AsyncClient]:
     async with engine.begin() as connection:
         await create_year(connection, registry, operator, 2025)
         await connection.execute(text("UPDATE year_configuration SET configuration_completed = now()"))
+    async with connected(engine) as client:
+        yield client
+
+
+def connected(engine: AsyncEngine) -> httpx.AsyncClient:
+    """A client of the endpoint on that database, as an operator."""
     uploads = Uploads(engine, registry, TOKENS.authenticate, LIMIT)
     app = Starlette(routes=[Route("/uploads", uploads.post, methods=["POST"])])
     headers = {"Authorization": f"Bearer {TOKENS.mint('operator', provider='ACCRED')}"}
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test", headers=headers) as client:
-        yield client
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test", headers=headers)
 
 
 async def count(engine: AsyncEngine, table: str) -> int:
@@ -90,17 +100,21 @@ async def test_a_file_over_the_limit_is_refused_also_when_it_does_not_say_so(
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({}, "module must be one of: headcount, professional_travel, buildings"),
+        ({}, "module must be one of: headcount, equipment_electric_consumption, purchase, process_emissions"),
         ({"module": "process_emissions"}, "year must be a number of four digits"),
         ({"module": "process_emissions", "year": "２０２５"}, "year must be a number of four digits"),
-        ({**PROCESS, "target": "gold"}, "target must be data or factors"),
+        ({**PROCESS, "Unit": "10208"}, "unknown parameter 'Unit'; there are: module, year, target, entryType, unit, filename"),
+        ({**PROCESS, "year": ["2025", "2024"]}, "year is given more than once"),
+        ({**PROCESS, "filename": "a\0.csv"}, "filename must not hold the character NUL"),
+        ({**PROCESS, "unit": "\0"}, "unit must not hold the character NUL"),
+        ({**PROCESS, "target": "gold"}, "target must be data, factors or reference"),
         ({**PROCESS, "entryType": "member"}, "entryType must be one of: process_emissions"),
         ({"module": "headcount", "year": "2025"}, "say which entryType the file holds: member, student"),
         ({**PROCESS, "unit": "99999"}, "unknown unit 99999"),
     ],
 )
 async def test_bad_parameters_are_named(
-    client: httpx.AsyncClient, engine: AsyncEngine, parameters: dict[str, str], message: str
+    client: httpx.AsyncClient, engine: AsyncEngine, parameters: dict[str, Any], message: str
 ) -> None:
     response = await client.post("/uploads", params=parameters, content=CSV)
 
@@ -138,4 +152,37 @@ async def test_who_has_no_token_or_no_permission_uploads_nothing(client: httpx.A
 
     assert (anonymous.status_code, anonymous.json()["error"]["code"]) == (401, "UNAUTHENTICATED")
     assert (forbidden.status_code, forbidden.json()["error"]["code"]) == (403, "FORBIDDEN")
+    assert await count(engine, "uploads") == 0
+
+
+async def test_a_form_is_refused_with_the_right_way_to_send_a_file(client: httpx.AsyncClient, engine: AsyncEngine) -> None:
+    response = await client.post("/uploads", params=PROCESS, files={"file": CSV})
+
+    assert response.status_code == 415
+    assert response.json()["error"]["message"] == "send the file itself as the body: curl --data-binary @file.csv, not -F"
+    assert await count(engine, "uploads") == 0
+
+
+async def test_while_the_database_is_away_a_file_is_refused_for_now(tmp_path: Path) -> None:
+    engine = create_engine(f"postgresql:///nothing?host={tmp_path}", application="tests", pool_size=1, max_overflow=0)
+
+    async with connected(engine) as client:
+        response = await client.post("/uploads", params=PROCESS, content=CSV)
+
+    assert response.status_code == 503
+    assert response.json() == {"error": {"message": UNAVAILABLE, "code": "UNAVAILABLE"}}
+
+
+async def test_what_nobody_expected_is_answered_with_a_request_id_and_nothing_else(
+    client: httpx.AsyncClient, engine: AsyncEngine
+) -> None:
+    async with engine.begin() as connection:
+        await connection.execute(text("DROP TABLE upload_chunks"))
+
+    response = await client.post("/uploads", params=PROCESS, content=CSV)
+
+    assert response.status_code == 500
+    error = response.json()["error"]
+    assert re.fullmatch("[0-9a-f]{32}", error.pop("requestId"))
+    assert error == {"message": INTERNAL, "code": "INTERNAL"}
     assert await count(engine, "uploads") == 0

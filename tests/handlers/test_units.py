@@ -2,11 +2,18 @@
 
 from collections.abc import AsyncIterator
 
+import pytest
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gql_server.carbon.directory import Directory
+from gql_server.commands.recalculation import sync_units
+from gql_server.commands.years import create_year
+from gql_server.errors import Conflict
 from gql_server.handlers.units import BundledDirectory
-from tests.handlers.conftest import SmallDirectory, World
+from gql_server.models import TargetType
+from gql_server.runner import registry
+from tests.handlers.conftest import OPERATOR, PROCESS_FACTORS, SmallDirectory, World
 
 
 async def test_a_sync_brings_units_people_reports_and_modules_and_stamps_the_year(engine: AsyncEngine) -> None:
@@ -41,7 +48,71 @@ async def test_a_second_year_shares_the_units(engine: AsyncEngine) -> None:
     assert len(await world.query("SELECT id FROM carbon_reports")) == 6
 
 
-async def test_a_sync_that_fails_halfway_leaves_no_unit_and_shows_where_it_stopped(engine: AsyncEngine) -> None:
+@pytest.mark.parametrize(("table", "phases"), [
+    ("units", ["fetch_units", "upsert_units_and_users"]),
+    ("carbon_reports", ["fetch_units", "upsert_units_and_users", "create_carbon_reports"]),
+    ("carbon_report_modules", ["fetch_units", "upsert_units_and_users", "create_carbon_reports", "ensure_modules"]),
+])  # fmt: skip
+async def test_y10_a_sync_that_fails_leaves_nothing_and_shows_where_it_stopped(
+    engine: AsyncEngine, table: str, phases: list[str]
+) -> None:
+    world = World(engine)
+    async with engine.begin() as connection:
+        await connection.execute(text(f"ALTER TABLE {table} ADD CONSTRAINT full_disk CHECK (false)"))
+
+    pipeline_id = await world.create_year()
+
+    [job] = await world.jobs(pipeline_id)
+    assert (job.result, await world.status(pipeline_id)) == ("ERROR", "FAILED")
+    assert "full_disk" in job.status_message
+    shown = [(phase["name"], phase["state"]) for phase in job.meta["phases"]]
+    assert shown == [*((name, "finished") for name in phases[:-1]), (phases[-1], "failed")]
+    left = """SELECT (SELECT count(*) FROM units), (SELECT count(*) FROM users), (SELECT count(*) FROM carbon_projects),
+        (SELECT count(*) FROM carbon_reports), (SELECT count(configuration_completed) FROM year_configuration)"""
+    assert tuple((await world.query(left))[0]) == (0, 0, 0, 0, 0)
+
+
+async def test_y10_a_year_deleted_before_its_sync_ends_is_a_warning_and_no_failure(engine: AsyncEngine) -> None:
+    class Slow(SmallDirectory):
+        async def pages(self) -> AsyncIterator[Directory]:
+            async with engine.begin() as connection:
+                await connection.execute(text("DELETE FROM year_configuration"))
+            async for page in super().pages():
+                yield page
+
+    world = World(engine)
+
+    pipeline_id = await world.create_year(sources={"ACCRED": Slow()})
+
+    job = await world.root(pipeline_id)
+    assert (job.result, job.status_message) == ("SUCCESS", "Unit sync completed, but year 2025 no longer exists")
+    assert len(await world.query("SELECT id FROM carbon_reports")) == 3
+    assert await world.query("SELECT year FROM year_configuration") == []
+
+
+async def test_y3_uploads_are_refused_until_a_sync_has_succeeded(engine: AsyncEngine) -> None:
+    async def refused() -> dict[str, object]:
+        with pytest.raises(Conflict) as conflict:
+            await world.submit("process_emissions", PROCESS_FACTORS, target=TargetType.FACTORS)
+        return conflict.value.details
+
+    world = World(engine)
+    async with engine.begin() as connection:
+        await create_year(connection, registry, OPERATOR, 2025)
+    unfinished = await refused()
+    await world.drain(sources={})
+    failed = await refused()
+    async with engine.begin() as connection:
+        await sync_units(connection, registry, OPERATOR, 2025)
+    await world.drain()
+
+    pipeline_id = await world.upload("process_emissions", PROCESS_FACTORS, target=TargetType.FACTORS)
+
+    assert unfinished == failed == {"reason": "YEAR_NOT_PROVISIONED", "year": 2025}
+    assert await world.status(pipeline_id) == "SUCCESS"
+
+
+async def test_a_sync_whose_directory_gives_a_unit_twice_leaves_no_unit(engine: AsyncEngine) -> None:
     class Broken(SmallDirectory):
         async def pages(self) -> AsyncIterator[Directory]:
             async for page in super().pages():
@@ -54,8 +125,6 @@ async def test_a_sync_that_fails_halfway_leaves_no_unit_and_shows_where_it_stopp
 
     [job] = await world.jobs(pipeline_id)
     assert job.result == "ERROR"
-    assert job.meta["phases"][-1]["name"] == "upsert_units_and_users"
-    assert job.meta["phases"][-1]["state"] == "failed"
     assert await world.query("SELECT id FROM units") == []
     year = await world.query("SELECT configuration_completed FROM year_configuration")
     assert year[0].configuration_completed is None

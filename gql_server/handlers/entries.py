@@ -1,0 +1,202 @@
+"""Data entries, from wherever their rows come: read, replaced by source and copied in, with the recalculations that follow."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gql_server.carbon.catalog import entry_types_of
+from gql_server.carbon.csvfile import FileRefused
+from gql_server.carbon.formats import EntryFormat, entry_format
+from gql_server.carbon.readers import EntryReader, ParsedEntry, RowRejected
+from gql_server.db import driver_connection, dumps
+from gql_server.handlers.factors import factor_index
+from gql_server.handlers.reports import ReportModules
+from gql_server.handlers.results import ROW_ERRORS_KEPT, Tally
+from gql_server.models import EntityType, IngestionMethod, JobType
+from gql_server.runner import Child, Job, JobError, Outcome, Run
+
+BATCH_ROWS = 5_000
+ENTRY_COLUMNS = ("provider", "data_entry_type_id", "carbon_report_module_id", "data", "year", "unit_id", "source")
+
+SOURCES: Mapping[tuple[str, bool], int] = {
+    (IngestionMethod.CSV, False): 1,
+    (IngestionMethod.CSV, True): 2,
+    (IngestionMethod.API, False): 3,
+    (IngestionMethod.API, True): 4,
+}
+"""`data_entries.source` by method and whether the entries are one unit's; 0 is for entries made by hand."""
+
+NumberedRow = tuple[int, dict[str, str]]
+
+# Only entries of the same source are replaced: manual, unit-specific and the other method's survive.
+_DELETE_PREVIOUS = text("""
+WITH deleted AS (
+  DELETE FROM data_entries
+  WHERE provider = :provider AND year = :year AND data_entry_type_id = ANY(:data_entry_types) AND source = :source
+  RETURNING carbon_report_module_id
+)
+SELECT DISTINCT carbon_report_module_id FROM deleted
+""")
+
+_MEMBERS = text("""
+SELECT u.institutional_id, e.data ->> 'user_institutional_id' AS member
+FROM data_entries e JOIN units u ON u.id = e.unit_id
+WHERE e.provider = :provider AND e.year = :year AND e.data_entry_type_id = ANY(:data_entry_types)
+  AND e.data ? 'user_institutional_id'
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where the entries go. `unit` is set when they are of one unit."""
+
+    format: EntryFormat
+    provider: str
+    year: int
+    module_type_id: int
+    data_entry_types: tuple[int, ...]
+    unit: str | None
+    source: int
+
+
+def target_of(job: Job, method: IngestionMethod) -> Target:
+    """Where the job's entries go. Raises JobError when it does not say, or cannot be."""
+    if job.year is None:
+        raise JobError("the year of the data is missing")
+    if job.module_type_id is None or not entry_types_of(job.module_type_id):
+        raise JobError(f"unknown module {job.module_type_id}")
+    format = entry_format(job.module_type_id, job.data_entry_type_id)
+    if format is None:
+        raise JobError("there is no file format for this module and data entry type")
+    entry_types = format.data_entry_types if job.data_entry_type_id is None else (job.data_entry_type_id,)
+    unit = job.config.get("unit_institutional_id") if job.entity_type == EntityType.MODULE_UNIT_SPECIFIC else None
+    source = SOURCES[method, unit is not None]
+    return Target(format, job.provider, job.year, job.module_type_id, entry_types, unit, source)
+
+
+async def replace_entries(
+    job: Job,
+    connection: AsyncConnection,
+    run: Run,
+    target: Target,
+    chunks: AsyncGenerator[list[NumberedRow]],
+    total: int | None = None,
+) -> Outcome:
+    """Insert the accepted rows in place of what the same source brought before, and chain a recalculation for each entry
+    type. `total` is the number of rows, if known. Raises JobError for rows that are refused as a whole."""
+    modules = ReportModules(connection, target.provider, target.year, target.module_type_id)
+    await modules.load()
+    tally = Tally(keep=int(job.config.get("max_row_errors", ROW_ERRORS_KEPT)))
+    try:
+        factors = await factor_index(connection, target.provider, target.year, target.data_entry_types, ignore_case=True)
+        replaced = await _delete_previous(connection, run, target)
+        reader = EntryReader(
+            target.format,
+            factors,
+            data_entry_type_id=job.data_entry_type_id,
+            unit=target.unit,
+            units=modules.unit_ids,
+            members=await _members(connection, target),
+        )
+        await run.progress("Parsing rows")
+        inserted = await _insert(connection, run, target, reader, modules, tally, chunks, total)
+    except FileRefused as refused:
+        raise JobError(str(refused)) from None
+    finally:
+        await chunks.aclose()
+    affected = sorted(replaced | inserted)
+    return Outcome(
+        result=tally.result,
+        message=tally.message,
+        meta=tally.meta,
+        row_errors=tally.errors,
+        affected_module_ids=affected,
+        children=_recalculations(job, target, modules, affected),
+    )
+
+
+async def _delete_previous(connection: AsyncConnection, run: Run, target: Target) -> set[int]:
+    """Entries of the whole year replace their predecessors; a unit's are added. Returns the modules that lost entries."""
+    if target.unit is not None:
+        return set()
+    await run.progress("Deleting previous entries")
+    parameters = {
+        "provider": target.provider,
+        "year": target.year,
+        "data_entry_types": list(target.data_entry_types),
+        "source": target.source,
+    }
+    return set((await connection.scalars(_DELETE_PREVIOUS, parameters)).all())
+
+
+async def _members(connection: AsyncConnection, target: Target) -> list[tuple[str, str]]:
+    parameters = {"provider": target.provider, "year": target.year, "data_entry_types": list(target.data_entry_types)}
+    return [(row.institutional_id, row.member) for row in await connection.execute(_MEMBERS, parameters)]
+
+
+async def _insert(
+    connection: AsyncConnection,
+    run: Run,
+    target: Target,
+    reader: EntryReader,
+    modules: ReportModules,
+    tally: Tally,
+    chunks: AsyncGenerator[list[NumberedRow]],
+    total: int | None,
+) -> set[int]:
+    """Parse off the event loop, COPY chunk by chunk. Returns the modules that gained entries."""
+    touched: set[int] = set()
+    async for chunk in chunks:
+        accepted, rejected = await asyncio.to_thread(_parse, reader, chunk)
+        await modules.ensure([entry.unit_institutional_id for entry in accepted])
+        records = await asyncio.to_thread(_records, accepted, target, modules)
+        async with driver_connection(connection) as driver:
+            await driver.copy_records_to_table("data_entries", records=records, columns=ENTRY_COLUMNS)
+        touched |= {modules.module_ids[entry.unit_institutional_id] for entry in accepted}
+        tally.add(len(accepted), rejected)
+        await run.count("inserting", tally.accepted + tally.rejected, total)
+    return touched
+
+
+def _parse(reader: EntryReader, chunk: Sequence[NumberedRow]) -> tuple[list[ParsedEntry], list[RowRejected]]:
+    accepted: list[ParsedEntry] = []
+    rejected: list[RowRejected] = []
+    for number, cells in chunk:
+        parsed = reader.read(number, cells)
+        if isinstance(parsed, ParsedEntry):
+            accepted.append(parsed)
+        else:
+            rejected.append(parsed)
+    return accepted, rejected
+
+
+def _records(accepted: list[ParsedEntry], target: Target, modules: ReportModules) -> list[tuple[object, ...]]:
+    return [
+        (
+            target.provider,
+            entry.data_entry_type_id,
+            modules.module_ids[entry.unit_institutional_id],
+            dumps(entry.data),
+            target.year,
+            modules.unit_ids[entry.unit_institutional_id],
+            target.source,
+        )
+        for entry in accepted
+    ]
+
+
+def _recalculations(job: Job, target: Target, modules: ReportModules, affected: list[int]) -> list[Child]:
+    entry_types = entry_types_of(target.module_type_id) if job.data_entry_type_id is None else (job.data_entry_type_id,)
+    scope = None if target.unit is None else [modules.module_ids[target.unit]] if target.unit in modules.module_ids else []
+    return [
+        Child(
+            job_type=JobType.EMISSION_RECALC,
+            data_entry_type_id=entry_type,
+            scope_module_ids=scope,
+            affected_module_ids=affected,
+        )
+        for entry_type in entry_types
+    ]
