@@ -6,9 +6,10 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gql_server.errors import BadInput, Conflict
+from gql_server.errors import BadInput, Conflict, NotFound
 from gql_server.models import YearConfiguration
-from gql_server.policy import Viewer
+from gql_server.policy import Viewer, year_clause
+from gql_server.sql import AnyRow
 
 YEARS = range(2000, 2101)
 
@@ -24,13 +25,34 @@ def check_year(year: int) -> None:
         raise BadInput(f"year must be between {YEARS.start} and {YEARS.stop - 1}", argument="year")
 
 
-async def year_accepts_uploads(connection: AsyncConnection, provider: str, year: int) -> None:
-    """The year gate: raises Conflict unless the year exists and its unit sync has succeeded."""
+def not_provisioned(year: int) -> Conflict:
+    """What a year whose unit sync has not succeeded answers to whoever wants to work in it."""
+    return Conflict(f"the unit sync of year {year} has not succeeded yet", reason="YEAR_NOT_PROVISIONED", year=year)
+
+
+async def year_accepts_uploads(connection: AsyncConnection, provider: str, year: int, *, lock: bool = False) -> None:
+    """The year gate: raises Conflict unless the year exists and its unit sync has succeeded.
+
+    With `lock`, commands on this year take turns until the caller's transaction ends.
+    """
     row = YearConfiguration
-    completed = (
-        await connection.execute(select(row.configuration_completed).where(row.year == year, row.provider == provider))
-    ).one_or_none()
+    statement = select(row.configuration_completed).where(row.year == year, row.provider == provider)
+    completed = (await connection.execute(statement.with_for_update() if lock else statement)).one_or_none()
     if completed is None:
         raise Conflict(f"year {year} has not been created", reason="YEAR_NOT_CREATED", year=year)
     if completed.configuration_completed is None:
-        raise Conflict(f"the unit sync of year {year} has not succeeded yet", reason="YEAR_NOT_PROVISIONED", year=year)
+        raise not_provisioned(year)
+
+
+async def lock_year(connection: AsyncConnection, viewer: Viewer, year: int) -> AnyRow:
+    """Lock the year and return `is_started`, `configuration_completed` and `config`. Raises NotFound for one that the viewer
+    does not see."""
+    row = YearConfiguration
+    found = await connection.execute(
+        select(row.is_started, row.configuration_completed, row.config)
+        .where(row.year == year, year_clause(viewer))
+        .with_for_update()
+    )
+    if (locked := found.one_or_none()) is None:
+        raise NotFound(f"there is no year {year}", year=year)
+    return locked

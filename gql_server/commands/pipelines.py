@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -38,6 +38,11 @@ async def abort_pipeline(
     aborted = await ledger.abort(connection, pipeline_id, by, reason[:REASON_LENGTH] if reason else None)
     if not aborted:
         raise Conflict("nothing of this pipeline is live", reason="NOT_LIVE", pipelineId=str(pipeline_id))
+    served = {pipeline for job in aborted for pipeline in job.serves}
+    await reconcile.lock(connection, {pipeline_id, *served})
+    await connection.execute(
+        update(models.Pipeline).where(models.Pipeline.id == pipeline_id).values(aborted_at=models.NOW, owes_aggregation=False)
+    )
     receivers = await chain.hand_over(connection, registry, aborted)
     await reconcile.recompute(connection, {pipeline_id, *receivers})
     return Aborted(pipeline_id, [job.id for job in aborted], by)

@@ -1,40 +1,21 @@
-"""Creating a reporting year: its configuration and its unit sync, together or not at all."""
+"""Creating, changing, opening and closing a reporting year."""
 
 from collections.abc import Mapping
 from typing import Any
 
+from sqlalchemy import update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gql_server.carbon.catalog import MODULES
-from gql_server.commands.gate import check_year, creator
+from gql_server.commands.gate import check_year, creator, lock_year, not_provisioned
 from gql_server.errors import Conflict, Forbidden
-from gql_server.models import EntityType, IngestionMethod, JobType, TargetType, YearConfiguration
+from gql_server.models import NOW, EntityType, IngestionMethod, JobType, TargetType, YearConfiguration
 from gql_server.policy import Viewer
 from gql_server.runner import Registry
 from gql_server.runner.ledger import NewJob, Submitted, submit
+from gql_server.years.configuration import default_config, patched
 
 CONFIGURATION_EDIT = "backoffice.configuration:edit"
-
-
-def default_config() -> dict[str, Any]:
-    """Every module and entry type enabled, nothing configured further."""
-    objectives = ("institutional_footprint", "population_projections", "unit_scenarios")
-    return {
-        "modules": {
-            str(module.id): {
-                "enabled": True,
-                "uncertainty_tag": "medium",
-                "submodules": {str(info.id): {"enabled": True, "threshold": None} for info in module.data_entry_types},
-            }
-            for module in MODULES.values()
-        },
-        "reduction_objectives": {
-            **{objective: [] for objective in objectives},
-            "files": dict.fromkeys(objectives),
-            "goals": [],
-        },
-    }
 
 
 async def create_year(
@@ -46,9 +27,11 @@ async def create_year(
     config: Mapping[str, Any] | None = None,
     is_started: bool = False,
 ) -> Submitted:
-    """Create a year of the viewer's provider and submit its unit sync. Raises Forbidden, BadInput, or Conflict."""
-    if not viewer.may(CONFIGURATION_EDIT):
-        raise Forbidden("you may not configure years", permission=CONFIGURATION_EDIT)
+    """Create a year of the viewer's provider and submit its unit sync. Raises Forbidden, BadInput, or Conflict.
+
+    `config` says where the year differs from the default settings.
+    """
+    _authorize(viewer)
     check_year(year)
     created = await connection.scalar(
         insert(YearConfiguration)
@@ -56,14 +39,58 @@ async def create_year(
             year=year,
             provider=viewer.provider,
             is_started=is_started,
-            config=dict(default_config() if config is None else config),
+            config=patched(default_config(), config or {}, year),
         )
         .on_conflict_do_nothing()
         .returning(YearConfiguration.year)
     )
     if created is None:
         raise Conflict(f"year {year} exists already", reason="YEAR_EXISTS", year=year)
-    sync = NewJob(
+    sync = unit_sync(viewer, year)
+    return await submit(connection, sync, registry[sync.job_type].locks(sync))
+
+
+async def update_year(
+    connection: AsyncConnection,
+    viewer: Viewer,
+    year: int,
+    *,
+    config: Mapping[str, Any] | None = None,
+    is_started: bool | None = None,
+) -> None:
+    """Merge `config` into the settings of a year, and open or close it; None leaves either as it is.
+
+    Raises Forbidden, NotFound, BadInput with the path of what is refused, or Conflict when a year is to be opened whose unit
+    sync has not succeeded. The year is locked first, so that patches of different keys at once all survive.
+    """
+    _authorize(viewer)
+    before = await lock_year(connection, viewer, year)
+    if is_started and before.configuration_completed is None:
+        raise not_provisioned(year)
+    await connection.execute(
+        update(YearConfiguration)
+        .where(YearConfiguration.year == year, YearConfiguration.provider == viewer.provider)
+        .values(
+            config=patched(before.config, config or {}, year),
+            is_started=before.is_started if is_started is None else is_started,
+            updated_at=NOW,
+        )
+    )
+
+
+async def open_year(connection: AsyncConnection, viewer: Viewer, year: int) -> None:
+    """Show the year to everyone. Raises Forbidden, NotFound, or Conflict when its unit sync has not succeeded."""
+    await update_year(connection, viewer, year, is_started=True)
+
+
+async def close_year(connection: AsyncConnection, viewer: Viewer, year: int) -> None:
+    """Hide the year from everyone but the back office. Raises Forbidden or NotFound."""
+    await update_year(connection, viewer, year, is_started=False)
+
+
+def unit_sync(viewer: Viewer, year: int) -> NewJob:
+    """The job that provisions a year."""
+    return NewJob(
         job_type=JobType.UNIT_SYNC,
         provider=viewer.provider,
         entity_type=EntityType.GLOBAL_PER_YEAR,
@@ -73,4 +100,8 @@ async def create_year(
         config={"target_year": year},
         created_by=creator(viewer),
     )
-    return await submit(connection, sync, registry[sync.job_type].locks(sync))
+
+
+def _authorize(viewer: Viewer) -> None:
+    if not viewer.may(CONFIGURATION_EDIT):
+        raise Forbidden("you may not configure years", permission=CONFIGURATION_EDIT)

@@ -1,19 +1,33 @@
-"""Reads of year configurations. A key is a provider and a year."""
+"""Reads of year configurations, and of how far the jobs of a year are. A key is a provider and a year."""
 
+from collections import defaultdict
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Text, cast, select, tuple_
+from sqlalchemy import ColumnElement, Text, and_, cast, func, or_, select, text, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gql_server import models
-from gql_server.models import Provider
-from gql_server.policy import Viewer, year_clause
-from gql_server.sql import AnyRow, AnySelect, constant, member
+from gql_server.carbon.catalog import DATA_ENTRY_TYPES
+from gql_server.errors import BadInput
+from gql_server.models import JobResult, JobState, JobType, Provider, TargetType
+from gql_server.policy import OPERATIONS_VIEW, Viewer, year_clause
+from gql_server.sql import AnyRow, AnySelect, array, constant, member
+from gql_server.years.freshness import (
+    EntryTypeRecalculation,
+    Freshness,
+    ModuleRecalculation,
+    StaleAggregation,
+    by_module,
+    freshness,
+)
 
+J = models.Job
 Y = models.YearConfiguration
 YearKey = tuple[str, int]
 Pointer = tuple[str, ...]
+MINUTES = range(1, 525_601)
 
 
 def _years(viewer: Viewer) -> AnySelect:
@@ -48,6 +62,140 @@ async def config_by_key(
         select(cast(Y.provider, Text).label("provider"), Y.year, *columns).where(_named(keys), year_clause(viewer))
     )
     return {(row.provider, row.year): row[2:] for row in rows}
+
+
+async def current_jobs_by_year(
+    connection: AsyncConnection, viewer: Viewer, keys: Sequence[YearKey]
+) -> dict[YearKey, list[AnyRow]]:
+    """The jobs that represent their combination of module, entry type, target and method in each year."""
+    statement = select(
+        cast(J.provider, Text).label("provider"),
+        J.year,
+        J.id.label("job_id"),
+        J.entity_type,
+        J.module_type_id,
+        J.data_entry_type_id,
+        J.target_type,
+        J.ingestion_method,
+        J.state,
+        J.result,
+    )
+    found: defaultdict[YearKey, list[AnyRow]] = defaultdict(list)
+    for row in await connection.execute(statement.where(J.is_current, _in_years(viewer, keys)).order_by(J.id)):
+        found[row.provider, row.year].append(row)
+    return found
+
+
+async def recalculation_by_year(
+    connection: AsyncConnection, viewer: Viewer, keys: Sequence[YearKey]
+) -> dict[YearKey, list[ModuleRecalculation]]:
+    """The modules that have factors in each year, and which of their entry types must be recalculated."""
+    found: defaultdict[YearKey, list[EntryTypeRecalculation]] = defaultdict(list)
+    for row in await connection.execute(_recalculations(_in_years(viewer, keys))):
+        found[row.provider, row.year].append(EntryTypeRecalculation(*row[2:]))
+    return {key: by_module(entry_types) for key, entry_types in found.items()}
+
+
+async def recalculation_status(connection: AsyncConnection, viewer: Viewer, year: int) -> list[ModuleRecalculation]:
+    """The same of one year of the viewer's provider."""
+    key = (viewer.provider, year)
+    return (await recalculation_by_year(connection, viewer, [key])).get(key, [])
+
+
+async def entry_types_to_recalculate(connection: AsyncConnection, provider: str, year: int, module_type_id: int) -> list[int]:
+    """Entry types of a module whose emissions are older than their factors: for commands, which check who asks."""
+    here = and_(J.provider == provider, J.year == year, J.module_type_id == module_type_id)
+    rows = [EntryTypeRecalculation(*row[2:]) for row in await connection.execute(_recalculations(here))]
+    return [row.data_entry_type_id for row in rows if row.needs_recalculation]
+
+
+def _recalculations(where: ColumnElement[bool]) -> AnySelect:
+    """Newest jobs by year and entry type. A job without an entry type is about all of its module, or those in its config.
+
+    A failed factor job has changed nothing, and hides no good one before it; `is_current` cannot tell, as it marks the failed.
+    """
+    ids = (array(J.module_type_id, [info.module_id for info in DATA_ENTRY_TYPES.values()]), array(J.id, list(DATA_ENTRY_TYPES)))
+    entry_type = func.unnest(*ids).table_valued("module_type_id", "id").render_derived(name="entry_type").c
+    factors = and_(J.target_type == TargetType.FACTORS, J.state == JobState.FINISHED, J.result != JobResult.ERROR)
+    recalculates = J.job_type.in_([JobType.EMISSION_RECALC, JobType.MODULE_EMISSION_RECALC])
+    failed = and_(J.state == JobState.FINISHED, J.result == JobResult.ERROR)
+    begun = and_(recalculates, J.state.in_([JobState.RUNNING, JobState.FINISHED]))
+    listed = J.config["data_entry_type_ids"].op("@>")(func.to_jsonb(entry_type.id))
+    covers = or_(
+        J.data_entry_type_id == entry_type.id, and_(J.data_entry_type_id.is_(None), or_(factors, and_(recalculates, listed)))
+    )
+    last_factor = func.max(J.id).filter(factors)
+    return (
+        select(
+            cast(J.provider, Text).label("provider"),
+            J.year,
+            entry_type.module_type_id,
+            entry_type.id,
+            last_factor,
+            func.max(J.id).filter(begun),
+            func.max(J.id).filter(begun, ~failed, J.scope_module_ids.is_(None)),
+            func.max(J.id).filter(begun, failed),
+        )
+        .where(where, J.module_type_id == entry_type.module_type_id, covers, or_(factors, recalculates))
+        .group_by(J.provider, J.year, entry_type.module_type_id, entry_type.id)
+        .having(last_factor.is_not(None))
+        .order_by(J.provider, J.year, entry_type.module_type_id, entry_type.id)
+    )
+
+
+_LAST_AGGREGATIONS = text("""
+WITH scopes AS (
+  SELECT DISTINCT r.year, m.module_type_id
+  FROM carbon_report_modules m
+  JOIN carbon_reports r ON r.id = m.carbon_report_id JOIN units u ON u.id = r.unit_id
+  WHERE u.provider = :provider
+), aggregations AS (
+  SELECT DISTINCT ON (j.year, j.module_type_id)
+    j.year, j.module_type_id, j.id AS job_id, j.state, j.result, j.created_at, j.finished_at,
+    least(j.started_at, j.finished_at) AS aggregated_at
+  FROM data_ingestion_jobs j
+  WHERE j.provider = :provider AND j.job_type = 'aggregation'
+  ORDER BY j.year, j.module_type_id, j.id DESC
+), changes AS (
+  SELECT j.year, j.module_type_id, max(j.finished_at) AS changed_at
+  FROM data_ingestion_jobs j
+  WHERE j.provider = :provider AND j.state = 'FINISHED' AND j.result <> 'ERROR'
+    AND j.target_type IN ('DATA_ENTRIES', 'FACTORS') AND j.job_type <> 'aggregation'
+  GROUP BY 1, 2
+)
+SELECT s.year, s.module_type_id, a.job_id, a.state, a.result, a.created_at, a.aggregated_at, a.finished_at, c.changed_at,
+  clock_timestamp() AS now
+FROM scopes s
+LEFT JOIN aggregations a USING (year, module_type_id)
+LEFT JOIN changes c USING (year, module_type_id)
+ORDER BY s.year DESC, s.module_type_id
+""")
+
+
+async def stale_aggregations(
+    connection: AsyncConnection, viewer: Viewer, older_than_minutes: int = 60
+) -> list[StaleAggregation]:
+    """Modules of the provider's reports whose totals are not fresh, newest year first; for operators, others see none.
+
+    Raises BadInput for an age of less than a minute or more than a year.
+    """
+    if older_than_minutes not in MINUTES:
+        raise BadInput(f"olderThanMinutes must be between 1 and {MINUTES.stop - 1}", argument="olderThanMinutes")
+    if not viewer.may(OPERATIONS_VIEW):
+        return []
+    age = timedelta(minutes=older_than_minutes)
+    rows: list[Any] = list((await connection.execute(_LAST_AGGREGATIONS, {"provider": viewer.provider})).all())
+    classified = [(row, freshness(row, row.now - age)) for row in rows]
+    return [_stale(row, state) for row, state in classified if state != Freshness.FRESH]
+
+
+def _stale(row: AnyRow, state: Freshness) -> StaleAggregation:
+    return StaleAggregation(row.year, row.module_type_id, state, row.finished_at, row.job_id)
+
+
+def _in_years(viewer: Viewer, keys: Sequence[YearKey]) -> ColumnElement[bool]:
+    """Jobs of these years, as far as the viewer may see the years."""
+    return tuple_(J.provider, J.year).in_(select(Y.provider, Y.year).where(_named(keys), year_clause(viewer)))
 
 
 def _named(keys: Sequence[YearKey]) -> Any:

@@ -66,7 +66,9 @@ class YearConfiguration(Node):
 @strawberry.input(description="Names one year of one provider.")
 class YearBy:
     year: int = strawberry.field(description="Reporting year.")
-    provider: Provider | None = strawberry.field(default=Provider.DEFAULT, description="Directory it belongs to.")
+    provider: Provider | None = strawberry.field(
+        default=None, description="Directory it belongs to; the viewer's own unless given."
+    )
 
 
 @strawberry.type
@@ -79,7 +81,9 @@ class YearQuery:
     async def year_configuration(
         self, info: Info, by: Annotated[YearBy, strawberry.argument(description="Its name.")]
     ) -> YearConfiguration | None:
-        return await info.context.load(queries.years_by_key, ((by.provider or Provider.DEFAULT).name, by.year))
+        return await info.context.load(
+            queries.years_by_key, (by.provider.name if by.provider else info.context.viewer.provider, by.year)
+        )
 
 
 def year_key(global_id: str) -> YearKey:

@@ -15,6 +15,7 @@ from gql_server.errors import BadInput, Conflict, Forbidden, NotFound
 from gql_server.models import TargetType, Upload
 from gql_server.policy import Role, Viewer, permissions_of
 from gql_server.runner import registry
+from tests.graphql import Client
 
 assert handlers.__all__
 OPERATOR = Viewer("operator", "ACCRED", permissions_of(Role.OPERATOR, None))
@@ -44,32 +45,51 @@ async def start(engine: AsyncEngine, viewer: Viewer, upload_id: UUID, **values: 
         return await start_ingestion(connection, registry, viewer, wanted, upload_id)
 
 
+async def years(engine: AsyncEngine) -> list[tuple[int, bool]]:
+    async with engine.connect() as connection:
+        rows = await connection.execute(text("SELECT year, is_started FROM year_configuration"))
+        return [tuple(row) for row in rows]
+
+
 async def pipelines(engine: AsyncEngine) -> int:
     async with engine.connect() as connection:
         return (await connection.scalar(text("SELECT count(*) FROM pipelines"))) or 0
 
 
-async def test_a_new_year_is_closed_and_has_its_unit_sync(engine: AsyncEngine) -> None:
+async def test_y1_a_new_year_is_closed_and_its_unit_sync_is_among_its_active_pipelines(engine: AsyncEngine) -> None:
     async with engine.begin() as connection:
         submitted = await create_year(connection, registry, OPERATOR, 2025)
 
-    async with engine.connect() as connection:
-        year = (await connection.execute(text("SELECT is_started, configuration_completed FROM year_configuration"))).one()
-        pipeline = (await connection.execute(text("SELECT id, kind, entity_type FROM pipelines"))).one()
-    assert tuple(year) == (False, None)
-    assert tuple(pipeline) == (submitted.pipeline_id, "unit_sync", "GLOBAL_PER_YEAR")
+    client = Client(engine, "operator", provider="ACCRED")
+    fields = "isStarted isProvisioned activePipelines { nodes { pipelineId kind scope { level } } }"
+    year = await client.query(f"{{ yearConfiguration(by: {{ year: 2025, provider: ACCRED }}) {{ {fields} }} }}")
+    sync = {"pipelineId": str(submitted.pipeline_id), "kind": "UNIT_SYNC", "scope": {"level": "GLOBAL_PER_YEAR"}}
+    assert year["yearConfiguration"] == {"isStarted": False, "isProvisioned": False, "activePipelines": {"nodes": [sync]}}
 
 
-async def test_the_same_year_created_twice_at_once_is_one_year_and_a_conflict(engine: AsyncEngine) -> None:
+async def test_y2_the_same_year_created_again_is_a_conflict(engine: AsyncEngine) -> None:
+    async with engine.begin() as connection:
+        await create_year(connection, registry, OPERATOR, 2025)
+
+    with pytest.raises(Conflict) as conflict:
+        async with engine.begin() as connection:
+            await create_year(connection, registry, OPERATOR, 2025, is_started=True)
+
+    assert conflict.value.details == {"reason": "YEAR_EXISTS", "year": 2025}
+    assert await years(engine) == [(2025, False)]
+    assert await pipelines(engine) == 1
+
+
+async def test_y2_the_same_year_created_eight_times_at_once_is_one_year_and_seven_conflicts(engine: AsyncEngine) -> None:
     async def create() -> object:
         async with engine.begin() as connection:
             return await create_year(connection, registry, OPERATOR, 2025)
 
     outcomes = await asyncio.gather(*(create() for _ in range(8)), return_exceptions=True)
 
-    conflicts = [outcome for outcome in outcomes if isinstance(outcome, Conflict)]
-    assert len(conflicts) == 7
-    assert conflicts[0].details["reason"] == "YEAR_EXISTS"
+    conflicts = [outcome.details for outcome in outcomes if isinstance(outcome, Conflict)]
+    assert conflicts == [{"reason": "YEAR_EXISTS", "year": 2025}] * 7
+    assert await years(engine) == [(2025, False)]
     assert await pipelines(engine) == 1
 
 
@@ -92,7 +112,7 @@ async def test_who_may_not_configure_creates_no_year(engine: AsyncEngine) -> Non
     (False, 2025, "YEAR_NOT_PROVISIONED"),
     (True, 2024, "YEAR_NOT_CREATED"),
 ])  # fmt: skip
-async def test_a_year_that_is_not_provisioned_takes_no_upload(
+async def test_y3_a_year_that_is_not_provisioned_takes_no_upload(
     engine: AsyncEngine, completed: bool, year: int, reason: str
 ) -> None:
     upload_id = await provision(engine, completed=completed)
@@ -111,7 +131,8 @@ async def test_a_year_that_is_not_provisioned_takes_no_upload(
     ({"module_type_id": 1}, "module headcount: say which entryType the file holds: member, student"),
     ({"module_type_id": 3}, "module buildings: say which entryType"),
     ({"module_type_id": 3, "target": TargetType.FACTORS}, "module buildings takes no factor files"),
-    ({"target": TargetType.REFERENCE_DATA}, "only data entries and factors can be uploaded"),
+    ({"target": TargetType.REDUCTION_OBJECTIVES}, "only data entries, factors and reference data can be uploaded"),
+    ({"target": TargetType.REFERENCE_DATA, "unit": "10208"}, "reference data is not of one unit"),
     ({"unit": "99999"}, "unknown unit 99999"),
 ])  # fmt: skip
 async def test_bad_input_is_named(engine: AsyncEngine, values: dict[str, Any], message: str) -> None:

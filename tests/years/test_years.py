@@ -32,7 +32,9 @@ async def _years(engine: AsyncEngine) -> None:
         ("operator", {"provider": "ACCRED"}, []),
     ],
 )
-async def test_years_are_listed_newest_first(engine: AsyncEngine, role: str, claims: dict[str, Any], expected: list[int]):
+async def test_y5_years_are_listed_newest_first_to_users_the_open_ones_to_operators_all(
+    engine: AsyncEngine, role: str, claims: dict[str, Any], expected: list[int]
+):
     await _years(engine)
 
     years = (await Client(engine, role, **claims).query("{ yearConfigurations { year } }"))["yearConfigurations"]
@@ -40,7 +42,7 @@ async def test_years_are_listed_newest_first(engine: AsyncEngine, role: str, cla
     assert [year["year"] for year in years] == expected
 
 
-async def test_a_year_by_its_name_and_by_its_id(engine: AsyncEngine):
+async def test_y5_a_year_by_its_name_and_by_its_id_and_an_unknown_one_is_null(engine: AsyncEngine):
     await _years(engine)
     id = encode("YearConfiguration", "DEFAULT:2026")
 
@@ -69,7 +71,7 @@ async def test_a_year_by_its_name_and_by_its_id(engine: AsyncEngine):
     }
 
 
-async def test_a_standard_user_reads_no_settings_and_no_closed_year(engine: AsyncEngine):
+async def test_y5_a_standard_user_reads_no_settings_and_no_closed_year(engine: AsyncEngine):
     await _years(engine)
 
     answer = await Client(engine, "standard").execute(

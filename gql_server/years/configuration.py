@@ -1,0 +1,127 @@
+"""The settings of a year: what they may hold, what they are at first, and how a patch changes them."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, cast
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, create_model
+
+from gql_server.carbon.catalog import HEADCOUNT, MODULES, Module
+from gql_server.db import dumps
+from gql_server.errors import BadInput
+
+MAX_BYTES = 256 * 1024
+OBJECTIVES = ("institutional_footprint", "population_projections", "unit_scenarios")
+
+
+def default_config() -> dict[str, Any]:
+    """Every module and entry type enabled, nothing configured further (domain §9.3)."""
+    return {
+        "modules": {
+            str(module.id): {
+                "enabled": True,
+                "uncertainty_tag": "medium",
+                "submodules": {str(info.id): {"enabled": True, "threshold": None} for info in module.data_entry_types},
+            }
+            for module in MODULES.values()
+        },
+        "reduction_objectives": {
+            **{objective: [] for objective in OBJECTIVES},
+            "files": dict.fromkeys(OBJECTIVES),
+            "goals": [],
+        },
+    }
+
+
+def patched(config: Mapping[str, Any], patch: Mapping[str, Any], year: int) -> dict[str, Any]:
+    """The settings of that year after a patch. Raises BadInput with the path of what is refused."""
+    check(patch, year)
+    changed = merge(config, patch)
+    if len(dumps(changed)) > MAX_BYTES:
+        raise BadInput(f"the settings of a year hold at most {MAX_BYTES} bytes of JSON", argument="config", path="")
+    return changed
+
+
+def merge(config: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
+    """Objects are merged key by key at every depth; anything else, arrays included, is replaced."""
+    return {**config, **{key: _merged(config.get(key), value) for key, value in patch.items()}}
+
+
+def _merged(before: object, value: object) -> object:
+    if not isinstance(value, Mapping):
+        return value
+    return merge(
+        cast(Mapping[str, Any], before) if isinstance(before, Mapping) else {},
+        cast(Mapping[str, Any], value),
+    )
+
+
+def check(patch: Mapping[str, Any], year: int) -> None:
+    """Raises BadInput unless every value is one that the settings of that year may hold; nothing is required.
+
+    `path` of the error is a JSON Pointer to the first value refused.
+    """
+    try:
+        # as it will be stored: what is no JSON is refused here, and NaN is null
+        _Configuration.model_validate_json(dumps(dict(patch)), context=year)
+    except TypeError as error:
+        raise BadInput(f"config is not JSON: {error}", argument="config", path="") from None
+    except ValidationError as invalid:
+        error = invalid.errors(include_url=False, include_input=False, include_context=False)[0]
+        path = "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in error["loc"])
+        reason = "this key is unknown" if error["type"] == "extra_forbidden" else error["msg"].removeprefix("Value error, ")
+        raise BadInput(f"config{path}: {reason}", argument="config", path=path) from None
+
+
+def _object(name: str, /, **members: Any) -> type[BaseModel]:
+    """An object with these keys and no others, none of them required."""
+    fields: dict[str, Any] = {key: (member, None) for key, member in members.items()}
+    return create_model(name, __config__=ConfigDict(extra="forbid", strict=True), **fields)
+
+
+def _text(value: str) -> str:
+    if "\0" in value:
+        raise ValueError("text must not hold the character U+0000")
+    return value
+
+
+def _scalar(value: object) -> object:
+    if isinstance(value, dict | list):
+        raise ValueError("must be text, a number, a boolean or null")
+    return _text(value) if isinstance(value, str) else value
+
+
+def _after_its_year(target: int, info: ValidationInfo[int]) -> int:
+    if target <= info.context:
+        raise ValueError(f"must be after {info.context}")
+    return target
+
+
+def _module(module: Module) -> type[BaseModel]:
+    threshold: Any = None if module.id == HEADCOUNT else Annotated[float | None, Field(ge=0)]
+    submodule = _object("Submodule", enabled=bool, threshold=threshold)
+    submodules = _object("Submodules", **{str(info.id): submodule for info in module.data_entry_types})
+    return _object(module.key, enabled=bool, uncertainty_tag=Literal["low", "medium", "high", "none"], submodules=submodules)
+
+
+_Row = Annotated[
+    dict[Annotated[str, Field(max_length=100), AfterValidator(_text)], Annotated[Any, AfterValidator(_scalar)]],
+    Field(max_length=20),
+]
+
+
+class _Goal(BaseModel, extra="forbid", strict=True):
+    target_year: Annotated[int, Field(le=9999), AfterValidator(_after_its_year)]
+    reduction_percentage: Annotated[float, Field(ge=0, le=1)]
+    reference_year: Annotated[int | None, Field(ge=0, le=9999)] = None
+
+
+_Configuration = _object(
+    "Configuration",
+    modules=_object("Modules", **{str(module.id): _module(module) for module in MODULES.values()}),
+    reduction_objectives=_object(
+        "ReductionObjectives",
+        **dict.fromkeys(OBJECTIVES, Annotated[list[_Row], Field(max_length=5_000)]),
+        files=_object("Files", **dict.fromkeys(OBJECTIVES, _Row | None)),
+        goals=Annotated[list[_Goal], Field(max_length=100)],
+    ),
+)
