@@ -8,6 +8,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 OUTAGE_CLASSES = ("08", "53", "57", "58")
 """SQLSTATE classes: connection exception, insufficient resources, operator intervention, system error."""
+LOST_CLASSES = ("08", "57P", "53300")
+"""Connection exception, operator intervention, too many connections."""
 LOCK_NOT_AVAILABLE = "55P03"
 
 
@@ -16,10 +18,21 @@ def is_outage(error: BaseException | None) -> bool:
     return any(map(_is_outage, _causes(error)))
 
 
+def is_connection_lost(error: BaseException) -> bool:
+    """Whether the database went away under a transaction, so that nobody knows whether it was committed."""
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return True
+    return sqlstate(error).startswith(LOST_CLASSES) or isinstance(error, (asyncpg.InterfaceError, PoolTimeout))
+
+
+def sqlstate(error: BaseException) -> str:
+    """The five-character SQLSTATE of a database error, wrapped by SQLAlchemy or not; empty for any other."""
+    return getattr(getattr(error, "orig", error), "sqlstate", None) or ""
+
+
 def _is_outage(error: BaseException) -> bool:
     if isinstance(error, asyncpg.PostgresError):
-        sqlstate: str = getattr(error, "sqlstate", None) or ""
-        return sqlstate == LOCK_NOT_AVAILABLE or sqlstate[:2] in OUTAGE_CLASSES
+        return sqlstate(error) == LOCK_NOT_AVAILABLE or sqlstate(error).startswith(OUTAGE_CLASSES)
     if isinstance(error, DBAPIError):
         return error.connection_invalidated
     return isinstance(error, (OSError, PoolTimeout))

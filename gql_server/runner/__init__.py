@@ -1,7 +1,6 @@
 """The runner: PgQueuer's loop on our ledger, one transaction a job."""
 
-from gql_server.runner.attempt import JobError
 from gql_server.runner.registry import Child, Job, Outcome, Registry, RowError, job_type, registry
-from gql_server.runner.run import LeaseLost, Run
+from gql_server.runner.run import JobError, LeaseLost, Run
 
 __all__ = ["Child", "Job", "JobError", "LeaseLost", "Outcome", "Registry", "RowError", "Run", "job_type", "registry"]

@@ -5,19 +5,22 @@ import random
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
+from uuid import UUID
 
 import structlog
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from gql_server.models import JobResult
+from gql_server.outages import is_connection_lost, sqlstate
 from gql_server.runner import chain, ledger, locks, reconcile, wakeup
 from gql_server.runner.locks import Lock
 from gql_server.runner.registry import Job, Outcome, Registry
-from gql_server.runner.run import LeaseLost, Run
+from gql_server.runner.run import JobError, LeaseLost, Run
 
 DEADLOCK_TRIES = 3
-RETRYABLE_SQLSTATES = {"40001", "40P01"}
+RETRYABLE_SQLSTATES = ("40001", "40P01", "55P03")
+"""Serialization failure, deadlock, lock timeout."""
 
 log = structlog.get_logger(__name__)
 
@@ -33,14 +36,6 @@ class Refused(Exception):
         self.outcome = outcome
 
 
-class JobError(Exception):
-    """Raise it in a handler to end the job with this one sentence as its message, and nothing written."""
-
-    def __init__(self, message: str, **meta: Any) -> None:
-        super().__init__(message)
-        self.meta = meta
-
-
 class Runner:
     """Runs claimed jobs for one worker."""
 
@@ -49,6 +44,7 @@ class Runner:
         self.registry = registry
         self.worker = worker
         self.resources = resources
+        self.waker = wakeup.Waker(engine)
 
     async def run(self, job: Job) -> None:
         """Run one claimed job to its end. Never raises for a failing handler: the ledger says what happened."""
@@ -69,31 +65,34 @@ class Runner:
                 log.warning("job.connection_lost", job_id=job.id, error=str(error))
                 return
             log.exception("job.failed", job_id=job.id, job_type=job.job_type)
-            await self._fail(job, run, Outcome(result=JobResult.ERROR, message=describe(error)))
+            unexpected = {"error": f"{type(error).__name__}: {describe(error)}"}
+            await self._fail(job, run, Outcome(result=JobResult.ERROR, message=describe(error), meta=unexpected))
         else:
             log.info("job.finished", job_id=job.id, job_type=job.job_type, result=outcome.result, message=outcome.message)
         finally:
-            await wakeup.wake_all(self.engine)
+            await self.waker.wake_all()
 
     async def release(self, job: Job) -> None:
         """Give the job back without counting the attempt."""
         async with self.engine.begin() as connection:
-            if await ledger.release(connection, self.worker, job):
-                await self._recompute(connection, job)
+            if await ledger.release(connection, self.worker, job) and job.pipeline_id is not None:
+                await reconcile.lock(connection, [job.pipeline_id])
+                await self._store_status(connection, job.pipeline_id)
 
     async def _attempt(self, job: Job, run: Run) -> Outcome:
         for attempt in range(DEADLOCK_TRIES):
             try:
                 return await self._transaction(job, run)
-            except DBAPIError as error:
+            except Exception as error:
                 if sqlstate(error) not in RETRYABLE_SQLSTATES or attempt + 1 == DEADLOCK_TRIES:
                     raise
-                log.warning("job.retried", job_id=job.id, error=str(error.orig))
+                log.warning("job.retried", job_id=job.id, error=describe(error))
                 await asyncio.sleep(random.uniform(0.05, 0.25) * 2**attempt)
         raise AssertionError("unreachable")
 
     async def _transaction(self, job: Job, run: Run) -> Outcome:
         spec = self.registry[job.job_type]
+        run.restart()
         async with self.engine.begin() as connection:
             if not await locks.try_acquire(connection, [Lock.parse(key) for key in job.lock_keys]):
                 raise LockHeld
@@ -109,7 +108,7 @@ class Runner:
         await chain.chain(connection, self.registry, job, outcome.children)
         if job.pipeline_id is not None:
             await chain.settle(connection, self.registry, [job.pipeline_id])
-            await self._recompute(connection, job)
+            await self._store_status(connection, job.pipeline_id)
 
     async def _fail(self, job: Job, run: Run, outcome: Outcome) -> None:
         """Write ERROR, children none, in a small transaction of its own."""
@@ -120,29 +119,17 @@ class Runner:
                 await self._complete(connection, job, outcome)
         except LeaseLost:
             log.warning("job.lease_lost", job_id=job.id, attempt=job.attempt)
+        except (SQLAlchemyError, OSError):
+            log.exception("job.finish_failed", job_id=job.id)
 
-    async def _recompute(self, connection: AsyncConnection, job: Job) -> None:
-        """The job's end does not depend on it: the sweep heals what fails here."""
-        if job.pipeline_id is None:
-            return
+    async def _store_status(self, connection: AsyncConnection, pipeline_id: UUID) -> None:
+        """The job's end does not depend on it: the sweep heals what fails here. The pipeline is locked."""
+        savepoint = await connection.begin_nested()
         try:
-            async with connection.begin_nested():
-                await reconcile.recompute(connection, [job.pipeline_id])
+            await reconcile.store(connection, [pipeline_id])
         except SQLAlchemyError:
-            log.exception("pipeline.recompute_failed", job_id=job.id, pipeline_id=str(job.pipeline_id))
-
-
-def sqlstate(error: DBAPIError) -> str | None:
-    """The five-character SQLSTATE of a database error."""
-    return getattr(error.orig, "sqlstate", None)
-
-
-def is_connection_lost(error: BaseException) -> bool:
-    """The database went away, as opposed to refusing a statement."""
-    if isinstance(error, DBAPIError):
-        state = sqlstate(error) or ""
-        return error.connection_invalidated or state.startswith(("08", "57P"))
-    return isinstance(error, (ConnectionError, TimeoutError))
+            await savepoint.rollback()
+            log.exception("pipeline.recompute_failed", worker=self.worker, pipeline_id=str(pipeline_id))
 
 
 def describe(error: BaseException) -> str:

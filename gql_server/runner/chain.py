@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Table, false, func, literal_column, select, text, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import ColumnElement, Table, Uuid, any_, false, func, literal, literal_column, select, text, update
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gql_server import models
@@ -145,7 +145,7 @@ async def _first_open(connection: AsyncConnection, pipeline_ids: Collection[UUID
     """The oldest of these pipelines that nobody aborted."""
     return await connection.scalar(
         select(pipelines.id)
-        .where(pipelines.id.in_(pipeline_ids), pipelines.aborted_at.is_(None))
+        .where(pipelines.id == any_(literal(list(pipeline_ids), ARRAY(Uuid()))), pipelines.aborted_at.is_(None))
         .order_by(pipelines.id)
         .limit(1)
     )
@@ -156,14 +156,13 @@ async def settle(connection: AsyncConnection, registry: Registry, pipeline_ids: 
 
     The pipelines are locked first: of siblings that finish together, exactly one sees that it was the last.
     """
-    await reconcile.lock(connection, pipeline_ids)
+    if not (owing_ids := await reconcile.lock(connection, pipeline_ids)):
+        return []
     live = select(jobs.id).where(jobs.pipeline_id == pipelines.id, jobs.state.in_(LIVE_STATES)).exists()
-    owing = await connection.execute(
-        select(pipelines.id, pipelines.provider, pipelines.module_type_id, pipelines.year)
-        .where(pipelines.id.in_(pipeline_ids), pipelines.owes_aggregation, pipelines.aborted_at.is_(None), ~live)
-        .order_by(pipelines.id)
+    due = await connection.scalars(
+        select(pipelines.id).where(pipelines.id == any_(literal(owing_ids, ARRAY(Uuid()))), ~live).order_by(pipelines.id)
     )
-    return [chained for row in owing.all() for chained in await _aggregate(connection, registry, row.id)]
+    return [chained for pipeline_id in due.all() for chained in await _aggregate(connection, registry, pipeline_id)]
 
 
 async def _aggregate(connection: AsyncConnection, registry: Registry, pipeline_id: UUID) -> list[Chained]:

@@ -4,20 +4,20 @@ Every write of a running job is compare-and-set on (worker, attempt, RUNNING), s
 write nothing. All leases are on the database's clock. Rows are locked in one order everywhere: jobs by id, then pipelines.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-import structlog
 from sqlalchemy import (
+    BindParameter,
     ColumnElement,
     SQLColumnExpression,
     and_,
+    bindparam,
     case,
     cast,
-    exists,
     func,
     insert,
     literal,
@@ -30,7 +30,6 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB, JSONPATH
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
-from sqlalchemy.orm import aliased
 
 from gql_server import models
 from gql_server.models import NOW, EntityType, IngestionMethod, JobResult, JobState, JobType, TargetType
@@ -38,34 +37,13 @@ from gql_server.runner.locks import Lock
 from gql_server.runner.registry import Job, Outcome
 
 HISTORY_LIMIT = 50
-CURRENT_INDEX = "ix_data_ingestion_jobs_is_current_unique"
-CLAIMABLE = (JobState.NOT_STARTED, JobState.QUEUED)
+LOOKAHEAD = 50
+"""Pending jobs that one look at the queue considers, oldest first."""
 OWING_AGGREGATION = (JobType.EMISSION_RECALC, JobType.MODULE_EMISSION_RECALC)
 
-log = structlog.get_logger(__name__)
+Bound = BindParameter[Any]
 
 jobs = models.Job
-job_columns = (
-    jobs.id,
-    jobs.job_type,
-    jobs.attempts.label("attempt"),
-    jobs.max_attempts,
-    jobs.pipeline_id,
-    jobs.parent_job_id,
-    jobs.provider,
-    jobs.entity_type,
-    jobs.entity_id,
-    jobs.module_type_id,
-    jobs.data_entry_type_id,
-    jobs.year,
-    jobs.target_type,
-    jobs.ingestion_method,
-    jobs.config,
-    jobs.upload_id,
-    jobs.scope_module_ids,
-    jobs.affected_module_ids,
-    jobs.lock_keys,
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +84,7 @@ def history(message: str | ColumnElement[str], meta: SQLColumnExpression[Any]) -
     return meta.op("||")(func.jsonb_build_object("status_history", latest))
 
 
-def held_by(worker: str, job_id: int, attempt: int) -> ColumnElement[bool]:
+def held_by(worker: str | Bound, job_id: int | Bound, attempt: int | Bound) -> ColumnElement[bool]:
     """The fence of every write of a running job."""
     return and_(jobs.id == job_id, jobs.locked_by == worker, jobs.attempts == attempt, jobs.state == JobState.RUNNING)
 
@@ -152,90 +130,83 @@ async def submit(connection: AsyncConnection, new: NewJob, locks: Sequence[Lock]
     return Submitted(job_id, pipeline_id)
 
 
-_DUE = text("""
-WITH due AS (
-  SELECT j.id, row_number() OVER (
-    PARTITION BY CASE j.lock_keys WHEN '{}' THEN ARRAY[j.id::text] ELSE j.lock_keys END ORDER BY j.id) AS turn
-  FROM data_ingestion_jobs j
-  WHERE j.state IN ('NOT_STARTED', 'QUEUED') AND j.locked_by IS NULL AND j.job_type IS NOT NULL
-    AND j.job_type = ANY(:job_types) AND j.attempts < j.max_attempts
-    AND (j.run_after IS NULL OR j.run_after <= clock_timestamp())
-    AND NOT EXISTS (SELECT FROM data_ingestion_jobs r WHERE r.state = 'RUNNING' AND r.lock_keys && j.lock_keys)
-  ORDER BY j.id
-  LIMIT 200
+# What a worker of these job types may claim, now or once it is due. The words are those of the partial index of pending jobs.
+_CLAIMABLE = """
+j.state IN ('NOT_STARTED', 'QUEUED') AND j.locked_by IS NULL AND j.job_type IS NOT NULL
+AND j.job_type = ANY(:job_types) AND j.attempts < j.max_attempts
+"""
+_DUE = "(j.run_after IS NULL OR j.run_after <= clock_timestamp())"
+_COMBINATION = "{0}.provider, {0}.module_type_id, {0}.data_entry_type_id, {0}.target_type, {0}.ingestion_method, {0}.year"
+
+# A running job keeps its locks, and stays the current one of its combination: of those at most one may be RUNNING.
+# Read once, not once for each pending job: between two vacuums the index leads through all that ran since.
+_RUNNING = f"""
+running AS MATERIALIZED (
+  SELECT r.lock_keys, r.is_current, {_COMBINATION.format("r")} FROM data_ingestion_jobs r WHERE r.state = 'RUNNING'
 )
-SELECT j.id FROM data_ingestion_jobs j
-WHERE j.id IN (SELECT id FROM due WHERE turn = 1)
-  AND j.state IN ('NOT_STARTED', 'QUEUED') AND j.locked_by IS NULL
-ORDER BY j.id
-LIMIT :most
-FOR NO KEY UPDATE SKIP LOCKED
+"""
+_BLOCKED = f"""
+EXISTS (
+  SELECT FROM running r
+  WHERE r.lock_keys && j.lock_keys OR r.is_current AND j.entity_type <> 'MODULE_UNIT_SPECIFIC'
+    AND ({_COMBINATION.format("r")}) = ({_COMBINATION.format("j")})
+)
+"""
+
+# The update waits for `demoted` by counting it, because the index of current jobs admits one of a combination at any time.
+_CLAIM = text(f"""
+WITH {_RUNNING}, pending AS (
+  SELECT j.id, j.lock_keys, j.entity_type, {_COMBINATION.format("j")}
+  FROM data_ingestion_jobs j
+  WHERE {_CLAIMABLE} AND j.id <> ALL(:held) AND {_DUE} AND NOT {_BLOCKED}
+  ORDER BY j.id
+  LIMIT {LOOKAHEAD}
+), ranked AS (
+  SELECT p.id,
+    row_number() OVER (PARTITION BY CASE p.lock_keys WHEN '{{}}' THEN ARRAY[p.id::text] ELSE p.lock_keys END ORDER BY p.id) AS turn,
+    row_number() OVER (PARTITION BY {_COMBINATION.format("p")},
+      CASE WHEN p.entity_type = 'MODULE_UNIT_SPECIFIC'
+        OR num_nulls(p.module_type_id, p.data_entry_type_id, p.target_type, p.year) > 0 THEN p.id END ORDER BY p.id) AS place
+  FROM pending p
+), mine AS (
+  SELECT j.id, j.entity_type, {_COMBINATION.format("j")}
+  FROM data_ingestion_jobs j
+  WHERE j.id IN (SELECT id FROM ranked WHERE turn = 1 AND place = 1) AND {_CLAIMABLE}
+  ORDER BY j.id
+  LIMIT :most
+  FOR NO KEY UPDATE SKIP LOCKED
+), demoted AS (
+  UPDATE data_ingestion_jobs o SET is_current = false
+  FROM mine m
+  WHERE m.entity_type <> 'MODULE_UNIT_SPECIFIC' AND o.is_current AND o.state <> 'RUNNING' AND o.id <> ALL(SELECT id FROM mine)
+    AND o.provider = m.provider AND o.ingestion_method = m.ingestion_method
+    AND o.module_type_id IS NOT DISTINCT FROM m.module_type_id
+    AND o.data_entry_type_id IS NOT DISTINCT FROM m.data_entry_type_id
+    AND o.target_type IS NOT DISTINCT FROM m.target_type
+    AND o.year IS NOT DISTINCT FROM m.year
+  RETURNING o.id
+)
+UPDATE data_ingestion_jobs j
+SET state = 'RUNNING', locked_by = :worker, locked_at = clock_timestamp(), attempts = j.attempts + 1,
+  started_at = coalesce(j.started_at, clock_timestamp()), meta = j.meta - 'progress',
+  is_current = j.entity_type <> 'MODULE_UNIT_SPECIFIC'
+FROM mine, (SELECT count(*) FROM demoted) AS first
+WHERE j.id = mine.id
+RETURNING {", ".join("j.attempts AS attempt" if name == "attempt" else f"j.{name}" for name in Job.__dataclass_fields__)}
 """)
 
 
-async def claim(connection: AsyncConnection, worker: str, job_types: Sequence[str], most: int) -> list[Job]:
-    """Take up to `most` due jobs: RUNNING, leased, one attempt more. Of jobs that share a lock, the oldest goes first."""
-    ids = list((await connection.scalars(_DUE, {"job_types": list(job_types), "most": most})).all())
-    try:
-        async with connection.begin_nested():
-            return await _take(connection, worker, ids)
-    except IntegrityError as error:
-        if CURRENT_INDEX not in str(error.orig):
-            raise
-    taken: list[Job] = []
-    for job_id in ids:
-        try:
-            async with connection.begin_nested():
-                taken += await _take(connection, worker, [job_id])
-        except IntegrityError:
-            log.warning("job.claim_deferred", job_id=job_id, reason="a running sibling is current")
-    return taken
+async def claim(
+    connection: AsyncConnection, worker: str, job_types: Sequence[str], most: int, *, held: Collection[int] = ()
+) -> list[Job]:
+    """Take up to `most` due jobs: RUNNING, leased, one attempt more. Of jobs that share a lock, the oldest goes first.
 
-
-async def claim_one(connection: AsyncConnection, worker: str, job_id: int) -> Job | None:
-    """Take this job if it is due; None when it is not, or somebody else was first."""
-    due = await connection.scalar(
-        select(jobs.id)
-        .where(jobs.id == job_id, jobs.state.in_(CLAIMABLE), jobs.locked_by.is_(None), jobs.job_type.is_not(None))
-        .where(jobs.attempts < jobs.max_attempts, or_(jobs.run_after.is_(None), jobs.run_after <= NOW))
-        .with_for_update(key_share=True, skip_locked=True)
-    )
-    if due is None:
-        return None
-    taken = await _take(connection, worker, [job_id])
-    return taken[0] if taken else None
-
-
-async def _take(connection: AsyncConnection, worker: str, ids: Sequence[int]) -> list[Job]:
-    if not ids:
-        return []
-    mine, other = aliased(jobs), jobs
-    same_combination = and_(
-        *(
-            getattr(other, column).is_not_distinct_from(getattr(mine, column))
-            for column in ("provider", "module_type_id", "data_entry_type_id", "target_type", "ingestion_method", "year")
-        )
-    )
-    await connection.execute(
-        update(other)
-        .where(other.is_current, other.state != JobState.RUNNING, other.id.not_in(ids))
-        .where(exists().where(mine.id.in_(ids), mine.entity_type != EntityType.MODULE_UNIT_SPECIFIC, same_combination))
-        .values(is_current=False)
-    )
-    taken = await connection.execute(
-        update(jobs)
-        .where(jobs.id.in_(ids))
-        .values(
-            state=JobState.RUNNING,
-            locked_by=worker,
-            locked_at=NOW,
-            attempts=jobs.attempts + 1,
-            started_at=func.coalesce(jobs.started_at, NOW),
-            is_current=jobs.entity_type != EntityType.MODULE_UNIT_SPECIFIC,
-        )
-        .returning(*job_columns)
-    )
-    return sorted((Job(**row._mapping) for row in taken), key=lambda job: job.id)  # pyright: ignore[reportPrivateUsage]
+    A worker passes over the jobs it has `held` and not let go of: after a stall it may find its own lost ones. Raises
+    IntegrityError when another worker takes a job of the same combination at the same moment.
+    """
+    parameters = {"worker": worker, "job_types": list(job_types), "most": most, "held": list(held)}
+    taken = await connection.execute(_CLAIM, parameters)
+    return sorted((Job(*row) for row in taken), key=lambda job: job.id)
 
 
 async def beat(connection: AsyncConnection, worker: str, held: Mapping[int, int]) -> set[int]:
@@ -268,19 +239,33 @@ async def note(
     return result.rowcount == 1
 
 
+_FINISH = (
+    update(jobs)
+    .where(held_by(bindparam("worker"), bindparam("job_id"), bindparam("attempt")))
+    .values(
+        state=JobState.FINISHED,
+        result=bindparam("outcome"),
+        status_message=bindparam("message"),
+        finished_at=func.coalesce(jobs.finished_at, NOW),
+        meta=history(bindparam("message"), jobs.meta.op("-")("progress").op("||")(bindparam("more", type_=JSONB))),
+        affected_module_ids=bindparam("affected"),
+    )
+)
+
+
 async def finish(connection: AsyncConnection, worker: str, job: Job, outcome: Outcome) -> bool:
     """Write the terminal state of this attempt. False when the job is no longer this worker's: then write nothing else."""
     result = await connection.execute(
-        update(jobs)
-        .where(held_by(worker, job.id, job.attempt))
-        .values(
-            state=JobState.FINISHED,
-            result=outcome.result,
-            status_message=outcome.message,
-            finished_at=func.coalesce(jobs.finished_at, NOW),
-            meta=history(outcome.message, jobs.meta.op("||")(cast(dict(outcome.meta), JSONB))),
-            affected_module_ids=None if outcome.affected_module_ids is None else list(outcome.affected_module_ids),
-        )
+        _FINISH,
+        {
+            "worker": worker,
+            "job_id": job.id,
+            "attempt": job.attempt,
+            "outcome": outcome.result,
+            "message": outcome.message,
+            "more": dict(outcome.meta),
+            "affected": None if outcome.affected_module_ids is None else list(outcome.affected_module_ids),
+        },
     )
     if result.rowcount != 1:
         return False
@@ -294,12 +279,18 @@ async def finish(connection: AsyncConnection, worker: str, job: Job, outcome: Ou
 
 
 async def release(connection: AsyncConnection, worker: str, job: Job) -> bool:
-    """Give back a job that was not worked on, or whose work was rolled back: the attempt does not count."""
-    result = await connection.execute(
+    """Give back a job that was not worked on, or whose work was rolled back. The attempt does not count, unless a
+    follow-up already waits: then this one is the requeued one of the two, and keeps its attempt."""
+    back = (
         update(jobs)
         .where(held_by(worker, job.id, job.attempt))
-        .values(state=JobState.NOT_STARTED, locked_by=None, locked_at=None, is_current=False, attempts=jobs.attempts - 1)
+        .values(state=JobState.NOT_STARTED, locked_by=None, locked_at=None, is_current=False)
     )
+    try:
+        async with connection.begin_nested():
+            result = await connection.execute(back.values(attempts=jobs.attempts - 1))
+    except IntegrityError:
+        result = await connection.execute(back)
     return result.rowcount == 1
 
 
@@ -377,7 +368,17 @@ class Aborted:
 
 
 async def abort(connection: AsyncConnection, pipeline_id: UUID, by: str, reason: str | None) -> list[Aborted]:
-    """End every live job of the pipeline with ERROR, whoever holds it, and cancel what the pipeline owes."""
+    """End every live job of the pipeline with ERROR, whoever holds it.
+
+    A job that is just committing is waited for, and may leave children that this look did not see: look until none is left.
+    """
+    aborted: list[Aborted] = []
+    while ended := await _abort_live(connection, pipeline_id, by, reason):
+        aborted += ended
+    return aborted
+
+
+async def _abort_live(connection: AsyncConnection, pipeline_id: UUID, by: str, reason: str | None) -> list[Aborted]:
     live = (
         select(jobs.id)
         .where(jobs.pipeline_id == pipeline_id, jobs.state.in_(models.LIVE_STATES))
@@ -402,12 +403,7 @@ async def abort(connection: AsyncConnection, pipeline_id: UUID, by: str, reason:
         )
         .returning(*(getattr(jobs, name) for name in Aborted.__dataclass_fields__))
     )
-    aborted = sorted((Aborted(*row) for row in ended), key=lambda job: job.id)
-    if aborted:
-        await connection.execute(
-            update(models.Pipeline).where(models.Pipeline.id == pipeline_id).values(aborted_at=NOW, owes_aggregation=False)
-        )
-    return aborted
+    return sorted((Aborted(*row) for row in ended), key=lambda job: job.id)
 
 
 async def requeue(connection: AsyncConnection, job_id: int, lease: timedelta) -> bool:
@@ -440,21 +436,22 @@ class Backlog:
     next_due_in: timedelta | None
 
 
-_BACKLOG = text("""
+NO_BACKLOG = Backlog(0, 0, None)
+
+_BACKLOG = text(f"""
+WITH {_RUNNING}
 SELECT count(*) FILTER (WHERE due AND NOT blocked) AS due, count(*) AS waiting,
   min(run_after - clock_timestamp()) FILTER (WHERE NOT due) AS next_due_in
 FROM (
-  SELECT j.run_after, (j.run_after IS NULL OR j.run_after <= clock_timestamp()) AS due,
-    EXISTS (SELECT FROM data_ingestion_jobs r WHERE r.state = 'RUNNING' AND r.lock_keys && j.lock_keys) AS blocked
+  SELECT j.run_after, {_DUE} AS due, {_BLOCKED} AS blocked
   FROM data_ingestion_jobs j
-  WHERE j.state IN ('NOT_STARTED', 'QUEUED') AND j.locked_by IS NULL AND j.job_type IS NOT NULL
-    AND j.job_type = ANY(:job_types) AND j.attempts < j.max_attempts
-  ORDER BY j.id LIMIT 200
+  WHERE {_CLAIMABLE}
+  ORDER BY j.id LIMIT {LOOKAHEAD}
 ) AS pending
 """)
 
 
 async def backlog(connection: AsyncConnection, job_types: Sequence[str]) -> Backlog:
-    """What is left to claim, looking at the oldest 200 pending jobs."""
+    """What is left to claim among the oldest pending jobs."""
     row = (await connection.execute(_BACKLOG, {"job_types": list(job_types)})).one()
     return Backlog(row.due, row.waiting, row.next_due_in)

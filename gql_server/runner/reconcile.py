@@ -54,7 +54,16 @@ _AFTER_A_CHANGE = text(_RECOMPUTE.format(always="true"))
 _IF_DRIFTED = text(_RECOMPUTE.format(always="false"))
 
 # A statement that waits for a lock still sees the ledger as it was before it waited: lock first, then look.
-_LOCK = text("SELECT id FROM pipelines WHERE id = ANY(:ids) ORDER BY id FOR NO KEY UPDATE")
+_LOCK = text("""
+SELECT id, owes_aggregation AND aborted_at IS NULL AS owes FROM pipelines WHERE id = ANY(:ids) ORDER BY id FOR NO KEY UPDATE
+""")
+
+# Of these pipelines, those not yet shown as running: locked if nobody holds them, else told as busy.
+_LOCK_UNSTARTED = text("""
+WITH unstarted AS (SELECT id FROM pipelines WHERE id = ANY(:ids) AND status <> 'RUNNING'),
+locked AS (SELECT id FROM pipelines WHERE id IN (SELECT id FROM unstarted) ORDER BY id FOR NO KEY UPDATE SKIP LOCKED)
+SELECT u.id, l.id IS NULL AS busy FROM unstarted u LEFT JOIN locked l ON l.id = u.id
+""")
 
 # What can have drifted: whatever is not terminal, what has a live job, and what changed lately. A pipeline that is
 # locked is being changed by somebody who will recompute it.
@@ -72,17 +81,37 @@ FOR NO KEY UPDATE SKIP LOCKED
 """)
 
 
-async def lock(connection: AsyncConnection, pipeline_ids: Collection[UUID]) -> None:
-    """Lock these pipelines until the transaction ends, in order of id."""
-    if pipeline_ids:
-        await connection.execute(_LOCK, {"ids": list(pipeline_ids)})
+async def lock(connection: AsyncConnection, pipeline_ids: Collection[UUID]) -> list[UUID]:
+    """Lock these pipelines until the transaction ends, in order of id. Returns those that owe an aggregation."""
+    if not pipeline_ids:
+        return []
+    locked = await connection.execute(_LOCK, {"ids": list(pipeline_ids)})
+    return [row.id for row in locked if row.owes]
 
 
 async def recompute(connection: AsyncConnection, pipeline_ids: Collection[UUID]) -> None:
-    """Store what the jobs of these pipelines say, and let their versions grow."""
+    """Lock these pipelines, store what their jobs say, and let their versions grow."""
     if pipeline_ids:
         await lock(connection, pipeline_ids)
-        await connection.execute(_AFTER_A_CHANGE, {"ids": list(pipeline_ids)})
+        await store(connection, pipeline_ids)
+
+
+async def store(connection: AsyncConnection, pipeline_ids: Collection[UUID]) -> None:
+    """What `recompute` does, for pipelines that the transaction has locked."""
+    await connection.execute(_AFTER_A_CHANGE, {"ids": list(pipeline_ids)})
+
+
+async def show_running(connection: AsyncConnection, pipeline_ids: Collection[UUID]) -> list[UUID]:
+    """Recompute those of these pipelines that are not shown as running yet, in the transaction that claimed their jobs.
+
+    Waits for nobody, because a claim holds rows that others wait for. Returns the pipelines that somebody else holds.
+    """
+    if not pipeline_ids:
+        return []
+    unstarted = (await connection.execute(_LOCK_UNSTARTED, {"ids": list(pipeline_ids)})).all()
+    if locked := [row.id for row in unstarted if not row.busy]:
+        await store(connection, locked)
+    return [row.id for row in unstarted if row.busy]
 
 
 async def suspects(connection: AsyncConnection) -> list[UUID]:

@@ -4,19 +4,26 @@ import asyncio
 import tempfile
 import time
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from gql_server.models import UploadChunk
+from gql_server.files import BUCKET, FileMissing, Files, StoreUnavailable
 from gql_server.runner import ledger, wakeup
 from gql_server.runner.registry import Job
 
 COUNTERS_EVERY_SECONDS = 0.5
+
+
+class JobError(Exception):
+    """Raise it in a handler to end the job with this one sentence as its message, and nothing written."""
+
+    def __init__(self, message: str, **meta: Any) -> None:
+        super().__init__(message)
+        self.meta = meta
 
 
 class LeaseLost(Exception):
@@ -34,6 +41,11 @@ class Run:
         self._job = job
         self._counted_at = 0.0
         self._phases: list[dict[str, Any]] = []
+
+    def restart(self) -> None:
+        """Forget the stages of a try that was rolled back."""
+        self._phases = []
+        self._counted_at = 0.0
 
     async def progress(self, message: str) -> None:
         """A sentence for the operator, kept in the job's history."""
@@ -60,16 +72,23 @@ class Run:
 
     @asynccontextmanager
     async def uploaded_file(self) -> AsyncGenerator[Path]:
-        """The job's uploaded file, streamed from the ledger to a temporary file that is removed afterwards."""
+        """The job's uploaded file, streamed to a temporary file that is removed afterwards. Raises JobError without one."""
         with tempfile.TemporaryDirectory(prefix="gql-server-") as folder:
             path = Path(folder) / "upload"
-            chunks = select(UploadChunk.data).where(UploadChunk.upload_id == self._job.upload_id).order_by(UploadChunk.seq)
-            async with self.engine.connect() as connection:
-                rows = await connection.stream_scalars(chunks, execution_options={"yield_per": 4})
-                with path.open("wb") as file:
-                    async for chunk in rows:
-                        await asyncio.to_thread(file.write, chunk)
+            await self._download(path)
             yield path
+
+    async def _download(self, path: Path) -> None:
+        if self._job.upload_id is None:
+            raise JobError("the job has no uploaded file")
+        files = Files(self.engine, self.resources.get(BUCKET))
+        try:
+            async with aclosing(files.open(self._job.upload_id)) as chunks:
+                with path.open("wb") as file:
+                    async for chunk in chunks:
+                        await asyncio.to_thread(file.write, chunk)
+        except (FileMissing, StoreUnavailable) as error:
+            raise JobError(str(error)) from None
 
     def _close_phase(self, state: str) -> None:
         if self._phases and self._phases[-1]["state"] == "running":

@@ -1,15 +1,26 @@
 """What heals by itself: jobs of silent workers, owed aggregations that nobody chained, and statuses that drifted."""
 
 from datetime import timedelta
+from uuid import UUID
 
 import structlog
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from gql_server.runner import chain, ledger, reconcile
 from gql_server.runner.registry import Registry
 
 log = structlog.get_logger(__name__)
+
+EVENTS_PRUNED_AT_ONCE = 50_000
+
+_OLD_EVENTS = text("""
+DELETE FROM events WHERE seq IN (
+  SELECT seq FROM events
+  WHERE at < clock_timestamp() - interval '1 day' AND seq < (SELECT max(seq) FROM events)
+  ORDER BY seq LIMIT :most
+)""")
 
 # One sweep at a time is enough; the others go on with their jobs.
 _TURN = text("SELECT pg_try_advisory_xact_lock(1242, 0)")
@@ -28,16 +39,42 @@ async def recover_lost(engine: AsyncEngine, registry: Registry, lease: timedelta
     return recovered
 
 
+async def prune_events(engine: AsyncEngine) -> int:
+    """Forget events that no reader can still ask for, but the newest, whose number is the feed's position."""
+    async with engine.begin() as connection:
+        return (await connection.execute(_OLD_EVENTS, {"most": EVENTS_PRUNED_AT_ONCE})).rowcount
+
+
 async def sweep(engine: AsyncEngine, registry: Registry) -> int:
-    """Settle what is owed and correct what drifted, in a constant number of statements. Returns the pipelines changed."""
+    """Settle what is owed and correct what drifted, in a constant number of statements. Returns the pipelines changed.
+
+    A pipeline that makes the statements fail is left out, and the others are corrected one by one.
+    """
     async with engine.begin() as connection:
         if not await connection.scalar(_TURN):
             return 0
         suspects = await reconcile.suspects(connection)
-        if not suspects:
-            return 0
-        chained = await chain.settle(connection, registry, suspects)
-        corrected = await reconcile.correct(connection, suspects)
-    if corrected or chained:
-        log.info("sweep.corrected", pipelines=len(corrected), aggregations=len(chained))
+        try:
+            corrected = await _heal(connection, registry, suspects)
+        except SQLAlchemyError:
+            log.exception("sweep.failed", pipelines=len(suspects))
+            corrected = [healed for suspect in suspects for healed in await _heal_or_skip(connection, registry, suspect)]
+    if corrected:
+        log.info("sweep.corrected", pipelines=len(corrected))
     return len(corrected)
+
+
+async def _heal(connection: AsyncConnection, registry: Registry, pipeline_ids: list[UUID]) -> list[UUID]:
+    if not pipeline_ids:
+        return []
+    async with connection.begin_nested():
+        await chain.settle(connection, registry, pipeline_ids)
+        return await reconcile.correct(connection, pipeline_ids)
+
+
+async def _heal_or_skip(connection: AsyncConnection, registry: Registry, pipeline_id: UUID) -> list[UUID]:
+    try:
+        return await _heal(connection, registry, [pipeline_id])
+    except SQLAlchemyError:
+        log.exception("pipeline.recompute_failed", pipeline_id=str(pipeline_id))
+        return []

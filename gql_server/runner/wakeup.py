@@ -1,5 +1,6 @@
 """Wake-ups. No write depends on one: workers and feeds also poll, so a lost NOTIFY costs a moment, never an event."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 
 import orjson
@@ -21,12 +22,33 @@ def _json(event: Mapping[str, object]) -> str:
 
 # The shapes PgQueuer's listener reads. The time says nothing: the first only ever means "look at the ledger".
 _EVENT = {"channel": JOBS_CHANNEL, "sent_at": "1970-01-01T00:00:00Z"}
-_LOOK = _json({**_EVENT, "type": "table_changed_event", "operation": "insert", "table": "data_ingestion_jobs"})
+LOOK = _json({**_EVENT, "type": "table_changed_event", "operation": "insert", "table": "data_ingestion_jobs"})
 
 _WAKE_ALL = text("SELECT pg_notify(:jobs, :look), pg_notify(:events, '')").bindparams(
-    jobs=JOBS_CHANNEL, look=_LOOK, events=EVENTS_CHANNEL
+    jobs=JOBS_CHANNEL, look=LOOK, events=EVENTS_CHANNEL
 )
 _WAKE_FEED = text("SELECT pg_notify(:events, '')").bindparams(events=EVENTS_CHANNEL)
+
+
+class Waker:
+    """Wakes everybody for one worker: those who ask while a wake-up is on its way share the next one."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self.engine = engine
+        self._wanted = False
+        self._turn = asyncio.Lock()
+
+    async def wake_all(self) -> None:
+        """Returns once a wake-up has been sent after this call, or tried."""
+        self._wanted = True
+        async with self._turn:
+            if self._wanted:
+                self._wanted = False
+                try:
+                    await wake_all(self.engine)
+                except asyncio.CancelledError:
+                    self._wanted = True  # the next in turn sends it
+                    raise
 
 
 async def cancel_jobs(engine: AsyncEngine, job_ids: Sequence[int]) -> None:

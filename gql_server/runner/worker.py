@@ -9,20 +9,21 @@ from typing import Any
 
 import asyncpg
 import structlog
-from pgqueuer.adapters.drivers.asyncpg import AsyncpgPoolDriver
 from pgqueuer.core.qm import QueueManager
+from pgqueuer.domain.errors import FailingListenerError
 from pgqueuer.domain.models import Context, Job
 from pgqueuer.domain.types import Channel, QueueExecutionMode
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gql_server.db import connect_arguments
+from gql_server.files import BUCKET, Files
+from gql_server.files.prune import prune
 from gql_server.runner import fleet, sweep, wakeup
 from gql_server.runner.attempt import Runner
-from gql_server.runner.queue import LedgerQueue
+from gql_server.runner.queue import LedgerQueue, Listener
 from gql_server.runner.registry import Registry
 
-POLL = timedelta(seconds=2)
 RESTART_AFTER_SECONDS = 1.0
 
 log = structlog.get_logger(__name__)
@@ -36,6 +37,8 @@ class WorkerConfig:
     concurrency: int = 4
     lease: timedelta = timedelta(seconds=10)
     sweep_interval: timedelta = timedelta(seconds=60)
+    poll_interval: timedelta = timedelta(seconds=2)
+    upload_retention: timedelta = timedelta(days=30)
     pod_interval: timedelta = timedelta(seconds=5)
     grace: timedelta = timedelta(seconds=8)
     git_sha: str | None = None
@@ -53,6 +56,7 @@ class Worker:
         self.config = config
         self.runner = Runner(engine, registry, config.name, config.resources)
         self._stopping = asyncio.Event()
+        self._trusts_listener = True
         self._manager: QueueManager | None = None
         self._queue: LedgerQueue | None = None
 
@@ -68,6 +72,14 @@ class Worker:
                 try:
                     await self._work(drain=drain)
                     break
+                except FailingListenerError:
+                    # a pooler that swallows LISTEN, or a connection that died without a word
+                    log.warning(
+                        "worker.listener_silent",
+                        worker=self.config.name,
+                        polling_seconds=self.config.poll_interval.total_seconds(),
+                    )
+                    self._trusts_listener = False
                 except (asyncpg.PostgresError, asyncpg.InterfaceError, SQLAlchemyError, OSError, TimeoutError) as error:
                     log.warning("worker.restarting", worker=self.config.name, error=str(error))
                     await self._pause(RESTART_AFTER_SECONDS)
@@ -95,7 +107,7 @@ class Worker:
     async def _work(self, *, drain: bool) -> None:
         arguments = connect_arguments(self.dsn, "gql-server worker listener")
         async with asyncpg.create_pool(**arguments, min_size=1, max_size=2) as pool:
-            driver, channel = AsyncpgPoolDriver(pool), Channel(wakeup.JOBS_CHANNEL)
+            driver, channel = Listener(pool), Channel(wakeup.JOBS_CHANNEL)
             queue = LedgerQueue(driver, channel, self.engine, self.config.name, self.config.concurrency, drain=drain)
             manager = QueueManager(queue, channel=channel)
             queue.contexts = manager.job_context
@@ -105,13 +117,14 @@ class Worker:
             if self._stopping.is_set():
                 return
             await manager.run(
-                batch_size=max(1, self.config.concurrency // 2),
-                max_concurrent_tasks=self.config.concurrency,
+                # The queue itself knows how many jobs fit: PgQueuer, which wants twice the batch, is to ask for all of them.
+                batch_size=self.config.concurrency,
+                max_concurrent_tasks=2 * self.config.concurrency,
                 # Beats at 0.3 of the lease leave room for four failed ones before it runs out.
                 heartbeat_timeout=self.config.lease * 0.6,
-                dequeue_timeout=POLL,
+                dequeue_timeout=self.config.poll_interval,
                 mode=QueueExecutionMode.drain if drain else QueueExecutionMode.continuous,
-                shutdown_on_listener_failure=True,
+                shutdown_on_listener_failure=self._trusts_listener,
                 log_aggregation_interval=timedelta(0),
             )
 
@@ -124,7 +137,7 @@ class Worker:
             if context.cancellation.cancelled_caught and self._stopping.is_set():
                 await self.runner.release(claimed)
         finally:
-            self._queue.held.pop(job.id, None)
+            self._queue.let_go(job.id)
 
     async def _register(self) -> None:
         await fleet.beat(self.engine, self.config.name, git_sha=self.config.git_sha, version=self.config.version)
@@ -136,6 +149,8 @@ class Worker:
     async def _sweep(self) -> None:
         if await sweep.sweep(self.engine, self.registry):
             await wakeup.wake_all(self.engine)
+        await sweep.prune_events(self.engine)
+        await prune(Files(self.engine, self.config.resources.get(BUCKET)), self.config.upload_retention)
 
     async def _every(self, interval: timedelta, chore: Callable[[], Awaitable[None]]) -> None:
         while not self._stopping.is_set():

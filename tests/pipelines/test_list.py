@@ -284,6 +284,10 @@ async def test_a_failed_pipeline_says_why_and_a_successful_one_what_its_root_sai
         await build.job(connection, partial, result=OK, status_message="Success")
         await build.job(connection, partial, job_type=JobType.AGGREGATION, result=FAILED, status_message="deadlock")
         await build.settle(connection, partial)
+        failed = await build.pipeline(connection)
+        await build.job(connection, failed, result=FAILED, status_message="y" * 600)
+        await build.settle(connection, failed)
+        await build.job(connection, result=FAILED, status_message="z" * 600)
         warned = await build.pipeline(connection)
         await build.job(connection, warned, result=WARNED, status_message="x" * 600)
         await build.settle(connection, warned)
@@ -292,6 +296,8 @@ async def test_a_failed_pipeline_says_why_and_a_successful_one_what_its_root_sai
 
     assert nodes["nodes"] == [
         {"status": "SUCCESS", "tone": "WARNING", "message": "x" * 500, "lastError": None, "hasWarning": True},
+        {"status": "FAILED", "tone": "DANGER", "message": "z" * 500, "lastError": "z" * 500, "hasWarning": False},
+        {"status": "FAILED", "tone": "DANGER", "message": "y" * 500, "lastError": "y" * 500, "hasWarning": False},
         {"status": "PARTIAL", "tone": "WARNING", "message": "deadlock", "lastError": "deadlock", "hasWarning": False},
     ]
 

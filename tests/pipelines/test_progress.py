@@ -34,7 +34,7 @@ def row(status: PipelineStatus | None, expected_recalc: int | None = None, kind:
     return SimpleNamespace(status=status, expected_recalc=expected_recalc, kind=kind)
 
 
-def test_no_jobs_and_no_row_is_the_beginning():
+def test_p1_no_jobs_and_no_row_is_the_beginning():
     found = progress([])
 
     assert (found.phase, found.phase_index, found.phase_count) == (PhaseKey.DATA, 1, 3)
@@ -42,44 +42,44 @@ def test_no_jobs_and_no_row_is_the_beginning():
     assert (found.finished_jobs, found.expected_jobs, found.fraction) == (0, None, None)
 
 
-def test_the_stored_expectation_outweighs_a_partial_snapshot():
+def test_p3_the_stored_expectation_outweighs_a_partial_snapshot():
     found = progress(chain(OK, OK), row(PipelineStatus.RUNNING, expected_recalc=3))
 
     assert (found.phase, found.done) == (PhaseKey.EMISSIONS, False)
     assert (found.finished_jobs, found.expected_jobs, found.fraction) == (2, 5, 0.4)
 
 
-def test_an_aggregation_that_waits_is_the_last_phase():
+def test_p4_an_aggregation_that_waits_is_the_last_phase():
     found = progress(chain(OK, OK, OK, aggregation=WAITING))
 
     assert (found.phase, found.done) == (PhaseKey.AGGREGATION, False)
 
 
-def test_a_leaf_that_succeeded_is_done_in_the_last_phase():
+def test_p6_a_leaf_that_succeeded_is_done_in_the_last_phase():
     found = progress([job(1, OK, JobType.UNIT_SYNC)], row(PipelineStatus.SUCCESS, 0, "unit_sync"))
 
     assert (found.phase, found.done, found.fraction, found.expected_jobs) == (PhaseKey.AGGREGATION, True, 1.0, 1)
 
 
-def test_a_stuck_recalculation_holds_the_pipeline_in_its_phase():
+def test_p7_a_stuck_recalculation_holds_the_pipeline_in_its_phase():
     found = progress(chain(OK, OK, RUNNING))
 
     assert (found.phase, found.done) == (PhaseKey.EMISSIONS, False)
 
 
-def test_a_row_that_runs_is_not_done_although_every_job_finished():
+def test_p8_a_row_that_runs_is_not_done_although_every_job_finished():
     found = progress(chain(OK, OK, aggregation=OK), row(PipelineStatus.RUNNING, 1))
 
     assert (found.phase, found.done) == (PhaseKey.AGGREGATION, False)
 
 
-def test_a_row_that_succeeded_is_done_although_the_snapshot_lags():
+def test_p9_a_row_that_succeeded_is_done_although_the_snapshot_lags():
     found = progress(chain(OK, OK, aggregation=RUNNING), row(PipelineStatus.SUCCESS, 1))
 
     assert (found.done, found.has_error) == (True, False)
 
 
-def test_an_orphan_that_failed_is_done_with_an_error_and_no_status():
+def test_p13_an_orphan_that_failed_is_done_with_an_error_and_no_status():
     found = progress([job(1, FAILED, JobType.API_INGEST)])
 
     assert (found.done, found.has_error, found.status, found.kind) == (True, True, None, "api_ingest")
@@ -109,7 +109,7 @@ def test_the_kind_is_the_roots_when_the_row_has_none():
         ([], False, None),
     ],
 )
-def test_the_verdict_follows_from_the_jobs(jobs: list[Any], owes: bool, status: PipelineStatus | None):
+def test_p10_p12_the_verdict_follows_from_the_jobs(jobs: list[Any], owes: bool, status: PipelineStatus | None):
     assert verdict(jobs, owes_aggregation=owes) == status
 
 

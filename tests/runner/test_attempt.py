@@ -38,7 +38,7 @@ async def test_a_handlers_writes_commit_with_its_finish(work: Ledger) -> None:
     assert await written(work) == 1
 
 
-async def test_a_handler_that_raises_leaves_nothing_but_its_error(work: Ledger) -> None:
+async def test_w7_a_handler_that_raises_leaves_nothing_but_its_error(work: Ledger) -> None:
     async def handler(job: Job, connection: Any, run: Any) -> Outcome:
         await connection.execute(WRITE)
         raise RuntimeError("the disk is on fire")
@@ -49,7 +49,7 @@ async def test_a_handler_that_raises_leaves_nothing_but_its_error(work: Ledger) 
     assert await written(work) == 0
 
 
-async def test_a_handler_that_poisons_its_transaction_still_ends_with_the_original_error(work: Ledger) -> None:
+async def test_w7_a_handler_that_poisons_its_transaction_still_ends_with_the_original_error(work: Ledger) -> None:
     async def handler(job: Job, connection: Any, run: Any) -> Outcome:
         await connection.execute(text("SELECT 1 / 0"))
         return Outcome()
@@ -84,7 +84,7 @@ async def test_a_job_error_is_the_message_alone(work: Ledger) -> None:
     assert (row.result, row.status_message, row.meta["hint"]) == ("ERROR", "there are no factors", "upload them")
 
 
-async def test_a_worker_whose_lease_was_stolen_writes_nothing(work: Ledger) -> None:
+async def test_w9_a_worker_whose_lease_was_stolen_writes_nothing(work: Ledger) -> None:
     async def handler(job: Job, connection: Any, run: Any) -> Outcome:
         await connection.execute(WRITE)
         await work.execute("UPDATE data_ingestion_jobs SET locked_by = 'thief'")
@@ -131,7 +131,7 @@ async def test_progress_is_seen_while_the_handler_still_runs(work: Ledger) -> No
     assert seen[0].meta["progress"] == {"phase": "inserting", "processed": 5, "total": 10}
 
 
-async def test_the_phases_of_a_failed_job_show_where_it_stopped(work: Ledger) -> None:
+async def test_y10_the_phases_of_a_failed_job_show_where_it_stopped(work: Ledger) -> None:
     async def handler(job: Job, connection: Any, run: Any) -> Outcome:
         await run.phase("fetch_units")
         await run.phase("create_carbon_reports")
@@ -184,14 +184,14 @@ async def test_two_jobs_that_deadlock_are_both_applied_once(work: Ledger) -> Non
         assert (await connection.scalars(text("SELECT git_sha FROM pods ORDER BY pod_id"))).all() == ["2", "2"]
 
 
-async def test_a_failing_status_write_does_not_fail_the_job_and_the_sweep_heals(work: Ledger, monkeypatch: Any) -> None:
+async def test_s6_a_failing_status_write_does_not_fail_the_job_and_the_sweep_heals(work: Ledger, monkeypatch: Any) -> None:
     async def broken(connection: Any, ids: Any) -> None:
         await connection.execute(text("SELECT 1 / 0"))
 
     submitted = await work.submit("noop")
     [job] = await work.claim()
     with monkeypatch.context() as patch:
-        patch.setattr(reconcile, "recompute", broken)
+        patch.setattr(reconcile, "store", broken)
         await work.run(job)
 
     assert (await work.job(submitted.job_id)).result == "SUCCESS"
@@ -199,3 +199,29 @@ async def test_a_failing_status_write_does_not_fail_the_job_and_the_sweep_heals(
 
     assert await sweep(work.engine, work.registry) == 1
     assert (await work.pipeline(submitted.pipeline_id)).status == "SUCCESS"
+
+
+async def test_a_timeout_of_the_outside_world_is_an_error_of_the_job(work: Ledger) -> None:
+    async def handler(job: Job, connection: Any, run: Any) -> Outcome:
+        raise TimeoutError("the provider did not answer")
+
+    row = await run_with(work, handler)
+
+    assert (row.state, row.result, row.status_message) == ("FINISHED", "ERROR", "the provider did not answer")
+    assert row.meta["error"] == "TimeoutError: the provider did not answer"
+
+
+async def test_a_lost_connection_leaves_the_job_to_its_lease(work: Ledger) -> None:
+    async def handler(job: Job, connection: Any, run: Any) -> Outcome:
+        await connection.execute(WRITE)
+        await work.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE state = 'idle in transaction' AND datname = current_database()"
+        )
+        await connection.execute(WRITE)
+        return Outcome()
+
+    row = await run_with(work, handler)
+
+    assert (row.state, row.result, row.locked_by) == ("RUNNING", None, "w1")
+    assert await written(work) == 0

@@ -31,7 +31,7 @@ async def test_an_ingest_fans_out_and_exactly_one_aggregation_follows(work: Ledg
     assert pipeline.owes_aggregation is False
 
 
-async def test_the_gate_knows_the_expected_count_before_any_child_runs(work: Ledger) -> None:
+async def test_c6_the_gate_knows_the_expected_count_before_any_child_runs(work: Ledger) -> None:
     submitted = await work.submit()
     [parent] = await work.claim()
 
@@ -55,7 +55,7 @@ async def test_the_aggregation_is_scoped_to_all_that_was_affected(work: Ledger) 
 
 
 @pytest.mark.parametrize("failing", [10, 11, 12])
-async def test_a_failing_sibling_does_not_stop_the_aggregation(work: Ledger, failing: int) -> None:
+async def test_c4_a_failing_sibling_does_not_stop_the_aggregation(work: Ledger, failing: int) -> None:
     async def recalc(job: Job, connection: Any, run: Any) -> Outcome:
         if job.data_entry_type_id == failing:
             raise ValueError("boom")
@@ -73,7 +73,7 @@ async def test_a_failing_sibling_does_not_stop_the_aggregation(work: Ledger, fai
     assert (pipeline.status, pipeline.error_count, pipeline.last_error) == ("PARTIAL", 1, "boom")
 
 
-async def test_siblings_that_finish_together_chain_one_aggregation(work: Ledger) -> None:
+async def test_c3_siblings_that_finish_together_chain_one_aggregation(work: Ledger) -> None:
     ready = asyncio.Barrier(3)
 
     async def recalc(job: Job, connection: Any, run: Any) -> Outcome:
@@ -93,7 +93,7 @@ async def test_siblings_that_finish_together_chain_one_aggregation(work: Ledger)
     assert [job_type for job_type, _ in results].count("aggregation") == 1
 
 
-async def test_a_failed_parent_has_no_children(work: Ledger) -> None:
+async def test_c1_a_failed_parent_has_no_children(work: Ledger) -> None:
     async def ingest(job: Job, connection: Any, run: Any) -> Outcome:
         return Outcome(result=JobResult.ERROR, message="0 inserted", children=RECALCULATIONS)
 
@@ -106,7 +106,7 @@ async def test_a_failed_parent_has_no_children(work: Ledger) -> None:
     assert (await work.pipeline(submitted.pipeline_id)).status == "FAILED"
 
 
-async def test_a_warning_chains_like_a_success(work: Ledger) -> None:
+async def test_c1_a_warning_chains_like_a_success(work: Ledger) -> None:
     async def ingest(job: Job, connection: Any, run: Any) -> Outcome:
         return Outcome(result=JobResult.WARNING, message="1 skipped", children=RECALCULATIONS, affected_module_ids=[1])
 
@@ -119,7 +119,7 @@ async def test_a_warning_chains_like_a_success(work: Ledger) -> None:
     assert (pipeline.status, pipeline.has_warning, pipeline.job_count) == ("SUCCESS", True, 5)
 
 
-async def test_a_second_upload_widens_the_recalculations_that_still_wait(work: Ledger) -> None:
+async def test_c7_a_second_upload_widens_the_recalculations_that_still_wait(work: Ledger) -> None:
     first, second = await work.submit(), await work.submit()
     for _ in range(2):
         [parent] = await work.claim()
@@ -186,7 +186,7 @@ async def test_fifty_identical_dispatches_leave_one_waiting_job(work: Ledger) ->
     assert len(await work.jobs()) == 1
 
 
-def test_dedup_refuses_another_type_and_a_missing_scope_value() -> None:
+def test_c9_dedup_refuses_another_type_and_a_missing_scope_value() -> None:
     scope = {"provider": "ACCRED", "module_type_id": 4, "year": 2025, "data_entry_type_id": None}
 
     with pytest.raises(ValueError, match="deduplicates aggregation, not emission_recalc"):

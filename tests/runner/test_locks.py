@@ -12,7 +12,7 @@ def scope(module: int | None = 8, year: int | None = 2025, provider: str = "ACCR
     return SimpleNamespace(provider=provider, module_type_id=module, year=year)
 
 
-def test_the_categories_are_distinct() -> None:
+def test_c14_the_categories_are_distinct() -> None:
     assert (locks.REPORTS_OF_YEAR, locks.MODULE_OF_YEAR, locks.UNITS) == (1236, 1237, 1239)
 
 
@@ -21,7 +21,7 @@ def test_a_module_of_a_year_has_one_key() -> None:
     assert locks.module_of_year(scope(provider="DEFAULT")) == (Lock(1237, 10_802_025),)
 
 
-def test_a_unit_sync_takes_the_units_first_and_shares_the_year_with_aggregations() -> None:
+def test_c12_a_unit_sync_takes_the_units_first_and_shares_the_year_with_aggregations() -> None:
     assert locks.units_and_reports_of_year(scope()) == (Lock(1239), Lock(1236, 2025))
     assert locks.reports_of_year(scope()) == (Lock(1236, 2025),)
 
@@ -36,7 +36,7 @@ def test_a_lock_survives_being_written_down() -> None:
         assert Lock.parse(str(lock)) == lock
 
 
-async def test_a_held_lock_is_not_waited_for(engine: AsyncEngine) -> None:
+async def test_c11_c12_a_held_lock_is_not_waited_for(engine: AsyncEngine) -> None:
     async with engine.begin() as first, engine.begin() as second:
         assert await locks.try_acquire(first, locks.units_and_reports_of_year(scope())) is True
 

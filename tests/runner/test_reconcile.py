@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from gql_server import models
 from gql_server.pipelines.progress import verdict
 from gql_server.runner import reconcile
-from gql_server.runner.sweep import recover_lost, sweep
+from gql_server.runner.sweep import prune_events, recover_lost, sweep
 from tests.runner.conftest import Ledger
 
 
@@ -38,7 +38,7 @@ async def recomputed(work: Ledger, pipeline_id: UUID) -> Any:
     ("messages", "expected"),
     [(["Success ", "deadlock"], "deadlock"), (["SUCCESS", "success"], "SUCCESS"), (["deadlock", "timeout"], "deadlock")],
 )
-async def test_the_last_error_is_the_first_that_does_not_claim_success(
+async def test_s1_s2_the_last_error_is_the_first_that_does_not_claim_success(
     work: Ledger, messages: list[str], expected: str
 ) -> None:
     jobs = [{"result": "ERROR", "status_message": message} for message in messages]
@@ -48,7 +48,7 @@ async def test_the_last_error_is_the_first_that_does_not_claim_success(
     assert (row.last_error, row.error_count, row.status) == (expected, 2, "PARTIAL")
 
 
-async def test_an_unfinished_pipeline_learns_how_many_recalculations_it_has(work: Ledger) -> None:
+async def test_s3_an_unfinished_pipeline_learns_how_many_recalculations_it_has(work: Ledger) -> None:
     recalcs = [{"job_type": "emission_recalc", "state": "NOT_STARTED"}] * 2
 
     row = await recomputed(work, await pipeline_of(work, {"result": "SUCCESS"}, *recalcs))
@@ -98,7 +98,7 @@ async def test_sql_and_python_give_the_same_verdict(work: Ledger, shape: list[tu
     assert row.status == verdict(stored, owes_aggregation=owes)
 
 
-async def test_the_first_sweep_corrects_a_drifted_status_and_the_second_finds_nothing(work: Ledger) -> None:
+async def test_s7_the_first_sweep_corrects_a_drifted_status_and_the_second_finds_nothing(work: Ledger) -> None:
     submitted = await work.submit("noop")
     await work.drain()
     await work.execute("UPDATE pipelines SET status = 'FAILED'")
@@ -113,7 +113,7 @@ def count_statements(engine: AsyncEngine) -> list[str]:
     return statements
 
 
-async def test_a_sweep_over_eight_thousand_finished_pipelines_touches_none_of_them(work: Ledger) -> None:
+async def test_s12_a_sweep_over_eight_thousand_finished_pipelines_touches_none_of_them(work: Ledger) -> None:
     await work.execute("""
         INSERT INTO pipelines (provider, kind, status, job_count, updated_at)
         SELECT 'ACCRED', 'noop', 'SUCCESS', 1, clock_timestamp() - interval '1 day' FROM generate_series(1, 8000)""")
@@ -145,7 +145,7 @@ async def test_an_owed_aggregation_that_nobody_chained_is_chained_by_the_sweep(w
     assert len(await work.jobs(models.Job.pipeline_id == pipeline_id)) == 4
 
 
-async def test_giving_up_a_job_brings_its_pipeline_up_to_date(work: Ledger) -> None:
+async def test_w14_giving_up_a_job_brings_its_pipeline_up_to_date(work: Ledger) -> None:
     submitted = await work.submit("noop", max_attempts=1)
     await work.claim("gone")
     await work.execute("UPDATE data_ingestion_jobs SET locked_at = clock_timestamp() - interval '1 hour'")
@@ -155,3 +155,30 @@ async def test_giving_up_a_job_brings_its_pipeline_up_to_date(work: Ledger) -> N
     pipeline = await work.pipeline(submitted.pipeline_id)
     assert (pipeline.status, pipeline.error_count) == ("FAILED", 1)
     assert pipeline.last_error == "Given up by auto-recovery: worker gone fell silent in attempt 1 of 1"
+
+
+async def test_s8_one_pipeline_that_cannot_be_corrected_does_not_keep_the_others_from_it(work: Ledger) -> None:
+    broken, drifted = await work.submit("noop"), await work.submit("noop")
+    await work.drain()
+    await work.execute("UPDATE pipelines SET status = 'FAILED'")
+    await work.execute("""
+        CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'not this one'; END $$""")
+    await work.execute(f"""
+        CREATE TRIGGER refuse BEFORE UPDATE ON pipelines FOR EACH ROW WHEN (old.id = '{broken.pipeline_id}')
+        EXECUTE FUNCTION refuse()""")
+
+    assert await sweep(work.engine, work.registry) == 1
+
+    assert (await work.pipeline(drifted.pipeline_id)).status == "SUCCESS"
+    assert (await work.pipeline(broken.pipeline_id)).status == "FAILED"
+
+
+async def test_old_events_are_forgotten_but_the_newest_keeps_the_feeds_position(work: Ledger) -> None:
+    await work.submit("noop")
+    await work.drain()
+    await work.execute("UPDATE events SET at = at - interval '2 days'")
+
+    await prune_events(work.engine)
+
+    async with work.engine.connect() as connection:
+        assert (await connection.scalars(text("SELECT seq = (SELECT last_value FROM events_seq) FROM events"))).all() == [True]

@@ -4,8 +4,13 @@ import asyncio
 from datetime import timedelta
 from typing import Any
 
+import pytest
+from pgqueuer.core.qm import QueueManager
+from pgqueuer.domain.errors import FailingListenerError
+from sqlalchemy import text
+
 from gql_server import models
-from gql_server.runner import Job, Outcome, wakeup
+from gql_server.runner import Child, Job, Outcome, wakeup
 from tests.runner.conftest import Ledger
 
 
@@ -29,15 +34,16 @@ async def test_a_worker_drains_the_ledger_and_leaves_the_register(work: Ledger) 
 
 
 async def test_an_idle_worker_is_woken_by_a_submit(work: Ledger) -> None:
-    worker = work.worker()
-    running = asyncio.create_task(worker.run())
+    worker = work.worker(poll_interval=timedelta(seconds=60))
     warm = await work.submit("noop")
+    running = asyncio.create_task(worker.run())
     await finished(work, warm.pipeline_id)
 
     submitted = await work.submit("noop")
     await wakeup.wake_all(work.engine)
 
-    assert await finished(work, submitted.pipeline_id) == "SUCCESS"
+    async with asyncio.timeout(5):
+        assert await finished(work, submitted.pipeline_id) == "SUCCESS"
     await worker.stop()
     await running
 
@@ -118,3 +124,85 @@ async def test_a_worker_stopped_at_once_ends_at_once(work: Ledger) -> None:
 
         async with asyncio.timeout(5):
             await running
+
+
+async def test_s4_a_pipeline_whose_root_was_just_claimed_is_stored_as_running(work: Ledger) -> None:
+    started, go_on = asyncio.Event(), asyncio.Event()
+
+    async def waiting(job: Job, connection: Any, run: Any) -> Outcome:
+        started.set()
+        await go_on.wait()
+        return Outcome()
+
+    work.behaviours["noop"] = waiting
+    submitted = await work.submit("noop")
+    running = asyncio.create_task(work.worker().run(drain=True))
+    await started.wait()
+
+    assert (await work.pipeline(submitted.pipeline_id)).status == "RUNNING"
+    go_on.set()
+    await running
+    assert (await work.pipeline(submitted.pipeline_id)).status == "SUCCESS"
+
+
+async def test_w16_a_child_starts_only_after_its_parents_rows_are_visible(work: Ledger) -> None:
+    seen: list[int | None] = []
+
+    async def parent(job: Job, connection: Any, run: Any) -> Outcome:
+        await connection.execute(text("INSERT INTO pods (pod_id) VALUES ('a row of the parent')"))
+        return Outcome(children=[Child(job_type="noop")])
+
+    async def child(job: Job, connection: Any, run: Any) -> Outcome:
+        seen.append(await connection.scalar(text("SELECT count(*) FROM pods WHERE pod_id = 'a row of the parent'")))
+        return Outcome()
+
+    work.behaviours.update(csv_ingest=parent, noop=child)
+    await work.submit()
+
+    await work.worker().run(drain=True)
+
+    assert seen == [1]
+
+
+async def test_a_worker_whose_listener_hears_nothing_goes_on_by_polling(work: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PgQueuer's probe gives up after ten seconds; here it gives up at once, as behind a pooler that swallows LISTEN."""
+
+    async def hears_nothing(manager: QueueManager, **_: timedelta) -> None:
+        raise FailingListenerError
+
+    monkeypatch.setattr(QueueManager, "listener_healthy", hears_nothing)
+    worker = work.worker(poll_interval=timedelta(seconds=0.2))
+    running = asyncio.create_task(worker.run())
+    submitted = await work.submit("noop")
+
+    assert await finished(work, submitted.pipeline_id) == "SUCCESS"
+    await worker.stop()
+    await running
+
+
+async def test_a_worker_that_slept_through_its_lease_does_not_claim_its_own_running_job(work: Ledger) -> None:
+    attempts: list[int] = []
+    go_on = asyncio.Event()
+
+    async def slow(job: Job, connection: Any, run: Any) -> Outcome:
+        attempts.append(job.attempt)
+        await go_on.wait()
+        return Outcome()
+
+    work.behaviours["noop"] = slow
+    submitted = await work.submit("noop")
+    worker = work.worker(lease=timedelta(seconds=60), poll_interval=timedelta(seconds=0.1))
+    running = asyncio.create_task(worker.run())
+    while not attempts:
+        await asyncio.sleep(0.01)
+    await work.execute("UPDATE data_ingestion_jobs SET state = 'NOT_STARTED', locked_by = NULL, locked_at = NULL")
+    await wakeup.wake_all(work.engine)
+    await asyncio.sleep(0.5)
+    assert (await work.job(submitted.job_id)).attempts == 1
+
+    go_on.set()
+
+    assert await finished(work, submitted.pipeline_id) == "SUCCESS"
+    assert attempts == [1, 2]
+    await worker.stop()
+    await running
