@@ -11,6 +11,7 @@ from graphql import (
     InlineFragmentNode,
     OperationDefinitionNode,
     SelectionSetNode,
+    StringValueNode,
     ValidationContext,
     ValidationRule,
     ValuesOfCorrectTypeRule,
@@ -23,6 +24,8 @@ from gql_server.errors import ErrorCode
 
 MAX_TOKENS = 2000
 SATURATED = 10**6
+NUL = "\0"
+NUL_REFUSED = "A string holds the character NUL (U+0000), which cannot be kept."
 
 
 class Weight(NamedTuple):
@@ -86,6 +89,30 @@ class DocumentLimits(ValidationRule):
         return self._weights[name]
 
 
+class NoNul(ValidationRule):
+    """Refuses text that the database cannot hold."""
+
+    def enter_string_value(self, node: StringValueNode, *_: object) -> None:
+        if NUL in node.value:
+            self.report_error(GraphQLError(NUL_REFUSED, node, extensions={"code": ErrorCode.BAD_USER_INPUT.value}))
+
+
+def holds_nul(value: object) -> bool:
+    """Whether a string in this JSON value, or a name, holds NUL. No recursion: clients choose the depth."""
+    rest = [value]
+    while rest:
+        match rest.pop():
+            case str(text) if NUL in text:
+                return True
+            case dict() as members:
+                rest += [*members, *members.values()]
+            case list() as items:
+                rest += items
+            case _:
+                pass
+    return False
+
+
 class ValuesWithCode(ValuesOfCorrectTypeRule):
     """Says that a value is at fault, not the document."""
 
@@ -100,11 +127,13 @@ class Validation(SchemaExtension):
     def on_operation(self) -> Iterator[None]:
         rules = self.execution_context.validation_rules
         coded = (ValuesWithCode if rule is ValuesOfCorrectTypeRule else rule for rule in rules)
-        self.execution_context.validation_rules = (DocumentLimits, *coded)
+        self.execution_context.validation_rules = (DocumentLimits, NoNul, *coded)
         yield
 
     def on_validate(self) -> Iterator[None]:
         self._require_choice()
+        if holds_nul(self.execution_context.variables):
+            self._refuse(NUL_REFUSED)
         for error in self.execution_context.pre_execution_errors or ():
             if "code" not in (error.extensions or {}):
                 error.extensions = {"code": ErrorCode.GRAPHQL_VALIDATION_FAILED.value}
@@ -116,9 +145,14 @@ class Validation(SchemaExtension):
         definitions = execution.graphql_document.definitions if execution.graphql_document else ()
         operations = sum(isinstance(node, OperationDefinitionNode) for node in definitions)
         unnamed = execution._provided_operation_name is None  # pyright: ignore[reportPrivateUsage]
-        if operations > 1 and unnamed and not execution.pre_execution_errors:
-            message = "The document has several operations: say which one in `operationName`."
-            execution.pre_execution_errors = [GraphQLError(message, extensions={"code": ErrorCode.BAD_USER_INPUT.value})]
+        if operations > 1 and unnamed:
+            self._refuse("The document has several operations: say which one in `operationName`.")
+
+    def _refuse(self, message: str) -> None:
+        """Unless something else is wrong already."""
+        if not self.execution_context.pre_execution_errors:
+            error = GraphQLError(message, extensions={"code": ErrorCode.BAD_USER_INPUT.value})
+            self.execution_context.pre_execution_errors = [error]
 
 
 def bound_validation() -> None:

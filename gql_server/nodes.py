@@ -21,7 +21,7 @@ def decode(global_id: str) -> tuple[str, str]:
         type_name, separator, key = b64decode(global_id, validate=True).decode().partition(":")
     except ValueError:
         type_name, separator, key = "", "", ""
-    if not (type_name and separator and key):
+    if not (type_name and separator and key) or "\0" in key:
         raise BadInput(f"Not a global id: {global_id!r}.")
     return type_name, key
 

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Protocol
@@ -32,13 +33,14 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """An authenticated caller. A permission without a unit, `modules.purchase:view`, covers that of every unit."""
+    """An authenticated caller, until it expires. A permission without a unit, `modules.purchase:view`, covers every unit's."""
 
     subject: str
     provider: str
     permissions: frozenset[str]
     display_name: str | None = None
     email: str | None = None
+    expires_at: datetime | None = None
 
     def may(self, permission: str) -> bool:
         return permission in self.permissions or permission.partition("@")[0] in self.permissions

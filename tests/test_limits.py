@@ -3,7 +3,7 @@ import time
 import pytest
 from graphql import get_introspection_query, parse, validate
 
-from gql_server.limits import LIMITS, DocumentLimits
+from gql_server.limits import LIMITS, DocumentLimits, holds_nul
 from tests.graphql import SCHEMA
 
 
@@ -50,3 +50,24 @@ def test_fragments_that_spread_fragments_are_weighed_once():
 
 def test_cycles_and_unknown_fragments_are_left_to_the_specification():
     assert _refused("{ ...A ...Unknown } fragment A on Query { ...B } fragment B on Query { ...A viewer { id } }") == []
+
+
+@pytest.mark.parametrize(
+    ("value", "held"),
+    [
+        ({"a": [1, None, {"b": "x\0"}]}, True),
+        ({"\0": 1}, True),
+        ({"a": [1, None, {"b": r"x\0 \u0000"}]}, False),
+        (None, False),
+    ],
+)
+def test_nul_is_found_wherever_it_is(value: object, held: bool):
+    assert holds_nul(value) is held
+
+
+def test_nul_is_looked_for_at_any_depth():
+    deep: object = "\0"
+    for _ in range(10_000):
+        deep = [deep]
+
+    assert holds_nul(deep)

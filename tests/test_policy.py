@@ -204,3 +204,36 @@ def test_every_guarded_coordinate_is_in_the_schema_with_its_directive_and_senten
         [access] = [node for node in guarded.directives if node.name.value == "access"]
         assert [argument.value.value for argument in access.arguments] == [guard.permission, guard.on_denied]
         assert guarded.description.value.endswith(f"Needs `{guard.permission}`.")
+
+
+async def test_the_text_of_an_unexpected_error_is_for_operators(engine: AsyncEngine):
+    async with engine.begin() as connection:
+        pipeline_id = await build.pipeline(
+            connection,
+            status="FAILED",
+            entity_type="MODULE_UNIT_SPECIFIC",
+            module_type_id=8,
+            unit_institutional_id="A",
+            error_count=1,
+            last_error="duplicate key value violates unique constraint",
+        )
+        await build.job(
+            connection,
+            pipeline_id=pipeline_id,
+            state="FINISHED",
+            result="ERROR",
+            status_message="duplicate key value violates unique constraint",
+            meta={"error": "IntegrityError: duplicate key value violates unique constraint"},
+        )
+    query = "query ($id: UUID!) { pipeline(by: {pipelineId: $id}) { message lastError rootJob { message errorDetail } } }"
+
+    operator = (await Client(engine, "operator").query(query, id=str(pipeline_id)))["pipeline"]
+    principal = (await Client(engine, "principal", unit="A").query(query, id=str(pipeline_id)))["pipeline"]
+
+    assert operator["message"] == operator["lastError"] == "duplicate key value violates unique constraint"
+    assert operator["rootJob"]["errorDetail"].startswith("IntegrityError")
+    assert principal == {
+        "message": "The job failed unexpectedly.",
+        "lastError": "The job failed unexpectedly.",
+        "rootJob": {"message": "The job failed unexpectedly.", "errorDetail": None},
+    }

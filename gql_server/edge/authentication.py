@@ -81,7 +81,7 @@ class TokenAuthority:
             if scheme.lower() != "bearer" or any(name in jwt.get_unverified_header(token) for name in REFUSED_HEADERS):
                 raise ValueError
             return _viewer(self._claims(token))
-        except (jwt.PyJWTError, ValueError):
+        except (jwt.PyJWTError, ValueError, OverflowError):
             raise Unauthenticated("A valid access token is needed: send `Authorization: Bearer <token>`.") from None
 
     def _claims(self, token: str) -> dict[str, Any]:
@@ -106,6 +106,7 @@ def _viewer(claims: dict[str, Any]) -> Viewer:
         permissions=frozenset[str]().union(*map(_permissions, cast(list[object], roles))),
         display_name=_text(claims, "name"),
         email=_text(claims, "email"),
+        expires_at=datetime.fromtimestamp(int(claims["exp"]), UTC),
     )
 
 

@@ -3,7 +3,7 @@
 import json
 import os
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,6 +31,10 @@ CONTENT_SECURITY_POLICY = (
 )
 
 
+Headers = Callable[[], Mapping[str, str]]
+"""Headers of a request, asked for whenever the page is served: a token in them is fresh."""
+
+
 @dataclass(frozen=True)
 class Tab:
     """An operation that a first-time visitor finds in a tab."""
@@ -44,7 +48,7 @@ class Persona:
     """Somebody the page can act as: a name to choose, and the headers that make it so."""
 
     label: str
-    headers: Mapping[str, str]
+    headers: Headers
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,7 @@ class PageConfig:
 
     url: str = "/graphql"
     subscription_url: str = "/graphql"
-    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    headers: Headers = dict[str, str]
     tabs: Sequence[Tab] = ()
     viewers: Sequence[Persona] = ()
     title: str = "gql-server"
@@ -63,9 +67,9 @@ class PageConfig:
         config = {
             "url": self.url,
             "subscriptionUrl": self.subscription_url,
-            "headers": dict(self.headers),
+            "headers": dict(self.headers()),
             "tabs": [{"query": tab.query, "variables": _editor_text(tab.variables)} for tab in self.tabs],
-            "viewers": [{"label": viewer.label, "headers": dict(viewer.headers)} for viewer in self.viewers],
+            "viewers": [{"label": viewer.label, "headers": dict(viewer.headers())} for viewer in self.viewers],
             "title": self.title,
         }
         return "window.__GQL__ = " + json.dumps(config).replace("<", r"\u003c")

@@ -16,6 +16,7 @@ CODES = frozenset(code.value for code in ErrorCode)
 REQUEST_ERRORS = (CannotGetOperationTypeError, InvalidOperationTypeError, MissingQueryError)
 UNAVAILABLE = "The database cannot be reached, or took too long: try again in a moment."
 INTERNAL = "Something went wrong here. Quote the request id when you report it."
+PYTHON_WORDS = ("<strawberry.", "Maybe[")
 UNKNOWN_MEMBER = re.compile(r"does not exist in '(\w+)' enum\.")
 
 log = structlog.get_logger(__name__)
@@ -35,10 +36,15 @@ def _masked(error: GraphQLError, schema: GraphQLSchema) -> GraphQLError:
     before_execution = error.path is None and isinstance(cause, GraphQLError | None)
     if before_execution or isinstance(cause, REQUEST_ERRORS):
         return _named_members(_with(error, error.message, ErrorCode.BAD_USER_INPUT), schema)
+    return concealed(cause or error, error)
+
+
+def concealed(cause: BaseException, error: GraphQLError | None = None) -> GraphQLError:
+    """The public face of an exception that was not meant for the client: the database is away, or nobody expected it."""
     if is_outage(cause):
-        log.warning("request.unavailable", error=repr(cause), path=error.path)
-        return _with(error, UNAVAILABLE, ErrorCode.UNAVAILABLE)
-    return internal(cause or error, error)
+        log.warning("request.unavailable", error=repr(cause), path=error and error.path)
+        return _with(error or GraphQLError(UNAVAILABLE), UNAVAILABLE, ErrorCode.UNAVAILABLE)
+    return internal(cause, error)
 
 
 def internal(cause: BaseException, error: GraphQLError | None = None) -> GraphQLError:
@@ -59,7 +65,9 @@ def refusal(message: str, code: ErrorCode = ErrorCode.BAD_USER_INPUT) -> GraphQL
 
 
 def _named_members(error: GraphQLError, schema: GraphQLSchema) -> GraphQLError:
-    """Completes the complaint about an unknown member of an enum with those there are."""
+    """Completes the complaint about an unknown member of an enum with those there are, and hides Python's own words."""
+    if any(word in error.message for word in PYTHON_WORDS):
+        return _with(error, "`null` is not a value here: leave the field out instead.", ErrorCode.BAD_USER_INPUT)
     found = UNKNOWN_MEMBER.search(error.message)
     enum = schema.type_map.get(found[1]) if found else None
     if not isinstance(enum, GraphQLEnumType):

@@ -1,8 +1,10 @@
 """graphql-transport-ws: one context for each operation, and no operation can bring down its siblings."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, cast
 
 import structlog
@@ -13,7 +15,8 @@ from strawberry.subscriptions.protocols.graphql_transport_ws.types import Comple
 
 from gql_server.context import Context
 from gql_server.edge.masking import internal, masked, public
-from gql_server.errors import PublicError
+from gql_server.errors import PublicError, Unauthenticated
+from gql_server.policy import Viewer
 from gql_server.schema import Schema
 
 log = structlog.get_logger(__name__)
@@ -60,7 +63,18 @@ class TransportHandler(BaseGraphQLTransportWSHandler[Any, None]):
             await operation.send_initial_errors([internal(error)])
 
     async def _run(self, operation: Operation[Any, None]) -> None:
+        """Raises Unauthenticated when the caller's token expires meanwhile."""
         context = cast(SocketContext, self.context).of_operation()
+        lifetime = asyncio.timeout(_seconds_left(context.viewer))
+        try:
+            async with lifetime:
+                await self._send_results(operation, context)
+        except TimeoutError:
+            if lifetime.expired():
+                raise Unauthenticated("The access token has expired: connect again with a new one.") from None
+            raise
+
+    async def _send_results(self, operation: Operation[Any, None], context: Context) -> None:
         results = await self.schema.stream(
             operation.query,
             variable_values=operation.variables,
@@ -80,6 +94,10 @@ class TransportHandler(BaseGraphQLTransportWSHandler[Any, None]):
     @staticmethod
     def _get_pre_execution_close_reason(error: GraphQLError) -> str | None:
         return None
+
+
+def _seconds_left(viewer: Viewer) -> float | None:
+    return None if viewer.expires_at is None else (viewer.expires_at - datetime.now(UTC)).total_seconds()
 
 
 def _is_well_formed(message: object) -> bool:

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import structlog
 
-from gql_server.feed.hub import Change, Hub, Subscription
+from gql_server.feed.hub import Hub, Subscription
 from gql_server.feed.tokens import Position
 from gql_server.outages import is_outage
 
@@ -19,11 +19,21 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A row of a pipeline, the attributes that differ from the reading before, and the jobs touched since."""
+    """A row of a pipeline and, if there was a reading before, its position and the attributes that differ."""
 
     row: Any
+    since: Position | None = None
     changed: tuple[str, ...] = ()
-    job_ids: frozenset[int] = frozenset()
+
+    @property
+    def position(self) -> Position:
+        """The newest event that the row shows."""
+        return Position.parse(self.row.feed_position)
+
+    @property
+    def span(self) -> tuple[int, int] | None:
+        """The events that the row shows and the reading before did not; None without one."""
+        return None if self.since is None else self.position.span_since(self.since)
 
 
 async def follow(
@@ -31,25 +41,24 @@ async def follow(
 ) -> AsyncGenerator[Reading, None]:
     """Readings at most once per throttle; the last one is terminal. Ends when `read` finds nothing (any more)."""
     async with hub.subscribe(key) as changes:
-        row = await read()
-        if row is not None:
-            yield Reading(row)
-        while row is not None and not row.is_terminal:
+        row = await _persistently(read)
+        if row is None:
+            return
+        yield (reading := Reading(row))
+        while not row.is_terminal:
             await asyncio.sleep(throttle_seconds)
-            change = await _after(changes, row)
+            await _after(changes, reading.position)
             previous, row = row, await _persistently(read)
             if row is None:
                 return
-            yield Reading(row, differences(previous, row), change.job_ids)
+            yield (reading := Reading(row, reading.position, differences(previous, row)))
 
 
-async def _after(changes: Subscription, row: Any) -> Change:
-    """The next change that the reading does not show yet."""
-    seen = Position.parse(row.feed_position).sequence
-    while True:
-        change = await anext(changes)
-        if change.is_gap or change.sequence > seen:
-            return change
+async def _after(changes: Subscription, seen: Position) -> None:
+    """Until there is a change that the reading does not show yet."""
+    async for change in changes:
+        if change.is_gap or change.sequence > seen.sequence:
+            return
 
 
 def differences(previous: Any, row: Any) -> tuple[str, ...]:

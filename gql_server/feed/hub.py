@@ -17,13 +17,12 @@ log = structlog.get_logger(__name__)
 
 
 class Change(NamedTuple):
-    """What happened to a pipeline since the last change: everything up to this event, and the jobs it touched.
+    """Something happened to a pipeline, up to this event.
 
     After a gap nobody knows what happened, nor whether sequences go on from where they were.
     """
 
     sequence: int
-    job_ids: frozenset[int]
     is_gap: bool = False
 
 
@@ -33,14 +32,11 @@ class Subscription:
     def __init__(self) -> None:
         self._woken = asyncio.Event()
         self._sequence = 0
-        self._job_ids: set[int] = set()
         self._is_gap = False
 
-    def wake(self, sequence: int, job_id: int | None = None, *, is_gap: bool = False) -> None:
+    def wake(self, sequence: int, *, is_gap: bool = False) -> None:
         self._sequence = sequence
         self._is_gap |= is_gap
-        if job_id is not None:
-            self._job_ids.add(job_id)
         self._woken.set()
 
     def __aiter__(self) -> "Subscription":
@@ -49,8 +45,7 @@ class Subscription:
     async def __anext__(self) -> Change:
         await self._woken.wait()
         self._woken.clear()
-        change = Change(self._sequence, frozenset(self._job_ids), self._is_gap)
-        self._job_ids.clear()
+        change = Change(self._sequence, self._is_gap)
         self._is_gap = False
         return change
 
@@ -130,14 +125,14 @@ class Hub:
         """Mark what follows our number. The deadline also finds a connection that died without a word."""
         while True:
             events = await connection.fetch(
-                f"SELECT seq, pipeline_key, job_id FROM events WHERE seq > $1 ORDER BY seq LIMIT {BATCH}",
+                f"SELECT seq, pipeline_key FROM events WHERE seq > $1 ORDER BY seq LIMIT {BATCH}",
                 self._sequence,
                 timeout=2,
             )
             for event in events:
                 self._sequence = event["seq"]
                 for subscription in self._subscriptions.get(event["pipeline_key"], ()):
-                    subscription.wake(event["seq"], event["job_id"])
+                    subscription.wake(event["seq"])
             if len(events) < BATCH:
                 return
 

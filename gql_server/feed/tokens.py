@@ -33,6 +33,11 @@ class Position:
             raise BadInput("Not a feed token.")
         return position
 
+    def span_since(self, before: Self) -> tuple[int, int]:
+        """Numbers of the last event then and of the last event now; from 0 when events are numbered anew since."""
+        goes_on = before.epoch == self.epoch and before.sequence <= self.sequence
+        return (before.sequence if goes_on else 0), self.sequence
+
     def token(self) -> str:
         return to_token(f"{self.epoch}:{self.sequence}")
 

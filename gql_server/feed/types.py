@@ -1,6 +1,5 @@
 """Subscriptions: live data over a socket, read through the same loaders and the same policy as queries."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from datetime import UTC, datetime
@@ -15,7 +14,7 @@ from gql_server.errors import BadInput
 from gql_server.feed.follow import Reading, follow
 from gql_server.feed.tokens import to_token
 from gql_server.fields import SemanticNonNull
-from gql_server.jobs.queries import jobs_by_id
+from gql_server.jobs.queries import jobs_of_events
 from gql_server.jobs.types import Job
 from gql_server.pipelines.queries import pipelines_by_key
 from gql_server.pipelines.types import Pipeline, PipelineBy
@@ -35,14 +34,15 @@ class FeedEvent:
 class PipelineChanged(FeedEvent):
     pipeline: Pipeline = strawberry.field(description="The pipeline, read for this message.")
     changed: list[SchemaCoordinate] = strawberry.field(
-        description="Fields of the pipeline that differ from the message before; those of its jobs are not among them."
+        description="Fields of the pipeline that differ from the message before, `progress` always among them; "
+        "those of its jobs are not."
     )
-    job_ids: strawberry.Private[frozenset[int]]
+    key: strawberry.Private[UUID]
+    span: strawberry.Private[tuple[int, int] | None]
 
     @strawberry.field(description="Jobs that changed since the message before, lowest id first.")
     async def changed_jobs(self, info: Info) -> list[Job]:
-        jobs = await asyncio.gather(*(info.context.load(jobs_by_id, key) for key in sorted(self.job_ids)))
-        return [job for job in jobs if job is not None]
+        return await info.context.read(jobs_of_events, pipeline_key=self.key, span=self.span) if self.span else []
 
     @classmethod
     def of(cls, reading: Reading) -> "PipelineChanged":
@@ -50,8 +50,9 @@ class PipelineChanged(FeedEvent):
             token=FeedToken(to_token(reading.row.feed_position)),
             at=datetime.now(UTC),
             pipeline=reading.row,
-            changed=coordinates(reading.changed),
-            job_ids=reading.job_ids,
+            changed=coordinates(reading.changed) if reading.since is None else coordinates((*reading.changed, "progress")),
+            key=reading.row.key,
+            span=reading.span,
         )
 
 

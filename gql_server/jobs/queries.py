@@ -12,10 +12,12 @@ from gql_server import models
 from gql_server.jobs import meta
 from gql_server.models import EntityType, IngestionMethod, JobResult, JobState, JobType, Provider, TargetType
 from gql_server.pagination import Page, Window
-from gql_server.policy import Viewer, job_clause
+from gql_server.policy import OPERATIONS_VIEW, Viewer, job_clause
 from gql_server.sql import AnyRow, AnySelect, Column, among, array, constant, excerpt, integer, member, seconds
 
-J, P = models.Job, models.Pipeline
+UNEXPECTED = "The job failed unexpectedly."
+
+E, J, P = models.Event, models.Job, models.Pipeline
 JOBS = J.__table__.outerjoin(P.__table__, J.pipeline_id == P.id)
 
 
@@ -40,11 +42,17 @@ TONE = case(
     else_=constant("NEUTRAL"),
 )
 
-ROWS_PROCESSED = func.coalesce(integer(J.meta["progress"]["processed"]), integer(J.meta["rows_processed"]))
+
+def on_the_way(value: ColumnElement[Any]) -> ColumnElement[Any]:
+    """What an unfinished job says of its progress; how it ended stands elsewhere."""
+    return case((J.state.is_distinct_from(JobState.FINISHED), value))
+
+
+ROWS_PROCESSED = func.coalesce(on_the_way(integer(J.meta["progress"]["processed"])), integer(J.meta["rows_processed"]))
 ROW_PROGRESS = (
-    J.meta["progress"]["phase"].astext.label("rows_stage"),
+    on_the_way(J.meta["progress"]["phase"].astext).label("rows_stage"),
     ROWS_PROCESSED.label("rows_processed"),
-    integer(J.meta["progress"]["total"]).label("rows_total"),
+    on_the_way(integer(J.meta["progress"]["total"])).label("rows_total"),
     (cast(ROWS_PROCESSED, Float) / func.nullif(DURATION, 0)).label("rows_per_second"),
 )
 
@@ -57,6 +65,18 @@ def creator(created_by: Column) -> tuple[ColumnElement[Any], ...]:
         func.coalesce(name, email).label("actor_name"),
         email.label("actor_email"),
     )
+
+
+def message(viewer: Viewer, meta: Column, status_message: Column) -> ColumnElement[str | None]:
+    """What happened, as this viewer may know it: the text of an unexpected error can hold SQL and row values."""
+    if viewer.may(OPERATIONS_VIEW):
+        return excerpt(status_message)
+    return case((meta["error"].is_not(None), constant(UNEXPECTED)), else_=excerpt(status_message))
+
+
+def columns(viewer: Viewer) -> tuple[ColumnElement[Any], ...]:
+    """What is read of a job."""
+    return (*COLUMNS, message(viewer, J.meta, J.status_message).label("message"))
 
 
 COLUMNS = (
@@ -76,7 +96,6 @@ COLUMNS = (
     member(J.provider, Provider, "OTHER").label("provider"),
     member(J.target_type, TargetType, "UNKNOWN").label("target"),
     METHOD.label("method"),
-    excerpt(J.status_message).label("message"),
     J.created_at.label("created_at"),
     J.started_at.label("started_at"),
     J.finished_at.label("finished_at"),
@@ -105,8 +124,20 @@ def in_pipelines(keys: Sequence[UUID]) -> ColumnElement[bool]:
 
 
 async def jobs_by_id(connection: AsyncConnection, viewer: Viewer, keys: Sequence[int]) -> dict[int, AnyRow]:
-    rows = await connection.execute(select(*COLUMNS).select_from(JOBS).where(among(J.id, keys), job_clause(viewer)))
+    rows = await connection.execute(select(*columns(viewer)).select_from(JOBS).where(among(J.id, keys), job_clause(viewer)))
     return {row.job_id: row for row in rows}
+
+
+async def jobs_of_events(
+    connection: AsyncConnection, viewer: Viewer, *, pipeline_key: UUID, span: tuple[int, int]
+) -> Sequence[AnyRow]:
+    """Jobs that the pipeline's events after the first number, up to the second, name; lowest id first."""
+    after, until = span
+    named = select(E.job_id).where(E.pipeline_key == pipeline_key, E.seq > after, E.seq <= until)
+    rows = await connection.execute(
+        select(*columns(viewer)).select_from(JOBS).where(J.id.in_(named), job_clause(viewer)).order_by(J.id)
+    )
+    return rows.all()
 
 
 async def jobs_by_pipeline(
@@ -121,7 +152,7 @@ async def jobs_by_pipeline(
 
 def _jobs_by_pipeline(viewer: Viewer, keys: Sequence[UUID], window: Window) -> AnySelect:
     asked = func.unnest(array(P.id, keys)).table_valued("key").render_derived(name="asked")
-    jobs = select(*COLUMNS).select_from(JOBS).where(in_pipeline(asked.c.key), job_clause(viewer))
+    jobs = select(*columns(viewer)).select_from(JOBS).where(in_pipeline(asked.c.key), job_clause(viewer))
     of_key = window.cut(jobs, J.id, int).lateral("of_key")
     return select(asked.c.key, *of_key.c).join_from(asked, of_key, true()).order_by(window.scan(of_key.c.job_id))
 

@@ -8,18 +8,19 @@ from gql_server import models
 from gql_server.feed.queries import position
 from gql_server.jobs import queries as jobs
 from gql_server.models import TERMINAL_STATUSES, EntityType, JobResult, JobState, PipelineStatus, Provider
-from gql_server.policy import Viewer, orphan_clause, pipeline_clause
+from gql_server.policy import OPERATIONS_VIEW, Viewer, orphan_clause, pipeline_clause
 from gql_server.sql import AnySelect, Column, constant, excerpt, member, seconds
 
 J, P = models.Job, models.Pipeline
 ROOT = (
-    select(J.id, J.job_type, J.status_message, J.data_entry_type_id, J.started_at)
+    select(J.id, J.job_type, J.status_message, J.meta, J.data_entry_type_id, J.started_at)
     .where(J.pipeline_id == P.id)
     .order_by(J.id)
     .limit(1)
     .lateral("root")
 )
 
+STEP_FAILED = "A step after the upload failed."
 FAILURES = (PipelineStatus.PARTIAL, PipelineStatus.FAILED)
 ORPHAN_FAILED = and_(J.state == JobState.FINISHED, J.result.is_not_distinct_from(JobResult.ERROR))
 ORPHAN_STATUS = case(
@@ -52,9 +53,18 @@ def times(created_at: Column, started_at: Column, finished_at: Column) -> tuple[
     )
 
 
+def last_error(viewer: Viewer) -> ColumnElement[str | None]:
+    """Why it failed, as this viewer may know it: `jobs.message` of the root if that failed, else only that a step did."""
+    if viewer.may(OPERATIONS_VIEW):
+        return excerpt(P.last_error)
+    of_root = jobs.message(viewer, ROOT.c.meta, ROOT.c.status_message)
+    return case((P.status == PipelineStatus.FAILED, of_root), (P.error_count > 0, constant(STEP_FAILED)))
+
+
 def stored(viewer: Viewer, *clauses: ColumnElement[bool]) -> AnySelect:
     """Pipelines that have a row, with what their root job says."""
     job_type = func.coalesce(P.kind, ROOT.c.job_type)
+    root_message = jobs.message(viewer, ROOT.c.meta, ROOT.c.status_message)
     status = member(P.status, PipelineStatus, "UNKNOWN")
     is_terminal = P.status.in_(TERMINAL_STATUSES)
     columns = (
@@ -80,10 +90,8 @@ def stored(viewer: Viewer, *clauses: ColumnElement[bool]) -> AnySelect:
         *jobs.creator(P.created_by),
         *times(P.created_at, func.coalesce(P.started_at, ROOT.c.started_at), case((is_terminal, P.finished_at))),
         P.updated_at.label("updated_at"),
-        excerpt(
-            case((P.status.in_(FAILURES), func.coalesce(P.last_error, ROOT.c.status_message)), else_=ROOT.c.status_message)
-        ).label("message"),
-        P.last_error.label("last_error"),
+        case((P.status.in_(FAILURES), func.coalesce(last_error(viewer), root_message)), else_=root_message).label("message"),
+        last_error(viewer).label("last_error"),
         P.job_count.label("job_count"),
         P.error_count.label("error_count"),
         ROOT.c.id.label("root_id"),
@@ -119,7 +127,7 @@ def orphans(viewer: Viewer, *clauses: ColumnElement[bool]) -> AnySelect:
         *times(J.created_at, J.started_at, J.finished_at),
         func.greatest(J.created_at, J.started_at, J.finished_at).label("updated_at"),
         excerpt(J.status_message).label("message"),
-        case((ORPHAN_FAILED, J.status_message)).label("last_error"),
+        case((ORPHAN_FAILED, excerpt(J.status_message))).label("last_error"),
         cast(1, Integer).label("job_count"),
         case((ORPHAN_FAILED, 1), else_=0).label("error_count"),
         J.id.label("root_id"),

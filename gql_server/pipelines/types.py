@@ -100,7 +100,9 @@ class Pipeline(Node):
     message: str | None = strawberry.field(
         description="What went wrong if it is PARTIAL or FAILED, else the message of the root job; at most 500 characters."
     )
-    last_error: str | None = strawberry.field(description="Message of the first job that failed and said why.")
+    last_error: str | None = strawberry.field(
+        description="Message of the first job that failed and said why; at most 500 characters."
+    )
     job_count: int = strawberry.field(description="Jobs in the pipeline now; grows while it fans out.")
     error_count: int = strawberry.field(description="Finished jobs with result ERROR.")
     root_job: Job | None = child(jobs_by_id, key="root_id", description="The parent: the lowest job id.")

@@ -42,6 +42,7 @@ def test_a_token_names_its_viewer():
 
     assert (viewer.subject, viewer.email, viewer.display_name, viewer.provider) == ("ada", "ada@example.org", "Ada", "DEFAULT")
     assert viewer.permissions == permissions_of(Role.OPERATOR, None)
+    assert viewer.expires_at == (NOW + timedelta(minutes=1)).replace(microsecond=0)
 
 
 def test_the_scheme_is_case_insensitive():
@@ -67,6 +68,8 @@ def test_roles_add_up_and_unknown_ones_give_nothing():
     [
         *({name: MISSING} for name in ("exp", "iat", "sub", "aud", "iss", "type", "provider")),
         {"exp": NOW - timedelta(seconds=1)},
+        {"exp": 10**12},
+        {"exp": 10**30},
         {"iat": NOW + timedelta(hours=1)},
         {"nbf": NOW + timedelta(hours=1)},
         {"aud": "other"},

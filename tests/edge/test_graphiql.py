@@ -1,5 +1,6 @@
 import json
 import re
+from itertools import count
 from pathlib import Path
 
 import httpx
@@ -40,9 +41,9 @@ async def test_the_page_is_told_where_the_api_is_and_who_it_can_act_as(built: Pa
     config = PageConfig(
         url="/graphql",
         subscription_url="/live",
-        headers={"x-from": "page"},
+        headers=lambda: {"x-from": "page"},
         tabs=[Tab("{ viewer { id } }"), Tab("query One($id: Int) { x }", {"id": 1})],
-        viewers=[Persona("superadmin", {"authorization": "Bearer t"})],
+        viewers=[Persona("superadmin", lambda: {"authorization": "Bearer t"})],
         title="demo",
     )
 
@@ -60,6 +61,22 @@ async def test_the_page_is_told_where_the_api_is_and_who_it_can_act_as(built: Pa
         "viewers": [{"label": "superadmin", "headers": {"authorization": "Bearer t"}}],
         "title": "demo",
     }
+
+
+async def test_headers_are_asked_for_whenever_the_page_is_served(built: Path) -> None:
+    numbers = count(1)
+    config = PageConfig(
+        headers=lambda: {"x-page": f"{next(numbers)}"}, viewers=[Persona("one", lambda: {"x-viewer": f"{next(numbers)}"})]
+    )
+
+    async with client(built, config) as browser:
+        pages = [told((await browser.get("/graphiql")).text) for _ in range(2)]
+
+    assert [page["headers"] for page in pages] == [{"x-page": "1"}, {"x-page": "3"}]
+    assert [page["viewers"] for page in pages] == [
+        [{"label": "one", "headers": {"x-viewer": "2"}}],
+        [{"label": "one", "headers": {"x-viewer": "4"}}],
+    ]
 
 
 async def test_the_page_may_load_nothing_from_elsewhere_and_is_never_stored(built: Path) -> None:

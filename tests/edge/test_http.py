@@ -12,6 +12,7 @@ from gql_server.context import Context
 from gql_server.db import create_engine
 from gql_server.edge.masking import INTERNAL, UNAVAILABLE
 from gql_server.models import JobResult
+from gql_server.nodes import encode
 from tests import build
 from tests.graphql import AUTHORITY, Client, endpoint
 
@@ -227,3 +228,22 @@ async def test_the_introspection_of_tools_passes_the_limits(engine: AsyncEngine)
     data = await Client(engine).query(get_introspection_query(specified_by_url=True, input_value_deprecation=True))
 
     assert data["__schema"]["queryType"]["name"] == "Query"
+
+
+@pytest.mark.parametrize(
+    ("query", "variables"),
+    [
+        ("query ($id: ID!) { node(id: $id) { id } }", {"id": encode("Unit", "\0")}),
+        ("query ($id: ID!) { node(id: $id) { id } }", {"id": "\0"}),
+        ("query ($id: ID!) { job(by: { id: $id }) { id } }", {"id": "\0"}),
+        ("query ($by: PipelineBy!) { pipeline(by: $by) { id } }", {"by": {"id": encode("Pipeline", "\0")}}),
+        ("query ($after: String) { pipelines(after: $after) { nodes { id } } }", {"after": "\0"}),
+        (r'{ pipelines(after: "\u0000") { nodes { id } } }', {}),
+        (
+            "query ($keys: [String!]) { job(by: { jobId: 1 }) { meta { entries(keys: $keys) { key } } } }",
+            {"keys": ["phases", "\0"]},
+        ),
+    ],
+)
+async def test_text_that_the_database_cannot_hold_is_bad_input(engine: AsyncEngine, query: str, variables: dict[str, Any]):
+    assert await Client(engine).codes(query, **variables) == ["BAD_USER_INPUT"]

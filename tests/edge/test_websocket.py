@@ -2,6 +2,7 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -47,8 +48,8 @@ async def url(engine: AsyncEngine, hub: Hub) -> AsyncIterator[str]:
     await task
 
 
-def _bearer(role: str = "operator") -> str:
-    return f"Bearer {AUTHORITY.mint(role)}"
+def _bearer(role: str = "operator", **claims: Any) -> str:
+    return f"Bearer {AUTHORITY.mint(role, **claims)}"
 
 
 @asynccontextmanager
@@ -110,6 +111,39 @@ async def test_without_a_token_each_operation_is_refused_and_the_socket_stays(ur
             assert answer["payload"][0]["extensions"] == {"code": "UNAUTHENTICATED"}
         await _send(connection, {"type": "ping"})
         assert await _receive(connection) == {"type": "pong"}
+
+
+async def test_an_operation_ends_with_its_token_and_others_go_on(url: str, engine: AsyncEngine, hub: Hub):
+    async with engine.begin() as connection:
+        pipeline_id = await build.pipeline(connection)
+        job_id = await build.job(connection, pipeline_id, state=JobState.RUNNING)
+        await build.settle(connection, pipeline_id)
+    short = _bearer(lifetime=timedelta(seconds=2))
+    expires_at = AUTHORITY.authenticate(short).expires_at
+    assert expires_at is not None
+
+    async with socket(url, init={"authorization": short}) as expiring, socket(url, Authorization=_bearer()) as lasting:
+        for client in (expiring, lasting):
+            await _subscribe(client, "live", FOLLOW, id=str(pipeline_id))
+            assert (await _receive(client))["type"] == "next"
+        end = await _receive(expiring)
+        ended_at = datetime.now(UTC)
+        async with engine.begin() as connection:
+            await build.finish(connection, job_id)
+            await build.settle(connection, pipeline_id)
+            await build.notify(connection)
+        statuses = []
+        while (message := await _receive(lasting))["type"] == "next":
+            statuses.append(message["payload"]["data"]["pipeline"]["pipeline"]["status"])
+        await _subscribe(expiring, "late", FOLLOW, id=str(pipeline_id))
+        late = await _receive(expiring)
+
+    assert (end["id"], end["type"]) == ("live", "error")
+    assert [error["extensions"]["code"] for error in end["payload"]] == ["UNAUTHENTICATED"]
+    assert timedelta(0) <= ended_at - expires_at < timedelta(seconds=1)
+    assert (late["id"], late["type"], late["payload"][0]["extensions"]["code"]) == ("late", "error", "UNAUTHENTICATED")
+    assert (statuses[-1], message) == ("SUCCESS", {"id": "live", "type": "complete"})
+    assert hub.subscriber_count == 0
 
 
 async def test_a_pipeline_is_followed_to_its_end(url: str, engine: AsyncEngine, hub: Hub):

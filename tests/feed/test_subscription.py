@@ -76,7 +76,7 @@ async def test_a_pipeline_is_followed_from_its_present_state_to_its_end(engine: 
     assert (snapshot["changed"], snapshot["changedJobs"]) == ([], [])
     assert snapshot["pipeline"]["status"] == "RUNNING"
     assert snapshot["pipeline"]["jobs"]["nodes"] == [{"jobId": root, "state": "RUNNING"}]
-    assert set(fanned_out["changed"]) == {"Pipeline.jobCount", "Pipeline.message"}
+    assert set(fanned_out["changed"]) == {"Pipeline.jobCount", "Pipeline.message", "Pipeline.progress"}
     assert fanned_out["changedJobs"] == [
         {"jobId": root, "state": "FINISHED", "result": "SUCCESS"},
         {"jobId": child, "state": "NOT_STARTED", "result": None},
@@ -155,6 +155,63 @@ async def test_changes_within_the_throttle_are_one_event_and_the_end_is_not_drop
 
         assert (event["pipeline"]["status"], event["pipeline"]["message"]) == ("SUCCESS", "Success")
         assert await _ended(results)
+
+
+async def test_every_changed_job_is_named_by_one_message_whenever_it_is_heard_of(engine: AsyncEngine, hub: Hub):
+    """Two jobs change before a reading, which hears of one of them, and the last one while that reading waits its turn."""
+    async with engine.begin() as connection:
+        pipeline_id = await build.pipeline(connection)
+        jobs = [await build.job(connection, pipeline_id, state=JobState.RUNNING) for _ in range(3)]
+        untouched = await build.job(connection, pipeline_id, result=JobResult.SUCCESS)
+        await build.settle(connection, pipeline_id)
+
+    async with subscribed(context(engine, viewer("operator"), hub), FOLLOW, id=str(pipeline_id), throttle=0) as results:
+        await _next(results)
+        async with engine.begin() as connection:
+            await build.change(connection, jobs[1], status_message="silently")
+        async with engine.begin() as connection:
+            await build.change(connection, jobs[0], status_message="aloud")
+            await build.notify(connection)
+        first = await _next(results)
+        async with hub.subscribe(pipeline_id) as delivered:
+            async with engine.begin() as connection:
+                await build.finish(connection, jobs[0])
+                await build.finish(connection, jobs[1])
+                await build.settle(connection, pipeline_id)
+                await build.notify(connection)
+            await anext(delivered)
+        async with engine.begin() as connection:
+            await build.finish(connection, jobs[2])
+            await build.settle(connection, pipeline_id)
+        end = await _next(results)
+        assert await _ended(results)
+
+    assert [job["jobId"] for job in first["changedJobs"]] == jobs[:2]
+    assert end["pipeline"]["status"] == "SUCCESS"
+    assert [job["jobId"] for job in end["changedJobs"]] == jobs
+    assert untouched not in jobs
+
+
+async def test_what_changed_while_the_feed_was_away_is_named(engine: AsyncEngine, dsn: str):
+    async with engine.begin() as connection:
+        pipeline_id = await build.pipeline(connection)
+        before, after = [await build.job(connection, pipeline_id, state=JobState.RUNNING) for _ in range(2)]
+        await build.settle(connection, pipeline_id)
+    away = Hub(connect_arguments(dsn, "hub"), poll_seconds=60)
+
+    async with subscribed(context(engine, viewer("operator"), away), FOLLOW, id=str(pipeline_id), throttle=0) as results:
+        await _next(results)
+        async with engine.begin() as connection:
+            for job_id in (before, after):
+                await build.finish(connection, job_id)
+            await build.settle(connection, pipeline_id)
+        task = asyncio.create_task(away.run())
+        end = await _next(results)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    assert end["pipeline"]["status"] == "SUCCESS"
+    assert [job["jobId"] for job in end["changedJobs"]] == [before, after]
 
 
 async def test_a_change_while_the_snapshot_is_read_is_not_missed(engine: AsyncEngine, hub: Hub):

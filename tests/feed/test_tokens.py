@@ -21,3 +21,16 @@ def test_what_is_no_token_is_refused(token: str):
 
 def test_positions_of_one_epoch_are_ordered():
     assert Position("1.2", 9) < Position("1.2", 10)
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "span"),
+    [
+        (Position("1.1", 3), Position("1.1", 5), (3, 5)),
+        (Position("1.1", 3), Position("1.1", 3), (3, 3)),
+        (Position("1.1", 9), Position("1.1", 5), (0, 5)),
+        (Position("1.2", 3), Position("1.1", 5), (0, 5)),
+    ],
+)
+def test_the_span_since_a_position_begins_anew_where_the_numbers_do(before: Position, now: Position, span: tuple[int, int]):
+    assert now.span_since(before) == span

@@ -2,14 +2,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gql_server.jobs.meta import ALLOWED, allowed
+from gql_server.jobs.queries import jobs_of_events
 from gql_server.models import EntityType, JobResult, JobState, JobType
 from gql_server.nodes import encode
 from tests import build
-from tests.graphql import Client
+from tests.graphql import Client, viewer
 
 SECRETS = {
     "row_errors": [{"row": 1, "reason": "SECRET"}],
@@ -17,6 +18,8 @@ SECRETS = {
     "error_details": [{"error": "SECRET"}],
     "affected_module_ids": [4711],
     "config": {"file_path": "SECRET"},
+    "error": "IntegrityError: SECRET",
+    "validation_error": "SECRET",
     "from_the_future": "SECRET",
 }
 SHOWN = {
@@ -65,6 +68,29 @@ async def test_only_the_allowed_keys_of_the_bag_leave_the_database(engine: Async
     assert fetched
     assert "SECRET" not in str(fetched)
     assert "4711" not in str(fetched)
+
+
+async def test_the_text_of_an_unexpected_error_reaches_only_who_may_read_details(engine: AsyncEngine):
+    unit = {"unit_institutional_id": "A", "entity_type": EntityType.MODULE_UNIT_SPECIFIC}
+    async with engine.begin() as connection:
+        pipeline_id = await build.pipeline(connection, **unit)
+        failed = {"result": JobResult.ERROR, "status_message": "It failed.", "entity_type": EntityType.MODULE_UNIT_SPECIFIC}
+        await build.job(connection, pipeline_id, **failed, meta={**SECRETS, **SHOWN})
+        await build.settle(connection, pipeline_id)
+    fields = f"message {META}"
+    query = f"{{ pipelines {{ nodes {{ lastError {fields} jobs {{ nodes {{ errorDetail {fields} }} }} }} }} }}"
+
+    theirs = await Client(engine, "principal", unit="A").execute(query)
+    operators = await Client(engine, "operator").query(query)
+
+    [pipeline] = theirs["data"]["pipelines"]["nodes"]
+    [job] = pipeline["jobs"]["nodes"]
+    assert (pipeline["message"], pipeline["lastError"], job["message"]) == ("The job failed unexpectedly.",) * 3
+    assert job["errorDetail"] is None
+    assert [entry["key"] for entry in job["meta"]["entries"]] == list(SHOWN)
+    assert "SECRET" not in str(theirs)
+    assert [entry["coordinate"] for entry in theirs["extensions"]["redactions"]] == ["Job.errorDetail"]
+    assert operators["pipelines"]["nodes"][0]["jobs"]["nodes"][0]["errorDetail"] == "IntegrityError: SECRET"
 
 
 async def test_keys_that_are_not_asked_for_are_not_shipped(engine: AsyncEngine):
@@ -196,6 +222,29 @@ async def test_a_bag_of_the_wrong_shape_is_read_as_if_it_were_empty(engine: Asyn
     assert job == nothing
 
 
+@pytest.mark.parametrize(
+    ("values", "shown"),
+    [
+        ({"state": JobState.RUNNING}, {"stage": "Reading", "processed": 3, "total": 10}),
+        ({"result": JobResult.SUCCESS}, {"stage": None, "processed": 8, "total": None}),
+    ],
+)
+async def test_the_rows_of_a_finished_job_are_those_it_ended_with(
+    engine: AsyncEngine, values: dict[str, Any], shown: dict[str, Any]
+):
+    bag = {"progress": {"phase": "Reading", "processed": 3, "total": 10}, "rows_processed": 8}
+
+    job = await _job(engine, "rowProgress { stage processed total }", meta=bag, **values)
+
+    assert job == {"rowProgress": shown}
+
+
+async def test_rows_of_a_finished_job_without_its_progress(engine: AsyncEngine):
+    job = await _job(engine, "rowProgress { stage processed total }", meta={"rows_processed": 8}, result=JobResult.WARNING)
+
+    assert job == {"rowProgress": {"stage": None, "processed": 8, "total": None}}
+
+
 async def test_numbers_beyond_an_integer_are_cut(engine: AsyncEngine):
     job = await _job(engine, "rowErrorCount rowProgress { processed }", meta={"row_errors_count": 1e30, "rows_processed": 2.6})
 
@@ -206,6 +255,7 @@ async def test_numbers_beyond_an_integer_are_cut(engine: AsyncEngine):
     ("values", "detail"),
     [
         ({"meta": {"error": "Traceback"}, "result": JobResult.ERROR}, "Traceback"),
+        ({"meta": {"error": "first", "validation_error": "row 3"}, "result": JobResult.ERROR, "status_message": "no"}, "first"),
         ({"meta": {"validation_error": "row 3"}, "result": JobResult.ERROR}, "row 3"),
         ({"status_message": "e" * 600, "result": JobResult.ERROR}, "e" * 600),
         ({"meta": {"error": "old"}, "result": JobResult.SUCCESS}, None),
@@ -240,3 +290,28 @@ async def test_a_principal_reads_the_jobs_of_their_unit_but_not_what_only_operat
     unit = {"id": encode("Unit", "A"), "institutionalId": "A"}
     assert job == {"state": "FINISHED", "lockedAt": None, "errorDetail": None, "scope": {"unit": unit}}
     assert [entry["coordinate"] for entry in answer["extensions"]["redactions"]] == ["Job.errorDetail", "Job.lockedAt"]
+
+
+async def test_jobs_of_a_span_are_those_its_events_name_through_their_index(engine: AsyncEngine):
+    async with engine.begin() as connection:
+        pipeline_id = await build.pipeline(connection)
+        ids = [await build.job(connection, pipeline_id) for _ in range(4)]
+        await build.job(connection, await build.pipeline(connection))
+        await build.job(connection, pipeline_id, provider="TEST")
+        await connection.execute(text("SET CONSTRAINTS ALL IMMEDIATE"))
+        await connection.execute(text("TRUNCATE events"))
+        events = [(1, ids[0]), (2, ids[3]), (3, None), (4, ids[1]), (5, ids[3]), (6, ids[2])]
+        insert = text("INSERT INTO events (seq, pipeline_key, job_id) VALUES (:seq, :key, :job)")
+        await connection.execute(insert, [{"seq": seq, "key": pipeline_id, "job": job} for seq, job in events])
+        noise = "INSERT INTO events (seq, pipeline_key) SELECT 10 + i, gql_uuid7() FROM generate_series(1, 5000) AS i"
+        await connection.execute(text(noise))
+
+    async with engine.connect() as connection:
+        rows = await jobs_of_events(connection, viewer("operator"), pipeline_key=pipeline_id, span=(1, 5))
+        await connection.execute(text("ANALYZE events"))
+        plan = await connection.scalars(
+            text("EXPLAIN SELECT job_id FROM events WHERE pipeline_key = :key AND seq > 1 AND seq <= 5"), {"key": pipeline_id}
+        )
+
+    assert [row.job_id for row in rows] == [ids[1], ids[3]]
+    assert "ix_events_pipeline" in "\n".join(plan)
