@@ -91,6 +91,8 @@ clean:
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 reset:
+	@if pid=$$(head -n 1 .data/postgres/postmaster.pid 2>/dev/null) && kill -0 $$pid 2>/dev/null; then \
+		echo 'gql-server is still running: stop it first' >&2; exit 1; fi
 	rm -rf .data
 
 # Setting up: each step once, again when its inputs change.

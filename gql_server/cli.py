@@ -29,7 +29,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-out = Console()
+out = Console(soft_wrap=True)
 err = Console(stderr=True, soft_wrap=True)
 
 Port = Annotated[int | None, typer.Option(help="Port to listen on (default: GQL_PORT, 8000).")]
@@ -39,7 +39,9 @@ Host = Annotated[str | None, typer.Option(help="Address to listen on (default: G
 def main() -> None:
     """The entry point: every expected failure is one line on standard error."""
     # until the servers handle it, SIGTERM unwinds like Ctrl-C, so that a database that was started is stopped again
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.default_int_handler)
     try:
         app()
     except (Stop, embedded.EmbeddedError) as error:
@@ -108,6 +110,20 @@ def migrate_database(
     with _database(settings) as dsn:
         asyncio.run(processes.bring_up_to_date(dsn))
     out.print(f"at migration {migrate.head_revision()}")
+
+
+@app.command()
+def year(
+    year: Annotated[int, typer.Argument(help="Reporting year to create, for instance 2026.")],
+    provider: Annotated[PROVIDERS, typer.Option(help="Directory whose units the year is for.")] = "ACCRED",
+) -> None:
+    """Create a reporting year; a worker then synchronises its units, and the year takes uploads."""
+    from gql_server import processes
+
+    settings = _settings()
+    with _database(settings) as dsn:
+        pipeline_id = asyncio.run(processes.create_year(settings, dsn, year, provider))
+    out.print(f"year {year} of {provider} is created; its unit sync is pipeline {pipeline_id}", highlight=False)
 
 
 @app.command()

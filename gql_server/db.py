@@ -8,7 +8,12 @@ from urllib.parse import urlsplit
 
 import asyncpg
 import orjson
+from sqlalchemy import event
+from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+OLDEST_POSTGRESQL = 160_000
+"""Of `server_version_num`."""
 
 
 def dumps(value: object) -> str:
@@ -45,16 +50,23 @@ def create_engine(
     async def connect() -> Any:
         return await asyncpg.connect(**arguments)
 
-    return create_async_engine(
+    engine = create_async_engine(
         "postgresql+asyncpg://",
         async_creator=connect,
         pool_size=pool_size,
         max_overflow=max_overflow,
         pool_timeout=pool_timeout,
-        pool_pre_ping=True,
         json_serializer=dumps,
         json_deserializer=orjson.loads,
     )
+    event.listen(engine.sync_engine, "checkout", _replace_if_closed)
+    return engine
+
+
+def _replace_if_closed(connection: Any, record: object, proxy: object) -> None:
+    """asyncpg learns at once that the server hung up. To ask it is free; a ping would cost three round trips."""
+    if connection.driver_connection.is_closed():
+        raise DisconnectionError("the server closed the connection")
 
 
 def read_engine(dsn: str, *, pool_size: int, statement_timeout: timedelta) -> AsyncEngine:
@@ -73,12 +85,15 @@ def read_engine(dsn: str, *, pool_size: int, statement_timeout: timedelta) -> As
 
 
 def work_engine(dsn: str, *, concurrency: int) -> AsyncEngine:
-    """The engine of a worker: one connection a job, and as many again for progress, heartbeats and claims."""
+    """The engine of a worker: one connection a job, three for claims, heartbeats and wake-ups, and a reserve for progress.
+
+    What is needed all the time is kept: a new connection costs more than the job it is opened for.
+    """
     return create_engine(
         dsn,
         application="gql-server worker",
-        pool_size=concurrency,
-        max_overflow=concurrency + 4,
+        pool_size=concurrency + 3,
+        max_overflow=concurrency + 1,
         pool_timeout=30,
         settings={"lock_timeout": "60000"},
     )

@@ -1,7 +1,7 @@
 """A real operating day: a year is created, factors and data are uploaded as a client would, and the runner does the rest."""
 
 import asyncio
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncIterator, Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import cycle
@@ -14,10 +14,11 @@ from rich.markup import escape
 from rich.table import Table
 from sqlalchemy import select
 from sqlalchemy.engine import Row
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from gql_server.commands.recalculation import sync_units
 from gql_server.commands.years import create_year
-from gql_server.errors import Stop
+from gql_server.errors import Conflict, Stop
 from gql_server.models import TERMINAL_STATUSES, Pipeline, Upload, YearConfiguration
 from gql_server.policy import Viewer
 from gql_server.runner import Registry
@@ -84,14 +85,14 @@ class UploadRefused(Stop):
 
 
 class Demo:
-    """Plays the day against a running API and worker. `operator` is whom `token` names."""
+    """Plays the day against a running API and worker. `operator` is whom the `headers`, fresh at every call, name."""
 
     def __init__(
         self,
         engine: AsyncEngine,
         registry: Registry,
         operator: Viewer,
-        token: str,
+        headers: Callable[[], Mapping[str, str]],
         origin: str,
         examples: Path,
         console: Console,
@@ -101,7 +102,8 @@ class Demo:
         self.operator = operator
         self.console = console
         self.examples = examples
-        self._client = httpx.AsyncClient(base_url=origin, headers={"Authorization": f"Bearer {token}"}, timeout=60)
+        self.headers = headers
+        self._client = httpx.AsyncClient(base_url=origin, timeout=60)
 
     async def play(self) -> None:
         """Play what of the day has not been played yet."""
@@ -123,15 +125,26 @@ class Demo:
         await self._client.aclose()
 
     async def _create_year(self) -> None:
+        """Create the year, or go on where an earlier start was interrupted."""
+        year = YearConfiguration
+        mine = select(year.configuration_completed).where(year.year == YEAR, year.provider == self.operator.provider)
         async with self.engine.begin() as connection:
-            exists = select(YearConfiguration.year).where(
-                YearConfiguration.year == YEAR, YearConfiguration.provider == self.operator.provider
-            )
-            if await connection.scalar(exists) is not None:
+            row = (await connection.execute(mine)).one_or_none()
+            if row is None:
+                sync = (await create_year(connection, self.registry, self.operator, YEAR)).pipeline_id
+            elif row.configuration_completed is None:
+                sync = await self._unit_sync(connection)
+            else:
                 return
-            submitted = await create_year(connection, self.registry, self.operator, YEAR, is_started=False)
         await wake_all(self.engine)
-        await self._follow(f"year {YEAR}, unit sync", submitted.pipeline_id)
+        await self._follow(f"year {YEAR}, unit sync", sync)
+
+    async def _unit_sync(self, connection: AsyncConnection) -> UUID:
+        """The unit sync that is under way, else a new one."""
+        try:
+            return (await sync_units(connection, self.registry, self.operator, YEAR)).pipeline_id
+        except Conflict as conflict:
+            return UUID(str(conflict.details["pipelineId"]))
 
     async def _uploaded(self) -> set[str]:
         async with self.engine.connect() as connection:
@@ -139,7 +152,7 @@ class Demo:
 
     async def _upload(self, step: Step) -> None:
         content = await asyncio.to_thread((self.examples / step.file).read_bytes)
-        response = await self._client.post("/uploads", params=step.parameters, content=content)
+        response = await self._client.post("/uploads", params=step.parameters, content=content, headers=self.headers())
         if not response.is_success:
             raise UploadRefused(f"{step.file}: {response.text}")
         await self._follow(step.file, UUID(response.json()["pipelineId"]))

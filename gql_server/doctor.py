@@ -8,9 +8,8 @@ from dataclasses import dataclass
 import asyncpg
 
 from gql_server import migrate
-from gql_server.db import address, connect_arguments
+from gql_server.db import OLDEST_POSTGRESQL, address, connect_arguments
 
-OLDEST_POSTGRESQL = 160_000
 CLOCK_SKEW_SECONDS = 2.0
 PROBE_CHANNEL = "gql_doctor"
 

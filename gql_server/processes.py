@@ -4,30 +4,35 @@ import asyncio
 import contextlib
 import signal
 import socket
-from collections.abc import AsyncGenerator, Generator, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from pathlib import Path
+from uuid import UUID
 
 import asyncpg
 import uvicorn
 from rich.console import Console
 
-from gql_server import migrate
+from gql_server import embedded, migrate
 from gql_server.app import create_app, create_worker
-from gql_server.db import address, connect_arguments, read_engine
+from gql_server.commands import years
+from gql_server.db import OLDEST_POSTGRESQL, address, connect_arguments, read_engine, work_engine
 from gql_server.demo import Demo, summary
 from gql_server.edge.authentication import TokenAuthority
 from gql_server.edge.graphiql import PageConfig, Persona
 from gql_server.edge.tabs import operator_tabs
-from gql_server.errors import Stop
+from gql_server.errors import PublicError, Stop
 from gql_server.models import Provider
 from gql_server.runner import registry
+from gql_server.runner.wakeup import wake_all
 from gql_server.settings import Settings
 
 DEMO_UNIT = "10208"
 DRAIN_SECONDS = 10
+GUARD_SECONDS = 2
+STOPPING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
-out = Console()
+out = Console(soft_wrap=True)
 err = Console(stderr=True, soft_wrap=True)
 
 
@@ -35,9 +40,12 @@ async def reachable(dsn: str) -> None:
     """Raises Stop with the address tried when the database does not answer."""
     try:
         connection = await asyncpg.connect(**connect_arguments(dsn, "gql-server"))
+        version = str(await connection.fetchval("SHOW server_version_num"))
         await connection.close()
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise Stop(f"the database at {address(dsn)} cannot be reached: {error}") from None
+    if int(version) < OLDEST_POSTGRESQL:
+        raise Stop(f"the database at {address(dsn)} is PostgreSQL {version[:2]}: use 16 or newer")
 
 
 async def migrated(dsn: str) -> None:
@@ -92,10 +100,10 @@ def _server(settings: Settings, dsn: str, page: PageConfig, *, allowed_hosts: Se
 
 @contextlib.asynccontextmanager
 async def _stopped_by_signal() -> AsyncGenerator[asyncio.Event]:
-    """An event that SIGINT or SIGTERM sets."""
+    """An event that SIGINT, SIGTERM or the end of the terminal sets."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in STOPPING:
         with contextlib.suppress(NotImplementedError):
             loop.add_signal_handler(number, stop.set)
     yield stop
@@ -118,10 +126,34 @@ async def _serving(server: _Server, listener: socket.socket) -> asyncio.Task[Non
     return task
 
 
+@contextlib.asynccontextmanager
+async def _guarding(settings: Settings) -> AsyncGenerator[None]:
+    """Keeps the embedded database up while we use it; a given one is its owner's business."""
+    if settings.database_url is not None:
+        yield
+        return
+    guard = asyncio.create_task(_guard(settings.data_dir))
+    try:
+        yield
+    finally:
+        guard.cancel()
+        await asyncio.gather(guard, return_exceptions=True)
+
+
+async def _guard(data_dir: Path) -> None:
+    while True:
+        await asyncio.sleep(GUARD_SECONDS)
+        try:
+            if await asyncio.to_thread(embedded.revive, data_dir):
+                err.print("the embedded PostgreSQL had stopped; it was started again", style="yellow")
+        except embedded.EmbeddedError as error:
+            err.print(f"the embedded PostgreSQL has stopped: {error}", style="red", markup=False)
+
+
 async def serve(settings: Settings, dsn: str, listener: socket.socket) -> None:
     await prepare(settings, dsn)
     server = _server(settings, dsn, PageConfig(tabs=operator_tabs()))
-    async with _stopped_by_signal() as stop:
+    async with _stopped_by_signal() as stop, _guarding(settings):
         serving = await _serving(server, listener)
         err.print(f"serving on {_origin(settings)}", highlight=False)
         await _until(stop, serving)
@@ -132,7 +164,7 @@ async def serve(settings: Settings, dsn: str, listener: socket.socket) -> None:
 async def work(settings: Settings, dsn: str, *, drain: bool) -> None:
     await prepare(settings, dsn)
     worker, engine = create_worker(settings, dsn)
-    async with _stopped_by_signal() as stop:
+    async with _stopped_by_signal() as stop, _guarding(settings):
         working = asyncio.create_task(worker.run(drain=drain))
         err.print(f"worker {worker.config.name} is working", highlight=False)
         await _until(stop, working)
@@ -141,33 +173,42 @@ async def work(settings: Settings, dsn: str, *, drain: bool) -> None:
     await engine.dispose()
 
 
+async def create_year(settings: Settings, dsn: str, year: int, provider: str) -> UUID:
+    """Create a year as its superadmin would; returns the pipeline of its unit sync."""
+    await prepare(settings, dsn)
+    authority = TokenAuthority.of(settings)
+    viewer = authority.authenticate(f"Bearer {authority.mint('superadmin', provider=provider)}")
+    engine = work_engine(dsn, concurrency=1)
+    try:
+        async with engine.begin() as connection:
+            submitted = await years.create_year(connection, registry, viewer, year)
+        await wake_all(engine)
+    except PublicError as error:
+        raise Stop(error.message) from None
+    finally:
+        await engine.dispose()
+    return submitted.pipeline_id
+
+
 async def demo(settings: Settings, dsn: str, listener: socket.socket, examples: Path, *, replay: bool) -> None:
     await prepare(settings, dsn)
     origin = _origin(settings)
     authority = TokenAuthority.of(settings)
-    tokens = {
-        role: authority.mint(role, unit=DEMO_UNIT if role == "principal" else None, provider=Provider.ACCRED)
-        for role in ("operator", "superadmin", "principal", "standard")
-    }
-    viewers = [
-        Persona(f"{role} of unit {DEMO_UNIT}" if role == "principal" else role, {"Authorization": f"Bearer {minted}"})
-        for role, minted in tokens.items()
-    ]
-    page = PageConfig(headers=viewers[0].headers, tabs=operator_tabs(), viewers=viewers)
-    server = _server(settings, dsn, page, allowed_hosts=[settings.host, *LOOPBACK])
+    as_operator = demo_headers(authority, "operator")
+    server = _server(settings, dsn, demo_page(authority), allowed_hosts=[settings.host, *LOOPBACK])
     worker, engine = create_worker(settings, dsn)
-    viewer = authority.authenticate(f"Bearer {tokens['operator']}")
-    day = Demo(engine, registry, viewer, tokens["operator"], origin=origin, examples=examples, console=out)
+    viewer = authority.authenticate(as_operator()["Authorization"])
+    day = Demo(engine, registry, viewer, as_operator, origin=origin, examples=examples, console=out)
 
     async def live() -> None:
         await day.play()
-        _explain(settings, origin, tokens["operator"])
+        _explain(settings, origin, as_operator()["Authorization"].removeprefix("Bearer "))
         if replay:
             await day.replay()
         else:
             await asyncio.Event().wait()
 
-    async with _stopped_by_signal() as stop:
+    async with _stopped_by_signal() as stop, _guarding(settings):
         serving = await _serving(server, listener)
         working = asyncio.create_task(worker.run())
         living = asyncio.create_task(live())
@@ -183,6 +224,21 @@ async def demo(settings: Settings, dsn: str, listener: socket.socket, examples: 
             await engine.dispose()
 
 
+def demo_headers(authority: TokenAuthority, role: str) -> Callable[[], dict[str, str]]:
+    """What makes a request that of somebody with this role, for the next 8 hours."""
+    unit = DEMO_UNIT if role == "principal" else None
+    return lambda: {"Authorization": f"Bearer {authority.mint(role, unit=unit, provider=Provider.ACCRED)}"}
+
+
+def demo_page(authority: TokenAuthority) -> PageConfig:
+    """A page that is signed in as an operator, and lets its reader be somebody else."""
+    viewers = [
+        Persona(f"{role} of unit {DEMO_UNIT}" if role == "principal" else role, demo_headers(authority, role))
+        for role in ("operator", "superadmin", "principal", "standard")
+    ]
+    return PageConfig(headers=viewers[0].headers, tabs=operator_tabs(), viewers=viewers)
+
+
 def _origin(settings: Settings) -> str:
     """Where this machine reaches the server, also when it listens on every address."""
     everywhere = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}
@@ -193,6 +249,7 @@ def _origin(settings: Settings) -> str:
 def _explain(settings: Settings, origin: str, minted: str) -> None:
     database = "the embedded PostgreSQL" if settings.database_url is None else address(settings.database_url.get_secret_value())
     out.print()
+    reset = {"Reset": "make reset"} if settings.database_url is None else {}
     out.print(
         summary(
             {
@@ -200,7 +257,7 @@ def _explain(settings: Settings, origin: str, minted: str) -> None:
                 "GraphQL": f"{origin}/graphql",
                 "Database": f"{database}" + (f", in {settings.data_dir}" if settings.database_url is None else ""),
                 "Stop": "Ctrl-C (or SIGTERM); the data stays",
-                "Reset": "make reset",
+                **reset,
             }
         )
     )

@@ -73,11 +73,18 @@ def wait_until_ready(process: subprocess.Popen[str], port: int) -> None:
     raise AssertionError("the server did not get ready")
 
 
+def wait_for_status(port: int, status: int) -> None:
+    deadline = time.monotonic() + 30
+    while httpx.get(f"http://127.0.0.1:{port}/readyz").status_code != status:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
 def test_help_names_every_command(tmp_path: Path) -> None:
     result = run(tmp_path, "--help")
 
     assert result.returncode == 0
-    for command in ("demo", "serve", "worker", "migrate", "token", "schema", "doctor"):
+    for command in ("demo", "serve", "worker", "migrate", "year", "token", "schema", "doctor"):
         assert f" {command} " in result.stdout
 
 
@@ -157,7 +164,7 @@ def test_the_schema_on_disk_is_the_schema_of_the_code(tmp_path: Path) -> None:
     assert run(tmp_path, "schema").stdout == (ROOT / "schema.graphql").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_serve_answers_until_a_signal_ends_it_cleanly(tmp_path: Path, number: signal.Signals) -> None:
     port = free_port()
     with started(tmp_path, "serve", "--port", str(port)) as server:
@@ -172,6 +179,28 @@ def test_serve_answers_until_a_signal_ends_it_cleanly(tmp_path: Path, number: si
         assert server.returncode == 0, output
         assert "Traceback" not in output
     assert not (tmp_path / "data" / "postgres" / "postmaster.pid").exists()
+
+
+def test_an_embedded_database_that_dies_is_started_again_and_service_resumes(tmp_path: Path) -> None:
+    port = free_port()
+    with started(tmp_path, "serve", "--port", str(port)) as server:
+        wait_until_ready(server, port)
+        postmaster = int((tmp_path / "data/postgres/postmaster.pid").read_text().splitlines()[0])
+
+        os.kill(postmaster, signal.SIGKILL)
+
+        wait_for_status(port, 503)
+        wait_for_status(port, 200)
+        server.send_signal(signal.SIGTERM)
+        output, _ = server.communicate(timeout=20)
+    assert "the embedded PostgreSQL had stopped; it was started again" in output
+
+
+def test_a_year_is_created_once(tmp_path: Path) -> None:
+    first, second = run(tmp_path, "year", "2026"), run(tmp_path, "year", "2026")
+
+    assert first.stdout.startswith("year 2026 of ACCRED is created; its unit sync is pipeline ")
+    assert (second.returncode, second.stderr) == (1, "gql-server: year 2026 exists already\n")
 
 
 @pytest.mark.slow

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from fasteners import InterProcessLock, InterProcessReaderWriterLock  # pyright: ignore[reportMissingTypeStubs]
 
-from gql_server.embedded.cluster import PATIENCE, connection_string, create, launch, password, settled, stop
+from gql_server.embedded.cluster import PATIENCE, connection_string, create, launch, password, running, settled, stop
 from gql_server.embedded.programs import VERSION, EmbeddedError, make_reachable
 
-__all__ = ["EmbeddedError", "start"]
+__all__ = ["EmbeddedError", "revive", "start"]
 
 GATE, USERS = "postgres.gate", "postgres.users"
 
@@ -35,6 +35,19 @@ def start(data_dir: Path, *, for_tests: bool = False) -> Generator[str]:
     finally:
         with undisturbed(), passing(gate):
             leave(users, cluster)
+
+
+def revive(data_dir: Path) -> bool:
+    """Start the server again if it died under its users, of whom we are one. True when it had died. Raises EmbeddedError."""
+    data_dir = data_dir.expanduser().resolve()
+    cluster = data_dir / "postgres"
+    if running(cluster) is not None:
+        return False
+    with passing(InterProcessLock(data_dir / GATE)):
+        if settled(cluster) is not None:
+            return False
+        launch(cluster, for_tests=False)
+    return True
 
 
 def prepared(data_dir: Path) -> Path:
