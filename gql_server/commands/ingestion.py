@@ -84,15 +84,14 @@ def _check_format(ingestion: Ingestion, module: Module) -> None:
     entry_type = ingestion.data_entry_type_id
     if entry_type is not None and entry_type not in entry_types_of(module.id):
         raise BadInput(f"data entry type {entry_type} is not one of module {module.key}", argument="entryType")
+    if ingestion.target != TargetType.DATA_ENTRIES and ingestion.unit is not None:
+        raise BadInput("only data entries can be of one unit", argument="unit")
     if ingestion.target == TargetType.FACTORS:
         if factor_format(module.id) is None:
             raise BadInput(f"module {module.key} takes no factor files", argument="module")
-    elif ingestion.target == TargetType.REFERENCE_DATA:
-        if ingestion.unit is not None:
-            raise BadInput("reference data is not of one unit", argument="unit")
-    elif ingestion.target != TargetType.DATA_ENTRIES:
+    elif ingestion.target == TargetType.REDUCTION_OBJECTIVES:
         raise BadInput("only data entries, factors and reference data can be uploaded", argument="target")
-    elif entry_format(module.id, entry_type) is None:
+    elif ingestion.target == TargetType.DATA_ENTRIES and entry_format(module.id, entry_type) is None:
         known = ", ".join(info.key for info in module.data_entry_types)
         hint = f"say which entryType the file holds: {known}" if entry_type is None else "this data entry type takes no files"
         raise BadInput(f"module {module.key}: {hint}", argument="entryType")

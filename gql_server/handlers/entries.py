@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from gql_server.carbon.catalog import entry_types_of
 from gql_server.carbon.csvfile import FileRefused
 from gql_server.carbon.formats import EntryFormat, entry_format
-from gql_server.carbon.readers import EntryReader, ParsedEntry, RowRejected
+from gql_server.carbon.readers import OVERRIDE_COLUMN, EntryReader, ParsedEntry, RowRejected
 from gql_server.db import driver_connection, dumps
 from gql_server.handlers.factors import factor_index
 from gql_server.handlers.reports import ReportModules
@@ -150,27 +150,31 @@ async def _insert(
     """Parse off the event loop, COPY chunk by chunk. Returns the modules that gained entries."""
     touched: set[int] = set()
     async for chunk in chunks:
-        accepted, rejected = await asyncio.to_thread(_parse, reader, chunk)
+        accepted, rejected, warned = await asyncio.to_thread(_parse, reader, chunk)
         await modules.ensure([entry.unit_institutional_id for entry in accepted])
         records = await asyncio.to_thread(_records, accepted, target, modules)
         async with driver_connection(connection) as driver:
             await driver.copy_records_to_table("data_entries", records=records, columns=ENTRY_COLUMNS)
         touched |= {modules.module_ids[entry.unit_institutional_id] for entry in accepted}
-        tally.add(len(accepted), rejected)
+        tally.add(len(accepted), rejected, warned)
         await run.count("inserting", tally.accepted + tally.rejected, total)
     return touched
 
 
-def _parse(reader: EntryReader, chunk: Sequence[NumberedRow]) -> tuple[list[ParsedEntry], list[RowRejected]]:
+def _parse(reader: EntryReader, chunk: Sequence[NumberedRow]) -> tuple[list[ParsedEntry], list[RowRejected], list[RowRejected]]:
+    """Entries, rejected rows, and what was ignored in rows that were accepted all the same."""
     accepted: list[ParsedEntry] = []
     rejected: list[RowRejected] = []
+    warned: list[RowRejected] = []
     for number, cells in chunk:
         parsed = reader.read(number, cells)
-        if isinstance(parsed, ParsedEntry):
-            accepted.append(parsed)
-        else:
+        if isinstance(parsed, RowRejected):
             rejected.append(parsed)
-    return accepted, rejected
+            continue
+        accepted.append(parsed)
+        if parsed.warning is not None:
+            warned.append(RowRejected(number, OVERRIDE_COLUMN, parsed.warning, cells.get(OVERRIDE_COLUMN)))
+    return accepted, rejected, warned
 
 
 def _records(accepted: list[ParsedEntry], target: Target, modules: ReportModules) -> list[tuple[object, ...]]:

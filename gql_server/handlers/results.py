@@ -18,23 +18,27 @@ class Tally:
 
     accepted: int = 0
     rejected: int = 0
+    warned: int = 0
     batches: int = 0
     keep: int = ROW_ERRORS_KEPT
     errors: list[RowError] = field(default_factory=list[RowError])
 
-    def add(self, accepted: int, rejected: Sequence[RowRejected]) -> None:
+    def add(self, accepted: int, rejected: Sequence[RowRejected], warned: Sequence[RowRejected] = ()) -> None:
+        """Count a batch. `warned` are rows that were accepted although something in them was ignored."""
         self.batches += 1
         self.accepted += accepted
         self.rejected += len(rejected)
+        self.warned += len(warned)
         room = max(0, self.keep - len(self.errors))
-        self.errors += [RowError(r.row, r.reason, r.column, r.value) for r in rejected[:room]]
+        noted = sorted((*rejected, *warned), key=lambda row: row.row)[:room]
+        self.errors += [RowError(row.row, row.reason, row.column, row.value) for row in noted]
 
     @property
     def result(self) -> JobResult:
         """One bad row of fifty thousand is a warning; nothing accepted is an error."""
         if not self.accepted:
             return JobResult.ERROR
-        return JobResult.WARNING if self.rejected else JobResult.SUCCESS
+        return JobResult.WARNING if self.rejected or self.warned else JobResult.SUCCESS
 
     @property
     def message(self) -> str:
@@ -48,7 +52,7 @@ class Tally:
             "batches_processed": self.batches,
             "inserted": self.accepted,
             "skipped": self.rejected,
-            "row_errors_count": self.rejected,
+            "row_errors_count": self.rejected + self.warned,
         }
 
 

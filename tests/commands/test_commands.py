@@ -132,7 +132,7 @@ async def test_y3_a_year_that_is_not_provisioned_takes_no_upload(
     ({"module_type_id": 3}, "module buildings: say which entryType"),
     ({"module_type_id": 3, "target": TargetType.FACTORS}, "module buildings takes no factor files"),
     ({"target": TargetType.REDUCTION_OBJECTIVES}, "only data entries, factors and reference data can be uploaded"),
-    ({"target": TargetType.REFERENCE_DATA, "unit": "10208"}, "reference data is not of one unit"),
+    ({"target": TargetType.REFERENCE_DATA, "unit": "10208"}, "only data entries can be of one unit"),
     ({"unit": "99999"}, "unknown unit 99999"),
 ])  # fmt: skip
 async def test_bad_input_is_named(engine: AsyncEngine, values: dict[str, Any], message: str) -> None:

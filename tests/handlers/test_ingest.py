@@ -81,6 +81,20 @@ async def test_an_override_wins_over_the_factor_zero_included(world: World) -> N
     assert [(row.kg_co2eq, row.primary_factor_id) for row in emissions] == [(0.0, None), (12.5, None)]
 
 
+async def test_an_override_that_is_no_number_is_ignored_with_a_warning(world: World) -> None:
+    await world.factors("process_emissions", PROCESS_FACTORS)
+    header = PROCESS.strip() + ",kg_co2eq\n"
+
+    pipeline_id = await world.upload("process_emissions", header + '10208,CO2,,100,,"1,5"\n')
+
+    root = await world.root(pipeline_id)
+    assert (root.result, root.status_message) == (
+        "WARNING",
+        "WARNING: 1 inserted, 0 skipped — first error: kg_co2eq is not a number and was ignored",
+    )
+    assert await world.totals(8) == {"10208": (150.0, 1, 150.0)}
+
+
 async def test_d2_one_bad_row_of_two_is_a_warning_that_says_which_and_why(world: World) -> None:
     await world.factors("process_emissions", PROCESS_FACTORS)
 

@@ -86,5 +86,5 @@ async def test_a_file_without_a_good_row_keeps_the_one_before(world: World, cont
 
 
 async def test_reference_data_is_not_of_one_unit(world: World) -> None:
-    with pytest.raises(BadInput, match="reference data is not of one unit"):
+    with pytest.raises(BadInput, match="only data entries can be of one unit"):
         await reference(world, ROOMS, unit="10208")
