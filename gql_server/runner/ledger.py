@@ -163,7 +163,8 @@ WITH {_RUNNING}, pending AS (
   LIMIT {LOOKAHEAD}
 ), ranked AS (
   SELECT p.id,
-    row_number() OVER (PARTITION BY CASE p.lock_keys WHEN '{{}}' THEN ARRAY[p.id::text] ELSE p.lock_keys END ORDER BY p.id) AS turn,
+    row_number() OVER (
+      PARTITION BY CASE p.lock_keys WHEN '{{}}' THEN ARRAY[p.id::text] ELSE p.lock_keys END ORDER BY p.id) AS turn,
     row_number() OVER (PARTITION BY {_COMBINATION.format("p")},
       CASE WHEN p.entity_type = 'MODULE_UNIT_SPECIFIC'
         OR num_nulls(p.module_type_id, p.data_entry_type_id, p.target_type, p.year) > 0 THEN p.id END ORDER BY p.id) AS place
