@@ -1,10 +1,31 @@
 """The stored status of pipelines: always recomputed from their jobs, in one set-based statement."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
+
+FEW = 4
+
+
+class ForPipelines:
+    """A statement about some pipelines, with `{of}` where their ids are compared.
+
+    For one id PostgreSQL keeps the plan; for an array it plans anew each time, which takes longer than the statement. So a
+    few pipelines are done one by one, in order of id.
+    """
+
+    def __init__(self, sql: str, **parts: str) -> None:
+        self.one = text(sql.format(of="= :id", **parts))
+        self.many = text(sql.format(of="= ANY(:ids)", **parts))
+
+    async def execute(self, connection: AsyncConnection, pipeline_ids: Collection[UUID]) -> Sequence[Row[Any]]:
+        if len(pipeline_ids) > FEW:
+            return (await connection.execute(self.many, {"ids": list(pipeline_ids)})).all()
+        return [row for id in sorted(set(pipeline_ids)) for row in await connection.execute(self.one, {"id": id})]
+
 
 # The same rules as pipelines/progress.py `verdict`; a property test holds the two together.
 _RECOMPUTE = """
@@ -22,7 +43,7 @@ WITH facts AS (
     (array_agg(j.status_message ORDER BY lower(btrim(coalesce(j.status_message, ''))) = 'success', j.id)
        FILTER (WHERE j.state = 'FINISHED' AND j.result = 'ERROR'))[1] AS last_error
   FROM data_ingestion_jobs j
-  WHERE j.pipeline_id = ANY(:ids)
+  WHERE j.pipeline_id {of}
   GROUP BY j.pipeline_id
 ), verdict AS (
   SELECT f.*, CASE
@@ -32,6 +53,7 @@ WITH facts AS (
       WHEN f.error_count > 0 THEN 'PARTIAL'
       ELSE 'SUCCESS' END AS status
   FROM facts f JOIN pipelines p ON p.id = f.id
+  WHERE p.id {of}
 ), wanted AS (
   SELECT v.id, v.status, v.recalc_count AS expected_recalc, v.job_count, v.error_count, v.has_warning, v.last_error,
     v.started_at,
@@ -50,17 +72,17 @@ WHERE p.id = w.id AND ({always} OR
 RETURNING p.id
 """
 
-_AFTER_A_CHANGE = text(_RECOMPUTE.format(always="true"))
-_IF_DRIFTED = text(_RECOMPUTE.format(always="false"))
+_AFTER_A_CHANGE = ForPipelines(_RECOMPUTE, always="true")
+_IF_DRIFTED = ForPipelines(_RECOMPUTE, always="false")
 
 # A statement that waits for a lock still sees the ledger as it was before it waited: lock first, then look.
-_LOCK = text("""
-SELECT id, owes_aggregation AND aborted_at IS NULL AS owes FROM pipelines WHERE id = ANY(:ids) ORDER BY id FOR NO KEY UPDATE
+_LOCK = ForPipelines("""
+SELECT id, owes_aggregation AND aborted_at IS NULL AS owes FROM pipelines WHERE id {of} ORDER BY id FOR NO KEY UPDATE
 """)
 
 # Of these pipelines, those not yet shown as running: locked if nobody holds them, else told as busy.
-_LOCK_UNSTARTED = text("""
-WITH unstarted AS (SELECT id FROM pipelines WHERE id = ANY(:ids) AND status <> 'RUNNING'),
+_LOCK_UNSTARTED = ForPipelines("""
+WITH unstarted AS (SELECT id FROM pipelines WHERE id {of} AND status <> 'RUNNING'),
 locked AS (SELECT id FROM pipelines WHERE id IN (SELECT id FROM unstarted) ORDER BY id FOR NO KEY UPDATE SKIP LOCKED)
 SELECT u.id, l.id IS NULL AS busy FROM unstarted u LEFT JOIN locked l ON l.id = u.id
 """)
@@ -69,13 +91,13 @@ SELECT u.id, l.id IS NULL AS busy FROM unstarted u LEFT JOIN locked l ON l.id = 
 # locked is being changed by somebody who will recompute it.
 _LOCK_SUSPECTS = text("""
 SELECT id FROM pipelines
-WHERE id IN (
+WHERE id = ANY(ARRAY(
   SELECT id FROM pipelines WHERE status IN ('NOT_STARTED', 'RUNNING')
   UNION SELECT pipeline_id FROM data_ingestion_jobs
     WHERE state IN ('NOT_STARTED', 'QUEUED') AND locked_by IS NULL AND job_type IS NOT NULL
   UNION SELECT pipeline_id FROM data_ingestion_jobs WHERE state = 'RUNNING'
-  UNION SELECT id FROM pipelines WHERE updated_at > clock_timestamp() - interval '10 minutes'
-)
+  UNION SELECT id FROM pipelines WHERE updated_at > (SELECT clock_timestamp() - interval '10 minutes')
+))
 ORDER BY id
 FOR NO KEY UPDATE SKIP LOCKED
 """)
@@ -85,8 +107,7 @@ async def lock(connection: AsyncConnection, pipeline_ids: Collection[UUID]) -> l
     """Lock these pipelines until the transaction ends, in order of id. Returns those that owe an aggregation."""
     if not pipeline_ids:
         return []
-    locked = await connection.execute(_LOCK, {"ids": list(pipeline_ids)})
-    return [row.id for row in locked if row.owes]
+    return [row.id for row in await _LOCK.execute(connection, pipeline_ids) if row.owes]
 
 
 async def recompute(connection: AsyncConnection, pipeline_ids: Collection[UUID]) -> None:
@@ -98,7 +119,7 @@ async def recompute(connection: AsyncConnection, pipeline_ids: Collection[UUID])
 
 async def store(connection: AsyncConnection, pipeline_ids: Collection[UUID]) -> None:
     """What `recompute` does, for pipelines that the transaction has locked."""
-    await connection.execute(_AFTER_A_CHANGE, {"ids": list(pipeline_ids)})
+    await _AFTER_A_CHANGE.execute(connection, pipeline_ids)
 
 
 async def show_running(connection: AsyncConnection, pipeline_ids: Collection[UUID]) -> list[UUID]:
@@ -108,7 +129,7 @@ async def show_running(connection: AsyncConnection, pipeline_ids: Collection[UUI
     """
     if not pipeline_ids:
         return []
-    unstarted = (await connection.execute(_LOCK_UNSTARTED, {"ids": list(pipeline_ids)})).all()
+    unstarted = await _LOCK_UNSTARTED.execute(connection, pipeline_ids)
     if locked := [row.id for row in unstarted if not row.busy]:
         await store(connection, locked)
     return [row.id for row in unstarted if row.busy]
@@ -121,4 +142,4 @@ async def suspects(connection: AsyncConnection) -> list[UUID]:
 
 async def correct(connection: AsyncConnection, pipeline_ids: Collection[UUID]) -> list[UUID]:
     """Correct the stored status of these locked pipelines where their jobs contradict it; touches no other row."""
-    return list((await connection.scalars(_IF_DRIFTED, {"ids": list(pipeline_ids)})).all())
+    return [row.id for row in await _IF_DRIFTED.execute(connection, pipeline_ids)]
