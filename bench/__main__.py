@@ -1,0 +1,32 @@
+"""`python -m bench [name …]` measures what is named, by default everything."""
+
+import argparse
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from bench import ingest, jobs, latency, scale
+from bench.database import fresh
+from gql_server import logs
+
+BENCHMARKS: dict[str, Callable[[str], Awaitable[None]]] = {
+    "latency": latency.run,
+    "jobs": jobs.run,
+    "ingest": ingest.run,
+    "scale": scale.run,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="name", help=", ".join(BENCHMARKS))
+    names = parser.parse_args().names or list(BENCHMARKS)
+    if unknown := set(names) - BENCHMARKS.keys():
+        parser.error(f"no benchmark is called {', '.join(sorted(unknown))}; there are {', '.join(BENCHMARKS)}")
+    logs.configure("ERROR", json=False)
+    for name in names:
+        with fresh() as dsn:
+            asyncio.run(BENCHMARKS[name](dsn))  # pyright: ignore[reportArgumentType]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,24 @@
+"""Each benchmark runs, at a tiny size: its numbers are for people, and asserted nowhere."""
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+import pytest
+
+from bench import ingest, jobs, latency, scale
+
+pytestmark = pytest.mark.slow
+
+TINY: dict[str, Callable[[str], Awaitable[None]]] = {
+    "latency": partial(latency.run, wakeups=3, pipelines=2),
+    "jobs": partial(jobs.run, count=20, processes=(1, 2), rounds=1),
+    "ingest": partial(ingest.run, rows=200, rounds=1, large_mb=1),
+    "scale": partial(scale.run, sizes=(100, 500), times=2),
+}
+
+
+@pytest.mark.parametrize("name", TINY)
+async def test_the_benchmark_measures_and_prints_a_table(name: str, dsn: str, capsys: pytest.CaptureFixture[str]) -> None:
+    await TINY[name](dsn)
+
+    assert any(line.startswith(f"{name}: ") for line in capsys.readouterr().out.splitlines())
