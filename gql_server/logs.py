@@ -5,12 +5,17 @@ import sys
 
 import structlog
 
+# Local variables hold secrets, and whole files: printing them stops the event loop for seconds.
+TRACEBACKS = structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False))
+
 
 def configure(level: str, *, json: bool) -> None:
     """Set up structlog, and the standard library's loggers behind it."""
     number = logging.getLevelNamesMapping().get(level.upper(), logging.INFO)
     renderer: structlog.typing.Processor = (
-        structlog.processors.JSONRenderer() if json else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        structlog.processors.JSONRenderer()
+        if json
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
     )
     structlog.configure(
         processors=[
@@ -18,7 +23,7 @@ def configure(level: str, *, json: bool) -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.StackInfoRenderer(),
-            *([structlog.processors.dict_tracebacks] if json else []),
+            *([TRACEBACKS] if json else []),
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(number),

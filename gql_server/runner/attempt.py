@@ -123,11 +123,13 @@ class Runner:
             log.exception("job.finish_failed", job_id=job.id)
 
     async def _store_status(self, connection: AsyncConnection, pipeline_id: UUID) -> None:
-        """The job's end does not depend on it: the sweep heals what fails here. The pipeline is locked."""
+        """The sweep heals what fails here; only a lost connection ends the job's transaction too. The pipeline is locked."""
         savepoint = await connection.begin_nested()
         try:
             await reconcile.store(connection, [pipeline_id])
-        except SQLAlchemyError:
+        except SQLAlchemyError as error:
+            if is_connection_lost(error):
+                raise
             await savepoint.rollback()
             log.exception("pipeline.recompute_failed", worker=self.worker, pipeline_id=str(pipeline_id))
 
