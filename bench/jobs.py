@@ -3,14 +3,18 @@
 import asyncio
 from collections.abc import Sequence
 from statistics import median
+from typing import NamedTuple
 
+import psutil
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from bench.database import connected
-from bench.processes import running
+from bench.processes import cpu_seconds, cpu_seconds_of_family, postmaster, running
 from bench.report import table
 from gql_server.runner.wakeup import wake_all
+
+WARM_UP = 50
 
 # Jobs of one unit each: none is the current one of its combination, so none has to wait for another.
 _SUBMIT = text("""
@@ -29,18 +33,43 @@ SELECT extract(epoch FROM max(finished_at) - min(started_at)) FROM data_ingestio
 _LAST = text("SELECT coalesce(max(id), 0) FROM data_ingestion_jobs")
 
 
-async def run(dsn: str, *, count: int = 1500, processes: Sequence[int] = (1, 2, 4), rounds: int = 2) -> None:
-    """Measure each number of processes `rounds` times, taking turns, and print the medians."""
-    rates: dict[int, list[float]] = {number: [] for number in processes}
+async def run(dsn: str, *, count: int = 1500, processes: Sequence[int] = (1, 2, 4), rounds: int = 3) -> None:
+    """Measure each number of processes `rounds` times, taking turns, and print the medians.
+
+    The machine is shared with the database and whoever else is on it, so the processor time a job takes is shown, too.
+    """
+    runs: dict[int, list[Run]] = {number: [] for number in processes}
     async with connected(dsn) as engine:
         for _ in range(rounds):
             for number in processes:
                 commands = [("-m", "bench.empty", f"worker-{index}") for index in range(number)]
-                async with running(engine, dsn, *commands):
-                    rates[number].append(count / await _drained(engine, count))
-    one = median(rates[processes[0]])
-    rows = [(str(number), f"{median(rates[number]):.0f}", f"{median(rates[number]) / one:.2f}") for number in processes]
-    table(f"jobs: {count} empty jobs", ("processes", "jobs/s", f"to {processes[0]}"), rows)
+                async with running(engine, dsn, *commands) as workers:
+                    runs[number].append(await _measured(engine, workers, count))
+    medians = {number: Run(*map(median, zip(*runs[number], strict=True))) for number in processes}
+    one = medians[processes[0]].rate
+    rows = [
+        (str(number), f"{run.rate:.0f}", f"{run.rate / one:.2f}", f"{run.worker_ms:.1f}", f"{run.database_ms:.1f}")
+        for number, run in medians.items()
+    ]
+    columns = ("processes", "jobs/s", f"to {processes[0]}", "worker CPU ms/job", "database CPU ms/job")
+    table(f"jobs: {count} empty jobs", columns, rows)
+
+
+class Run(NamedTuple):
+    """Jobs a second, and milliseconds of processor time a job."""
+
+    rate: float
+    worker_ms: float
+    database_ms: float
+
+
+async def _measured(engine: AsyncEngine, workers: Sequence[psutil.Process], count: int) -> Run:
+    await _drained(engine, WARM_UP * len(workers))
+    database = await postmaster(engine)
+    worker_before, database_before = cpu_seconds(workers), cpu_seconds_of_family(database)
+    seconds = await _drained(engine, count)
+    worker_ms = (cpu_seconds(workers) - worker_before) * 1000 / count
+    return Run(count / seconds, worker_ms, (cpu_seconds_of_family(database) - database_before) * 1000 / count)
 
 
 async def submit(engine: AsyncEngine, count: int) -> None:

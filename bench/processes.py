@@ -3,11 +3,11 @@
 import asyncio
 import os
 import sys
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from contextlib import asynccontextmanager, suppress
 
 import psutil
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gql_server.models import Pod
@@ -38,6 +38,31 @@ async def peak_memory(process: psutil.Process) -> AsyncGenerator[int]:
         peak = max(peak, process.memory_info().rss)
         yield peak
         await asyncio.sleep(SAMPLE_SECONDS)
+
+
+def cpu_seconds(processes: Iterable[psutil.Process]) -> float:
+    """Processor time that these processes have used; one that has just ended counts nothing."""
+    used = 0.0
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            times = process.cpu_times()
+            used += times.user + times.system
+    return used
+
+
+def cpu_seconds_of_family(parent: psutil.Process) -> float:
+    """Processor time of the children of this process, those that have ended included."""
+    ended = parent.cpu_times()
+    return ended.children_user + ended.children_system + cpu_seconds(parent.children())
+
+
+async def postmaster(engine: AsyncEngine) -> psutil.Process:
+    """The process above the database's sessions."""
+    async with engine.connect() as connection:
+        session = psutil.Process(await connection.scalar(text("SELECT pg_backend_pid()")))
+    parent = session.parent()
+    assert parent is not None
+    return parent
 
 
 async def _registered(engine: AsyncEngine, count: int) -> None:
