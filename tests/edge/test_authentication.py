@@ -21,7 +21,7 @@ CLAIMS = {
     "iss": "issuer",
     "aud": "audience",
     "iat": NOW,
-    "exp": NOW + timedelta(minutes=1),
+    "exp": NOW + timedelta(hours=1),
 }
 MISSING = object()
 
@@ -42,7 +42,7 @@ def test_a_token_names_its_viewer():
 
     assert (viewer.subject, viewer.email, viewer.display_name, viewer.provider) == ("ada", "ada@example.org", "Ada", "DEFAULT")
     assert viewer.permissions == permissions_of(Role.OPERATOR, None)
-    assert viewer.expires_at == (NOW + timedelta(minutes=1)).replace(microsecond=0)
+    assert viewer.expires_at == (NOW + timedelta(hours=1)).replace(microsecond=0)
 
 
 def test_the_scheme_is_case_insensitive():
