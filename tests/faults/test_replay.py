@@ -153,11 +153,13 @@ async def among_kills(site: Site, chance: random.Random) -> tuple[list[Step], li
     killer = Killer(site, random.Random(chance.random()))
     steps, accepted = list(FACTORS), [(await step.take(site)).job_id for step in FACTORS]
     end = time.monotonic() + SECONDS
-    while time.monotonic() < end:
-        steps.append(a_step(chance))
-        accepted.append((await steps[-1].take(site)).job_id)
-        await asyncio.sleep(chance.uniform(0, 0.6))
-    await killer.stop()
+    try:
+        while time.monotonic() < end:
+            steps.append(a_step(chance))
+            accepted.append((await steps[-1].take(site)).job_id)
+            await asyncio.sleep(chance.uniform(0, 0.6))
+    finally:
+        await killer.stop()
     return steps, accepted, killer.kills
 
 
