@@ -3,8 +3,8 @@
 import hashlib
 import hmac
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import UnaryExpression
@@ -26,6 +26,16 @@ class Edge:
 
 
 @dataclass(frozen=True, slots=True)
+class Counting:
+    """How the list behind a page is counted: a batched query, called as `query(..., keys, limit=n, **arguments)`, that says for
+    each key how many items there are, but never more than one above the limit."""
+
+    query: Callable[..., Any]
+    key: Any = None
+    arguments: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     """Rows of one page in list order: the source of a connection, and of its page info."""
 
@@ -33,6 +43,7 @@ class Page:
     has_next_page: bool
     has_previous_page: bool
     cursor: Callable[[Any], str]
+    counting: Counting | None = None
 
     @property
     def edges(self) -> list[Edge]:
