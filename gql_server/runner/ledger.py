@@ -163,8 +163,7 @@ WITH {_RUNNING}, pending AS (
   LIMIT {LOOKAHEAD}
 ), ranked AS (
   SELECT p.id,
-    row_number() OVER (
-      PARTITION BY CASE p.lock_keys WHEN '{{}}' THEN ARRAY[p.id::text] ELSE p.lock_keys END ORDER BY p.id) AS turn,
+    NOT EXISTS (SELECT FROM pending o WHERE o.id < p.id AND o.lock_keys && p.lock_keys) AS is_first,
     row_number() OVER (PARTITION BY {_COMBINATION.format("p")},
       CASE WHEN p.entity_type = 'MODULE_UNIT_SPECIFIC'
         OR num_nulls(p.module_type_id, p.data_entry_type_id, p.target_type, p.year) > 0 THEN p.id END ORDER BY p.id) AS place
@@ -172,7 +171,7 @@ WITH {_RUNNING}, pending AS (
 ), mine AS (
   SELECT j.id, j.entity_type, {_COMBINATION.format("j")}
   FROM data_ingestion_jobs j
-  WHERE j.id IN (SELECT id FROM ranked WHERE turn = 1 AND place = 1) AND {_CLAIMABLE}
+  WHERE j.id IN (SELECT id FROM ranked WHERE is_first AND place = 1) AND {_CLAIMABLE}
   ORDER BY j.id
   LIMIT :most
   FOR NO KEY UPDATE SKIP LOCKED

@@ -56,6 +56,15 @@ async def test_a_job_behind_many_that_share_a_lock_is_reached(work: Ledger) -> N
     assert [job.id for job in await work.claim(most=4)] == [behind.job_id]
 
 
+async def test_of_jobs_that_share_only_one_of_their_locks_a_batch_takes_the_oldest(work: Ledger) -> None:
+    first = await work.submit("unit_sync", year=2024)
+    await work.submit("unit_sync", year=2025)
+    await work.submit("aggregation", year=2024)
+    other = await work.submit("aggregation", year=2023)
+
+    assert [job.id for job in await work.claim(most=4)] == [first.job_id, other.job_id]
+
+
 async def test_a_claim_that_meets_another_of_its_combination_looks_again(work: Ledger) -> None:
     """Two workers that know different job types do not see each other's waiting jobs, but share the current one."""
     work.register("other")
