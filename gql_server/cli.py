@@ -145,7 +145,9 @@ def token(
 
 @app.command()
 def schema(
-    check: Annotated[bool, typer.Option("--check", help="Compare with schema.graphql; exit code 1 when it differs.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Compare with schema.graphql, and lint it; exit code 1 if it fails.")
+    ] = False,
     write: Annotated[bool, typer.Option("--write", help="Write schema.graphql.")] = False,
 ) -> None:
     """Print the schema definition."""
@@ -155,10 +157,20 @@ def schema(
         SCHEMA_FILE.write_text(sdl(), encoding="utf-8")
     elif not check:
         sys.stdout.write(sdl())
-    elif not SCHEMA_FILE.exists() or SCHEMA_FILE.read_text(encoding="utf-8") != sdl():
-        raise Stop("schema.graphql is not what the code says: run `gql-server schema --write`")
     else:
-        out.print("schema.graphql is up to date")
+        _check_schema(sdl())
+
+
+def _check_schema(sdl: str) -> None:
+    """Raises Stop with everything that is wrong."""
+    from gql_server.lint import lint
+
+    complaints = lint(sdl)
+    if not SCHEMA_FILE.exists() or SCHEMA_FILE.read_text(encoding="utf-8") != sdl:
+        complaints.append("schema.graphql is not what the code says: run `gql-server schema --write`")
+    if complaints:
+        raise Stop("\n".join(complaints))
+    out.print("schema.graphql is up to date, and lint has nothing to say")
 
 
 @app.command()

@@ -7,6 +7,7 @@ import strawberry
 from graphql import GraphQLError, GraphQLSchema
 from strawberry.extensions import MaxTokensLimiter, ParserCache, SchemaExtension, ValidationCache
 from strawberry.schema.config import StrawberryConfig
+from strawberry.schema.schema_converter import GraphQLCoreConverter
 from strawberry.types import ExecutionContext
 
 from gql_server.context import Context, Info
@@ -88,13 +89,23 @@ class Schema(strawberry.Schema):
 def create_schema() -> Schema:
     """The executable schema, with bounds on documents and caches for those that come again."""
     bound_validation()
-    return Schema(
+    schema = Schema(
         query=Query,
         subscription=Subscription,
         types=[PipelineChanged, ModuleType, DataEntryType, Unit],
         extensions=[lambda: MaxTokensLimiter(MAX_TOKENS), ParserCache, ValidationCache, Validation, Redactions],
         config=StrawberryConfig(scalar_map=SCALARS),
     )
+    _describe_arguments(schema)
+    return schema
+
+
+def _describe_arguments(schema: Schema) -> None:
+    """Arguments of directives get the descriptions they were declared with, which Strawberry leaves out."""
+    for directive in schema.executable.directives:
+        declared = directive.extensions.get(GraphQLCoreConverter.DEFINITION_BACKREF)
+        for field in declared.fields if declared else ():
+            directive.args[schema.config.name_converter.get_graphql_name(field)].description = field.description
 
 
 def sdl() -> str:

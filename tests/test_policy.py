@@ -1,13 +1,10 @@
-from typing import Any
-
 import pytest
-from graphql import NonNullTypeNode, ObjectTypeDefinitionNode, parse
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gql_server.models import EntityType, JobResult, Provider
-from gql_server.policy import GUARDS, Role, permissions_of
+from gql_server.policy import Role, permissions_of
 from tests import build
-from tests.graphql import SCHEMA, Client, viewer
+from tests.graphql import Client, viewer
 
 MODULE_KEYS = {
     "headcount",
@@ -188,22 +185,6 @@ async def test_the_superadmin_reads_every_guarded_field(engine: AsyncEngine):
         "yearConfigurations": [{"config": {"a": 1}}],
     }
     assert "extensions" not in answer
-
-
-def test_every_guarded_coordinate_is_in_the_schema_with_its_directive_and_sentence():
-    types: dict[str, Any] = {
-        node.name.value: node for node in parse(SCHEMA.as_str()).definitions if isinstance(node, ObjectTypeDefinitionNode)
-    }
-
-    for coordinate, guard in GUARDS.items():
-        type_name, _, field = coordinate.partition(".")
-        guarded = types[type_name]
-        if field:
-            guarded = next(node for node in guarded.fields if node.name.value == field)
-            assert not isinstance(guarded.type, NonNullTypeNode)
-        [access] = [node for node in guarded.directives if node.name.value == "access"]
-        assert [argument.value.value for argument in access.arguments] == [guard.permission, guard.on_denied]
-        assert guarded.description.value.endswith(f"Needs `{guard.permission}`.")
 
 
 async def test_the_text_of_an_unexpected_error_is_for_operators(engine: AsyncEngine):

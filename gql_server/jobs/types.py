@@ -9,7 +9,7 @@ from strawberry import UNSET
 
 from gql_server.connections import Connection
 from gql_server.context import Info
-from gql_server.fields import child, guarded, part
+from gql_server.fields import access, access_sentence, child, guarded, part
 from gql_server.jobs import queries
 from gql_server.jobs.meta import ALLOWED, allowed
 from gql_server.nodes import Node, global_id, integer_key
@@ -138,7 +138,7 @@ class NoMeta(NamedTuple):
     target_year: None = None
 
 
-@strawberry.type(description="One row of work.")
+@strawberry.type(description=f"One row of work. {access_sentence('Job')}", directives=access("Job"))
 class Job(Node):
     id: strawberry.ID = global_id("job_id")
     job_id: int = strawberry.field(description="Database key, shown in logs and tickets.")

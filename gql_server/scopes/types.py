@@ -6,7 +6,7 @@ from typing import Any
 import strawberry
 
 from gql_server.carbon.catalog import DATA_ENTRY_TYPES, MODULES
-from gql_server.fields import guarded, part
+from gql_server.fields import access, access_sentence, guarded, part
 from gql_server.nodes import DESCRIPTION, Node, encode
 
 
@@ -71,7 +71,7 @@ class DataEntryType(Node):
         return info and cls(id=strawberry.ID(encode("DataEntryType", info.id)), type_id=info.id, key=info.key)
 
 
-@strawberry.type(description="An organisational unit.")
+@strawberry.type(description=f"An organisational unit. {access_sentence('Unit')}", directives=access("Unit"))
 class Unit(Node):
     id: strawberry.ID = strawberry.field(description=DESCRIPTION)
     institutional_id: str = strawberry.field(description="Cost-centre-like code used in files and permissions.")

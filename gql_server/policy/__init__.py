@@ -1,0 +1,36 @@
+"""Who may see what, in one place: permissions of roles, rows as clauses of SQL, and the policy of every type and field."""
+
+from gql_server.policy.guards import DenialMode, Guard, Reach, permits, reach
+from gql_server.policy.permissions import (
+    CONFIGURATION_VIEW,
+    OPERATIONS_VIEW,
+    USERS_VIEW,
+    Role,
+    Viewer,
+    may_see_unit,
+    permissions_of,
+)
+from gql_server.policy.rows import job_clause, orphan_clause, pipeline_clause, year_clause
+from gql_server.policy.table import GUARDS, POLICY, TypeRule
+
+__all__ = [
+    "CONFIGURATION_VIEW",
+    "GUARDS",
+    "OPERATIONS_VIEW",
+    "POLICY",
+    "USERS_VIEW",
+    "DenialMode",
+    "Guard",
+    "Reach",
+    "Role",
+    "TypeRule",
+    "Viewer",
+    "job_clause",
+    "may_see_unit",
+    "orphan_clause",
+    "permissions_of",
+    "permits",
+    "pipeline_clause",
+    "reach",
+    "year_clause",
+]

@@ -1,0 +1,62 @@
+"""Permissions: what roles give, and what a viewer holds."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from gql_server.carbon.catalog import MODULES
+
+OPERATIONS_VIEW = "backoffice.pipeline_operations:view"
+CONFIGURATION_VIEW = "backoffice.configuration:view"
+USERS_VIEW = "backoffice.users:view"
+
+BACKOFFICE = ("pipeline_operations", "configuration", "users")
+MODULE_ACTIONS = ("view", "edit", "sync")
+
+
+class Role(StrEnum):
+    """Roles of the identity provider, as they stand in a token."""
+
+    SUPERADMIN = "calco2.backoffice.admin"
+    OPERATOR = "calco2.backoffice.metier"
+    PRINCIPAL = "calco2.user.principal"
+    STANDARD = "calco2.user.standard"
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """An authenticated caller, until it expires. A permission without a unit, `modules.purchase:view`, covers every unit's."""
+
+    subject: str
+    provider: str
+    permissions: frozenset[str]
+    display_name: str | None = None
+    email: str | None = None
+    expires_at: datetime | None = None
+
+    def may(self, permission: str) -> bool:
+        return permission in self.permissions or permission.partition("@")[0] in self.permissions
+
+
+def permissions_of(role: str, unit: str | None) -> frozenset[str]:
+    """Permissions that a role gives; a principal's reach one unit, and none without it. Unknown roles give none."""
+    match role:
+        case Role.SUPERADMIN:
+            backoffice = {f"backoffice.{area}:{action}" for area in BACKOFFICE for action in ("view", "edit")}
+            return frozenset(backoffice | _module_permissions(""))
+        case Role.OPERATOR:
+            editable = {f"backoffice.{area}:edit" for area in ("pipeline_operations", "configuration")}
+            return frozenset(editable | {OPERATIONS_VIEW, CONFIGURATION_VIEW, USERS_VIEW})
+        case Role.PRINCIPAL if unit:
+            return frozenset(_module_permissions(f"@{unit}"))
+        case _:
+            return frozenset()
+
+
+def may_see_unit(viewer: Viewer, institutional_id: str) -> bool:
+    """Whether the viewer may read anything of that unit."""
+    return any(viewer.may(f"modules.{module.key}:view@{institutional_id}") for module in MODULES.values())
+
+
+def _module_permissions(suffix: str) -> set[str]:
+    return {f"modules.{module.key}:{action}{suffix}" for module in MODULES.values() for action in MODULE_ACTIONS}

@@ -1,0 +1,66 @@
+"""Row scope: which rows a viewer may see, as clauses of SQL."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+from sqlalchemy import ColumnElement, and_, false, or_, true
+
+from gql_server import models
+from gql_server.carbon.catalog import module_by_key
+from gql_server.models import EntityType
+from gql_server.policy.permissions import CONFIGURATION_VIEW, OPERATIONS_VIEW, Viewer
+
+
+def pipeline_clause(viewer: Viewer) -> ColumnElement[bool]:
+    """Pipelines the viewer may see. Of other people's work, only that of their units; an unknown scope denies."""
+    row = models.Pipeline
+    mine = row.provider == viewer.provider
+    if viewer.may(OPERATIONS_VIEW):
+        return mine
+    of_their_units = [
+        and_(
+            row.unit_institutional_id.in_(units) if units else row.unit_institutional_id.is_not(None),
+            row.module_type_id.in_(modules),
+        )
+        for modules, units in _modules_and_units(viewer.permissions, "sync")
+    ]
+    return and_(mine, row.entity_type == EntityType.MODULE_UNIT_SPECIFIC, or_(false(), *of_their_units))
+
+
+def orphan_clause(viewer: Viewer) -> ColumnElement[bool]:
+    """Jobs without a pipeline that the viewer may see: they name no unit, so only operators see them."""
+    return and_(models.Job.provider == viewer.provider, true() if viewer.may(OPERATIONS_VIEW) else false())
+
+
+def job_clause(viewer: Viewer) -> ColumnElement[bool]:
+    """Jobs the viewer may see, over jobs outer-joined to their pipelines."""
+    job, pipeline = models.Job, models.Pipeline
+    return and_(
+        job.provider == viewer.provider,
+        or_(
+            and_(job.pipeline_id.is_(None), orphan_clause(viewer)),
+            and_(job.pipeline_id == pipeline.id, pipeline_clause(viewer)),
+        ),
+    )
+
+
+def year_clause(viewer: Viewer) -> ColumnElement[bool]:
+    """Years the viewer may see: all of the provider with configuration view, else those open to users."""
+    row = models.YearConfiguration
+    mine = row.provider == viewer.provider
+    return mine if viewer.may(CONFIGURATION_VIEW) else and_(mine, row.is_started)
+
+
+def _modules_and_units(permissions: Iterable[str], action: str) -> list[tuple[list[int], list[str]]]:
+    """Modules on which the action is permitted in the same units, with those units; no units means in every one."""
+    modules_by_unit: dict[str, set[int]] = defaultdict(set)
+    for permission in permissions:
+        scope, _, unit = permission.partition("@")
+        key, _, permitted = scope.removeprefix("modules.").partition(":")
+        module = module_by_key(key)
+        if module and permitted == action:
+            modules_by_unit[unit].add(module.id)
+    units: dict[frozenset[int], list[str]] = defaultdict(list)
+    for unit, modules in sorted(modules_by_unit.items()):
+        units[frozenset(modules)].append(unit)
+    return [(sorted(modules), [] if "" in of_units else of_units) for modules, of_units in units.items()]

@@ -1,0 +1,105 @@
+"""The policy: for every object type of the graph, who may see its objects and each of their fields."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from gql_server.policy.guards import DenialMode, Guard
+from gql_server.policy.permissions import CONFIGURATION_VIEW, OPERATIONS_VIEW, USERS_VIEW
+
+
+@dataclass(frozen=True, slots=True)
+class TypeRule:
+    """The fields of a type. The open ones are visible with their object, the guarded ones need a permission as well.
+
+    With `hidden_without`, an object whose expression does not hold is absent; without, it is visible wherever it is reached.
+    """
+
+    open: frozenset[str]
+    guarded: Mapping[str, Guard]
+    hidden_without: Guard | None = None
+
+
+def rule(*fields: str, hidden_without: str | None = None, **guarded: Guard | str) -> TypeRule:
+    """Names of open fields, separated by blanks; guarded ones by name, with REDACT unless their guard says otherwise."""
+    return TypeRule(
+        open=frozenset(name for line in fields for name in line.split()),
+        guarded=MappingProxyType({name: Guard(each) if isinstance(each, str) else each for name, each in guarded.items()}),
+        hidden_without=Guard(hidden_without, DenialMode.HIDE) if hidden_without else None,
+    )
+
+
+CONNECTION = "edges nodes pageInfo"
+EDGE = "cursor node"
+FEED_EVENT = "token at"
+PIPELINE_SEEN = f"{OPERATIONS_VIEW} | modules.{{module}}:sync@{{unit}}"
+
+POLICY: Mapping[str, TypeRule] = MappingProxyType(
+    {
+        "Query": rule(
+            "node viewer",
+            "pipelines pipeline",
+            "job",
+            "yearConfigurations yearConfiguration",
+        ),
+        "Subscription": rule("pipeline"),
+        # what work is about
+        "Actor": rule("kind", displayName=USERS_VIEW, email=USERS_VIEW),
+        "DataEntryType": rule("id typeId key"),
+        "ModuleType": rule("id typeId key"),
+        "Unit": rule("id institutionalId", hidden_without="modules.*:view@{unit}"),
+        "WorkScope": rule("level year provider module dataEntryType", unit="modules.{module}:view@{unit}"),
+        # pipelines
+        "Pipeline": rule(
+            "id pipelineId isOrphan kind kindRaw scope triggeredBy meta feedToken",
+            "status statusRaw statusSource tone isTerminal isAborted hasWarning",
+            "createdAt startedAt finishedAt updatedAt queuedSeconds durationSeconds",
+            "progress message lastError jobCount errorCount",
+            "rootJob jobs",
+            hidden_without=PIPELINE_SEEN,
+        ),
+        "PipelineConnection": rule(CONNECTION),
+        "PipelineEdge": rule(EDGE),
+        "PipelineProgress": rule("phase phaseIndex phaseCount fraction finishedJobs expectedJobs rows"),
+        "RowProgress": rule("stage processed total rowsPerSecond"),
+        # jobs
+        "Job": rule(
+            "id jobId pipeline kind kindRaw scope target method meta",
+            "state result tone message isCurrent isAborted",
+            "createdAt startedAt finishedAt durationSeconds rowProgress phases",
+            "attempt maxAttempts retriesLeft nextAttemptAt",
+            "rowErrorCount",
+            hidden_without=PIPELINE_SEEN,
+            lockedAt=OPERATIONS_VIEW,
+            errorDetail=OPERATIONS_VIEW,
+        ),
+        "JobConnection": rule(CONNECTION),
+        "JobEdge": rule(EDGE),
+        "JobPhase": rule("name state startedAt finishedAt durationSeconds"),
+        "Meta": rule("providerName filters targetYear entries"),
+        "MetaEntry": rule("key value"),
+        # years
+        "YearConfiguration": rule(
+            "id year provider isStarted isProvisioned provisionedAt updatedAt",
+            "activePipelines",
+            hidden_without=f"{CONFIGURATION_VIEW} | year.isStarted",
+            config=CONFIGURATION_VIEW,
+        ),
+        # the viewer, and what is shared
+        "Viewer": rule("id displayName permissions"),
+        "PageInfo": rule("hasNextPage hasPreviousPage startCursor endCursor"),
+        # the feed
+        "PipelineChanged": rule(FEED_EVENT, "pipeline changed changedJobs"),
+    }
+)
+
+
+def _guards() -> Iterator[tuple[str, Guard]]:
+    for name, of_type in POLICY.items():
+        if of_type.hidden_without:
+            yield name, of_type.hidden_without
+        yield from ((f"{name}.{field}", guard) for field, guard in of_type.guarded.items())
+
+
+GUARDS: Mapping[str, Guard] = MappingProxyType(dict(_guards()))
+"""Every guarded coordinate, a type or a field, with its guard."""
