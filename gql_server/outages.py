@@ -19,8 +19,14 @@ def is_outage(error: BaseException | None) -> bool:
 
 
 def is_connection_lost(error: BaseException) -> bool:
-    """Whether the database went away under a transaction, so that nobody knows whether it was committed."""
+    """Whether the database went away under a transaction, so that nobody knows whether it was committed.
+
+    A server's farewell that arrives between two statements confuses asyncpg: whatever is tried next, and the rollback after it,
+    fails as if another operation were in progress.
+    """
     if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return True
+    if any(isinstance(each, asyncpg.InternalClientError) for each in _history(error)):
         return True
     return sqlstate(error).startswith(LOST_CLASSES) or isinstance(error, (asyncpg.InterfaceError, PoolTimeout))
 
@@ -44,3 +50,14 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
         seen.add(id(error))
         yield error
         error = error.__cause__ or getattr(error, "orig", None)
+
+
+def _history(error: BaseException) -> Iterator[BaseException]:
+    """The error, what caused it, and what was being handled when these were raised."""
+    seen: set[int] = set()
+    rest: list[BaseException | None] = [error]
+    while rest:
+        if (each := rest.pop()) is not None and id(each) not in seen:
+            seen.add(id(each))
+            yield each
+            rest += [each.__cause__, each.__context__, getattr(each, "orig", None)]

@@ -1,10 +1,12 @@
+import asyncio
+
 import asyncpg
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from gql_server.outages import is_outage
+from gql_server.outages import is_connection_lost, is_outage
 
 
 @pytest.mark.parametrize(
@@ -50,3 +52,23 @@ async def test_errors_of_the_driver_are_told_apart(engine: AsyncEngine, statemen
         await _execute(engine, *statements)
 
     assert is_outage(failure.value) is outage
+
+
+LEAVE_SLOWLY = "DO $$ BEGIN FOR n IN 1..500 LOOP EXECUTE format('CREATE TEMPORARY TABLE t%s (id int)', n); END LOOP; END $$"
+
+
+async def test_a_connection_whose_server_takes_leave_between_two_statements_is_lost(engine: AsyncEngine):
+    """Its farewell is read long before its socket closes: what asyncpg is asked meanwhile fails in words of its own."""
+    with pytest.raises(Exception, match="another operation") as failure:
+        async with engine.connect() as connection:
+            await connection.execute(text(LEAVE_SLOWLY))
+            await connection.commit()
+            async with connection.begin():
+                driver = (await connection.get_raw_connection()).driver_connection
+                assert driver is not None
+                async with engine.begin() as other:
+                    await other.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": driver.get_server_pid()})
+                await asyncio.sleep(0.02)
+                await driver.copy_records_to_table("t1", records=[(1,)])
+
+    assert is_connection_lost(failure.value)
