@@ -214,11 +214,14 @@ class Job(Base):
     scope_module_ids: Mapped[list[int] | None]
     serves: Mapped[list[UUID]] = mapped_column(server_default=text("'{}'"))
     affected_module_ids: Mapped[list[int] | None]
+    failure_class: Mapped[str | None]
+    failure_fingerprint: Mapped[str | None]
     lock_keys: Mapped[list[str]] = mapped_column(server_default=text("'{}'"))
     upload_id: Mapped[UUID | None] = mapped_column(ForeignKey("uploads.id", ondelete="RESTRICT"))
     is_current: Mapped[bool] = mapped_column(server_default=text("false"))
     locked_by: Mapped[str | None]
     locked_at: Mapped[datetime | None]
+    claimed_by: Mapped[str | None]
     run_after: Mapped[datetime | None]
     attempts: Mapped[int] = mapped_column(server_default=text("0"))
     max_attempts: Mapped[int] = mapped_column(server_default=text("3"))
@@ -270,6 +273,16 @@ class Job(Base):
         Index("ix_data_ingestion_jobs_job_type", "job_type", "id"),
         Index("ix_data_ingestion_jobs_started_at", "started_at"),
         Index("ix_data_ingestion_jobs_locked_by", "locked_by", postgresql_where=text("locked_by IS NOT NULL")),
+        *(
+            Index(
+                f"ix_data_ingestion_jobs_{column}",
+                "provider",
+                column,
+                "pipeline_id",
+                postgresql_where=text(f"{column} IS NOT NULL"),
+            )
+            for column in ("failure_class", "failure_fingerprint", "claimed_by")
+        ),
     )
 
 

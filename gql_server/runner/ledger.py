@@ -187,7 +187,7 @@ WITH {_RUNNING}, pending AS (
   RETURNING o.id
 )
 UPDATE data_ingestion_jobs j
-SET state = 'RUNNING', locked_by = :worker, locked_at = clock_timestamp(), attempts = j.attempts + 1,
+SET state = 'RUNNING', locked_by = :worker, claimed_by = :worker, locked_at = clock_timestamp(), attempts = j.attempts + 1,
   started_at = coalesce(j.started_at, clock_timestamp()), meta = j.meta - 'progress',
   is_current = j.entity_type <> 'MODULE_UNIT_SPECIFIC'
 FROM mine, (SELECT count(*) FROM demoted) AS first

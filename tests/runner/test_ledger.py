@@ -248,6 +248,16 @@ async def test_a_released_job_does_not_lose_an_attempt(work: Ledger) -> None:
     assert (row.state, row.attempts, row.locked_by) == ("NOT_STARTED", 0, None)
 
 
+async def test_a_job_remembers_who_claimed_it_last(work: Ledger) -> None:
+    submitted = await work.submit("noop")
+    [job] = await work.claim("w1")
+    async with work.engine.begin() as connection:
+        await ledger.release(connection, "w1", job)
+
+    row = await work.job(submitted.job_id)
+    assert (row.locked_by, row.claimed_by) == (None, "w1")
+
+
 async def test_a_released_job_whose_follow_up_waits_keeps_its_attempt(work: Ledger) -> None:
     first = await work.submit("emission_recalc", data_entry_type_id=10)
     [job] = await work.claim()
