@@ -60,15 +60,19 @@ LEAVE_SLOWLY = "DO $$ BEGIN FOR n IN 1..500 LOOP EXECUTE format('CREATE TEMPORAR
 async def test_a_connection_whose_server_takes_leave_between_two_statements_is_lost(engine: AsyncEngine):
     """Its farewell is read long before its socket closes: what asyncpg is asked meanwhile fails in words of its own."""
     with pytest.raises(Exception, match="another operation") as failure:
-        async with engine.connect() as connection:
-            await connection.execute(text(LEAVE_SLOWLY))
-            await connection.commit()
-            async with connection.begin():
-                driver = (await connection.get_raw_connection()).driver_connection
-                assert driver is not None
-                async with engine.begin() as other:
-                    await other.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": driver.get_server_pid()})
-                await asyncio.sleep(0.02)
-                await driver.copy_records_to_table("t1", records=[(1,)])
+        await _copy_after_the_farewell(engine)
 
     assert is_connection_lost(failure.value)
+
+
+async def _copy_after_the_farewell(engine: AsyncEngine) -> None:
+    async with engine.connect() as connection:
+        await connection.execute(text(LEAVE_SLOWLY))
+        await connection.commit()
+        async with connection.begin():
+            driver = (await connection.get_raw_connection()).driver_connection
+            assert driver is not None
+            async with engine.begin() as other:
+                await other.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": driver.get_server_pid()})
+            await asyncio.sleep(0.02)
+            await driver.copy_records_to_table("t1", records=[(1,)])
