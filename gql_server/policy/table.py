@@ -86,7 +86,9 @@ POLICY: Mapping[str, TypeRule] = MappingProxyType(
             config=CONFIGURATION_VIEW,
         ),
         # the viewer, and what is shared
-        "Viewer": rule("id displayName permissions"),
+        "FieldAccess": rule("coordinate permission"),
+        "Permission": rule("allowed code message"),
+        "Viewer": rule("id displayName permissions fieldAccess"),
         "PageInfo": rule("hasNextPage hasPreviousPage startCursor endCursor"),
         # the feed
         "PipelineChanged": rule(FEED_EVENT, "pipeline changed changedJobs"),
