@@ -11,6 +11,7 @@ from strawberry.schema_directive import Location
 
 from gql_server import policy
 from gql_server.context import Info
+from gql_server.errors import Forbidden
 from gql_server.loaders import Query
 from gql_server.policy import GUARDS
 
@@ -126,9 +127,12 @@ def guarded(coordinate: str, description: str, read: Callable[[Any, Info], Any],
 
 
 def may_read(coordinate: str, root: Any, info: Info) -> bool:
-    """Whether the viewer may read the coordinate of this row; a refusal is noted."""
-    if policy.permits(info.context.viewer, GUARDS[coordinate], root):
+    """Whether the viewer may read the coordinate of this row. A refusal is noted; where the policy says ERROR it is raised."""
+    guard = GUARDS[coordinate]
+    if policy.permits(info.context.viewer, guard, root):
         return True
+    if guard.on_denied is policy.DenialMode.ERROR:
+        raise Forbidden(f"You need the permission `{guard.permission}`.", permission=guard.permission)
     info.context.redactions[coordinate] += 1
     return False
 

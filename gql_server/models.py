@@ -1,6 +1,6 @@
 """The ledger's tables. `data_ingestion_jobs` is at once queue, lease, progress log and audit record."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
@@ -330,7 +330,7 @@ class UploadChunk(Base):
 
 
 class Pod(Base):
-    """A worker process, known by its heartbeat."""
+    """A worker process, known by its heartbeat. Each says at what interval it beats, and how long it may be silent on a job."""
 
     __tablename__ = "pods"
 
@@ -339,6 +339,8 @@ class Pod(Base):
     app_version: Mapped[str | None]
     started_at: Mapped[datetime] = mapped_column(server_default=NOW)
     last_heartbeat_at: Mapped[datetime] = mapped_column(server_default=NOW)
+    heartbeat_interval: Mapped[timedelta] = mapped_column(server_default=text("'00:00:05'"))
+    lease: Mapped[timedelta] = mapped_column(server_default=text("'00:00:10'"))
 
 
 class YearConfiguration(Base):

@@ -12,10 +12,12 @@ from strawberry.types import ExecutionContext
 
 from gql_server.context import Context, Info
 from gql_server.feed.types import PipelineChanged, PipelineSubscription
+from gql_server.fleet.queries import workers_by_pod_id
+from gql_server.fleet.types import FleetQuery
 from gql_server.jobs.queries import jobs_by_id
 from gql_server.jobs.types import JobQuery, job_key
 from gql_server.limits import MAX_TOKENS, Validation, bound_validation
-from gql_server.nodes import Node, decode, integer_key, uuid_key
+from gql_server.nodes import Node, decode, integer_key, key_of, uuid_key
 from gql_server.pipelines.queries import pipelines_by_key
 from gql_server.pipelines.types import PipelineQuery
 from gql_server.policy import GUARDS
@@ -42,6 +44,7 @@ NODES: Mapping[str, Callable[[Context, str], Awaitable[Any]]] = {
     "Pipeline": lambda context, id: context.load(pipelines_by_key, uuid_key("Pipeline", id)),
     "Job": lambda context, id: context.load(jobs_by_id, job_key(id)),
     "YearConfiguration": lambda context, id: context.load(years_by_key, year_key(id)),
+    "Worker": lambda context, id: context.load(workers_by_pod_id, key_of("Worker", id)),
     "Unit": _unit,
     "ModuleType": lambda _, id: _constant(ModuleType.of(integer_key("ModuleType", id))),
     "DataEntryType": lambda _, id: _constant(DataEntryType.of(integer_key("DataEntryType", id))),
@@ -49,7 +52,7 @@ NODES: Mapping[str, Callable[[Context, str], Awaitable[Any]]] = {
 
 
 @strawberry.type(description="Reads.")
-class Query(PipelineQuery, JobQuery, YearQuery, ViewerQuery):
+class Query(PipelineQuery, JobQuery, YearQuery, FleetQuery, ViewerQuery):
     @strawberry.field(description="Refetch anything by global ID; null when absent or not visible.")
     async def node(
         self, info: Info, id: Annotated[strawberry.ID, strawberry.argument(description="Global id.")]

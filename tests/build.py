@@ -1,7 +1,7 @@
 """Builders of ledger rows, with honest defaults: what is left out is as the runner would write it."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -112,6 +112,14 @@ async def unit(connection: AsyncConnection, institutional_id: str, **values: Map
         "VALUES (CAST(:provider AS user_provider_enum), :id, :id, :id, 1, :id)"
     )
     await connection.execute(statement, {"id": institutional_id, "provider": Provider.DEFAULT.value, **values})
+
+
+async def worker(connection: AsyncConnection, pod_id: str, **values: Any) -> None:
+    """A live worker that beats every 30 seconds; `silent` is how long ago it did so last."""
+    silent = values.pop("silent", timedelta(0))
+    defaults = {"heartbeat_interval": timedelta(seconds=30), "lease": timedelta(seconds=60), "git_sha": "abc123"}
+    beat = {"last_heartbeat_at": models.NOW - silent}
+    await connection.execute(insert(models.Pod).values({"pod_id": pod_id, **defaults, **beat, **values}))
 
 
 async def notify(connection: AsyncConnection) -> None:

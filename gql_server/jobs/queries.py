@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gql_server import models
 from gql_server.jobs import meta
+from gql_server.jobs.leases import IS_STUCK
 from gql_server.models import EntityType, IngestionMethod, JobResult, JobState, JobType, Provider, TargetType
 from gql_server.pagination import Page, Window
 from gql_server.policy import OPERATIONS_VIEW, Viewer, job_clause
@@ -108,6 +109,8 @@ COLUMNS = (
     case((FINISHED, null()), else_=J.run_after).label("next_attempt_at"),
     J.is_current.label("is_current"),
     IS_ABORTED.label("is_aborted"),
+    func.coalesce(IS_STUCK, False).label("is_stuck"),
+    func.coalesce(J.claimed_by, J.locked_by).label("worker_id"),
     J.locked_at.label("locked_at"),
     integer(J.meta["row_errors_count"]).label("row_error_count"),
 )

@@ -10,6 +10,7 @@ from strawberry import UNSET
 from gql_server.connections import Connection
 from gql_server.context import Info
 from gql_server.fields import access, access_sentence, child, guarded, part
+from gql_server.fleet.queries import workers_by_pod_id
 from gql_server.jobs import queries
 from gql_server.jobs.meta import ALLOWED, allowed
 from gql_server.nodes import Node, global_id, integer_key
@@ -18,6 +19,7 @@ from gql_server.scalars import JSON
 from gql_server.scopes.types import StatusTone, WorkScope, scope
 
 if TYPE_CHECKING:
+    from gql_server.fleet.types import Worker
     from gql_server.pipelines.types import Pipeline
 
 
@@ -167,6 +169,15 @@ class Job(Node):
         description="The job is the current one for its (module, entry type, target, method, year)."
     )
     is_aborted: bool = strawberry.field(description="An operator stopped it.")
+    is_stuck: bool = strawberry.field(
+        description="RUNNING, but its lock is older than its worker may be silent, or the heartbeat of its worker is lost."
+    )
+    worker: Annotated["Worker", strawberry.lazy("gql_server.fleet.types")] | None = guarded(
+        "Job.worker",
+        "The worker that holds it, or held it last; null when that is not registered any more.",
+        lambda row, info: info.context.load(workers_by_pod_id, row.worker_id),
+        present="worker_id",
+    )
     locked_at: datetime | None = guarded("Job.lockedAt", "Last heartbeat of its worker.", lambda row, _: row.locked_at)
     error_detail: str | None = guarded(
         "Job.errorDetail",

@@ -3,6 +3,7 @@
 from gql_server.policy.guards import DenialMode, Guard, Reach, permits, reach
 from gql_server.policy.permissions import (
     CONFIGURATION_VIEW,
+    OPERATIONS_EDIT,
     OPERATIONS_VIEW,
     USERS_VIEW,
     Role,
@@ -10,12 +11,13 @@ from gql_server.policy.permissions import (
     may_see_unit,
     permissions_of,
 )
-from gql_server.policy.rows import job_clause, orphan_clause, pipeline_clause, year_clause
+from gql_server.policy.rows import job_clause, orphan_clause, pipeline_clause, worker_clause, year_clause
 from gql_server.policy.table import GUARDS, POLICY, TypeRule
 
 __all__ = [
     "CONFIGURATION_VIEW",
     "GUARDS",
+    "OPERATIONS_EDIT",
     "OPERATIONS_VIEW",
     "POLICY",
     "USERS_VIEW",
@@ -32,5 +34,6 @@ __all__ = [
     "permits",
     "pipeline_clause",
     "reach",
+    "worker_clause",
     "year_clause",
 ]

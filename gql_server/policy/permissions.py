@@ -7,6 +7,7 @@ from enum import StrEnum
 from gql_server.carbon.catalog import MODULES
 
 OPERATIONS_VIEW = "backoffice.pipeline_operations:view"
+OPERATIONS_EDIT = "backoffice.pipeline_operations:edit"
 CONFIGURATION_VIEW = "backoffice.configuration:view"
 USERS_VIEW = "backoffice.users:view"
 

@@ -51,6 +51,11 @@ def year_clause(viewer: Viewer) -> ColumnElement[bool]:
     return mine if viewer.may(CONFIGURATION_VIEW) else and_(mine, row.is_started)
 
 
+def worker_clause(viewer: Viewer) -> ColumnElement[bool]:
+    """Workers the viewer may see: they serve all providers, so operators see them all."""
+    return true() if viewer.may(OPERATIONS_VIEW) else false()
+
+
 def _modules_and_units(permissions: Iterable[str], action: str) -> list[tuple[list[int], list[str]]]:
     """Modules on which the action is permitted in the same units, with those units; no units means in every one."""
     modules_by_unit: dict[str, set[int]] = defaultdict(set)

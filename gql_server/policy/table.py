@@ -41,6 +41,7 @@ POLICY: Mapping[str, TypeRule] = MappingProxyType(
             "pipelines pipeline",
             "job",
             "yearConfigurations yearConfiguration",
+            workers=Guard(OPERATIONS_VIEW, DenialMode.ERROR),
         ),
         "Subscription": rule("pipeline"),
         # what work is about
@@ -68,8 +69,9 @@ POLICY: Mapping[str, TypeRule] = MappingProxyType(
             "state result tone message isCurrent isAborted",
             "createdAt startedAt finishedAt durationSeconds rowProgress phases",
             "attempt maxAttempts retriesLeft nextAttemptAt",
-            "rowErrorCount",
+            "isStuck rowErrorCount",
             hidden_without=PIPELINE_SEEN,
+            worker=OPERATIONS_VIEW,
             lockedAt=OPERATIONS_VIEW,
             errorDetail=OPERATIONS_VIEW,
         ),
@@ -84,6 +86,11 @@ POLICY: Mapping[str, TypeRule] = MappingProxyType(
             "activePipelines",
             hidden_without=f"{CONFIGURATION_VIEW} | year.isStarted",
             config=CONFIGURATION_VIEW,
+        ),
+        # the fleet
+        "Worker": rule(
+            "id podId gitSha version bootedAt lastHeartbeatAt heartbeatAgeSeconds isLive claimedJobs",
+            hidden_without=OPERATIONS_VIEW,
         ),
         # the viewer, and what is shared
         "FieldAccess": rule("coordinate permission"),

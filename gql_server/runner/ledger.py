@@ -89,6 +89,13 @@ def held_by(worker: str | Bound, job_id: int | Bound, attempt: int | Bound) -> C
     return and_(jobs.id == job_id, jobs.locked_by == worker, jobs.attempts == attempt, jobs.state == JobState.RUNNING)
 
 
+def _is_silent(lease: timedelta) -> ColumnElement[bool]:
+    """The lease of the job has run out: that of the worker that holds it, or this one if the register does not know it."""
+    pod = models.Pod
+    of_holder = select(pod.lease).where(pod.pod_id == jobs.locked_by).scalar_subquery()
+    return or_(jobs.locked_at.is_(None), jobs.locked_at < NOW - func.coalesce(of_holder, literal(lease)))
+
+
 async def submit(connection: AsyncConnection, new: NewJob, locks: Sequence[Lock]) -> Submitted:
     """Mint a pipeline and insert its root job, ready to be claimed when the caller commits."""
     pipeline = {
@@ -305,10 +312,13 @@ class Recovered:
 
 
 async def recover(connection: AsyncConnection, lease: timedelta) -> list[Recovered]:
-    """Put jobs whose lease has run out back in the queue; give up those without an attempt left."""
+    """Put jobs whose lease has run out back in the queue; give up those without an attempt left.
+
+    Each worker is judged by its own lease; `lease` is that of workers which are not in the register.
+    """
     stale = (
         select(jobs.id, jobs.locked_by.label("lost_worker"))
-        .where(jobs.state == JobState.RUNNING, or_(jobs.locked_at.is_(None), jobs.locked_at < NOW - lease))
+        .where(jobs.state == JobState.RUNNING, _is_silent(lease))
         .order_by(jobs.id)
         .with_for_update(key_share=True, skip_locked=True)
         .cte("stale")
@@ -411,8 +421,7 @@ async def requeue(connection: AsyncConnection, job_id: int, lease: timedelta) ->
     message = "Recovered by an operator"
     result = await connection.execute(
         update(jobs)
-        .where(jobs.id == job_id, jobs.state == JobState.RUNNING)
-        .where(or_(jobs.locked_at.is_(None), jobs.locked_at < NOW - lease))
+        .where(jobs.id == job_id, jobs.state == JobState.RUNNING, _is_silent(lease))
         .values(
             state=JobState.NOT_STARTED,
             status_message=message,

@@ -140,7 +140,15 @@ class Worker:
             self._queue.let_go(job.id)
 
     async def _register(self) -> None:
-        await fleet.beat(self.engine, self.config.name, git_sha=self.config.git_sha, version=self.config.version)
+        config = self.config
+        await fleet.beat(
+            self.engine,
+            config.name,
+            git_sha=config.git_sha,
+            version=config.version,
+            interval=config.pod_interval,
+            lease=config.lease,
+        )
 
     async def _recover(self) -> None:
         if await sweep.recover_lost(self.engine, self.registry, self.config.lease):

@@ -296,3 +296,19 @@ async def test_a_claimed_job_is_its_row_as_its_handler_sees_it(work: Ledger) -> 
     assert {name: getattr(job, name) for name in Job.__dataclass_fields__} == {
         name: row._mapping[columns.get(name, name)] for name in Job.__dataclass_fields__
     }
+
+
+async def test_each_worker_is_judged_by_its_own_lease(work: Ledger) -> None:
+    submitted = await work.submit("noop")
+    await work.claim("patient")
+    await work.execute("UPDATE data_ingestion_jobs SET locked_at = clock_timestamp() - interval '1 minute'")
+    await work.execute("INSERT INTO pods (pod_id, lease) VALUES ('patient', '2 minutes')")
+    lease = timedelta(seconds=10)
+
+    async with work.engine.begin() as connection:
+        assert await ledger.recover(connection, lease) == []
+        assert not await ledger.requeue(connection, submitted.job_id, lease)
+
+    await work.execute("UPDATE pods SET lease = '30 seconds'")
+    async with work.engine.begin() as connection:
+        assert [job.job_id for job in await ledger.recover(connection, lease)] == [submitted.job_id]

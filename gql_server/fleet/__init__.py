@@ -1,0 +1,1 @@
+"""What keeps the installation going: workers, the locks between jobs, and its health."""
