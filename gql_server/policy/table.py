@@ -40,7 +40,7 @@ POLICY: Mapping[str, TypeRule] = MappingProxyType(
             "node viewer",
             "pipelines pipeline",
             "job",
-            "yearConfigurations yearConfiguration",
+            "yearConfigurations yearConfiguration freshness",
             workers=Guard(OPERATIONS_VIEW, DenialMode.ERROR),
         ),
         "Subscription": rule("pipeline"),
@@ -86,6 +86,21 @@ POLICY: Mapping[str, TypeRule] = MappingProxyType(
             "activePipelines",
             hidden_without=f"{CONFIGURATION_VIEW} | year.isStarted",
             config=CONFIGURATION_VIEW,
+            modules=f"{CONFIGURATION_VIEW} | modules.*:sync@*",
+        ),
+        "ModuleYear": rule(
+            "module year freshness lastAggregation needsRecalculation dataEntryTypes currentPipeline lastSuccessful",
+            hidden_without=f"{CONFIGURATION_VIEW} | {OPERATIONS_VIEW} | modules.{{module}}:sync@*",
+            readiness=CONFIGURATION_VIEW,
+        ),
+        "ModuleReadiness": rule("isEnabled isIncomplete currentCommonDataJob currentCommonFactorJob"),
+        "DataEntryTypeYear": rule(
+            "dataEntryType needsRecalculation lastFactorJob lastRecalculationJob",
+            readiness=CONFIGURATION_VIEW,
+        ),
+        "DataEntryTypeReadiness": rule(
+            "isEnabled isIncomplete incompleteReasons",
+            "currentDataJob currentApiDataJob currentFactorJob currentReferenceJob",
         ),
         # the fleet
         "Worker": rule(

@@ -60,8 +60,8 @@ def _is_outdated(last: LastAggregation, cutoff: datetime) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class StaleAggregation:
-    """A module whose totals of a year are not fresh."""
+class ModuleFreshness:
+    """How fresh the totals of a module are in a year, and which aggregation says so."""
 
     year: int
     module_type_id: int

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Text, and_, cast, func, or_, select, text, tuple_
+from sqlalchemy import ColumnElement, Text, TextClause, and_, cast, func, or_, select, text, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gql_server import models
-from gql_server.carbon.catalog import DATA_ENTRY_TYPES
+from gql_server.carbon.catalog import DATA_ENTRY_TYPES, MODULES
 from gql_server.errors import BadInput
 from gql_server.models import JobResult, JobState, JobType, Provider, TargetType
 from gql_server.policy import OPERATIONS_VIEW, Viewer, year_clause
@@ -17,11 +17,12 @@ from gql_server.sql import AnyRow, AnySelect, array, constant, member
 from gql_server.years.freshness import (
     EntryTypeRecalculation,
     Freshness,
+    ModuleFreshness,
     ModuleRecalculation,
-    StaleAggregation,
     by_module,
     freshness,
 )
+from gql_server.years.readiness import ModuleReadiness, readiness
 
 J = models.Job
 Y = models.YearConfiguration
@@ -86,12 +87,24 @@ async def current_jobs_by_year(
     return found
 
 
+async def readiness_by_year(
+    connection: AsyncConnection, viewer: Viewer, keys: Sequence[YearKey]
+) -> dict[YearKey, dict[int, ModuleReadiness]]:
+    """The modules in the settings of each year, by their number, and what they lack."""
+    configs = await config_by_key(connection, viewer, keys, pointers=None)
+    jobs: dict[YearKey, Any] = {**await current_jobs_by_year(connection, viewer, keys)}
+    return {
+        key: {module.module_type_id: module for module in readiness(config, jobs.get(key, []))}
+        for key, (config,) in configs.items()
+    }
+
+
 async def recalculation_by_year(
     connection: AsyncConnection, viewer: Viewer, keys: Sequence[YearKey]
 ) -> dict[YearKey, list[ModuleRecalculation]]:
     """The modules that have factors in each year, and which of their entry types must be recalculated."""
     found: defaultdict[YearKey, list[EntryTypeRecalculation]] = defaultdict(list)
-    for row in await connection.execute(_recalculations(_in_years(viewer, keys))):
+    for row in await connection.execute(recalculations(_in_years(viewer, keys))):
         found[row.provider, row.year].append(EntryTypeRecalculation(*row[2:]))
     return {key: by_module(entry_types) for key, entry_types in found.items()}
 
@@ -105,11 +118,11 @@ async def recalculation_status(connection: AsyncConnection, viewer: Viewer, year
 async def entry_types_to_recalculate(connection: AsyncConnection, provider: str, year: int, module_type_id: int) -> list[int]:
     """Entry types of a module whose emissions are older than their factors: for commands, which check who asks."""
     here = and_(J.provider == provider, J.year == year, J.module_type_id == module_type_id)
-    rows = [EntryTypeRecalculation(*row[2:]) for row in await connection.execute(_recalculations(here))]
+    rows = [EntryTypeRecalculation(*row[2:]) for row in await connection.execute(recalculations(here))]
     return [row.data_entry_type_id for row in rows if row.needs_recalculation]
 
 
-def _recalculations(where: ColumnElement[bool]) -> AnySelect:
+def recalculations(where: ColumnElement[bool]) -> AnySelect:
     """Newest jobs by year and entry type. A job without an entry type is about all of its module, or those in its config.
 
     A failed factor job has changed nothing, and hides no good one before it; `is_current` cannot tell, as it marks the failed.
@@ -143,38 +156,39 @@ def _recalculations(where: ColumnElement[bool]) -> AnySelect:
     )
 
 
-_LAST_AGGREGATIONS = text("""
-WITH scopes AS (
-  SELECT DISTINCT r.year, m.module_type_id
-  FROM carbon_report_modules m
-  JOIN carbon_reports r ON r.id = m.carbon_report_id JOIN units u ON u.id = r.unit_id
-  WHERE u.provider = :provider
-), aggregations AS (
-  SELECT DISTINCT ON (j.year, j.module_type_id)
-    j.year, j.module_type_id, j.id AS job_id, j.state, j.result, j.created_at, j.finished_at,
-    least(j.started_at, j.finished_at) AS aggregated_at
+def last_aggregations(scopes: str) -> TextClause:
+    """The newest aggregation of each scope, and when its data or factors last changed; `scopes` says `year, module_type_id`."""
+    return text(f"""
+SELECT s.year, s.module_type_id, a.*, c.changed_at, clock_timestamp() AS now
+FROM ({scopes}) s
+LEFT JOIN LATERAL (
+  SELECT j.id AS job_id, j.state, j.result, j.created_at, j.finished_at, least(j.started_at, j.finished_at) AS aggregated_at
   FROM data_ingestion_jobs j
-  WHERE j.provider = :provider AND j.job_type = 'aggregation'
-  ORDER BY j.year, j.module_type_id, j.id DESC
-), changes AS (
-  SELECT j.year, j.module_type_id, max(j.finished_at) AS changed_at
+  WHERE j.provider = :provider AND j.year = s.year AND j.module_type_id = s.module_type_id AND j.job_type = 'aggregation'
+  ORDER BY j.id DESC LIMIT 1
+) a ON true
+LEFT JOIN LATERAL (
+  SELECT max(j.finished_at) AS changed_at
   FROM data_ingestion_jobs j
-  WHERE j.provider = :provider AND j.state = 'FINISHED' AND j.result <> 'ERROR'
-    AND j.target_type IN ('DATA_ENTRIES', 'FACTORS') AND j.job_type <> 'aggregation'
-  GROUP BY 1, 2
-)
-SELECT s.year, s.module_type_id, a.job_id, a.state, a.result, a.created_at, a.aggregated_at, a.finished_at, c.changed_at,
-  clock_timestamp() AS now
-FROM scopes s
-LEFT JOIN aggregations a USING (year, module_type_id)
-LEFT JOIN changes c USING (year, module_type_id)
+  WHERE j.provider = :provider AND j.year = s.year AND j.module_type_id = s.module_type_id
+    AND j.state = 'FINISHED' AND j.result <> 'ERROR' AND j.target_type IN ('DATA_ENTRIES', 'FACTORS')
+    AND j.job_type <> 'aggregation'
+) c ON true
 ORDER BY s.year DESC, s.module_type_id
+""")
+
+
+_OF_REPORTS = last_aggregations("""
+SELECT DISTINCT r.year, m.module_type_id
+FROM carbon_report_modules m
+JOIN carbon_reports r ON r.id = m.carbon_report_id JOIN units u ON u.id = r.unit_id
+WHERE u.provider = :provider AND m.module_type_id = ANY(:modules)
 """)
 
 
 async def stale_aggregations(
     connection: AsyncConnection, viewer: Viewer, older_than_minutes: int = 60
-) -> list[StaleAggregation]:
+) -> list[ModuleFreshness]:
     """Modules of the provider's reports whose totals are not fresh, newest year first; for operators, others see none.
 
     Raises BadInput for an age of less than a minute or more than a year.
@@ -183,14 +197,16 @@ async def stale_aggregations(
         raise BadInput(f"olderThanMinutes must be between 1 and {MINUTES.stop - 1}", argument="olderThanMinutes")
     if not viewer.may(OPERATIONS_VIEW):
         return []
-    age = timedelta(minutes=older_than_minutes)
-    rows: list[Any] = list((await connection.execute(_LAST_AGGREGATIONS, {"provider": viewer.provider})).all())
-    classified = [(row, freshness(row, row.now - age)) for row in rows]
-    return [_stale(row, state) for row, state in classified if state != Freshness.FRESH]
+    rows = await connection.execute(_OF_REPORTS, {"provider": viewer.provider, "modules": list(MODULES)})
+    every = [module_freshness(row, older_than_minutes) for row in rows]
+    return [module for module in every if module.freshness != Freshness.FRESH]
 
 
-def _stale(row: AnyRow, state: Freshness) -> StaleAggregation:
-    return StaleAggregation(row.year, row.module_type_id, state, row.finished_at, row.job_id)
+def module_freshness(row: AnyRow, older_than_minutes: int) -> ModuleFreshness:
+    """What a row of `last_aggregations` says of its module."""
+    cutoff = row.now - timedelta(minutes=older_than_minutes)
+    last: Any = row
+    return ModuleFreshness(row.year, row.module_type_id, freshness(last, cutoff), row.finished_at, row.job_id)
 
 
 def _in_years(viewer: Viewer, keys: Sequence[YearKey]) -> ColumnElement[bool]:

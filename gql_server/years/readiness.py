@@ -13,8 +13,8 @@ from gql_server.models import EntityType, IngestionMethod, TargetType
 class IncompleteReason(StrEnum):
     """Why a submodule is incomplete."""
 
-    MISSING_FACTOR = "missing_factor"
-    MISSING_REFERENCE = "missing_reference"
+    MISSING_FACTOR = "MISSING_FACTOR"
+    MISSING_REFERENCE = "MISSING_REFERENCE"
 
 
 class CurrentJob(Protocol):

@@ -6,6 +6,8 @@ from typing import Annotated, Any
 import strawberry
 from strawberry import UNSET
 
+from gql_server.cells.queries import Cell
+from gql_server.cells.types import ModuleYear, cells_of
 from gql_server.context import Info
 from gql_server.errors import BadInput
 from gql_server.fields import After, First, SemanticNonNull, access, access_sentence, may_read
@@ -40,6 +42,15 @@ class YearConfiguration(Node):
     async def active_pipelines(self: Any, info: Info, first: First = 20, after: After = UNSET) -> PipelineConnection | None:
         window = info.context.window("YearConfiguration.activePipelines", first=first, after=after, descending=True)
         return await info.context.load(active_by_year, self.year, window=window)
+
+    @strawberry.field(
+        description="Its modules, as far as you may see them: their totals, emissions, uploads and pipelines. "
+        + access_sentence("YearConfiguration.modules"),
+        directives=access("YearConfiguration.modules"),
+        graphql_type=list[ModuleYear] | None,
+    )
+    def modules(self: Any, info: Info) -> list[Cell] | None:
+        return cells_of(self.year, info) if may_read("YearConfiguration.modules", self, info) else None
 
     @strawberry.field(
         description="Deep settings; pass JSON Pointers to ship only parts, as an object with a key for each pointer. "
@@ -84,6 +95,17 @@ class YearQuery:
         return await info.context.load(
             queries.years_by_key, (by.provider.name if by.provider else info.context.viewer.provider, by.year)
         )
+
+    @strawberry.field(
+        description="Modules of a year in one round trip, as `YearConfiguration.modules`; empty for a year you cannot see.",
+        directives=[SemanticNonNull()],
+        graphql_type=list[ModuleYear] | None,
+    )
+    async def freshness(
+        self, info: Info, year: Annotated[int, strawberry.argument(description="Reporting year.")]
+    ) -> list[Cell] | None:
+        visible = await info.context.load(queries.years_by_key, (info.context.viewer.provider, year))
+        return cells_of(year, info) if visible else []
 
 
 def year_key(global_id: str) -> YearKey:

@@ -1,0 +1,1 @@
+"""Modules in a year: what a client sees of each, and their SQL."""

@@ -1,0 +1,102 @@
+"""Reads of the year × module matrix, for all the cells that are asked for at once.
+
+A key is a year and a module of the viewer's provider. The policy of `ModuleYear` says who may see a cell; its jobs and
+pipelines are named by their keys here, and read through their own row clauses.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import NamedTuple
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Integer, and_, func, literal, select, true, tuple_
+from sqlalchemy.dialects.postgresql import ARRAY, distinct_on
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gql_server import models
+from gql_server.models import LIVE_STATES, PipelineStatus
+from gql_server.pipelines.criteria import OPEN_STATUSES
+from gql_server.policy import Viewer, pipeline_clause
+from gql_server.years.freshness import EntryTypeRecalculation, ModuleFreshness
+from gql_server.years.queries import last_aggregations, module_freshness, recalculations
+
+J, P = models.Job, models.Pipeline
+CellKey = tuple[int, int]
+
+
+class Cell(NamedTuple):
+    """A module in a year: the source of `ModuleYear`. Totals count as stale when older than so many minutes."""
+
+    year: int
+    module_type_id: int
+    older_than_minutes: int = 60
+
+    @property
+    def key(self) -> CellKey:
+        return self.year, self.module_type_id
+
+
+_LAST_AGGREGATIONS = last_aggregations(
+    "SELECT * FROM unnest(CAST(:years AS int[]), CAST(:modules AS int[])) AS asked (year, module_type_id)"
+)
+
+
+async def freshness_by_cell(
+    connection: AsyncConnection, viewer: Viewer, keys: Sequence[CellKey], *, older_than_minutes: int
+) -> dict[CellKey, ModuleFreshness]:
+    """How fresh the totals of each cell are, whether or not the viewer may see the jobs that say so."""
+    years, modules = zip(*keys, strict=True)
+    rows = await connection.execute(
+        _LAST_AGGREGATIONS, {"provider": viewer.provider, "years": list(years), "modules": list(modules)}
+    )
+    return {(row.year, row.module_type_id): module_freshness(row, older_than_minutes) for row in rows}
+
+
+async def recalculation_by_cell(
+    connection: AsyncConnection, viewer: Viewer, keys: Sequence[CellKey]
+) -> dict[CellKey, dict[int, EntryTypeRecalculation]]:
+    """The entry types of each cell that have factors, by their number."""
+    found: defaultdict[CellKey, dict[int, EntryTypeRecalculation]] = defaultdict(dict)
+    for row in await connection.execute(recalculations(and_(J.provider == viewer.provider, _among(keys)))):
+        entry_type = EntryTypeRecalculation(*row[2:])
+        found[row.year, entry_type.module_type_id][entry_type.data_entry_type_id] = entry_type
+    return found
+
+
+async def current_pipeline_by_cell(connection: AsyncConnection, viewer: Viewer, keys: Sequence[CellKey]) -> dict[CellKey, UUID]:
+    """The newest unfinished pipeline at work on each cell: where its unfinished jobs are, or itself when it has none."""
+    live = and_(J.pipeline_id == P.id, J.provider == viewer.provider, J.state.in_(LIVE_STATES))
+    year, module = func.coalesce(J.year, P.year), func.coalesce(J.module_type_id, P.module_type_id)
+    rows = await connection.execute(
+        select(year.label("year"), module.label("module_type_id"), P.id)
+        .select_from(P)
+        .outerjoin(J, live)
+        .where(pipeline_clause(viewer), P.status.in_(OPEN_STATUSES), tuple_(year, module).in_(keys))
+        .order_by(year, module, P.id.desc())
+        .ext(distinct_on(year, module))
+    )
+    return {(row.year, row.module_type_id): row.id for row in rows}
+
+
+async def last_successful_by_cell(connection: AsyncConnection, viewer: Viewer, keys: Sequence[CellKey]) -> dict[CellKey, UUID]:
+    """The newest pipeline about each cell that ended in SUCCESS."""
+    years, modules = ([*part] for part in zip(*keys, strict=True))
+    asked = (
+        func.unnest(literal(years, ARRAY(Integer)), literal(modules, ARRAY(Integer)))
+        .table_valued("year", "module_type_id")
+        .render_derived(name="asked")
+    )
+    last = (
+        select(P.id)
+        .where(P.year == asked.c.year, P.module_type_id == asked.c.module_type_id)
+        .where(P.status == PipelineStatus.SUCCESS, pipeline_clause(viewer))
+        .order_by(P.id.desc())
+        .limit(1)
+        .lateral("last")
+    )
+    rows = await connection.execute(select(asked.c.year, asked.c.module_type_id, last.c.id).join_from(asked, last, true()))
+    return {(row.year, row.module_type_id): row.id for row in rows}
+
+
+def _among(keys: Sequence[CellKey]) -> ColumnElement[bool]:
+    return tuple_(J.year, J.module_type_id).in_(keys)
