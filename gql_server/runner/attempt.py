@@ -65,8 +65,7 @@ class Runner:
                 log.warning("job.connection_lost", job_id=job.id, error=str(error))
                 return
             log.exception("job.failed", job_id=job.id, job_type=job.job_type)
-            unexpected = {"error": f"{type(error).__name__}: {describe(error)}"}
-            await self._fail(job, run, Outcome(result=JobResult.ERROR, message=describe(error), meta=unexpected))
+            await self._fail(job, run, Outcome(result=JobResult.ERROR, message=describe(error), meta=unexpected(error)))
         else:
             log.info("job.finished", job_id=job.id, job_type=job.job_type, result=outcome.result, message=outcome.message)
         finally:
@@ -139,3 +138,9 @@ def describe(error: BaseException) -> str:
     if isinstance(error, DBAPIError) and error.orig is not None:
         return str(error.orig)
     return str(error) or type(error).__name__
+
+
+def unexpected(error: Exception) -> dict[str, str]:
+    """What the job's bag keeps of an error that it did not expect."""
+    state = sqlstate(error)
+    return {"error": f"{type(error).__name__}: {describe(error)}", **({"sqlstate": state} if state else {})}

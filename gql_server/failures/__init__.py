@@ -1,0 +1,1 @@
+"""Failures by cause: how they are classified, grouped and acknowledged."""
