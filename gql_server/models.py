@@ -11,6 +11,7 @@ from sqlalchemy import (
     DateTime,
     Enum,
     ForeignKey,
+    ForeignKeyConstraint,
     Identity,
     Index,
     Integer,
@@ -283,6 +284,18 @@ class Job(Base):
             )
             for column in ("failure_class", "failure_fingerprint", "claimed_by")
         ),
+        Index(
+            "ix_data_ingestion_jobs_failures",
+            "provider",
+            "failure_fingerprint",
+            text("coalesce(finished_at, created_at)"),
+            postgresql_where=text("failure_fingerprint IS NOT NULL"),
+        ),
+        Index(
+            "ix_data_ingestion_jobs_unclassified",
+            "id",
+            postgresql_where=text("failure_fingerprint IS NULL AND state = 'FINISHED' AND result IN ('ERROR', 'WARNING')"),
+        ),
     )
 
 
@@ -341,6 +354,48 @@ class Pod(Base):
     last_heartbeat_at: Mapped[datetime] = mapped_column(server_default=NOW)
     heartbeat_interval: Mapped[timedelta] = mapped_column(server_default=text("'00:00:05'"))
     lease: Mapped[timedelta] = mapped_column(server_default=text("'00:00:10'"))
+
+
+class Revision(Base):
+    """A revision that a worker ran, and when the first one did."""
+
+    __tablename__ = "revisions"
+
+    revision: Mapped[str] = mapped_column(primary_key=True)
+    started_at: Mapped[datetime] = mapped_column(server_default=NOW)
+
+
+class FailureGroup(Base):
+    """What all jobs with one `failure_fingerprint` share. It counts nothing: who sees which of them differs."""
+
+    __tablename__ = "failure_groups"
+
+    provider: Mapped[str] = mapped_column(provider_enum, primary_key=True)
+    fingerprint: Mapped[str] = mapped_column(primary_key=True)
+    failure_class: Mapped[str]
+    job_type: Mapped[str | None]
+    title: Mapped[str]
+    cause: Mapped[str]
+    rule: Mapped[str]
+
+
+class Acknowledgement(Base):
+    """Somebody takes care of a failure group, until a time if they said so. The latest one counts."""
+
+    __tablename__ = "failure_acknowledgements"
+
+    provider: Mapped[str] = mapped_column(provider_enum, primary_key=True)
+    fingerprint: Mapped[str] = mapped_column(primary_key=True)
+    at: Mapped[datetime] = mapped_column(server_default=NOW)
+    by: Mapped[dict[str, Any]]
+    until: Mapped[datetime | None]
+    note: Mapped[str | None]
+
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["provider", "fingerprint"], ["failure_groups.provider", "failure_groups.fingerprint"], ondelete="CASCADE"
+        ),
+    )
 
 
 class YearConfiguration(Base):

@@ -12,6 +12,7 @@ from gql_server.failures.cause import cause_of
 from gql_server.models import JobResult
 
 REASON_LENGTH = 199
+FAILED_RESULTS = (JobResult.ERROR, JobResult.WARNING)
 
 
 class FailureClass(StrEnum):
@@ -57,11 +58,12 @@ class Ending:
 
     @cached_property
     def rejected(self) -> int:
-        """Rows, or entries of a recalculation, that were left out."""
+        """Rows, or entries of a recalculation, that were left out, as far as the job counted them."""
         bags = [self.meta, *(self._bag(key) for key in ("stats", "recalculation"))]
         keys = ("row_errors_count", "rows_skipped", "skipped", "total_errors", "errors")
         counts = [count for bag in bags for key in keys if isinstance(count := bag.get(key), int)]
-        return max((*counts, len(self._row_errors)))
+        told = re.match(r"(?:ERROR|WARNING): \d+ inserted, (\d{1,18}) skipped", self.message or "")
+        return max((*counts, len(self._row_errors), int(told[1]) if told else 0))
 
     @cached_property
     def first_reason(self) -> str:
@@ -140,15 +142,15 @@ RULES = (
     Rule(
         FailureClass.SOME_ROWS_REJECTED,
         "Some rows were left out",
-        "The job ended in WARNING and counted rows or entries it could not use; one group for each reason of the first.",
-        lambda job: job.result == JobResult.WARNING,
+        "The job landed its data but counted rows or entries it could not use; one group for each reason of the first.",
+        lambda job: job.result == JobResult.WARNING and job.rejected > 0,
         cause=lambda job: job.first_reason,
     ),
     Rule(
         FailureClass.ALL_ROWS_REJECTED,
         "Every row was rejected",
         "The job ended in ERROR without an exception and counted rejected rows; one group for each reason of the first.",
-        lambda job: job.says(r"\AERROR: <n> inserted, <n> skipped") or (job.rejected > 0 and not job.error),
+        lambda job: job.result == JobResult.ERROR and job.rejected > 0 and not job.error,
         cause=lambda job: job.first_reason,
     ),
     Rule(
@@ -212,7 +214,7 @@ RULES = (
     ),
     Rule(
         FailureClass.UNCLASSIFIED,
-        "Unexpected error",
+        "Unclassified",
         "No other rule applies.",
         lambda job: True,
     ),
@@ -221,9 +223,8 @@ RULES = (
 
 
 def classify(ending: Ending) -> Failure | None:
-    """The group of a failure; None when nothing failed: a job that is not finished, succeeded, or warned of no lost row."""
-    warned = ending.result == JobResult.WARNING and ending.rejected > 0
-    if ending.result != JobResult.ERROR and not warned:
+    """The group of a failure, which is whatever ended in ERROR or WARNING; None for any other job."""
+    if ending.result not in FAILED_RESULTS:
         return None
     rule = next(rule for rule in RULES if rule.takes(ending))
     cause = rule.cause(ending) if rule.cause else ""

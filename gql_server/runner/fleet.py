@@ -6,13 +6,13 @@ from sqlalchemy import delete
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from gql_server.models import NOW, Pod
+from gql_server.models import NOW, Pod, Revision
 
 
 async def beat(
     engine: AsyncEngine, pod_id: str, *, git_sha: str | None, version: str | None, interval: timedelta, lease: timedelta
 ) -> None:
-    """Register the worker, or renew its heartbeat; its start time is kept.
+    """Register the worker, or renew its heartbeat; its start time is kept, and that of its revision.
 
     `interval` is the time to the next beat, `lease` how long the worker may be silent on a job that it holds: readers judge
     each worker by its own.
@@ -22,6 +22,8 @@ async def beat(
     statement = statement.on_conflict_do_update(index_elements=["pod_id"], set_={"last_heartbeat_at": NOW, **now})
     async with engine.begin() as connection:
         await connection.execute(statement)
+        if revision := git_sha or version:
+            await connection.execute(insert(Revision).values(revision=revision).on_conflict_do_nothing())
 
 
 async def leave(engine: AsyncEngine, pod_id: str) -> None:

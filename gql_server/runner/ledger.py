@@ -33,6 +33,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gql_server import models
 from gql_server.models import NOW, EntityType, IngestionMethod, JobResult, JobState, JobType, TargetType
+from gql_server.runner import failures
 from gql_server.runner.locks import Lock
 from gql_server.runner.registry import Job, Outcome
 
@@ -256,12 +257,15 @@ _FINISH = (
         finished_at=func.coalesce(jobs.finished_at, NOW),
         meta=history(bindparam("message"), jobs.meta.op("-")("progress").op("||")(bindparam("more", type_=JSONB))),
         affected_module_ids=bindparam("affected"),
+        failure_class=bindparam("class_"),
+        failure_fingerprint=bindparam("fingerprint"),
     )
 )
 
 
 async def finish(connection: AsyncConnection, worker: str, job: Job, outcome: Outcome) -> bool:
     """Write the terminal state of this attempt. False when the job is no longer this worker's: then write nothing else."""
+    failure = failures.of_outcome(job, outcome)
     result = await connection.execute(
         _FINISH,
         {
@@ -272,10 +276,14 @@ async def finish(connection: AsyncConnection, worker: str, job: Job, outcome: Ou
             "message": outcome.message,
             "more": dict(outcome.meta),
             "affected": None if outcome.affected_module_ids is None else list(outcome.affected_module_ids),
+            "class_": failure and failure.failure_class,
+            "fingerprint": failure and failure.fingerprint,
         },
     )
     if result.rowcount != 1:
         return False
+    if failure:
+        await failures.name_groups(connection, [(job.provider, job.job_type, failure)])
     if outcome.row_errors:
         rows = [
             {"job_id": job.id, "row": error.row, "column": error.column, "reason": error.reason, "value": error.value}
@@ -324,6 +332,7 @@ async def recover(connection: AsyncConnection, lease: timedelta) -> list[Recover
         .cte("stale")
     )
     given_up = jobs.attempts >= jobs.max_attempts
+    marked = jobs.meta.op("||")(func.jsonb_build_object("given_up", True))
     message = case(
         (
             given_up,
@@ -344,7 +353,7 @@ async def recover(connection: AsyncConnection, lease: timedelta) -> list[Recover
             result=case((given_up, JobResult.ERROR), else_=None).cast(models.job_result_enum),
             finished_at=case((given_up, NOW), else_=None),
             status_message=message,
-            meta=history(message, jobs.meta),
+            meta=case((given_up, history(message, marked)), else_=history(message, jobs.meta)),
             locked_by=None,
             locked_at=None,
             is_current=False,
@@ -352,7 +361,9 @@ async def recover(connection: AsyncConnection, lease: timedelta) -> list[Recover
         )
         .returning(jobs.id, jobs.pipeline_id, stale.c.lost_worker, jobs.state)
     )
-    return [Recovered(row.id, row.pipeline_id, row.lost_worker, row.state == JobState.FINISHED) for row in recovered]
+    ended = [Recovered(row.id, row.pipeline_id, row.lost_worker, row.state == JobState.FINISHED) for row in recovered]
+    await failures.record(connection, [job.job_id for job in ended if job.given_up])
+    return ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -385,6 +396,7 @@ async def abort(connection: AsyncConnection, pipeline_id: UUID, by: str, reason:
     aborted: list[Aborted] = []
     while ended := await _abort_live(connection, pipeline_id, by, reason):
         aborted += ended
+    await failures.record(connection, [job.id for job in aborted])
     return aborted
 
 

@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from gql_server.db import connect_arguments
 from gql_server.files import BUCKET, Files
 from gql_server.files.prune import prune
-from gql_server.runner import fleet, sweep, wakeup
+from gql_server.runner import failures, fleet, sweep, wakeup
 from gql_server.runner.attempt import Runner
 from gql_server.runner.queue import LedgerQueue, Listener
 from gql_server.runner.registry import Registry
@@ -157,6 +157,7 @@ class Worker:
     async def _sweep(self) -> None:
         if await sweep.sweep(self.engine, self.registry):
             await wakeup.wake_all(self.engine)
+        await failures.record_left_over(self.engine)
         await sweep.prune_events(self.engine)
         await prune(Files(self.engine, self.config.resources.get(BUCKET)), self.config.upload_retention)
 
