@@ -10,12 +10,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from gql_server.commands.gate import check_year, creator, lock_year, not_provisioned
 from gql_server.errors import Conflict, Forbidden
 from gql_server.models import NOW, EntityType, IngestionMethod, JobType, TargetType, YearConfiguration
-from gql_server.policy import Viewer
+from gql_server.policy import CONFIGURATION_EDIT, Viewer
 from gql_server.runner import Registry
 from gql_server.runner.ledger import NewJob, Submitted, submit
 from gql_server.years.configuration import default_config, patched
-
-CONFIGURATION_EDIT = "backoffice.configuration:edit"
 
 
 async def create_year(

@@ -2,6 +2,7 @@
 
 from gql_server.policy.guards import DenialMode, Guard, Reach, permits, reach
 from gql_server.policy.permissions import (
+    CONFIGURATION_EDIT,
     CONFIGURATION_VIEW,
     OPERATIONS_EDIT,
     OPERATIONS_VIEW,
@@ -15,6 +16,7 @@ from gql_server.policy.rows import job_clause, orphan_clause, pipeline_clause, w
 from gql_server.policy.table import GUARDS, POLICY, TypeRule
 
 __all__ = [
+    "CONFIGURATION_EDIT",
     "CONFIGURATION_VIEW",
     "GUARDS",
     "OPERATIONS_EDIT",

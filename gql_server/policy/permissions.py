@@ -9,6 +9,7 @@ from gql_server.carbon.catalog import MODULES
 OPERATIONS_VIEW = "backoffice.pipeline_operations:view"
 OPERATIONS_EDIT = "backoffice.pipeline_operations:edit"
 CONFIGURATION_VIEW = "backoffice.configuration:view"
+CONFIGURATION_EDIT = "backoffice.configuration:edit"
 USERS_VIEW = "backoffice.users:view"
 
 BACKOFFICE = ("pipeline_operations", "configuration", "users")

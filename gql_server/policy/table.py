@@ -83,11 +83,15 @@ POLICY: Mapping[str, TypeRule] = MappingProxyType(
         # years
         "YearConfiguration": rule(
             "id year provider isStarted isProvisioned provisionedAt updatedAt",
-            "activePipelines",
+            "activePipelines provisioningPipeline viewerCan",
             hidden_without=f"{CONFIGURATION_VIEW} | year.isStarted",
             config=CONFIGURATION_VIEW,
             modules=f"{CONFIGURATION_VIEW} | modules.*:sync@*",
+            readiness=CONFIGURATION_VIEW,
         ),
+        "YearReadiness": rule("ready blockers"),
+        "YearBlocker": rule("code message module dataEntryType pipeline"),
+        "YearCapabilities": rule("open upload"),
         "ModuleYear": rule(
             "module year freshness lastAggregation needsRecalculation dataEntryTypes currentPipeline lastSuccessful",
             hidden_without=f"{CONFIGURATION_VIEW} | {OPERATIONS_VIEW} | modules.{{module}}:sync@*",

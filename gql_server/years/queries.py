@@ -6,14 +6,17 @@ from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, Text, TextClause, and_, cast, func, or_, select, text, tuple_
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gql_server import models
 from gql_server.carbon.catalog import DATA_ENTRY_TYPES, MODULES
 from gql_server.errors import BadInput
-from gql_server.models import JobResult, JobState, JobType, Provider, TargetType
+from gql_server.jobs.queries import PIPELINE_KEY
+from gql_server.models import LIVE_STATES, JobResult, JobState, JobType, Provider, TargetType
 from gql_server.policy import OPERATIONS_VIEW, Viewer, year_clause
-from gql_server.sql import AnyRow, AnySelect, array, constant, member
+from gql_server.sql import AnyRow, AnySelect, array, constant, integer, member
+from gql_server.years.blockers import UnitSync
 from gql_server.years.freshness import (
     EntryTypeRecalculation,
     Freshness,
@@ -97,6 +100,18 @@ async def readiness_by_year(
         key: {module.module_type_id: module for module in readiness(config, jobs.get(key, []))}
         for key, (config,) in configs.items()
     }
+
+
+async def unit_sync_by_year(connection: AsyncConnection, viewer: Viewer, keys: Sequence[YearKey]) -> dict[YearKey, UnitSync]:
+    """The newest unit sync of each year."""
+    year = func.coalesce(integer(J.config["target_year"]), J.year)
+    rows = await connection.execute(
+        select(year.label("year"), PIPELINE_KEY.label("key"), J.state.in_(LIVE_STATES).label("is_live"))
+        .where(J.job_type == JobType.UNIT_SYNC, J.provider == viewer.provider, year.in_([year for _, year in keys]))
+        .order_by(year, J.id.desc())
+        .ext(distinct_on(year))
+    )
+    return {(viewer.provider, row.year): UnitSync(row.key, row.is_live is True) for row in rows}
 
 
 async def recalculation_by_year(

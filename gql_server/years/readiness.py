@@ -62,11 +62,15 @@ class ModuleReadiness:
     submodules: tuple[SubmoduleReadiness, ...]
 
     @property
+    def lacks_common_factor(self) -> bool:
+        """Whether its entry types share factors that were never uploaded."""
+        module = MODULES.get(self.module_type_id)
+        return module is not None and module.needs_common_factor and self.latest_common_factor_job is None
+
+    @property
     def incomplete(self) -> bool:
         """Whether an enabled submodule is, or the module lacks its common factors; never when the module is disabled."""
-        module = MODULES.get(self.module_type_id)
-        lacks_common = module is not None and module.needs_common_factor and self.latest_common_factor_job is None
-        return self.enabled and (lacks_common or any(part.enabled and part.incomplete for part in self.submodules))
+        return self.enabled and (self.lacks_common_factor or any(part.enabled and part.incomplete for part in self.submodules))
 
 
 class _Upload(StrEnum):

@@ -1,23 +1,80 @@
 """Reporting years as a client sees them."""
 
+import asyncio
 from datetime import datetime
+from enum import Enum
 from typing import Annotated, Any
 
 import strawberry
 from strawberry import UNSET
 
+from gql_server.capabilities import Permission
 from gql_server.cells.queries import Cell
 from gql_server.cells.types import ModuleYear, cells_of
 from gql_server.context import Info
 from gql_server.errors import BadInput
-from gql_server.fields import After, First, SemanticNonNull, access, access_sentence, may_read
+from gql_server.fields import After, First, SemanticNonNull, access, access_sentence, child, guarded, may_read
 from gql_server.nodes import DESCRIPTION, Node, encode, key_of
-from gql_server.pipelines.queries import active_by_year
-from gql_server.pipelines.types import PipelineConnection
+from gql_server.pipelines.queries import active_by_year, pipelines_by_key
+from gql_server.pipelines.types import Pipeline, PipelineConnection
 from gql_server.scalars import JSON
-from gql_server.scopes.types import Provider
+from gql_server.scopes.types import DataEntryType, ModuleType, Provider
 from gql_server.years import queries
+from gql_server.years.blockers import year_readiness
+from gql_server.years.permissions import may_open, may_upload
 from gql_server.years.queries import Pointer, YearKey
+
+
+@strawberry.enum(description="Why a year is not ready to be opened.")
+class YearBlockerCode(Enum):
+    NOT_PROVISIONED = strawberry.enum_value("NOT_PROVISIONED", description="Its unit sync has not succeeded.")
+    SYNC_IN_FLIGHT = strawberry.enum_value("SYNC_IN_FLIGHT", description="Its unit sync is under way.")
+    MISSING_COMMON_FACTOR = strawberry.enum_value(
+        "MISSING_COMMON_FACTOR", description="The factors common to the entry types of a module were never uploaded."
+    )
+    MISSING_FACTOR = strawberry.enum_value("MISSING_FACTOR", description="Factors of an entry type were never uploaded.")
+    MISSING_REFERENCE = strawberry.enum_value(
+        "MISSING_REFERENCE", description="Reference data of an entry type was never uploaded."
+    )
+
+
+@strawberry.type(description="One missing thing.")
+class YearBlocker:
+    code: YearBlockerCode = strawberry.field(description="What sort of thing.")
+    message: str = strawberry.field(description="One sentence.")
+    pipeline: Pipeline | None = child(
+        pipelines_by_key, key="pipeline_key", description="The unit sync that failed or is under way, if you may see it."
+    )
+
+    @strawberry.field(description="Module that lacks it; null when the unit sync does.")
+    def module(self: Any) -> ModuleType | None:
+        return ModuleType.of(self.module_type_id)
+
+    @strawberry.field(description="Entry type that lacks it; null when all of the module do.")
+    def data_entry_type(self: Any) -> DataEntryType | None:
+        return DataEntryType.of(self.data_entry_type_id)
+
+
+@strawberry.type(description="Whether a year can be opened with all it needs, and what is missing.")
+class YearReadiness:
+    ready: bool = strawberry.field(description="Nothing is missing.")
+    blockers: list[YearBlocker] = strawberry.field(description="What is missing: the unit sync first, then module by module.")
+
+
+async def _readiness(year: Any, info: Info) -> Any:
+    key = (year.provider, year.year)
+    modules, sync = await asyncio.gather(
+        info.context.load(queries.readiness_by_year, key), info.context.load(queries.unit_sync_by_year, key)
+    )
+    return year_readiness((modules or {}).values(), sync, is_provisioned=year.is_provisioned)
+
+
+@strawberry.type(description="What the viewer may do with this year.")
+class YearCapabilities:
+    open: Permission = strawberry.field(
+        description="Show it to everyone. What its modules lack does not forbid it: that is for `readiness` to say."
+    )
+    upload: Permission = strawberry.field(description="Upload a file of this year, for some module at least.")
 
 
 @strawberry.type(
@@ -42,6 +99,20 @@ class YearConfiguration(Node):
     async def active_pipelines(self: Any, info: Info, first: First = 20, after: After = UNSET) -> PipelineConnection | None:
         window = info.context.window("YearConfiguration.activePipelines", first=first, after=after, descending=True)
         return await info.context.load(active_by_year, self.year, window=window)
+
+    readiness: YearReadiness | None = guarded(
+        "YearConfiguration.readiness", "What still stands between this year and opening it.", _readiness
+    )
+
+    @strawberry.field(description="Newest unit sync of this year; null when there is none, or you may not see it.")
+    async def provisioning_pipeline(self: Any, info: Info) -> Pipeline | None:
+        sync = await info.context.load(queries.unit_sync_by_year, (self.provider, self.year))
+        return sync and await info.context.load(pipelines_by_key, sync.pipeline_key)
+
+    @strawberry.field(description="What you may do here, with the reason when you may not.")
+    def viewer_can(self: Any, info: Info) -> YearCapabilities:
+        viewer = info.context.viewer
+        return YearCapabilities(open=may_open(viewer, self), upload=may_upload(viewer, self))
 
     @strawberry.field(
         description="Its modules, as far as you may see them: their totals, emissions, uploads and pipelines. "
