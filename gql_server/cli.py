@@ -127,6 +127,21 @@ def year(
 
 
 @app.command()
+def generate(
+    pipelines: Annotated[int, typer.Option(min=1, help="How many pipelines, of five jobs each on average.")] = 200_000,
+    seed: Annotated[int, typer.Option(help="The same seed makes the same ledger.")] = 1,
+    provider: Annotated[PROVIDERS, typer.Option(help="Directory the ledger is of.")] = "ACCRED",
+    append: Annotated[bool, typer.Option("--append", help="Add to the pipelines that are there.")] = False,
+) -> None:
+    """Fill the database with a made-up ledger: something to measure and to look at."""
+    from gql_server import processes
+
+    settings = _settings()
+    with _database(settings) as dsn:
+        asyncio.run(processes.generate(settings, dsn, pipelines=pipelines, seed=seed, provider=provider, append=append))
+
+
+@app.command()
 def token(
     role: Annotated[ROLES, typer.Option(help="Whom the token is for.")] = "operator",
     unit: Annotated[str | None, typer.Option(help="Institutional id of a principal's unit, for instance 10208.")] = None,

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import signal
 import socket
+import time
 from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from pathlib import Path
 from uuid import UUID
@@ -21,6 +22,7 @@ from gql_server.edge.authentication import TokenAuthority
 from gql_server.edge.graphiql import PageConfig, Persona
 from gql_server.edge.tabs import operator_tabs
 from gql_server.errors import PublicError, Stop
+from gql_server.generate import load
 from gql_server.models import Provider
 from gql_server.runner import registry
 from gql_server.runner.wakeup import wake_all
@@ -188,6 +190,26 @@ async def create_year(settings: Settings, dsn: str, year: int, provider: str) ->
     finally:
         await engine.dispose()
     return submitted.pipeline_id
+
+
+async def generate(settings: Settings, dsn: str, *, pipelines: int, seed: int, provider: str, append: bool) -> None:
+    """Fill the database with a made-up ledger, and show how far it is."""
+    await prepare(settings, dsn)
+    engine = work_engine(dsn, concurrency=1)
+    started = time.monotonic()
+    try:
+        with out.status("") as status:
+            jobs = await load.generate(
+                engine,
+                pipelines=pipelines,
+                seed=seed,
+                provider=provider,
+                append=append,
+                report=lambda stage, done: status.update(f"{stage}{f': {done:,}' if done else ''}"),
+            )
+    finally:
+        await engine.dispose()
+    out.print(f"{pipelines:,} pipelines with {jobs:,} jobs in {time.monotonic() - started:.0f} s", highlight=False)
 
 
 async def demo(settings: Settings, dsn: str, listener: socket.socket, examples: Path, *, replay: bool) -> None:

@@ -80,7 +80,7 @@ async def unit_sync(job: Job, connection: AsyncConnection, run: Run) -> Outcome:
     users = list({user.institutional_id: user for page in pages for user in page.users}.values())
 
     await run.phase("upsert_units_and_users", f"Storing {len(units)} units and {len(users)} users")
-    await _upsert(connection, job.provider, Directory(tuple(units), tuple(users)))
+    await store_directory(connection, job.provider, Directory(tuple(units), tuple(users)))
 
     unit = tables.Unit
     unit_ids = list((await connection.scalars(select(unit.id).where(unit.provider == job.provider, unit.is_active))).all())
@@ -107,7 +107,8 @@ async def unit_sync(job: Job, connection: AsyncConnection, run: Run) -> Outcome:
     )
 
 
-async def _upsert(connection: AsyncConnection, provider: str, directory: Directory) -> None:
+async def store_directory(connection: AsyncConnection, provider: str, directory: Directory) -> None:
+    """Insert or update the units and people of a provider, and link each unit to the person who heads it."""
     units, users = directory.units, directory.users
     await connection.execute(
         _UPSERT_UNITS,
