@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
+    Computed,
     DateTime,
     Enum,
     ForeignKey,
@@ -151,7 +152,10 @@ class Base(DeclarativeBase):
 
 
 class Pipeline(Base):
-    """One run: a root job and everything it chained. Rows are never deleted."""
+    """One run: a root job and everything it chained. Rows are never deleted.
+
+    `data_entry_type_id` is the root job's; `scope_key` is equal for runs of one kind on the same scope.
+    """
 
     __tablename__ = "pipelines"
 
@@ -162,8 +166,12 @@ class Pipeline(Base):
     entity_type: Mapped[str | None] = mapped_column(entity_type_enum)
     ingestion_method: Mapped[str | None] = mapped_column(ingestion_method_enum)
     module_type_id: Mapped[int | None]
+    data_entry_type_id: Mapped[int | None]
     year: Mapped[int | None]
     unit_institutional_id: Mapped[str | None]
+    scope_key: Mapped[UUID | None] = mapped_column(
+        Computed("gql_scope_key(provider, kind, entity_type, module_type_id, data_entry_type_id, year, unit_institutional_id)")
+    )
     expected_recalc: Mapped[int | None]
     owes_aggregation: Mapped[bool] = mapped_column(server_default=text("false"))
     job_count: Mapped[int] = mapped_column(server_default=text("0"))
@@ -185,12 +193,25 @@ class Pipeline(Base):
         Index("ix_pipelines_provider", "provider", "id"),
         Index("ix_pipelines_updated_at", "updated_at"),
         Index("ix_pipelines_open", "id", postgresql_where=text("status IN ('NOT_STARTED', 'RUNNING')")),
+        Index("ix_pipelines_scope", "scope_key", "id"),
+        Index("ix_pipelines_scope_success", "scope_key", "id", postgresql_where=text("status = 'SUCCESS'")),
+        Index(
+            "ix_pipelines_landed",
+            "provider",
+            "kind",
+            "entity_type",
+            "finished_at",
+            postgresql_where=text("status IN ('SUCCESS', 'PARTIAL') AND aborted_at IS NULL"),
+        ),
         Index("ix_pipelines_unit", "unit_institutional_id", "id", postgresql_where=text("unit_institutional_id IS NOT NULL")),
     )
 
 
 class Job(Base):
-    """One row of work. `pipeline_id IS NULL` is an orphan, shown as a pipeline of one under its `time_key`."""
+    """One row of work. `pipeline_id IS NULL` is an orphan, shown as a pipeline of one under its `time_key`.
+
+    `scope_key` is equal for jobs of one kind on the same scope; unit-specific jobs have none.
+    """
 
     __tablename__ = "data_ingestion_jobs"
 
@@ -220,6 +241,9 @@ class Job(Base):
     lock_keys: Mapped[list[str]] = mapped_column(server_default=text("'{}'"))
     upload_id: Mapped[UUID | None] = mapped_column(ForeignKey("uploads.id", ondelete="RESTRICT"))
     is_current: Mapped[bool] = mapped_column(server_default=text("false"))
+    scope_key: Mapped[UUID | None] = mapped_column(
+        Computed("gql_scope_key(provider, job_type, entity_type, module_type_id, data_entry_type_id, year, NULL)")
+    )
     locked_by: Mapped[str | None]
     locked_at: Mapped[datetime | None]
     claimed_by: Mapped[str | None]
@@ -270,6 +294,7 @@ class Job(Base):
             unique=True,
             postgresql_where=text("job_type = 'emission_recalc' AND state IN ('NOT_STARTED', 'QUEUED') AND attempts = 0"),
         ),
+        Index("ix_data_ingestion_jobs_scope", "scope_key", "id", postgresql_where=text("scope_key IS NOT NULL")),
         Index("ix_data_ingestion_jobs_year", "year", "id"),
         Index("ix_data_ingestion_jobs_job_type", "job_type", "id"),
         Index("ix_data_ingestion_jobs_started_at", "started_at"),

@@ -28,6 +28,7 @@ from gql_server.jobs.types import Job, JobConnection, JobKind, Meta, NoMeta, Row
 from gql_server.nodes import Node, global_id, uuid_key
 from gql_server.pipelines import queries
 from gql_server.pipelines.criteria import Criteria, Match
+from gql_server.runs.types import AmongRuns
 from gql_server.scalars import FeedToken
 from gql_server.scopes.types import Actor, StatusTone, WorkScope, scope
 
@@ -71,7 +72,7 @@ class PipelineProgress:
     f"of one (`isOrphan: true`, `pipelineId: null`). {access_sentence('Pipeline')}",
     directives=access("Pipeline"),
 )
-class Pipeline(Node):
+class Pipeline(AmongRuns, Node):
     id: strawberry.ID = global_id("key")
     pipeline_id: UUID | None = strawberry.field(
         description="Null for an orphan. UUID v7, so its order is the order of creation and it is what the cursor pages on."

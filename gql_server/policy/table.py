@@ -57,6 +57,7 @@ POLICY: Mapping[str, TypeRule] = MappingProxyType(
             "createdAt startedAt finishedAt updatedAt queuedSeconds durationSeconds",
             "progress message lastError jobCount errorCount",
             "rootJob jobs",
+            "previous next isResolved resolvedBy",
             hidden_without=PIPELINE_SEEN,
         ),
         "PipelineConnection": rule(CONNECTION),

@@ -105,6 +105,7 @@ async def submit(connection: AsyncConnection, new: NewJob, locks: Sequence[Lock]
         "entity_type": new.entity_type,
         "ingestion_method": new.ingestion_method,
         "module_type_id": new.module_type_id,
+        "data_entry_type_id": new.data_entry_type_id,
         "year": new.year,
         "unit_institutional_id": new.unit_institutional_id,
         "created_by": new.created_by,

@@ -1,0 +1,55 @@
+"""Reads of the runs around a pipeline on the same scope and kind."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import select, true, union_all
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gql_server import models
+from gql_server.pipelines.queries import pipelines_by_key
+from gql_server.pipelines.scope import nearest_after, nearest_before, succeeded
+from gql_server.policy import Viewer, orphan_clause, pipeline_clause
+from gql_server.sql import AnyRow, AnySelect, among
+
+J, P = models.Job, models.Pipeline
+
+
+async def previous_by_pipeline(connection: AsyncConnection, viewer: Viewer, keys: Sequence[UUID]) -> dict[UUID, AnyRow]:
+    """The last run on the scope before each pipeline."""
+    return await _rows(connection, viewer, await neighbours(connection, viewer, keys, before=True))
+
+
+async def next_by_pipeline(connection: AsyncConnection, viewer: Viewer, keys: Sequence[UUID]) -> dict[UUID, AnyRow]:
+    """The first run on the scope after each pipeline."""
+    return await _rows(connection, viewer, await neighbours(connection, viewer, keys))
+
+
+async def resolved_by_pipeline(connection: AsyncConnection, viewer: Viewer, keys: Sequence[UUID]) -> dict[UUID, AnyRow]:
+    """The first run on the scope that succeeded after each pipeline."""
+    return await _rows(connection, viewer, await neighbours(connection, viewer, keys, successful=True))
+
+
+async def neighbours(
+    connection: AsyncConnection, viewer: Viewer, keys: Sequence[UUID], *, before: bool = False, successful: bool = False
+) -> dict[UUID, UUID]:
+    """Id of the nearest run on the scope of each pipeline, after it or before it, of those that succeeded or of all."""
+    rows = await connection.execute(neighbours_statement(viewer, keys, before=before, successful=successful))
+    return {row.key: row.id for row in rows}
+
+
+def neighbours_statement(viewer: Viewer, keys: Sequence[UUID], *, before: bool, successful: bool) -> AnySelect:
+    """One step through an index for each pipeline."""
+    asked = union_all(
+        select(P.id.label("key"), P.scope_key).where(among(P.id, keys), pipeline_clause(viewer)),
+        select(J.time_key, J.scope_key).where(J.pipeline_id.is_(None), among(J.time_key, keys), orphan_clause(viewer)),
+    ).subquery("asked")
+    seek = nearest_before if before else nearest_after
+    found = seek(P, asked.c.scope_key, asked.c.key).where(pipeline_clause(viewer), succeeded(P) if successful else true())
+    nearest = found.lateral("nearest")
+    return select(asked.c.key, nearest.c.id).join_from(asked, nearest, true())
+
+
+async def _rows(connection: AsyncConnection, viewer: Viewer, found: dict[UUID, UUID]) -> dict[UUID, AnyRow]:
+    rows = await pipelines_by_key(connection, viewer, list(set(found.values()))) if found else {}
+    return {key: rows[id] for key, id in found.items() if id in rows}
