@@ -1,6 +1,6 @@
 """Fields that are declared instead of coded: children over a loader, parts of the same row, guarded fields."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Annotated, Any
@@ -65,14 +65,16 @@ class Child:
     coordinate: str | None = None
 
 
-def child(query: Query, *, key: str, description: str, missing: object = None) -> Any:
+def child(query: Query, *, key: str, description: str, missing: object = None, directives: Sequence[object] = ()) -> Any:
     """A field answered by a batched query, keyed by an attribute of the parent row; without a key it is `missing`."""
 
     def resolve(root: strawberry.Parent[Any], info: Info) -> Any:
         value = getattr(root, key)
         return missing if value is None else info.context.load(query, value)
 
-    return strawberry.field(resolver=resolve, description=description, metadata={"child": Child(query, key)})
+    return strawberry.field(
+        resolver=resolve, description=description, directives=directives, metadata={"child": Child(query, key)}
+    )
 
 
 def child_connection(query: Query, *, key: str, coordinate: str, description: str) -> Any:

@@ -261,6 +261,9 @@ class Job(Base):
         Index("ix_data_ingestion_jobs_parent_job_id", "parent_job_id"),
         Index("ix_data_ingestion_jobs_upload_id", "upload_id"),
         Index(
+            "ix_data_ingestion_jobs_serves", "serves", postgresql_using="gin", postgresql_where=text("serves <> '{}'::uuid[]")
+        ),
+        Index(
             "ix_data_ingestion_jobs_is_current_unique",
             "provider",
             "module_type_id",

@@ -65,4 +65,4 @@ async def job_count_by_worker(
         .where(among(J.locked_by, keys), IS_RUNNING, job_clause(viewer))
         .group_by(J.locked_by)
     )
-    return {pod_id: min(count, limit + 1) for pod_id, count in rows}
+    return {str(pod_id): min(count, limit + 1) for pod_id, count in rows}

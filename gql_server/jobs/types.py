@@ -9,7 +9,8 @@ from strawberry import UNSET
 
 from gql_server.connections import Connection
 from gql_server.context import Info
-from gql_server.fields import access, access_sentence, child, guarded, part
+from gql_server.diagnosis.queries import reasons_by_job
+from gql_server.fields import SemanticNonNull, access, access_sentence, child, guarded, part
 from gql_server.fleet.queries import workers_by_pod_id
 from gql_server.jobs import queries
 from gql_server.jobs.meta import ALLOWED, allowed
@@ -19,6 +20,7 @@ from gql_server.scalars import JSON
 from gql_server.scopes.types import StatusTone, WorkScope, scope
 
 if TYPE_CHECKING:
+    from gql_server.diagnosis.types import Diagnosis
     from gql_server.fleet.types import Worker
     from gql_server.pipelines.types import Pipeline
 
@@ -183,6 +185,12 @@ class Job(Node):
         "Job.errorDetail",
         "Full text of the error. May contain row values and SQL.",
         lambda row, info: info.context.load(queries.error_detail_by_job, row.job_id),
+    )
+    diagnosis: list[Annotated["Diagnosis", strawberry.lazy("gql_server.diagnosis.types")]] | None = child(
+        reasons_by_job,
+        key="job_id",
+        description="Why it is in this state, worst first. Empty when nothing is unusual.",
+        directives=[SemanticNonNull()],
     )
     row_error_count: int | None = strawberry.field(description="Rejected rows, including those whose detail was not kept.")
     meta: Meta = child(queries.meta_by_job, key="job_id", description="Metadata of the job.")

@@ -10,6 +10,8 @@ from strawberry import UNSET
 
 from gql_server.connections import Connection
 from gql_server.context import Info
+from gql_server.diagnosis.queries import reasons_by_pipeline
+from gql_server.diagnosis.types import Diagnosis
 from gql_server.feed.tokens import to_token
 from gql_server.fields import (
     After,
@@ -109,6 +111,12 @@ class Pipeline(AmongRuns, Node):
     root_job: Job | None = child(jobs_by_id, key="root_id", description="The parent: the lowest job id.")
     jobs: JobConnection | None = child_connection(
         jobs_by_pipeline, key="key", coordinate="Pipeline.jobs", description="Jobs of this pipeline, parent first."
+    )
+    diagnosis: list[Diagnosis] | None = child(
+        reasons_by_pipeline,
+        key="key",
+        description="Why it is in this state, worst first. Empty when nothing is unusual.",
+        directives=[SemanticNonNull()],
     )
     meta: Meta = child(meta_by_job, key="root_id", description="Metadata of the root job.", missing=NoMeta())
 

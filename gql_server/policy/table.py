@@ -56,6 +56,7 @@ POLICY: Mapping[str, TypeRule] = MappingProxyType(
             "status statusRaw statusSource tone isTerminal isAborted hasWarning",
             "createdAt startedAt finishedAt updatedAt queuedSeconds durationSeconds",
             "progress message lastError jobCount errorCount",
+            "diagnosis",
             "rootJob jobs",
             "previous next isResolved resolvedBy",
             hidden_without=PIPELINE_SEEN,
@@ -70,7 +71,7 @@ POLICY: Mapping[str, TypeRule] = MappingProxyType(
             "state result tone message isCurrent isAborted",
             "createdAt startedAt finishedAt durationSeconds rowProgress phases",
             "attempt maxAttempts retriesLeft nextAttemptAt",
-            "isStuck rowErrorCount",
+            "isStuck diagnosis rowErrorCount",
             hidden_without=PIPELINE_SEEN,
             worker=OPERATIONS_VIEW,
             lockedAt=OPERATIONS_VIEW,
@@ -108,6 +109,7 @@ POLICY: Mapping[str, TypeRule] = MappingProxyType(
             "currentDataJob currentApiDataJob currentFactorJob currentReferenceJob",
         ),
         # the fleet
+        "Diagnosis": rule("code severity message remedy since job blockedBy", worker=OPERATIONS_VIEW),
         "Worker": rule(
             "id podId gitSha version bootedAt lastHeartbeatAt heartbeatAgeSeconds isLive claimedJobs",
             hidden_without=OPERATIONS_VIEW,
