@@ -10,6 +10,7 @@ from sqlalchemy import (
     CheckConstraint,
     Computed,
     DateTime,
+    Double,
     Enum,
     ForeignKey,
     ForeignKeyConstraint,
@@ -128,6 +129,13 @@ TIME_ORDERED_ID = text("gql_uuid7()")
 NOW = func.clock_timestamp()
 
 
+_SECONDS = "greatest(extract(epoch FROM finished_at - started_at)::double precision, 0::double precision)"
+_IS_TERMINAL = "status = ANY (ARRAY['SUCCESS'::text, 'PARTIAL'::text, 'FAILED'::text])"
+_PIPELINE_SECONDS = f"CASE WHEN {_IS_TERMINAL} THEN {_SECONDS} ELSE NULL::double precision END"
+_JOB_SECONDS = f"CASE WHEN state = 'FINISHED'::ingestion_state_enum THEN {_SECONDS} ELSE NULL::double precision END"
+_KNOWN_KINDS = ", ".join(f"'{kind.value}'" for kind in JobType)
+
+
 class Base(DeclarativeBase):
     """Metadata of every table, with names for all constraints so that migrations can refer to them."""
 
@@ -184,15 +192,39 @@ class Pipeline(Base):
     created_at: Mapped[datetime] = mapped_column(server_default=NOW)
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
+    duration_seconds: Mapped[float | None] = mapped_column(Double, Computed(_PIPELINE_SECONDS, persisted=True))
     updated_at: Mapped[datetime] = mapped_column(server_default=NOW)
 
     __table_args__ = (
         CheckConstraint("substring(id::text from 15 for 1) = '7'", name="id_is_uuid7"),
-        Index("ix_pipelines_status", "status", "id"),
+        Index("ix_pipelines_status", "provider", "status", "id"),
         Index("ix_pipelines_module_year", "module_type_id", "year"),
         Index("ix_pipelines_provider", "provider", "id"),
         Index("ix_pipelines_updated_at", "updated_at"),
-        Index("ix_pipelines_open", "id", postgresql_where=text("status IN ('NOT_STARTED', 'RUNNING')")),
+        Index("ix_pipelines_open", "provider", "id", postgresql_where=text("status IN ('NOT_STARTED', 'RUNNING')")),
+        Index("ix_pipelines_failed", "provider", "id", postgresql_where=text("status IN ('PARTIAL', 'FAILED')")),
+        Index(
+            "ix_pipelines_unheard",
+            "provider",
+            "id",
+            postgresql_where=text("status NOT IN ('NOT_STARTED', 'RUNNING', 'SUCCESS', 'PARTIAL', 'FAILED')"),
+        ),
+        Index("ix_pipelines_level", "provider", "entity_type", "id"),
+        Index(
+            "ix_pipelines_unit",
+            "provider",
+            "unit_institutional_id",
+            "id",
+            postgresql_where=text("unit_institutional_id IS NOT NULL"),
+        ),
+        Index("ix_pipelines_creator", "provider", text("(created_by ->> 'user_id')"), "id"),
+        Index("ix_pipelines_aborted", "provider", "id", postgresql_where=text("aborted_at IS NOT NULL")),
+        Index("ix_pipelines_by_creation", "provider", "created_at", "id"),
+        Index("ix_pipelines_by_start", "provider", "started_at", "id"),
+        Index("ix_pipelines_by_finish", "provider", "finished_at", "id"),
+        Index("ix_pipelines_by_duration", "provider", "duration_seconds", "id"),
+        Index("ix_pipelines_by_update", "provider", "updated_at", "id"),
+        Index("ix_pipelines_by_errors", "provider", "error_count", "id"),
         Index("ix_pipelines_scope", "scope_key", "id"),
         Index("ix_pipelines_scope_success", "scope_key", "id", postgresql_where=text("status = 'SUCCESS'")),
         Index(
@@ -203,7 +235,6 @@ class Pipeline(Base):
             "finished_at",
             postgresql_where=text("status IN ('SUCCESS', 'PARTIAL') AND aborted_at IS NULL"),
         ),
-        Index("ix_pipelines_unit", "unit_institutional_id", "id", postgresql_where=text("unit_institutional_id IS NOT NULL")),
     )
 
 
@@ -253,6 +284,7 @@ class Job(Base):
     created_at: Mapped[datetime] = mapped_column(server_default=NOW)
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
+    duration_seconds: Mapped[float | None] = mapped_column(Double, Computed(_JOB_SECONDS, persisted=True))
 
     __table_args__ = (
         Index("uq_data_ingestion_jobs_time_key", "time_key", unique=True),
@@ -298,9 +330,24 @@ class Job(Base):
             postgresql_where=text("job_type = 'emission_recalc' AND state IN ('NOT_STARTED', 'QUEUED') AND attempts = 0"),
         ),
         Index("ix_data_ingestion_jobs_scope", "scope_key", "id", postgresql_where=text("scope_key IS NOT NULL")),
-        Index("ix_data_ingestion_jobs_year", "year", "id"),
-        Index("ix_data_ingestion_jobs_job_type", "job_type", "id"),
-        Index("ix_data_ingestion_jobs_started_at", "started_at"),
+        Index("ix_data_ingestion_jobs_provider", "provider", "id"),
+        Index("ix_data_ingestion_jobs_job_type", "provider", "job_type", "id"),
+        Index("ix_data_ingestion_jobs_failed", "provider", "id", postgresql_where=text("result = 'ERROR'")),
+        Index("ix_data_ingestion_jobs_by_start", "provider", "started_at", "id"),
+        Index("ix_data_ingestion_jobs_by_finish", "provider", "finished_at", "id"),
+        Index("ix_data_ingestion_jobs_by_duration", "provider", "duration_seconds", "id"),
+        Index("ix_data_ingestion_jobs_by_attempt", "provider", "attempts", "id"),
+        Index("ix_data_ingestion_jobs_kind_of_pipeline", "provider", "job_type", "pipeline_id"),
+        Index("ix_data_ingestion_jobs_year_of_pipeline", "provider", "year", "pipeline_id"),
+        Index("ix_data_ingestion_jobs_module_of_pipeline", "provider", "module_type_id", "pipeline_id"),
+        Index("ix_data_ingestion_jobs_entry_type_of_pipeline", "provider", "data_entry_type_id", "pipeline_id"),
+        Index(
+            "ix_data_ingestion_jobs_other",
+            "provider",
+            "pipeline_id",
+            postgresql_where=text(f"job_type IS NULL OR job_type NOT IN ({_KNOWN_KINDS})"),
+        ),
+        Index("ix_data_ingestion_jobs_trigrams", text("gql_trigrams(status_message)"), postgresql_using="gin"),
         Index("ix_data_ingestion_jobs_locked_by", "locked_by", postgresql_where=text("locked_by IS NOT NULL")),
         *(
             Index(
