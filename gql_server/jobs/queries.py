@@ -11,12 +11,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from gql_server import models
 from gql_server.jobs import meta
 from gql_server.jobs.leases import IS_STUCK
+from gql_server.jobs.meta import UNEXPECTED
 from gql_server.models import EntityType, IngestionMethod, JobResult, JobState, JobType, Provider, TargetType
 from gql_server.pagination import Page, Window
 from gql_server.policy import OPERATIONS_VIEW, Viewer, job_clause
 from gql_server.sql import AnyRow, AnySelect, Column, among, array, constant, excerpt, integer, member, seconds
-
-UNEXPECTED = "The job failed unexpectedly."
 
 E, J, P = models.Event, models.Job, models.Pipeline
 JOBS = J.__table__.outerjoin(P.__table__, J.pipeline_id == P.id)
@@ -166,8 +165,8 @@ async def meta_by_job(connection: AsyncConnection, viewer: Viewer, keys: Sequenc
     rows = await connection.execute(
         select(
             J.id.label("job_id"),
-            J.meta["provider_name"].astext.label("provider_name"),
-            J.meta["filters"].label("filters"),
+            meta.small(J.meta["provider_name"], shown=J.meta["provider_name"].astext).label("provider_name"),
+            meta.small(J.meta["filters"]).label("filters"),
             target_year.label("target_year"),
         )
         .select_from(JOBS)
@@ -179,13 +178,29 @@ async def meta_by_job(connection: AsyncConnection, viewer: Viewer, keys: Sequenc
 async def meta_entries_by_job(
     connection: AsyncConnection, viewer: Viewer, keys: Sequence[int], *, names: tuple[str, ...]
 ) -> dict[int, dict[str, Any]]:
-    """Allow-listed keys of the bag that it has."""
+    """Allow-listed keys of the bag that it has, unless they are too large."""
     rows = await connection.execute(
-        select(J.id, meta.projection(meta.allowed(names)).label("entries"))
+        select(J.id, meta.projection(viewer, meta.allowed(names)).label("entries"))
         .select_from(JOBS)
         .where(among(J.id, keys), job_clause(viewer))
     )
     return {row.id: {name: value for name, value in row.entries.items() if value is not None} for row in rows}
+
+
+async def meta_omissions_by_job(connection: AsyncConnection, viewer: Viewer, keys: Sequence[int]) -> dict[int, dict[str, int]]:
+    """Keys of the bag that are not shown, with the bytes of their JSON, by name."""
+    rows = await connection.execute(
+        select(J.id, meta.omissions().label("sizes")).select_from(JOBS).where(among(J.id, keys), job_clause(viewer))
+    )
+    return {row.id: dict(sorted((row.sizes or {}).items())) for row in rows}
+
+
+async def meta_raw_by_job(connection: AsyncConnection, viewer: Viewer, keys: Sequence[int]) -> dict[int, dict[str, Any]]:
+    """The whole bag."""
+    rows = await connection.execute(
+        select(J.id, meta.bag().label("bag")).select_from(JOBS).where(among(J.id, keys), job_clause(viewer))
+    )
+    return {row.id: row.bag for row in rows}
 
 
 async def error_detail_by_job(connection: AsyncConnection, viewer: Viewer, keys: Sequence[int]) -> dict[int, str | None]:

@@ -13,7 +13,7 @@ from gql_server.diagnosis.queries import reasons_by_job
 from gql_server.fields import SemanticNonNull, access, access_sentence, child, guarded, part
 from gql_server.fleet.queries import workers_by_pod_id
 from gql_server.jobs import queries
-from gql_server.jobs.meta import ALLOWED, allowed
+from gql_server.jobs.meta import ALLOWED, VALUE_MAX_BYTES, allowed, omission
 from gql_server.nodes import Node, global_id, integer_key
 from gql_server.pipelines.queries import pipelines_by_key
 from gql_server.scalars import JSON
@@ -112,13 +112,27 @@ class MetaEntry:
     value: JSON = strawberry.field(description="What the job wrote.")
 
 
+@strawberry.enum(description="Why a metadata key was not shipped.")
+class OmissionReason(Enum):
+    TOO_LARGE = strawberry.enum_value("TOO_LARGE", description=f"It may be shown, but is over {VALUE_MAX_BYTES} bytes.")
+    NOT_ALLOW_LISTED = strawberry.enum_value("NOT_ALLOW_LISTED", description="It is not among the keys that may be shown.")
+    PERMISSION = strawberry.enum_value("PERMISSION", description="As NOT_ALLOW_LISTED, and you may not read it elsewhere.")
+
+
+@strawberry.type(description="One key that was left out.")
+class OmittedMeta:
+    key: str = strawberry.field(description="Name of the key.")
+    approximate_bytes: int = strawberry.field(description="Length of its value as JSON text.")
+    reason: OmissionReason = strawberry.field(description="Why it was left out.")
+
+
 @strawberry.type(description="The job's JSON bag, typed where it can be and allow-listed where it cannot.")
 class Meta:
     provider_name: str | None = strawberry.field(description="Class that did the work.")
     filters: JSON | None = strawberry.field(description="Filters the run was started with.")
     target_year: int | None = strawberry.field(description="Year a global job was started for.")
 
-    @strawberry.field(description="Named keys of the bag, as far as they may be shown and the bag has them.")
+    @strawberry.field(description="Named keys of the bag, as far as they may be shown and the bag has them; see `omitted`.")
     async def entries(
         self: Any,
         info: Info,
@@ -131,6 +145,24 @@ class Meta:
             return []
         found = await info.context.load(queries.meta_entries_by_job, self.job_id, names=names) or {}
         return [MetaEntry(key=name, value=found[name]) for name in names if name in found]
+
+    @strawberry.field(
+        description="What `entries` leaves out and why, so that nobody wonders whether it exists.",
+        graphql_type=list[OmittedMeta],
+    )
+    async def omitted(self: Any, info: Info) -> list[OmittedMeta]:
+        if self.job_id is None:
+            return []
+        sizes = await info.context.load(queries.meta_omissions_by_job, self.job_id) or {}
+        reasons = {key: omission(info.context.viewer, key) for key in sizes}
+        return [OmittedMeta(key=key, approximate_bytes=sizes[key], reason=OmissionReason(reasons[key].value)) for key in sizes]
+
+    raw: JSON | None = guarded(
+        "Meta.raw",
+        "The whole bag, with the configuration of the job under `config`. Kilobytes a job.",
+        lambda row, info: info.context.load(queries.meta_raw_by_job, row.job_id),
+        present="job_id",
+    )
 
 
 class NoMeta(NamedTuple):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from gql_server.policy.guards import DenialMode, Guard
-from gql_server.policy.permissions import CONFIGURATION_VIEW, OPERATIONS_VIEW, USERS_VIEW
+from gql_server.policy.permissions import CONFIGURATION_VIEW, OPERATIONS_EDIT, OPERATIONS_VIEW, USERS_VIEW
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,8 @@ POLICY: Mapping[str, TypeRule] = MappingProxyType(
         "JobConnection": rule(CONNECTION),
         "JobEdge": rule(EDGE),
         "JobPhase": rule("name state startedAt finishedAt durationSeconds"),
-        "Meta": rule("providerName filters targetYear entries"),
+        "Meta": rule("providerName filters targetYear entries omitted", raw=OPERATIONS_EDIT),
+        "OmittedMeta": rule("key approximateBytes reason"),
         "MetaEntry": rule("key value"),
         # years
         "YearConfiguration": rule(

@@ -38,7 +38,7 @@ async def _job(engine: AsyncEngine, selection: str, role: str = "superadmin", **
     return (await Client(engine, role).query(query, id=job_id))["job"]
 
 
-async def test_only_the_allowed_keys_of_the_bag_leave_the_database(engine: AsyncEngine):
+async def test_l13_only_the_allowed_keys_of_the_bag_leave_the_database(engine: AsyncEngine):
     async with engine.begin() as connection:
         pipeline_id = await build.pipeline(connection)
         job_id = await build.job(connection, pipeline_id, meta={**SECRETS, **SHOWN}, affected_module_ids=[4711])
