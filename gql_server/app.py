@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
 
 from gql_server import handlers, migrate
+from gql_server.commands.execution import Commands
 from gql_server.context import Context
 from gql_server.db import connect_arguments, read_engine, work_engine
 from gql_server.edge.authentication import TokenAuthority
@@ -49,10 +50,11 @@ def create_app(settings: Settings, dsn: str, page: PageConfig, *, allowed_hosts:
     hub = Hub(connect_arguments(dsn, "gql-server feed"))
     tokens = TokenAuthority.of(settings)
     paging = Paging(Cursors(settings.signing_key().encode()), settings.page_size_max)
+    commands = Commands(write_engine, registry, settings.lease, entry_sources)
     graphql = GraphQLEndpoint(
         create_schema(),
         authenticate=tokens.authenticate,
-        create_context=lambda viewer: Context(viewer=viewer, engine=engine, hub=hub, paging=paging),
+        create_context=lambda viewer: Context(viewer=viewer, engine=engine, hub=hub, paging=paging, commands=commands),
         request_max_bytes=settings.request_max_bytes,
     )
     uploads = Uploads(write_engine, registry, tokens.authenticate, settings.upload_max_bytes, files_bucket(settings))

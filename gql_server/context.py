@@ -8,6 +8,7 @@ from typing import Any
 import strawberry
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from gql_server.commands.execution import Commands
 from gql_server.feed.hub import Hub
 from gql_server.loaders import Loaders, Query
 from gql_server.pagination import Paging, Window
@@ -15,19 +16,27 @@ from gql_server.policy import Viewer
 
 
 class Context:
-    """The viewer, the loaders, the paging rules and the feed. Its engine runs single reads, each its own snapshot."""
+    """The viewer, the loaders, the paging rules, the feed and the commands.
 
-    def __init__(self, *, viewer: Viewer, engine: AsyncEngine, hub: Hub, paging: Paging) -> None:
+    Its engine runs single reads, each its own snapshot.
+    """
+
+    def __init__(self, *, viewer: Viewer, engine: AsyncEngine, hub: Hub, paging: Paging, commands: Commands) -> None:
         self.viewer = viewer
+        self.commands = commands
         self.hub = hub
         self.paging = paging
         self.engine = engine.execution_options(isolation_level="AUTOCOMMIT")
         self.renew()
 
     def renew(self) -> None:
-        """Forget what was loaded: the next event reads afresh."""
-        self._loaders = Loaders(self.engine, self.viewer)
+        """Begin anew: the next event reads afresh, and reports its own redactions."""
+        self.forget()
         self.redactions: Counter[str] = Counter()
+
+    def forget(self) -> None:
+        """Forget what was loaded: what is read after a command is what it left."""
+        self._loaders = Loaders(self.engine, self.viewer)
 
     def load(self, query: Query, key: Hashable, **arguments: Any) -> "asyncio.Future[Any]":
         """The value of a batched query for one key."""

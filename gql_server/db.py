@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
+from uuid import UUID
 
 import asyncpg
 import orjson
@@ -17,8 +18,15 @@ OLDEST_POSTGRESQL = 160_000
 
 
 def dumps(value: object) -> str:
-    """JSON text for a JSON column."""
-    return orjson.dumps(value).decode()
+    """JSON text for a JSON column. Raises TypeError for what is no JSON; ids may be UUIDs."""
+    return orjson.dumps(value, default=_id).decode()
+
+
+def _id(value: object) -> str:
+    """asyncpg has a UUID of its own, which orjson does not know."""
+    if isinstance(value, UUID):
+        return str(value)
+    raise TypeError(f"not JSON: {type(value).__name__}")
 
 
 def milliseconds(duration: timedelta) -> str:

@@ -20,6 +20,20 @@ class ErrorCode(StrEnum):
     INTERNAL = "INTERNAL"
 
 
+class Reason(StrEnum):
+    """Why the state of something forbids a command: `details["reason"]` of a Conflict."""
+
+    ALREADY_RUNNING = "ALREADY_RUNNING"
+    CHANGED = "CHANGED"
+    FOLLOW_UP_WAITS = "FOLLOW_UP_WAITS"
+    NOT_LIVE = "NOT_LIVE"
+    NOT_STALE = "NOT_STALE"
+    NO_PIPELINE = "NO_PIPELINE"
+    YEAR_EXISTS = "YEAR_EXISTS"
+    YEAR_NOT_CREATED = "YEAR_NOT_CREATED"
+    YEAR_NOT_PROVISIONED = "YEAR_NOT_PROVISIONED"
+
+
 class Stop(Exception):
     """An expected failure of a command: one line for the person at the terminal, and exit code 1."""
 
@@ -77,9 +91,12 @@ class NotFound(PublicError):
 
 
 class Conflict(PublicError):
-    """The state of something forbids the command; `details` name what blocks."""
+    """The state of something forbids the command; `details` name the reason and what blocks."""
 
     code = ErrorCode.CONFLICT
+
+    def __init__(self, message: str, *, reason: Reason, **details: object) -> None:
+        super().__init__(message, reason=reason, **details)
 
 
 class Unavailable(PublicError):

@@ -498,3 +498,57 @@ class Event(Base):
     at: Mapped[datetime] = mapped_column(server_default=NOW)
 
     __table_args__ = (Index("ix_events_pipeline", "pipeline_key", "seq"),)
+
+
+class IdempotencyKey(Base):
+    """A command that was done under a client's key; sent again, it is answered with the same outcome."""
+
+    __tablename__ = "idempotency_keys"
+
+    provider: Mapped[str] = mapped_column(provider_enum, primary_key=True)
+    subject: Mapped[str] = mapped_column(primary_key=True)
+    mutation: Mapped[str] = mapped_column(primary_key=True)
+    key: Mapped[UUID] = mapped_column(primary_key=True)
+    input_digest: Mapped[str]
+    outcome: Mapped[Any | None] = mapped_column(JSONB)
+    created_at: Mapped[datetime] = mapped_column(server_default=NOW)
+
+    __table_args__ = (Index("ix_idempotency_keys_created_at", "created_at"),)
+
+
+class AuditEntry(Base):
+    """One command that was done: by whom, to what, and the fields it changed. Rows are never changed."""
+
+    __tablename__ = "audit_log"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    at: Mapped[datetime] = mapped_column(server_default=NOW)
+    provider: Mapped[str] = mapped_column(provider_enum)
+    actor: Mapped[dict[str, Any]]
+    command: Mapped[str]
+    target: Mapped[dict[str, Any]]
+    changes: Mapped[dict[str, Any] | None]
+
+
+class TriageView(Base):
+    """An operation that somebody saved, for themselves or for everyone of their provider."""
+
+    __tablename__ = "triage_views"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, server_default=TIME_ORDERED_ID)
+    provider: Mapped[str] = mapped_column(provider_enum)
+    owner_subject: Mapped[str]
+    owner: Mapped[dict[str, Any]]
+    name: Mapped[str]
+    description: Mapped[str | None]
+    document: Mapped[str]
+    document_id: Mapped[str]
+    variables: Mapped[dict[str, Any] | None]
+    is_shared: Mapped[bool] = mapped_column(server_default=text("false"))
+    created_at: Mapped[datetime] = mapped_column(server_default=NOW)
+    updated_at: Mapped[datetime] = mapped_column(server_default=NOW)
+
+    __table_args__ = (
+        Index("ix_triage_views_owner", "provider", "owner_subject"),
+        Index("ix_triage_views_shared", "provider", postgresql_where=text("is_shared")),
+    )

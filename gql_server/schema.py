@@ -17,6 +17,8 @@ from gql_server.fleet.types import FleetQuery
 from gql_server.jobs.queries import jobs_by_id
 from gql_server.jobs.types import JobQuery, job_key
 from gql_server.limits import MAX_TOKENS, Validation, bound_validation
+from gql_server.mutations.jobs import JobMutation
+from gql_server.mutations.pipelines import PipelineMutation
 from gql_server.nodes import Node, decode, integer_key, key_of, uuid_key
 from gql_server.pipelines.queries import pipelines_by_key
 from gql_server.pipelines.types import PipelineQuery
@@ -61,6 +63,11 @@ class Query(PipelineQuery, JobQuery, YearQuery, FleetQuery, ViewerQuery):
         return fetch and await fetch(info.context, id)
 
 
+@strawberry.type(description="Writes. Every result is a union: a payload, or a problem.")
+class Mutation(PipelineMutation, JobMutation):
+    pass
+
+
 @strawberry.type(description="Live data.")
 class Subscription(PipelineSubscription):
     pass
@@ -94,6 +101,7 @@ def create_schema() -> Schema:
     bound_validation()
     schema = Schema(
         query=Query,
+        mutation=Mutation,
         subscription=Subscription,
         types=[PipelineChanged, ModuleType, DataEntryType, Unit],
         extensions=[lambda: MaxTokensLimiter(MAX_TOKENS), ParserCache, ValidationCache, Validation, Redactions],

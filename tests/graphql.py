@@ -2,23 +2,30 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
+from datetime import timedelta
 from typing import Any
 
 import httpx
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from gql_server import handlers
+from gql_server.commands.execution import Commands
 from gql_server.context import Context
 from gql_server.edge.authentication import DEVELOPMENT_ROLES, TokenAuthority
 from gql_server.edge.http import GraphQLEndpoint
 from gql_server.feed.hub import Hub
+from gql_server.handlers.api import entry_sources
 from gql_server.models import Provider
 from gql_server.pagination import Cursors, Paging
 from gql_server.policy import Viewer, permissions_of
+from gql_server.runner import registry
 from gql_server.schema import create_schema
 
 AUTHORITY = TokenAuthority(key="a key that is long enough for HS256", issuer="tests", audience="tests")
 PAGING = Paging(Cursors(b"secret of the cursors"), size_max=200)
 SCHEMA = create_schema()
+LEASE = timedelta(seconds=10)
+assert handlers.__all__
 
 
 def viewer(role: str, unit: str | None = None, provider: Provider = Provider.DEFAULT) -> Viewer:
@@ -27,7 +34,8 @@ def viewer(role: str, unit: str | None = None, provider: Provider = Provider.DEF
 
 
 def context(engine: AsyncEngine, viewer: Viewer, hub: Hub | None = None) -> Context:
-    return Context(viewer=viewer, engine=engine, hub=hub or Hub({}), paging=PAGING)
+    commands = Commands(engine, registry, LEASE, entry_sources)
+    return Context(viewer=viewer, engine=engine, hub=hub or Hub({}), paging=PAGING, commands=commands)
 
 
 def endpoint(engine: AsyncEngine, hub: Hub | None = None, request_max_bytes: int = 262_144) -> GraphQLEndpoint:

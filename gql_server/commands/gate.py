@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gql_server.errors import BadInput, Conflict, NotFound
+from gql_server.errors import BadInput, Conflict, NotFound, Reason
 from gql_server.models import YearConfiguration
 from gql_server.policy import Viewer, year_clause
 from gql_server.sql import AnyRow
@@ -27,7 +27,7 @@ def check_year(year: int) -> None:
 
 def not_provisioned(year: int) -> Conflict:
     """What a year whose unit sync has not succeeded answers to whoever wants to work in it."""
-    return Conflict(f"the unit sync of year {year} has not succeeded yet", reason="YEAR_NOT_PROVISIONED", year=year)
+    return Conflict(f"the unit sync of year {year} has not succeeded yet", reason=Reason.YEAR_NOT_PROVISIONED, year=year)
 
 
 async def year_accepts_uploads(connection: AsyncConnection, provider: str, year: int, *, lock: bool = False) -> None:
@@ -39,17 +39,17 @@ async def year_accepts_uploads(connection: AsyncConnection, provider: str, year:
     statement = select(row.configuration_completed).where(row.year == year, row.provider == provider)
     completed = (await connection.execute(statement.with_for_update() if lock else statement)).one_or_none()
     if completed is None:
-        raise Conflict(f"year {year} has not been created", reason="YEAR_NOT_CREATED", year=year)
+        raise Conflict(f"year {year} has not been created", reason=Reason.YEAR_NOT_CREATED, year=year)
     if completed.configuration_completed is None:
         raise not_provisioned(year)
 
 
 async def lock_year(connection: AsyncConnection, viewer: Viewer, year: int) -> AnyRow:
-    """Lock the year and return `is_started`, `configuration_completed` and `config`. Raises NotFound for one that the viewer
-    does not see."""
+    """Lock the year and return `is_started`, `configuration_completed`, `config` and `updated_at`. Raises NotFound for one that
+    the viewer does not see."""
     row = YearConfiguration
     found = await connection.execute(
-        select(row.is_started, row.configuration_completed, row.config)
+        select(row.is_started, row.configuration_completed, row.config, row.updated_at)
         .where(row.year == year, year_clause(viewer))
         .with_for_update()
     )

@@ -1,6 +1,8 @@
-"""Starting the ingestion of an uploaded file."""
+"""Starting the ingestion of an uploaded file, or of what the institution's API gives."""
 
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select
@@ -9,10 +11,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from gql_server.carbon.catalog import MODULES, Module, entry_types_of
 from gql_server.carbon.formats import entry_format, factor_format
 from gql_server.carbon.tables import Unit
+from gql_server.commands import audit
 from gql_server.commands.gate import check_year, creator, year_accepts_uploads
 from gql_server.errors import BadInput, Forbidden, NotFound
 from gql_server.models import EntityType, IngestionMethod, JobType, TargetType, Upload
-from gql_server.policy import Viewer
+from gql_server.policy import OPERATIONS_EDIT, Viewer, upload_clause
 from gql_server.runner import Registry
 from gql_server.runner.ledger import NewJob, Submitted, submit
 
@@ -21,7 +24,9 @@ JOB_TYPES = {
     TargetType.FACTORS: JobType.FACTOR_INGEST,
     TargetType.REFERENCE_DATA: JobType.REFERENCE_INGEST,
 }
-OPERATIONS_EDIT = "backoffice.pipeline_operations:edit"
+
+ApiSource = tuple[str, int]
+"""Provider and module that an institution's API has entries of."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,36 +53,82 @@ def authorize(viewer: Viewer, ingestion: Ingestion) -> Module:
 
 
 async def start_ingestion(
-    connection: AsyncConnection, registry: Registry, viewer: Viewer, ingestion: Ingestion, upload_id: UUID
+    connection: AsyncConnection,
+    registry: Registry,
+    viewer: Viewer,
+    ingestion: Ingestion,
+    upload_id: UUID,
+    config: Mapping[str, Any] | None = None,
 ) -> Submitted:
-    """Submit the ingestion of an upload. Raises BadInput, Forbidden, NotFound, or Conflict when the year takes no uploads."""
-    module = authorize(viewer, ingestion)
-    check_year(ingestion.year)
-    await year_accepts_uploads(connection, viewer.provider, ingestion.year)
-    _check_format(ingestion, module)
-    await _check_unit(connection, viewer, ingestion)
-    owned = select(Upload.filename).where(
-        Upload.id == upload_id, Upload.provider == viewer.provider, Upload.pruned_at.is_(None)
-    )
+    """Submit the ingestion of an upload. Raises BadInput, Forbidden, NotFound, or Conflict when the year takes no uploads.
+
+    `config` is what the job shall remember beside it. Who may upload only for a unit starts only what they uploaded.
+    """
+    await _check(connection, viewer, ingestion)
+    owned = select(Upload.filename).where(Upload.id == upload_id, upload_clause(viewer), Upload.pruned_at.is_(None))
     filename = await connection.scalar(owned)
     if filename is None:
-        raise NotFound("no such upload")
-    new = NewJob(
-        job_type=JOB_TYPES[ingestion.target],
+        raise NotFound("no such upload", argument="uploadId")
+    new = replace(
+        _job(viewer, ingestion, JOB_TYPES[ingestion.target], IngestionMethod.CSV),
+        meta={"provider_name": "csv", "filters": {}, "filename": filename},
+        upload_id=upload_id,
+    )
+    return await _submit(connection, registry, viewer, replace(new, config={**new.config, **(config or {})}))
+
+
+async def start_api_ingestion(
+    connection: AsyncConnection,
+    registry: Registry,
+    viewer: Viewer,
+    ingestion: Ingestion,
+    sources: Collection[ApiSource],
+    filters: Mapping[str, Any] | None = None,
+) -> Submitted:
+    """Submit an ingestion from the institution's API; `filters` are for its source. Raises what `start_ingestion` does, and
+    BadInput when none of the `sources` is of this provider and module."""
+    if ingestion.target != TargetType.DATA_ENTRIES or ingestion.unit is not None:
+        raise BadInput("an API gives the data entries of all units", argument="target" if ingestion.unit is None else "unit")
+    await _check(connection, viewer, ingestion)
+    if (viewer.provider, ingestion.module_type_id) not in sources:
+        raise BadInput(f"there is no API with entries of module {MODULES[ingestion.module_type_id].key}", argument="source")
+    new = replace(
+        _job(viewer, ingestion, JobType.API_INGEST, IngestionMethod.API),
+        config={"filters": filters or {}},
+        meta={"provider_name": "api", "filters": filters or {}},
+    )
+    return await _submit(connection, registry, viewer, new)
+
+
+def _job(viewer: Viewer, ingestion: Ingestion, job_type: JobType, method: IngestionMethod) -> NewJob:
+    return NewJob(
+        job_type=job_type,
         provider=viewer.provider,
         entity_type=EntityType.MODULE_PER_YEAR if ingestion.unit is None else EntityType.MODULE_UNIT_SPECIFIC,
-        ingestion_method=IngestionMethod.CSV,
+        ingestion_method=method,
         target_type=ingestion.target,
         module_type_id=ingestion.module_type_id,
         data_entry_type_id=ingestion.data_entry_type_id,
         year=ingestion.year,
         unit_institutional_id=ingestion.unit,
         config={"unit_institutional_id": ingestion.unit} if ingestion.unit else {},
-        meta={"provider_name": "csv", "filters": {}, "filename": filename},
-        upload_id=upload_id,
         created_by=creator(viewer),
     )
-    return await submit(connection, new, registry[new.job_type].locks(new))
+
+
+async def _submit(connection: AsyncConnection, registry: Registry, viewer: Viewer, new: NewJob) -> Submitted:
+    submitted = await submit(connection, new, registry[new.job_type].locks(new))
+    target = {"pipeline_id": submitted.pipeline_id, "upload_id": new.upload_id, **new.config}
+    await audit.record(connection, viewer, "start_ingestion", target)
+    return submitted
+
+
+async def _check(connection: AsyncConnection, viewer: Viewer, ingestion: Ingestion) -> None:
+    module = authorize(viewer, ingestion)
+    check_year(ingestion.year)
+    await year_accepts_uploads(connection, viewer.provider, ingestion.year)
+    _check_format(ingestion, module)
+    await _check_unit(connection, viewer, ingestion)
 
 
 def _check_format(ingestion: Ingestion, module: Module) -> None:

@@ -1,7 +1,7 @@
 """Stopping a pipeline, and putting a job whose worker fell silent back in the queue."""
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import select, update
@@ -9,11 +9,11 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gql_server import models
-from gql_server.errors import Conflict, Forbidden, NotFound
-from gql_server.policy import Viewer, job_clause, pipeline_clause
+from gql_server.commands import audit
+from gql_server.errors import BadInput, Conflict, Forbidden, NotFound, Reason
+from gql_server.policy import OPERATIONS_EDIT, Viewer, job_clause, orphan_clause, pipeline_clause
 from gql_server.runner import Registry, chain, ledger, reconcile
 
-OPERATIONS_EDIT = "backoffice.pipeline_operations:edit"
 REASON_LENGTH = 500
 
 
@@ -27,25 +27,37 @@ class Aborted:
 
 
 async def abort_pipeline(
-    connection: AsyncConnection, registry: Registry, viewer: Viewer, pipeline_id: UUID, reason: str | None = None
+    connection: AsyncConnection,
+    registry: Registry,
+    viewer: Viewer,
+    pipeline_id: UUID,
+    reason: str | None = None,
+    *,
+    expected_updated_at: datetime | None = None,
 ) -> Aborted:
-    """End every live job of a pipeline. Raises NotFound, Forbidden, or Conflict when nothing is live.
+    """End every live job of a pipeline. Raises BadInput, NotFound, Forbidden, or Conflict: nothing is live, it changed since
+    `expected_updated_at`, or it is a job without a pipeline.
 
     Work that its waiting jobs had taken over from other pipelines goes back to those.
     """
+    check_reason(reason)
     await _visible_pipeline(connection, viewer, pipeline_id)
     by = viewer.email or viewer.subject
-    aborted = await ledger.abort(connection, pipeline_id, by, reason[:REASON_LENGTH] if reason else None)
+    aborted = await ledger.abort(connection, pipeline_id, by, reason)
     if not aborted:
-        raise Conflict("nothing of this pipeline is live", reason="NOT_LIVE", pipelineId=str(pipeline_id))
+        raise Conflict("nothing of this pipeline is live", reason=Reason.NOT_LIVE, pipelineId=str(pipeline_id))
     served = {pipeline for job in aborted for pipeline in job.serves}
     await reconcile.lock(connection, {pipeline_id, *served})
+    await _unchanged_since(connection, pipeline_id, expected_updated_at)
     await connection.execute(
         update(models.Pipeline).where(models.Pipeline.id == pipeline_id).values(aborted_at=models.NOW, owes_aggregation=False)
     )
     receivers = await chain.hand_over(connection, registry, aborted)
     await reconcile.recompute(connection, {pipeline_id, *receivers})
-    return Aborted(pipeline_id, [job.id for job in aborted], by)
+    job_ids = [job.id for job in aborted]
+    target = {"pipeline_id": pipeline_id, "job_ids": job_ids, "reason": reason}
+    await audit.record(connection, viewer, "abort_pipeline", target)
+    return Aborted(pipeline_id, job_ids, by)
 
 
 async def recover_job(connection: AsyncConnection, viewer: Viewer, job_id: int, lease: timedelta) -> None:
@@ -55,18 +67,39 @@ async def recover_job(connection: AsyncConnection, viewer: Viewer, job_id: int, 
         async with connection.begin_nested():
             recovered = await ledger.requeue(connection, job_id, lease)
     except IntegrityError:
-        raise Conflict("a follow-up of this job already waits", reason="FOLLOW_UP_WAITS", jobId=job_id) from None
+        raise Conflict("a follow-up of this job already waits", reason=Reason.FOLLOW_UP_WAITS, jobId=job_id) from None
     if not recovered:
-        raise Conflict("the job is not running, or its worker is alive", reason="NOT_STALE", jobId=job_id)
+        raise Conflict("the job is not running, or its worker is alive", reason=Reason.NOT_STALE, jobId=job_id)
     if pipeline_id is not None:
         await reconcile.recompute(connection, [pipeline_id])
+    await audit.record(connection, viewer, "recover_job", {"job_id": job_id, "pipeline_id": pipeline_id})
+
+
+def check_reason(reason: str | None) -> None:
+    """Raises BadInput for a reason that says nothing, or too much."""
+    if reason is not None and not 1 <= len(reason.strip()) <= REASON_LENGTH:
+        raise BadInput(f"the reason must have 1 to {REASON_LENGTH} characters", argument="reason")
 
 
 async def _visible_pipeline(connection: AsyncConnection, viewer: Viewer, pipeline_id: UUID) -> None:
-    row = models.Pipeline
-    if await connection.scalar(select(row.id).where(row.id == pipeline_id, pipeline_clause(viewer))) is None:
+    row, job = models.Pipeline, models.Job
+    stored = select(row.id).where(row.id == pipeline_id, pipeline_clause(viewer))
+    orphan = select(job.id).where(job.time_key == pipeline_id, job.pipeline_id.is_(None), orphan_clause(viewer))
+    found = await connection.scalar(stored)
+    job_id = None if found else await connection.scalar(orphan)
+    if found is None and job_id is None:
         raise NotFound("no such pipeline")
-    _may_operate(viewer)
+    may_operate(viewer)
+    if found is None:
+        raise Conflict("a job without a pipeline cannot be aborted", reason=Reason.NO_PIPELINE, jobId=job_id)
+
+
+async def _unchanged_since(connection: AsyncConnection, pipeline_id: UUID, expected: datetime | None) -> None:
+    """Raises Conflict when the pipeline, which the transaction has locked, changed since the client read it."""
+    row = models.Pipeline
+    updated_at = await connection.scalar(select(row.updated_at).where(row.id == pipeline_id)) if expected else None
+    if updated_at != expected:
+        raise Conflict("the pipeline changed since you read it", reason=Reason.CHANGED, pipelineId=str(pipeline_id))
 
 
 async def _visible_job(connection: AsyncConnection, viewer: Viewer, job_id: int) -> UUID | None:
@@ -78,10 +111,11 @@ async def _visible_job(connection: AsyncConnection, viewer: Viewer, job_id: int)
     )
     if (row := (await connection.execute(statement)).one_or_none()) is None:
         raise NotFound("no such job")
-    _may_operate(viewer)
+    may_operate(viewer)
     return row.pipeline_id
 
 
-def _may_operate(viewer: Viewer) -> None:
+def may_operate(viewer: Viewer) -> None:
+    """Raises Forbidden."""
     if not viewer.may(OPERATIONS_EDIT):
         raise Forbidden("you may not operate pipelines", permission=OPERATIONS_EDIT)

@@ -8,12 +8,12 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gql_server.carbon.catalog import MODULES, Module, entry_types_of
+from gql_server.commands import audit
 from gql_server.commands.gate import check_year, creator, lock_year, year_accepts_uploads
-from gql_server.commands.ingestion import OPERATIONS_EDIT
 from gql_server.commands.years import unit_sync
-from gql_server.errors import BadInput, Conflict, Forbidden
+from gql_server.errors import BadInput, Conflict, Forbidden, Reason
 from gql_server.models import LIVE_STATES, IngestionMethod, Job, JobType, TargetType
-from gql_server.policy import Viewer
+from gql_server.policy import OPERATIONS_EDIT, Viewer
 from gql_server.runner import Registry
 from gql_server.runner.chain import EMISSION_RECALC
 from gql_server.runner.ledger import NewJob, Submitted, submit
@@ -52,7 +52,7 @@ async def recalculate(
         config={"data_entry_type_ids": list(entry_types), "only_stale": only_stale} if data_entry_type_id is None else {},
         created_by=creator(viewer),
     )
-    return await _submit_once(connection, registry, new)
+    return await submit_once(connection, registry, viewer, new)
 
 
 async def sync_units(connection: AsyncConnection, registry: Registry, viewer: Viewer, year: int) -> Submitted:
@@ -63,16 +63,18 @@ async def sync_units(connection: AsyncConnection, registry: Registry, viewer: Vi
     if not viewer.may(OPERATIONS_EDIT):
         raise Forbidden("you may not synchronise units", permission=OPERATIONS_EDIT)
     await lock_year(connection, viewer, year)
-    return await _submit_once(connection, registry, unit_sync(viewer, year))
+    return await submit_once(connection, registry, viewer, unit_sync(viewer, year))
 
 
-async def _submit_once(connection: AsyncConnection, registry: Registry, new: NewJob) -> Submitted:
+async def submit_once(connection: AsyncConnection, registry: Registry, viewer: Viewer, new: NewJob) -> Submitted:
     """Submit unless the same job is live. The caller holds the year: of several commands at once, one is here at a time."""
     if (live := await _live(connection, new)) is not None:
         raise _running_already(live)
     try:
         async with connection.begin_nested():
-            return await submit(connection, new, registry[new.job_type].locks(new))
+            submitted = await submit(connection, new, registry[new.job_type].locks(new))
+            await audit.record(connection, viewer, new.job_type, {"pipeline_id": submitted.pipeline_id})
+            return submitted
     except IntegrityError as error:
         if EMISSION_RECALC.index not in str(error.orig):
             raise
@@ -92,7 +94,7 @@ async def _live(connection: AsyncConnection, new: NewJob) -> UUID | None:
 
 
 def _running_already(pipeline_id: UUID | None) -> Conflict:
-    return Conflict("this waits or runs already", reason="ALREADY_RUNNING", pipelineId=pipeline_id and str(pipeline_id))
+    return Conflict("this waits or runs already", reason=Reason.ALREADY_RUNNING, pipelineId=pipeline_id and str(pipeline_id))
 
 
 def _authorize(viewer: Viewer, module_type_id: int) -> Module:

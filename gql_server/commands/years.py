@@ -1,14 +1,16 @@
 """Creating, changing, opening and closing a reporting year."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gql_server.commands import audit
 from gql_server.commands.gate import check_year, creator, lock_year, not_provisioned
-from gql_server.errors import Conflict, Forbidden
+from gql_server.errors import Conflict, Forbidden, Reason
 from gql_server.models import NOW, EntityType, IngestionMethod, JobType, TargetType, YearConfiguration
 from gql_server.policy import CONFIGURATION_EDIT, Viewer
 from gql_server.runner import Registry
@@ -27,23 +29,23 @@ async def create_year(
 ) -> Submitted:
     """Create a year of the viewer's provider and submit its unit sync. Raises Forbidden, BadInput, or Conflict.
 
-    `config` says where the year differs from the default settings.
+    `config` says where the year differs from the default settings. A new year cannot be open: its unit sync is still to come.
     """
     _authorize(viewer)
     check_year(year)
+    settings = patched(default_config(), config or {}, year)
     created = await connection.scalar(
         insert(YearConfiguration)
-        .values(
-            year=year,
-            provider=viewer.provider,
-            is_started=is_started,
-            config=patched(default_config(), config or {}, year),
-        )
+        .values(year=year, provider=viewer.provider, config=settings)
         .on_conflict_do_nothing()
         .returning(YearConfiguration.year)
     )
     if created is None:
-        raise Conflict(f"year {year} exists already", reason="YEAR_EXISTS", year=year)
+        raise Conflict(f"year {year} exists already", reason=Reason.YEAR_EXISTS, year=year)
+    if is_started:
+        raise not_provisioned(year)
+    changes = audit.difference({}, {"config": settings, "is_started": False})
+    await audit.record(connection, viewer, "create_year", {"year": year}, changes)
     sync = unit_sync(viewer, year)
     return await submit(connection, sync, registry[sync.job_type].locks(sync))
 
@@ -55,25 +57,31 @@ async def update_year(
     *,
     config: Mapping[str, Any] | None = None,
     is_started: bool | None = None,
+    expected_updated_at: datetime | None = None,
 ) -> None:
     """Merge `config` into the settings of a year, and open or close it; None leaves either as it is.
 
-    Raises Forbidden, NotFound, BadInput with the path of what is refused, or Conflict when a year is to be opened whose unit
-    sync has not succeeded. The year is locked first, so that patches of different keys at once all survive.
+    Raises Forbidden, NotFound, BadInput with the path of what is refused, or Conflict: the year changed since
+    `expected_updated_at`, or is to be opened though its unit sync has not succeeded. The year is locked first, so that patches
+    of different keys at once all survive.
     """
     _authorize(viewer)
     before = await lock_year(connection, viewer, year)
+    if expected_updated_at is not None and before.updated_at != expected_updated_at:
+        raise Conflict(f"year {year} changed since you read it", reason=Reason.CHANGED, year=year)
     if is_started and before.configuration_completed is None:
         raise not_provisioned(year)
+    after = {
+        "config": patched(before.config, config or {}, year),
+        "is_started": before.is_started if is_started is None else is_started,
+    }
     await connection.execute(
         update(YearConfiguration)
         .where(YearConfiguration.year == year, YearConfiguration.provider == viewer.provider)
-        .values(
-            config=patched(before.config, config or {}, year),
-            is_started=before.is_started if is_started is None else is_started,
-            updated_at=NOW,
-        )
+        .values(**after, updated_at=NOW)
     )
+    changes = audit.difference({"config": before.config, "is_started": before.is_started}, after)
+    await audit.record(connection, viewer, "update_year", {"year": year}, changes)
 
 
 async def open_year(connection: AsyncConnection, viewer: Viewer, year: int) -> None:

@@ -10,9 +10,10 @@ from gql_server.policy.permissions import (
     Role,
     Viewer,
     may_see_unit,
+    may_upload,
     permissions_of,
 )
-from gql_server.policy.rows import job_clause, orphan_clause, pipeline_clause, worker_clause, year_clause
+from gql_server.policy.rows import job_clause, orphan_clause, pipeline_clause, upload_clause, worker_clause, year_clause
 from gql_server.policy.table import GUARDS, POLICY, TypeRule
 
 __all__ = [
@@ -31,11 +32,13 @@ __all__ = [
     "Viewer",
     "job_clause",
     "may_see_unit",
+    "may_upload",
     "orphan_clause",
     "permissions_of",
     "permits",
     "pipeline_clause",
     "reach",
+    "upload_clause",
     "worker_clause",
     "year_clause",
 ]

@@ -60,5 +60,11 @@ def may_see_unit(viewer: Viewer, institutional_id: str) -> bool:
     return any(viewer.may(f"modules.{module.key}:view@{institutional_id}") for module in MODULES.values())
 
 
+def may_upload(viewer: Viewer) -> bool:
+    """Whether there is anything for which the viewer may upload a file."""
+    names = (permission.partition("@")[0] for permission in viewer.permissions)
+    return viewer.may(OPERATIONS_EDIT) or any(name.startswith("modules.") and name.endswith(":sync") for name in names)
+
+
 def _module_permissions(suffix: str) -> set[str]:
     return {f"modules.{module.key}:{action}{suffix}" for module in MODULES.values() for action in MODULE_ACTIONS}

@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, and_, false, or_, true
 from gql_server import models
 from gql_server.carbon.catalog import module_by_key
 from gql_server.models import EntityType
-from gql_server.policy.permissions import CONFIGURATION_VIEW, OPERATIONS_VIEW, Viewer
+from gql_server.policy.permissions import CONFIGURATION_VIEW, OPERATIONS_EDIT, OPERATIONS_VIEW, Viewer
 
 
 def pipeline_clause(viewer: Viewer) -> ColumnElement[bool]:
@@ -49,6 +49,13 @@ def year_clause(viewer: Viewer) -> ColumnElement[bool]:
     row = models.YearConfiguration
     mine = row.provider == viewer.provider
     return mine if viewer.may(CONFIGURATION_VIEW) else and_(mine, row.is_started)
+
+
+def upload_clause(viewer: Viewer) -> ColumnElement[bool]:
+    """Uploads the viewer may use: all of the provider for who may operate pipelines, else their own."""
+    row = models.Upload
+    mine = row.provider == viewer.provider
+    return mine if viewer.may(OPERATIONS_EDIT) else and_(mine, row.created_by["user_id"].astext == viewer.subject)
 
 
 def worker_clause(viewer: Viewer) -> ColumnElement[bool]:

@@ -32,6 +32,8 @@ def rule(*fields: str, hidden_without: str | None = None, **guarded: Guard | str
 CONNECTION = "edges nodes pageInfo"
 EDGE = "cursor node"
 FEED_EVENT = "token at"
+PROBLEM = "code message retryable"
+MAY_OPERATE = Guard(OPERATIONS_EDIT, DenialMode.PROBLEM)
 PIPELINE_SEEN = f"{OPERATIONS_VIEW} | modules.{{module}}:sync@{{unit}}"
 
 POLICY: Mapping[str, TypeRule] = MappingProxyType(
@@ -44,6 +46,7 @@ POLICY: Mapping[str, TypeRule] = MappingProxyType(
             workers=Guard(OPERATIONS_VIEW, DenialMode.ERROR),
         ),
         "Subscription": rule("pipeline"),
+        "Mutation": rule(abortPipeline=MAY_OPERATE, recoverJob=MAY_OPERATE),
         # what work is about
         "Actor": rule("kind", displayName=USERS_VIEW, email=USERS_VIEW),
         "DataEntryType": rule("id typeId key"),
@@ -120,6 +123,13 @@ POLICY: Mapping[str, TypeRule] = MappingProxyType(
         "Permission": rule("allowed code message"),
         "Viewer": rule("id displayName permissions fieldAccess"),
         "PageInfo": rule("hasNextPage hasPreviousPage startCursor endCursor"),
+        # results of mutations
+        "AbortPipelinePayload": rule("pipeline abortedJobs"),
+        "RecoverJobPayload": rule("job"),
+        "NotFoundProblem": rule(PROBLEM),
+        "ForbiddenProblem": rule(PROBLEM, "permission"),
+        "ConflictProblem": rule(PROBLEM, "reason current currentYear currentJob"),
+        "InputProblem": rule(PROBLEM, "coordinate path"),
         # the feed
         "PipelineChanged": rule(FEED_EVENT, "pipeline changed changedJobs"),
     }

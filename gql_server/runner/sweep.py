@@ -14,6 +14,7 @@ from gql_server.runner.registry import Registry
 log = structlog.get_logger(__name__)
 
 EVENTS_PRUNED_AT_ONCE = 50_000
+KEYS_PRUNED_AT_ONCE = 10_000
 
 _OLD_EVENTS = text("""
 DELETE FROM events WHERE seq IN (
@@ -21,6 +22,12 @@ DELETE FROM events WHERE seq IN (
   WHERE at < clock_timestamp() - interval '1 day' AND seq < (SELECT max(seq) FROM events)
   ORDER BY seq LIMIT :most
 )""")
+
+_OLD_KEYS = text("""
+DELETE FROM idempotency_keys WHERE ctid = ANY(ARRAY(
+  SELECT ctid FROM idempotency_keys WHERE created_at < clock_timestamp() - interval '1 day'
+  LIMIT :most FOR UPDATE SKIP LOCKED
+))""")
 
 # One sweep at a time is enough; the others go on with their jobs.
 _TURN = text("SELECT pg_try_advisory_xact_lock(1242, 0)")
@@ -43,6 +50,12 @@ async def prune_events(engine: AsyncEngine) -> int:
     """Forget events that no reader can still ask for, but the newest, whose number is the feed's position."""
     async with engine.begin() as connection:
         return (await connection.execute(_OLD_EVENTS, {"most": EVENTS_PRUNED_AT_ONCE})).rowcount
+
+
+async def prune_keys(engine: AsyncEngine) -> int:
+    """Forget the idempotency keys of commands that are older than a day. Returns how many."""
+    async with engine.begin() as connection:
+        return (await connection.execute(_OLD_KEYS, {"most": KEYS_PRUNED_AT_ONCE})).rowcount
 
 
 async def sweep(engine: AsyncEngine, registry: Registry) -> int:

@@ -159,6 +159,7 @@ class Worker:
             await wakeup.wake_all(self.engine)
         await failures.record_left_over(self.engine)
         await sweep.prune_events(self.engine)
+        await sweep.prune_keys(self.engine)
         await prune(Files(self.engine, self.config.resources.get(BUCKET)), self.config.upload_retention)
 
     async def _every(self, interval: timedelta, chore: Callable[[], Awaitable[None]]) -> None:

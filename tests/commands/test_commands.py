@@ -153,8 +153,12 @@ async def test_an_upload_of_another_provider_does_not_exist(engine: AsyncEngine)
         await start(engine, OPERATOR, upload_id)
 
 
-async def test_a_principal_uploads_for_the_own_unit_only(engine: AsyncEngine) -> None:
+async def test_a_principal_starts_only_what_they_uploaded_and_for_the_own_unit_only(engine: AsyncEngine) -> None:
     upload_id = await provision(engine)
+    with pytest.raises(NotFound, match="no such upload"):
+        await start(engine, PRINCIPAL, upload_id, unit="10208")
+    async with engine.begin() as connection:
+        await connection.execute(text("""UPDATE uploads SET created_by = '{"user_id": "principal"}'"""))
 
     submitted = await start(engine, PRINCIPAL, upload_id, unit="10208")
 

@@ -37,6 +37,11 @@ async def update(engine: AsyncEngine, who: Viewer = OPERATOR, year: int = 2025, 
         await update_year(connection, who, year, **values)
 
 
+async def count(engine: AsyncEngine, table: str) -> int:
+    async with engine.connect() as connection:
+        return (await connection.scalar(text(f"SELECT count(*) FROM {table}"))) or 0
+
+
 async def stored(engine: AsyncEngine) -> Row[Any]:
     async with engine.connect() as connection:
         return (await connection.execute(text("SELECT config, is_started, updated_at FROM year_configuration"))).one()
@@ -131,10 +136,43 @@ async def test_only_who_may_configure_and_sees_the_year_changes_it(
 
 async def test_a_new_year_differs_from_the_defaults_where_it_says_so(engine: AsyncEngine) -> None:
     async with engine.begin() as connection:
-        await create_year(connection, registry, OPERATOR, 2025, config=threshold(5, 60, 3), is_started=True)
+        await create_year(connection, registry, OPERATOR, 2025, config=threshold(5, 60, 3))
 
     year = await stored(engine)
-    assert (year.config, year.is_started) == (merge(default_config(), threshold(5, 60, 3)), True)
+    assert (year.config, year.is_started) == (merge(default_config(), threshold(5, 60, 3)), False)
+
+
+async def test_y9_a_new_year_is_not_created_open(engine: AsyncEngine) -> None:
+    with pytest.raises(Conflict) as refused:
+        async with engine.begin() as connection:
+            await create_year(connection, registry, OPERATOR, 2025, is_started=True)
+
+    assert refused.value.details == {"reason": "YEAR_NOT_PROVISIONED", "year": 2025}
+    assert await count(engine, "year_configuration") == await count(engine, "pipelines") == 0
+
+
+async def test_what_a_patch_changes_is_in_the_audit_log_field_by_field(engine: AsyncEngine) -> None:
+    await provision(engine)
+
+    await update(engine, config=threshold(5, 60, 12.5), is_started=True)
+
+    async with engine.connect() as connection:
+        statement = "SELECT provider, actor ->> 'user_id', command, target, changes FROM audit_log"
+        entries = [tuple(row) for row in await connection.execute(text(statement))]
+    changes = {
+        "/config/modules/5/submodules/60/threshold": {"before": None, "after": 12.5},
+        "/is_started": {"before": False, "after": True},
+    }
+    assert entries == [("DEFAULT", "operator", "update_year", {"year": 2025}, changes)]
+
+
+async def test_a_refused_patch_is_not_in_the_audit_log(engine: AsyncEngine) -> None:
+    await provision(engine)
+
+    with pytest.raises(BadInput):
+        await update(engine, config=threshold(1, 1, 3))
+
+    assert await count(engine, "audit_log") == 0
 
 
 async def test_a_new_year_with_bad_settings_is_not_created(engine: AsyncEngine) -> None:

@@ -1,0 +1,39 @@
+"""The audit log: who asked for what, when, and what it changed, in the transaction that changed it."""
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+from sqlalchemy import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gql_server.commands.gate import creator
+from gql_server.models import AuditEntry
+from gql_server.policy import Viewer
+
+ABSENT = object()
+
+
+async def record(
+    connection: AsyncConnection,
+    viewer: Viewer,
+    command: str,
+    target: Mapping[str, Any],
+    changes: Mapping[str, Any] | None = None,
+) -> None:
+    """Add one entry. `target` names what the command was about, `changes` are those of `difference`."""
+    values = {"provider": viewer.provider, "actor": creator(viewer), "command": command, "target": target, "changes": changes}
+    await connection.execute(insert(AuditEntry).values(values))
+
+
+def difference(before: Mapping[str, Any], after: Mapping[str, Any], path: str = "") -> dict[str, dict[str, Any]]:
+    """Fields that differ, by JSON Pointer, each with its value `before` and `after`; one that is absent has none."""
+    found: dict[str, dict[str, Any]] = {}
+    for name in sorted({*before, *after}):
+        pointer = f"{path}/{name.replace('~', '~0').replace('/', '~1')}"
+        old, new = before.get(name, ABSENT), after.get(name, ABSENT)
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            found |= difference(cast(Mapping[str, Any], old), cast(Mapping[str, Any], new), pointer)
+        elif old != new:
+            sides = {"before": old, "after": new}
+            found[pointer] = {side: value for side, value in sides.items() if value is not ABSENT}
+    return found

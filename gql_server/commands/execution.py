@@ -1,0 +1,63 @@
+"""How a command is run: one transaction, once for an idempotency key, and the wake-ups that its commit asks for."""
+
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import orjson
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from gql_server.commands.idempotency import Key, remember, remembered
+from gql_server.commands.ingestion import ApiSource
+from gql_server.db import dumps
+from gql_server.outages import sqlstate
+from gql_server.policy import Viewer
+from gql_server.runner import Registry
+from gql_server.runner.wakeup import cancel_jobs, wake_all
+
+Command = Callable[[AsyncConnection], Awaitable[object]]
+ATTEMPTS = 3
+LOST_A_RACE = ("40001", "40P01")
+"""Serialization failure, deadlock: nothing was written, and the same again may succeed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Commands:
+    """What commands need beside a viewer. `lease` is how long a worker may be silent before its job counts as stale,
+    `api_sources` name what can be ingested without a file."""
+
+    engine: AsyncEngine
+    registry: Registry
+    lease: timedelta
+    api_sources: Collection[ApiSource] = ()
+
+    async def run(self, viewer: Viewer, command: Command, key: Key | None = None) -> Any:
+        """Commit the command and return its outcome as JSON; under a key that was used before, the outcome of that time.
+
+        Raises what the command raises, and BadInput when the key was used with another input. A refused command leaves
+        nothing behind, not even its key.
+        """
+        for _ in range(ATTEMPTS - 1):
+            try:
+                return await self._attempt(viewer, command, key)
+            except DBAPIError as error:
+                if sqlstate(error) not in LOST_A_RACE:
+                    raise
+        return await self._attempt(viewer, command, key)
+
+    async def _attempt(self, viewer: Viewer, command: Command, key: Key | None) -> Any:
+        async with self.engine.begin() as connection:
+            if key and (earlier := await remembered(connection, viewer, key)):
+                return earlier.outcome
+            outcome = orjson.loads(dumps(await command(connection)))
+            if key:
+                await remember(connection, viewer, key, outcome)
+        await self.announce(outcome["aborted_job_ids"] if isinstance(outcome, dict) and "aborted_job_ids" in outcome else [])
+        return outcome
+
+    async def announce(self, aborted_job_ids: list[int]) -> None:
+        """After a commit: stop the workers of these jobs, and let everybody look at the ledger."""
+        await cancel_jobs(self.engine, aborted_job_ids)
+        await wake_all(self.engine)
