@@ -10,7 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gql_server.commands.execution import Commands
 from gql_server.feed.hub import Hub
-from gql_server.loaders import Loaders, Query
+from gql_server.feed.session import Session
+from gql_server.loaders import Loaders, Query, SharedLoaders
 from gql_server.pagination import Paging, Window
 from gql_server.policy import Viewer
 
@@ -26,8 +27,16 @@ class Context:
         self.commands = commands
         self.hub = hub
         self.paging = paging
+        self.session = Session()
         self.engine = engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._shared: SharedLoaders | None = None
         self.renew()
+
+    def share(self, loaders: SharedLoaders, session: Session) -> "Context":
+        """This context, as one of several that read together."""
+        self._shared, self.session = loaders, session
+        self.renew()
+        return self
 
     def renew(self) -> None:
         """Begin anew: the next event reads afresh, and reports its own redactions."""
@@ -36,7 +45,7 @@ class Context:
 
     def forget(self) -> None:
         """Forget what was loaded: what is read after a command is what it left."""
-        self._loaders = Loaders(self.engine, self.viewer)
+        self._loaders = self._shared.of(self.viewer) if self._shared else Loaders(self.engine, self.viewer)
 
     def load(self, query: Query, key: Hashable, **arguments: Any) -> "asyncio.Future[Any]":
         """The value of a batched query for one key."""

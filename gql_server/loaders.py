@@ -1,6 +1,7 @@
 """The generic loader: a feature contributes only a query function, which answers many keys at once."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Hashable, Mapping
 from typing import Any
 
@@ -43,3 +44,29 @@ class Loaders:
         if name not in self._loaders:
             self._loaders[name] = Loader(self._engine, self._viewer, query, arguments)
         return self._loaders[name].load(key)
+
+
+class SharedLoaders:
+    """Loaders for live operations of equal viewers: what several of them read because of the same events is read once.
+
+    They are as old as the newest events at most, and serve a moment only: durations go on without events.
+    """
+
+    MOMENT_SECONDS = 0.05
+
+    def __init__(self, engine: AsyncEngine, generation: Callable[[], int]) -> None:
+        self._engine, self._generation = engine, generation
+        self._current: dict[Viewer, tuple[int, float, Loaders]] = {}
+
+    def of(self, viewer: Viewer) -> Loaders:
+        """The loaders of this moment."""
+        generation, now = self._generation(), time.monotonic()
+        known = self._current.get(viewer)
+        if known is None or known[0] != generation or now - known[1] > self.MOMENT_SECONDS:
+            self._forget(now)
+            known = self._current[viewer] = (generation, now, Loaders(self._engine, viewer))
+        return known[2]
+
+    def _forget(self, now: float) -> None:
+        for viewer in [viewer for viewer, (_, since, _) in self._current.items() if now - since > self.MOMENT_SECONDS]:
+            del self._current[viewer]

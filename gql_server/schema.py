@@ -11,7 +11,7 @@ from strawberry.schema.schema_converter import GraphQLCoreConverter
 from strawberry.types import ExecutionContext
 
 from gql_server.context import Context, Info
-from gql_server.feed.types import PipelineChanged, PipelineSubscription
+from gql_server.feed.types import FeedHeartbeat, FeedReset, PipelineChanged, PipelineSubscription
 from gql_server.fleet.queries import workers_by_pod_id
 from gql_server.fleet.types import FleetQuery
 from gql_server.jobs.queries import jobs_by_id
@@ -103,7 +103,7 @@ def create_schema() -> Schema:
         query=Query,
         mutation=Mutation,
         subscription=Subscription,
-        types=[PipelineChanged, ModuleType, DataEntryType, Unit],
+        types=[PipelineChanged, FeedReset, FeedHeartbeat, ModuleType, DataEntryType, Unit],
         extensions=[lambda: MaxTokensLimiter(MAX_TOKENS), ParserCache, ValidationCache, Validation, Redactions],
         config=StrawberryConfig(scalar_map=SCALARS),
     )

@@ -1,73 +1,110 @@
-"""One pipeline as a stream of readings: a snapshot at once, then one for every change, until it is terminal."""
+"""One pipeline as a source of readings: a snapshot, then one for every change, until it is terminal."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
 from uuid import UUID
 
 import structlog
 
-from gql_server.feed.hub import Hub, Subscription
+from gql_server.feed.events import Heartbeat, Reading, Reset, reset_reason
+from gql_server.feed.hub import Change, Hub, Subscription
+from gql_server.feed.session import HEARTBEAT_SECONDS
 from gql_server.feed.tokens import Position
 from gql_server.outages import is_outage
 
 RETRY_SECONDS = 1.0
+T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """A row of a pipeline and, if there was a reading before, its position and the attributes that differ."""
+class PipelineSource:
+    """Readings at most once per throttle; the last one is terminal. Ends when `read` finds nothing (any more).
 
-    row: Any
-    since: Position | None = None
-    changed: tuple[str, ...] = ()
+    `is_resumable` and `has_changed` answer for a position.
+    """
 
-    @property
-    def position(self) -> Position:
-        """The newest event that the row shows."""
-        return Position.parse(self.row.feed_position)
+    def __init__(
+        self,
+        hub: Hub,
+        key: UUID,
+        read: Callable[[], Awaitable[Any]],
+        *,
+        is_resumable: Callable[[Position], Awaitable[bool]],
+        has_changed: Callable[[Position], Awaitable[bool]],
+        throttle_seconds: float,
+        heartbeat_seconds: float = HEARTBEAT_SECONDS,
+    ) -> None:
+        self.is_over = False
+        self._hub, self._key, self._read = hub, key, read
+        self._is_resumable, self._has_changed = is_resumable, has_changed
+        self._throttle_seconds, self._heartbeat_seconds = throttle_seconds, heartbeat_seconds
+        self._last: Reading | None = None
 
-    @property
-    def span(self) -> tuple[int, int] | None:
-        """The events that the row shows and the reading before did not; None without one."""
-        return None if self.since is None else self.position.span_since(self.since)
+    @asynccontextmanager
+    async def attach(self) -> AsyncGenerator[None, None]:
+        async with self._hub.subscribe(self._key) as self._changes:
+            yield
 
-
-async def follow(
-    hub: Hub, key: UUID, read: Callable[[], Awaitable[Any]], throttle_seconds: float
-) -> AsyncGenerator[Reading, None]:
-    """Readings at most once per throttle; the last one is terminal. Ends when `read` finds nothing (any more)."""
-    async with hub.subscribe(key) as changes:
-        row = await _persistently(read)
+    async def catch_up(self, after: Position | None) -> AsyncIterator[Reading | Reset]:
+        row = await persistently(self._read)
+        self.is_over = row is None or row.is_terminal
         if row is None:
             return
-        yield (reading := Reading(row))
-        while not row.is_terminal:
-            await asyncio.sleep(throttle_seconds)
-            await _after(changes, reading.position)
-            previous, row = row, await _persistently(read)
+        self._last = Reading(row)
+        if after is None:
+            yield self._last
+        elif not await persistently(lambda: self._is_resumable(after)):
+            yield Reset(self._last.position, reset_reason(after, self._last.position))
+            yield self._last
+        elif self._last.position > after and await persistently(lambda: self._has_changed(after)):
+            yield Reading(row, after, tuple(name for name in row._fields if name not in _MOVING))
+
+    async def live(self) -> AsyncIterator[Reading | Reset | Heartbeat]:
+        if self._last is None:
+            row = await persistently(self._read)
             if row is None:
                 return
-            yield (reading := Reading(row, reading.position, differences(previous, row)))
+            self._last = Reading(row)
+        while not self._last.row.is_terminal:
+            await asyncio.sleep(self._throttle_seconds)
+            try:
+                async with asyncio.timeout(self._heartbeat_seconds):
+                    await _after(self._changes, self._last.position)
+            except TimeoutError:
+                yield self._hub.heartbeat(self._last.position)
+                continue
+            row = await persistently(self._read)
+            if row is None:
+                return
+            before, self._last = self._last, Reading(row)
+            if before.position.epoch != self._last.position.epoch:
+                yield Reset(self._last.position, reset_reason(before.position, self._last.position))
+                yield self._last
+            else:
+                yield Reading(row, before.position, differences(before.row, row))
 
 
-async def _after(changes: Subscription, seen: Position) -> None:
-    """Until there is a change that the reading does not show yet."""
+async def _after(changes: Subscription, seen: Position) -> Change:
+    """The next change that the reading does not show yet."""
     async for change in changes:
         if change.is_gap or change.sequence > seen.sequence:
-            return
+            return change
+    raise AssertionError("changes never end")
+
+
+_MOVING = {"feed_position"}
 
 
 def differences(previous: Any, row: Any) -> tuple[str, ...]:
     """Names of the attributes in which two readings of a row differ, but for those that always do."""
-    moving = {"feed_position", *(() if row.is_terminal else ("duration_seconds",))}
+    moving = {*_MOVING, *(() if row.is_terminal else ("duration_seconds",))}
     return tuple(name for name in row._fields if name not in moving and getattr(previous, name) != getattr(row, name))
 
 
-async def _persistently(read: Callable[[], Awaitable[Any]]) -> Any:
+async def persistently(read: Callable[[], Awaitable[T]]) -> T:
     """What `read` gives, however long the database is away."""
     while True:
         try:

@@ -1,29 +1,39 @@
-"""The one reader of events in a process: it follows their numbers and wakes who subscribed to a pipeline."""
+"""The one reader of events in a process: it follows their numbers and wakes who subscribed to a pipeline, or to all."""
 
 import asyncio
+import time
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import asyncpg
 import structlog
 
+from gql_server.feed.events import Heartbeat
+from gql_server.feed.queries import EPOCH
+from gql_server.feed.tokens import Position
+
 CHANNEL = "gql_events"
 BATCH = 1000
+DEADLINE_SECONDS = 2
+DEAF_POLL_SECONDS = 0.2
+"""How often events are looked for while notifications do not arrive."""
+SELF_TEST_EVERY_SECONDS = 60
 
 log = structlog.get_logger(__name__)
 
 
 class Change(NamedTuple):
-    """Something happened to a pipeline, up to this event.
+    """Something happened, up to this event; to a subscriber of all pipelines, `keys` say to which.
 
     After a gap nobody knows what happened, nor whether sequences go on from where they were.
     """
 
     sequence: int
     is_gap: bool = False
+    keys: frozenset[UUID] = frozenset()
 
 
 class Subscription:
@@ -31,12 +41,10 @@ class Subscription:
 
     def __init__(self) -> None:
         self._woken = asyncio.Event()
-        self._sequence = 0
-        self._is_gap = False
+        self._change = Change(0)
 
-    def wake(self, sequence: int, *, is_gap: bool = False) -> None:
-        self._sequence = sequence
-        self._is_gap |= is_gap
+    def wake(self, sequence: int, keys: frozenset[UUID] = frozenset(), *, is_gap: bool = False) -> None:
+        self._change = Change(sequence, self._change.is_gap or is_gap, self._change.keys | keys)
         self._woken.set()
 
     def __aiter__(self) -> "Subscription":
@@ -45,15 +53,14 @@ class Subscription:
     async def __anext__(self) -> Change:
         await self._woken.wait()
         self._woken.clear()
-        change = Change(self._sequence, self._is_gap)
-        self._is_gap = False
+        change, self._change = self._change, Change(self._change.sequence)
         return change
 
 
 class Hub:
     """Follows `events.seq`, which is commit order. A notification only says "now"; a poll beside it says so too.
 
-    After every (re)connection all subscribers are woken, because nobody knows what they missed.
+    A listener that does not hear its own notification, as behind a pooler of transactions, polls more often instead.
     """
 
     def __init__(
@@ -62,18 +69,28 @@ class Hub:
         self._connect_arguments = connect_arguments
         self._poll_seconds = poll_seconds
         self._back_off_max_seconds = back_off_max_seconds
-        self._subscriptions: defaultdict[UUID, set[Subscription]] = defaultdict(set)
-        self._sequence: int | None = None
+        self._subscriptions: defaultdict[UUID | None, set[Subscription]] = defaultdict(set)
+        self._position: Position | None = None
+        self._read_at = time.monotonic()
         self._notified = asyncio.Event()
+        self._echo = ""
+        self.is_deaf = False
+        self.generation = 0
         self.connected = asyncio.Event()
 
     @property
     def subscriber_count(self) -> int:
         return sum(map(len, self._subscriptions.values()))
 
+    def heartbeat(self, seen: Position) -> Heartbeat:
+        """That nothing happened after what a reader has seen, up to where events were read."""
+        read = self._position
+        latest = read if read and read.epoch == seen.epoch and read > seen else seen
+        return Heartbeat(latest, time.monotonic() - self._read_at)
+
     @asynccontextmanager
-    async def subscribe(self, pipeline_key: UUID) -> AsyncGenerator[Subscription, None]:
-        """Changes of that pipeline from now on. Subscribe before reading, and nothing is missed."""
+    async def subscribe(self, pipeline_key: UUID | None) -> AsyncGenerator[Subscription, None]:
+        """Changes of that pipeline, or of all for None, from now on. Subscribe before reading, and nothing is missed."""
         subscription = Subscription()
         self._subscriptions[pipeline_key].add(subscription)
         try:
@@ -89,7 +106,7 @@ class Hub:
         while True:
             try:
                 await self._follow()
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
                 back_off = 0.1 if self.connected.is_set() else min(back_off * 2, self._back_off_max_seconds)
                 self.connected.clear()
                 log.warning("feed.lost", error=repr(error), retry_seconds=back_off)
@@ -99,46 +116,92 @@ class Hub:
         connection = await asyncpg.connect(**self._connect_arguments)
         try:
             await connection.add_listener(CHANNEL, self._heard)
-            connection.add_termination_listener(self._heard)
+            connection.add_termination_listener(self._terminated)
             await self._catch_up(connection)
             await self._read(connection)
             self.connected.set()
+            tested_at = float("-inf")
             while True:
+                if time.monotonic() - tested_at > SELF_TEST_EVERY_SECONDS:
+                    await self._test_hearing(connection)
+                    tested_at = time.monotonic()
                 await self._wait()
                 self._notified.clear()
                 await self._read(connection)
         finally:
             connection.terminate()
 
-    def _heard(self, *_: object) -> None:
+    def _heard(self, _connection: object, _pid: int, _channel: str, payload: object) -> None:
+        if payload and payload == self._echo:
+            self._echo = ""
         self._notified.set()
 
+    def _terminated(self, _connection: object) -> None:
+        self._notified.set()
+
+    async def _test_hearing(self, connection: asyncpg.Connection) -> None:
+        """Whether a notification of our own comes back."""
+        self._echo = uuid4().hex
+        await connection.execute("SELECT pg_notify($1, $2)", CHANNEL, self._echo, timeout=DEADLINE_SECONDS)
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        while self._echo and time.monotonic() < deadline:
+            await self._wait()
+            self._notified.clear()
+            await self._read(connection)
+        if self.is_deaf != bool(self._echo):
+            self.is_deaf = bool(self._echo)
+            log.warning("feed.deaf" if self.is_deaf else "feed.hears_again", poll_seconds=DEAF_POLL_SECONDS)
+
     async def _catch_up(self, connection: asyncpg.Connection) -> None:
-        newest = int(await connection.fetchval("SELECT coalesce(max(seq), 0) FROM events", timeout=2) or 0)
-        if self._sequence is None or newest < self._sequence:
-            self._sequence = newest
+        """Find our place. If events went on from it, reading them suffices; else nobody knows what was missed."""
+        row = await connection.fetchrow(
+            f"SELECT {EPOCH} AS epoch, coalesce(max(seq), 0) AS newest, coalesce(min(seq), 0) AS oldest FROM events",
+            timeout=DEADLINE_SECONDS,
+        )
+        assert row is not None
+        newest = Position(row["epoch"], row["newest"])
+        before = self._position
+        if before and before.epoch == newest.epoch and row["oldest"] - 1 <= before.sequence <= newest.sequence:
+            return
+        self._position = newest
+        self.generation += 1
+        self._wake_everybody()
+
+    def _wake_everybody(self) -> None:
+        assert self._position is not None
         for subscriptions in self._subscriptions.values():
             for subscription in subscriptions:
-                subscription.wake(newest, is_gap=True)
+                subscription.wake(self._position.sequence, is_gap=True)
 
     async def _read(self, connection: asyncpg.Connection) -> None:
         """Mark what follows our number. The deadline also finds a connection that died without a word."""
+        assert self._position is not None
+        epoch = self._position.epoch
         while True:
             events = await connection.fetch(
                 f"SELECT seq, pipeline_key FROM events WHERE seq > $1 ORDER BY seq LIMIT {BATCH}",
-                self._sequence,
-                timeout=2,
+                self._position.sequence,
+                timeout=DEADLINE_SECONDS,
             )
-            for event in events:
-                self._sequence = event["seq"]
-                for subscription in self._subscriptions.get(event["pipeline_key"], ()):
-                    subscription.wake(event["seq"])
+            if events:
+                self._position = Position(epoch, events[-1]["seq"])
+                self.generation += 1
+                self._wake({event["pipeline_key"]: event["seq"] for event in events})
             if len(events) < BATCH:
+                self._read_at = time.monotonic()
                 return
+
+    def _wake(self, changed: Mapping[UUID, int]) -> None:
+        for key, sequence in changed.items():
+            for subscription in self._subscriptions.get(key, ()):
+                subscription.wake(sequence)
+        keys = frozenset(changed)
+        for subscription in self._subscriptions.get(None, ()):
+            subscription.wake(max(changed.values()), keys)
 
     async def _wait(self) -> None:
         try:
-            async with asyncio.timeout(self._poll_seconds):
+            async with asyncio.timeout(DEAF_POLL_SECONDS if self.is_deaf else self._poll_seconds):
                 await self._notified.wait()
         except TimeoutError:
             return

@@ -1,16 +1,96 @@
-"""The position of the feed, to be read in the same snapshot as the rows it belongs to."""
+"""The position of the feed, and what happened since an earlier one."""
 
-from sqlalchemy import ScalarSelect, Text, cast, func, select, text
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import BigInteger, Integer, ScalarSelect, Text, and_, cast, func, literal, select, text
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gql_server import models
+from gql_server.feed.tokens import Position
+from gql_server.jobs import queries as jobs
+from gql_server.policy import Viewer, job_clause
+from gql_server.sql import AnyRow, array
+
+E, J, P = models.Event, models.Job, models.Pipeline
 
 # A cluster's identifier and the database in it: a restored copy or a clone gets another epoch, a restart does not.
 EPOCH = text(
     "(SELECT system_identifier || '.' || oid FROM pg_control_system(), pg_database WHERE datname = current_database())"
 )
-LAST_SEQUENCE = select(func.coalesce(func.max(models.Event.seq), 0)).scalar_subquery()
+LAST_SEQUENCE = select(func.coalesce(func.max(E.seq), 0)).scalar_subquery()
 
 
 def position() -> ScalarSelect[str]:
     """`epoch:sequence` of the newest event that the snapshot sees."""
     return select(func.concat(EPOCH, ":", cast(LAST_SEQUENCE, Text))).scalar_subquery()
+
+
+async def now(connection: AsyncConnection) -> Position:
+    """The position of the newest event."""
+    return Position.parse(str(await connection.scalar(select(position()))))
+
+
+async def is_resumable(connection: AsyncConnection, after: Position) -> bool:
+    """Whether every event after that position is still there: it is of this database, not of its future, and not pruned."""
+    newest = func.coalesce(func.max(E.seq), 0)
+    row = (await connection.execute(select(EPOCH.columns(epoch=Text).scalar_subquery(), newest, func.min(E.seq)))).one()
+    return row[0] == after.epoch and (row[2] or 1) - 1 <= after.sequence <= row[1]
+
+
+async def changed_since(connection: AsyncConnection, after: Position, *, limit: int) -> Sequence[UUID]:
+    """Keys of the pipelines that changed after that position, oldest change first; at most one more than the limit."""
+    last = func.max(E.seq)
+    rows = await connection.scalars(
+        select(E.pipeline_key).where(E.seq > after.sequence).group_by(E.pipeline_key).order_by(last).limit(limit + 1)
+    )
+    return rows.all()
+
+
+async def has_changed_since(connection: AsyncConnection, after: Position, pipeline_key: UUID) -> bool:
+    """Whether that pipeline changed after that position."""
+    changed = select(E.seq).where(E.pipeline_key == pipeline_key, E.seq > after.sequence).exists()
+    return bool(await connection.scalar(select(changed)))
+
+
+EventSpan = tuple[UUID, tuple[int, int]]
+"""A pipeline, and the numbers of two events of it."""
+
+
+async def jobs_by_event_span(
+    connection: AsyncConnection, viewer: Viewer, keys: Sequence[EventSpan]
+) -> dict[EventSpan, list[AnyRow]]:
+    """Jobs that the pipeline's events after the first number, up to the second, name; lowest id first."""
+    spans = {key: number for number, key in enumerate(keys)}
+    asked = _spans(keys)
+    named = (
+        select(asked.c.number, E.job_id)
+        .distinct()
+        .join(E, and_(E.pipeline_key == asked.c.key, E.seq > asked.c.after, E.seq <= asked.c.until))
+        .where(E.job_id.is_not(None))
+        .subquery("named")
+    )
+    found: defaultdict[int, list[AnyRow]] = defaultdict(list)
+    rows = await connection.execute(
+        select(named.c.number, *jobs.columns(viewer))
+        .select_from(jobs.JOBS.join(named, named.c.job_id == J.id))
+        .where(job_clause(viewer))
+        .order_by(J.id)
+    )
+    for row in rows:
+        found[row.number].append(row)
+    return {key: found[number] for key, number in spans.items()}
+
+
+def _spans(keys: Sequence[EventSpan]) -> Any:
+    numbers = list(range(len(keys)))
+    columns = (
+        literal(numbers, ARRAY(Integer)),
+        array(P.id, [key for key, _ in keys]),
+        literal([after for _, (after, _) in keys], ARRAY(BigInteger)),
+        literal([until for _, (_, until) in keys], ARRAY(BigInteger)),
+    )
+    return func.unnest(*columns).table_valued("number", "key", "after", "until").render_derived(name="asked")

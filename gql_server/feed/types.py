@@ -1,20 +1,25 @@
-"""Subscriptions: live data over a socket, read through the same loaders and the same policy as queries."""
+"""Subscriptions: live data over a socket or an event stream, read through the same loaders and the same policy as queries."""
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from datetime import UTC, datetime
+from enum import Enum
+from functools import partial
 from typing import Annotated, Any
 from uuid import UUID
 
 import strawberry
+from strawberry import UNSET
 from strawberry.utils.str_converters import to_camel_case
 
 from gql_server.context import Context, Info
 from gql_server.errors import BadInput
-from gql_server.feed.follow import Reading, follow
-from gql_server.feed.tokens import to_token
+from gql_server.feed import queries
+from gql_server.feed.events import Heartbeat, Reading, Reset
+from gql_server.feed.follow import PipelineSource
+from gql_server.feed.session import play
+from gql_server.feed.tokens import Position
 from gql_server.fields import SemanticNonNull
-from gql_server.jobs.queries import jobs_of_events
 from gql_server.jobs.types import Job
 from gql_server.pipelines.queries import pipelines_by_key
 from gql_server.pipelines.types import Pipeline, PipelineBy
@@ -23,11 +28,25 @@ from gql_server.scalars import FeedToken, SchemaCoordinate
 THROTTLE_MS = 250
 THROTTLE_MAX_MS = 60_000
 
+After = Annotated[
+    FeedToken | None,
+    strawberry.argument(description="Go on from there: nothing that happened later is missed, and nothing before is repeated."),
+]
+ThrottleMs = Annotated[
+    int | None,
+    strawberry.argument(description=f"At most one message in that many milliseconds; up to {THROTTLE_MAX_MS}."),
+]
 
-@strawberry.interface(description="Every message carries the token of the state it shows.")
+
+@strawberry.interface(description="Every message carries the token that resumes right after it.")
 class FeedEvent:
     token: FeedToken = strawberry.field(description="Position of the feed when this was read.")
     at: datetime = strawberry.field(description="When this was read.")
+
+
+def moment(position: Position) -> dict[str, Any]:
+    """The fields of every event."""
+    return {"token": FeedToken(position.token()), "at": datetime.now(UTC)}
 
 
 @strawberry.type(description="A pipeline as it is now. The first message of a subscription says that nothing has changed yet.")
@@ -35,20 +54,21 @@ class PipelineChanged(FeedEvent):
     pipeline: Pipeline = strawberry.field(description="The pipeline, read for this message.")
     changed: list[SchemaCoordinate] = strawberry.field(
         description="Fields of the pipeline that differ from the message before, `progress` always among them; "
-        "those of its jobs are not."
+        "those of its jobs are not. Resumed from a token, all that may differ."
     )
     key: strawberry.Private[UUID]
     span: strawberry.Private[tuple[int, int] | None]
 
     @strawberry.field(description="Jobs that changed since the message before, lowest id first.")
     async def changed_jobs(self, info: Info) -> list[Job]:
-        return await info.context.read(jobs_of_events, pipeline_key=self.key, span=self.span) if self.span else []
+        if self.span is None:
+            return []
+        return await info.context.load(queries.jobs_by_event_span, (self.key, self.span))
 
     @classmethod
     def of(cls, reading: Reading) -> "PipelineChanged":
         return cls(
-            token=FeedToken(to_token(reading.row.feed_position)),
-            at=datetime.now(UTC),
+            **moment(reading.position),
             pipeline=reading.row,
             changed=coordinates(reading.changed) if reading.since is None else coordinates((*reading.changed, "progress")),
             key=reading.row.key,
@@ -56,10 +76,52 @@ class PipelineChanged(FeedEvent):
         )
 
 
+@strawberry.enum(description="Why the feed cannot continue from the given token.")
+class ResetReason(Enum):
+    TOKEN_EXPIRED = strawberry.enum_value("TOKEN_EXPIRED", description="What happened after it is no longer kept.")
+    CONSUMER_TOO_SLOW = strawberry.enum_value("CONSUMER_TOO_SLOW", description="More happened than the client took in.")
+    SERVER_RESTART = strawberry.enum_value("SERVER_RESTART", description="The database is another one than the token's.")
+    FILTER_CHANGED = strawberry.enum_value("FILTER_CHANGED", description="The token belongs to another filter.")
+
+
+@strawberry.type(description="History before this point is gone: forget what you hold, and go on from what follows.")
+class FeedReset(FeedEvent):
+    reset_reason: ResetReason = strawberry.field(description="Why.")
+
+
+@strawberry.type(description="Sent when nothing happened for a while, so that a client can tell quiet from dead.")
+class FeedHeartbeat(FeedEvent):
+    lag_seconds: float = strawberry.field(description="How long ago the server last read the feed to its end.")
+
+
+def event_of(event: Reading | Reset | Heartbeat) -> FeedEvent:
+    """The event as a client sees it."""
+    match event:
+        case Reading():
+            return PipelineChanged.of(event)
+        case Reset():
+            return FeedReset(**moment(event.position), reset_reason=ResetReason[event.reason.name])
+        case Heartbeat():
+            return FeedHeartbeat(**moment(event.position), lag_seconds=event.lag_seconds)
+
+
+def position_of(token: FeedToken | None) -> Position | None:
+    """The position in a token. Raises BadInput."""
+    return None if token is None or token is UNSET else Position.from_token(token)
+
+
+def throttle_seconds(throttle_ms: int | None, default: int) -> float:
+    """Raises BadInput."""
+    throttle_ms = default if throttle_ms is None else throttle_ms
+    if not 0 <= throttle_ms <= THROTTLE_MAX_MS:
+        raise BadInput(f"`throttleMs` must be between 0 and {THROTTLE_MAX_MS}.")
+    return throttle_ms / 1000
+
+
 @strawberry.type
 class PipelineSubscription:
     @strawberry.subscription(
-        description="One pipeline until it is terminal, then complete. Begins with its present state. "
+        description="One pipeline until it is terminal, then complete. Begins with its present state, or after `after`. "
         "A pipeline that is unknown or not visible completes at once.",
         directives=[SemanticNonNull()],
     )
@@ -67,27 +129,38 @@ class PipelineSubscription:
         self,
         info: Info,
         by: Annotated[PipelineBy, strawberry.argument(description="Its name.")],
-        throttle_ms: Annotated[
-            int | None, strawberry.argument(description="At most one message in that many milliseconds; up to 60000.")
-        ] = THROTTLE_MS,
+        after: After = UNSET,
+        throttle_ms: ThrottleMs = THROTTLE_MS,
     ) -> AsyncIterator[FeedEvent | None]:
-        throttle_ms = THROTTLE_MS if throttle_ms is None else throttle_ms
-        if not 0 <= throttle_ms <= THROTTLE_MAX_MS:
-            raise BadInput(f"`throttleMs` must be between 0 and {THROTTLE_MAX_MS}.")
+        seconds, position = throttle_seconds(throttle_ms, THROTTLE_MS), position_of(after)
         context = info.context
         key = await by.key(info)
         if key is None:
+            context.session.end()
             return
-        readings = follow(context.hub, key, lambda: _read(context, key), throttle_ms / 1000)
-        async with aclosing(readings):
+        source = PipelineSource(
+            context.hub,
+            key,
+            partial(_read, context, key),
+            is_resumable=partial(_asked, context, queries.is_resumable),
+            has_changed=partial(_asked, context, queries.has_changed_since, pipeline_key=key),
+            throttle_seconds=seconds,
+            heartbeat_seconds=context.session.heartbeat_seconds,
+        )
+        async with aclosing(play(context.session, source, position)) as readings:
             async for reading in readings:
-                yield PipelineChanged.of(reading)
+                yield event_of(reading)
 
 
 async def _read(context: Context, key: UUID) -> Any:
     """The pipeline with fresh loaders, which then serve the rest of the message."""
     context.renew()
     return await context.load(pipelines_by_key, key)
+
+
+async def _asked(context: Context, query: Any, after: Position, **arguments: Any) -> bool:
+    async with context.engine.connect() as connection:
+        return await query(connection, after, **arguments)
 
 
 # Attributes of a row that are fields of another name, or of no field.

@@ -17,7 +17,7 @@ from gql_server.pagination import Page, Window
 from gql_server.policy import OPERATIONS_VIEW, Viewer, job_clause
 from gql_server.sql import AnyRow, AnySelect, Column, among, array, constant, excerpt, integer, member, seconds
 
-E, J, P = models.Event, models.Job, models.Pipeline
+J, P = models.Job, models.Pipeline
 JOBS = J.__table__.outerjoin(P.__table__, J.pipeline_id == P.id)
 
 
@@ -128,18 +128,6 @@ def in_pipelines(keys: Sequence[UUID]) -> ColumnElement[bool]:
 async def jobs_by_id(connection: AsyncConnection, viewer: Viewer, keys: Sequence[int]) -> dict[int, AnyRow]:
     rows = await connection.execute(select(*columns(viewer)).select_from(JOBS).where(among(J.id, keys), job_clause(viewer)))
     return {row.job_id: row for row in rows}
-
-
-async def jobs_of_events(
-    connection: AsyncConnection, viewer: Viewer, *, pipeline_key: UUID, span: tuple[int, int]
-) -> Sequence[AnyRow]:
-    """Jobs that the pipeline's events after the first number, up to the second, name; lowest id first."""
-    after, until = span
-    named = select(E.job_id).where(E.pipeline_key == pipeline_key, E.seq > after, E.seq <= until)
-    rows = await connection.execute(
-        select(*columns(viewer)).select_from(JOBS).where(J.id.in_(named), job_clause(viewer)).order_by(J.id)
-    )
-    return rows.all()
 
 
 async def jobs_by_pipeline(

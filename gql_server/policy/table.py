@@ -132,6 +132,8 @@ POLICY: Mapping[str, TypeRule] = MappingProxyType(
         "InputProblem": rule(PROBLEM, "coordinate path"),
         # the feed
         "PipelineChanged": rule(FEED_EVENT, "pipeline changed changedJobs"),
+        "FeedReset": rule(FEED_EVENT, "resetReason"),
+        "FeedHeartbeat": rule(FEED_EVENT, "lagSeconds"),
     }
 )
 

@@ -55,7 +55,7 @@ class Site:
     async def worker(self, name: str, *, lease: float = 10, port: int | None = None, **environment: str) -> Process:
         """A worker that is at work."""
         process = self.start(name, "worker", port=port, **{"GQL_LEASE": str(lease), **environment})
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not await self._says("SELECT count(*) FROM pods WHERE pod_id = :name", {"name": name}):
                 assert process.popen.poll() is None, process.said
                 await asyncio.sleep(0.05)
@@ -69,7 +69,7 @@ class Site:
         token = TokenAuthority(SECRET, "gql-server", "gql-server").mint("operator", provider=Provider.ACCRED)
         headers = {"Authorization": f"Bearer {token}"}
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=60) as client:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while not await answers(client):
                     assert process.popen.poll() is None, process.said
                     await asyncio.sleep(0.05)

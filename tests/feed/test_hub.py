@@ -185,3 +185,32 @@ async def test_a_hub_without_a_database_keeps_trying(tmp_path: Any):
     assert not hub.connected.is_set()
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_listener_that_hears_nothing_polls_and_says_so(engine: AsyncEngine, dsn: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("gql_server.feed.hub.CHANNEL", "nobody_is_notified_here")
+    monkeypatch.setattr("gql_server.feed.hub.DEADLINE_SECONDS", 0.2)
+    async with engine.begin() as connection:
+        pipeline_id = await build.pipeline(connection)
+    hub = Hub(connect_arguments(dsn, "hub"), poll_seconds=60)
+    monkeypatch.setattr(hub, "_heard", lambda *_: None)
+    async with running(hub), hub.subscribe(pipeline_id) as changes:
+        while not hub.is_deaf:
+            await asyncio.sleep(0.01)
+        async with engine.begin() as connection:
+            await build.job(connection, pipeline_id)
+        newest = await _newest(engine, pipeline_id)
+
+        while (await _next(changes)).sequence < newest:
+            pass
+
+
+async def test_a_subscriber_of_all_learns_which_pipelines_changed(engine: AsyncEngine, hub: Hub):
+    async with hub.subscribe(None) as changes:
+        async with engine.begin() as connection:
+            first, second = [await build.pipeline(connection) for _ in range(2)]
+            await build.notify(connection)
+
+        change = await _next(changes)
+
+    assert change == Change(await _newest(engine, second), keys=frozenset({first, second}))

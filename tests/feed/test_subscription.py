@@ -8,8 +8,10 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gql_server.db import connect_arguments
-from gql_server.feed.follow import follow
+from gql_server.feed import queries
+from gql_server.feed.follow import PipelineSource
 from gql_server.feed.hub import Hub
+from gql_server.feed.session import Session, play
 from gql_server.feed.tokens import Position
 from gql_server.models import EntityType, JobResult, JobState, JobType
 from gql_server.pipelines.queries import pipelines_by_key
@@ -232,8 +234,12 @@ async def test_a_change_while_the_snapshot_is_read_is_not_missed(engine: AsyncEn
                 await build.notify(connection)
         return row
 
+    async def yes(_: Position) -> bool:
+        return True
+
+    source = PipelineSource(hub, pipeline_id, read, is_resumable=yes, has_changed=yes, throttle_seconds=0)
     async with asyncio.timeout(5):
-        readings = [reading.row.status async for reading in follow(hub, pipeline_id, read, 0)]
+        readings = [reading.row.status async for reading in play(Session(), source, None)]
 
     assert readings == ["RUNNING", "SUCCESS"]
 
@@ -302,3 +308,112 @@ async def test_a_throttle_out_of_range_is_refused(engine: AsyncEngine, hub: Hub,
         result = await anext(results)
 
     assert result.errors[0].extensions["code"] == "BAD_USER_INPUT"
+
+
+RESUME = """subscription ($id: UUID!, $after: FeedToken) { pipeline(by: { pipelineId: $id }, after: $after, throttleMs: 0) {
+  __typename token
+  ... on PipelineChanged { changed changedJobs { jobId } pipeline { status } }
+  ... on FeedReset { resetReason }
+  ... on FeedHeartbeat { lagSeconds }
+} }"""
+
+
+async def _token(engine: AsyncEngine) -> str:
+    """The position of the feed now."""
+    async with engine.connect() as connection:
+        return (await queries.now(connection)).token()
+
+
+async def test_a_resumed_stream_tells_what_happened_meanwhile_once(engine: AsyncEngine, hub: Hub):
+    async with engine.begin() as connection:
+        pipeline_id = await build.pipeline(connection)
+        first = await build.job(connection, pipeline_id, state=JobState.RUNNING)
+        second = await build.job(connection, pipeline_id, state=JobState.RUNNING)
+        await build.settle(connection, pipeline_id)
+    after = await _token(engine)
+    async with engine.begin() as connection:
+        await build.finish(connection, first)
+        await build.settle(connection, pipeline_id)
+
+    reader = context(engine, viewer("operator"), hub)
+    async with subscribed(reader, RESUME, id=str(pipeline_id), after=after) as results:
+        missed = await _next(results)
+        async with engine.begin() as connection:
+            await build.finish(connection, second)
+            await build.settle(connection, pipeline_id)
+            await build.notify(connection)
+        end = await _next(results)
+
+    assert (missed["__typename"], missed["pipeline"]["status"]) == ("PipelineChanged", "RUNNING")
+    assert [job["jobId"] for job in missed["changedJobs"]] == [first]
+    assert {"Pipeline.status", "Pipeline.errorCount", "Pipeline.progress"} < set(missed["changed"])
+    assert (end["pipeline"]["status"], [job["jobId"] for job in end["changedJobs"]]) == ("SUCCESS", [second])
+
+
+async def test_a_stream_resumed_where_nothing_happened_says_nothing_until_something_does(engine: AsyncEngine, hub: Hub):
+    async with engine.begin() as connection:
+        pipeline_id = await build.pipeline(connection)
+        job_id = await build.job(connection, pipeline_id, state=JobState.RUNNING)
+        await build.settle(connection, pipeline_id)
+        other = await build.pipeline(connection)
+    after = await _token(engine)
+    async with engine.begin() as connection:
+        await build.job(connection, other)
+
+    reader = context(engine, viewer("operator"), hub)
+    async with subscribed(reader, RESUME, id=str(pipeline_id), after=after) as results:
+        following = asyncio.ensure_future(_next(results))
+        await asyncio.sleep(0.2)
+        assert not following.done()
+        async with engine.begin() as connection:
+            await build.finish(connection, job_id)
+            await build.settle(connection, pipeline_id)
+            await build.notify(connection)
+
+        assert (await following)["pipeline"]["status"] == "SUCCESS"
+
+
+async def test_a_pipeline_that_ended_before_the_token_completes_without_an_event(engine: AsyncEngine, hub: Hub):
+    async with engine.begin() as connection:
+        pipeline_id = await build.run(connection, JobResult.SUCCESS)
+
+    reader = context(engine, viewer("operator"), hub)
+    async with subscribed(reader, RESUME, id=str(pipeline_id), after=await _token(engine)) as results:
+        assert await _ended(results)
+
+
+@pytest.mark.parametrize("case", ["pruned", "restored"])
+async def test_a_token_whose_history_is_gone_resets_the_stream(engine: AsyncEngine, hub: Hub, case: str):
+    async with engine.begin() as connection:
+        pipeline_id = await build.run(connection, JobResult.SUCCESS)
+    old = Position.from_token(await _token(engine))
+    async with engine.begin() as connection:
+        await build.run(connection, JobResult.SUCCESS, JobResult.SUCCESS)
+    if case == "pruned":
+        async with engine.begin() as connection:
+            await connection.execute(text("DELETE FROM events WHERE seq <= :seq + 1"), {"seq": old.sequence})
+    token = old.token() if case == "pruned" else Position("elsewhere.1", old.sequence).token()
+
+    async with subscribed(context(engine, viewer("operator"), hub), RESUME, id=str(pipeline_id), after=token) as results:
+        reset, present = await _next(results), await _next(results)
+
+        assert await _ended(results)
+    expected = "TOKEN_EXPIRED" if case == "pruned" else "SERVER_RESTART"
+    assert (reset["__typename"], reset["resetReason"]) == ("FeedReset", expected)
+    assert (present["__typename"], present["pipeline"]["status"]) == ("PipelineChanged", "SUCCESS")
+
+
+async def test_a_quiet_stream_says_that_it_is_alive(engine: AsyncEngine, hub: Hub):
+    async with engine.begin() as connection:
+        pipeline_id = await build.pipeline(connection)
+        await build.job(connection, pipeline_id, state=JobState.RUNNING)
+        await build.settle(connection, pipeline_id)
+    reader = context(engine, viewer("operator"), hub)
+    reader.session.heartbeat_seconds = 0.05
+
+    async with subscribed(reader, RESUME, id=str(pipeline_id)) as results:
+        snapshot, heartbeat = await _next(results), await _next(results)
+
+    assert heartbeat["__typename"] == "FeedHeartbeat"
+    assert heartbeat["token"] == snapshot["token"]
+    assert 0 <= heartbeat["lagSeconds"] < 60

@@ -1,0 +1,85 @@
+"""What a live operation is executed for: to bring one client up to now, to go on from now for all alike, or both."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AbstractAsyncContextManager, aclosing
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Protocol, TypeVar
+
+from gql_server.feed.tokens import Position
+
+HEARTBEAT_SECONDS = 15.0
+
+
+class Phase(Enum):
+    """Part of a subscription. Clients of equal operations differ only in where they come from: they share the live part."""
+
+    WHOLE = "WHOLE"
+    CATCH_UP = "CATCH_UP"
+    LIVE = "LIVE"
+
+
+@dataclass(slots=True)
+class Session:
+    """One execution of a live operation. `position` is that of the event yielded last; `is_over` says that no other follows."""
+
+    phase: Phase = Phase.WHOLE
+    heartbeat_seconds: float = HEARTBEAT_SECONDS
+    attached: asyncio.Event = field(default_factory=asyncio.Event)
+    position: Position | None = None
+    is_over: bool = False
+
+    def end(self) -> None:
+        """There is nothing to follow."""
+        self.is_over = True
+        self.attached.set()
+
+
+class Positioned(Protocol):
+    """An event of the feed."""
+
+    @property
+    def position(self) -> Position: ...
+
+
+E = TypeVar("E", bound=Positioned, covariant=True)
+
+
+class Source(Protocol[E]):
+    """What a subscription shows. Attached before anything is read, it misses nothing."""
+
+    def attach(self) -> AbstractAsyncContextManager[object]:
+        """Begin to note changes."""
+        ...
+
+    def catch_up(self, after: Position | None) -> AsyncIterator[E]:
+        """What a client must be told that saw everything up to `after`, or that saw nothing. Sets `is_over` at a last event."""
+        ...
+
+    def live(self) -> AsyncIterator[E]:
+        """What happens from the catch-up on or, without one, from now on; ends after the last event."""
+        ...
+
+    is_over: bool
+
+
+async def play(session: Session, source: Source[E], after: Position | None) -> AsyncGenerator[E, None]:
+    """The events of the session's phase."""
+    async with source.attach():
+        session.attached.set()
+        if session.phase is not Phase.LIVE:
+            async for event in _noted(session, source.catch_up(after)):
+                yield event
+            session.is_over = source.is_over
+        if session.phase is not Phase.CATCH_UP and not session.is_over:
+            async for event in _noted(session, source.live()):
+                yield event
+            session.is_over = True
+
+
+async def _noted(session: Session, events: AsyncIterator[E]) -> AsyncGenerator[E, None]:
+    async with aclosing(events) as each:  # type: ignore[type-var]
+        async for event in each:
+            session.position = event.position
+            yield event
