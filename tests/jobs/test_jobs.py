@@ -5,8 +5,8 @@ import pytest
 from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from gql_server.feed.queries import jobs_by_event_span
 from gql_server.jobs.meta import ALLOWED, allowed
-from gql_server.jobs.queries import jobs_of_events
 from gql_server.models import EntityType, JobResult, JobState, JobType
 from gql_server.nodes import encode
 from tests import build
@@ -307,11 +307,11 @@ async def test_jobs_of_a_span_are_those_its_events_name_through_their_index(engi
         await connection.execute(text(noise))
 
     async with engine.connect() as connection:
-        rows = await jobs_of_events(connection, viewer("operator"), pipeline_key=pipeline_id, span=(1, 5))
+        found = await jobs_by_event_span(connection, viewer("operator"), [(pipeline_id, (1, 5)), (pipeline_id, (5, 5))])
         await connection.execute(text("ANALYZE events"))
         plan = await connection.scalars(
             text("EXPLAIN SELECT job_id FROM events WHERE pipeline_key = :key AND seq > 1 AND seq <= 5"), {"key": pipeline_id}
         )
 
-    assert [row.job_id for row in rows] == [ids[1], ids[3]]
+    assert [[row.job_id for row in rows] for rows in found.values()] == [[ids[1], ids[3]], []]
     assert "ix_events_pipeline" in "\n".join(plan)
