@@ -12,6 +12,7 @@ from gql_server.context import Info
 from gql_server.diagnosis.queries import reasons_by_job
 from gql_server.fields import SemanticNonNull, access, access_sentence, child, guarded, part
 from gql_server.fleet.queries import workers_by_pod_id
+from gql_server.graphs.types import Linked
 from gql_server.jobs import queries
 from gql_server.jobs.meta import ALLOWED, VALUE_MAX_BYTES, allowed, omission
 from gql_server.nodes import Node, global_id, integer_key
@@ -175,7 +176,7 @@ class NoMeta(NamedTuple):
 
 
 @strawberry.type(description=f"One row of work. {access_sentence('Job')}", directives=access("Job"))
-class Job(Node):
+class Job(Linked, Node):
     id: strawberry.ID = global_id("job_id")
     job_id: int = strawberry.field(description="Database key, shown in logs and tickets.")
     pipeline: Annotated["Pipeline", strawberry.lazy("gql_server.pipelines.types")] = child(

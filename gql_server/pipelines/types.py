@@ -25,6 +25,7 @@ from gql_server.fields import (
     child_connection,
     part,
 )
+from gql_server.graphs.types import Charted
 from gql_server.jobs.queries import jobs_by_id, jobs_by_pipeline, meta_by_job
 from gql_server.jobs.types import Job, JobConnection, JobKind, Meta, NoMeta, RowProgress
 from gql_server.nodes import Node, global_id, uuid_key
@@ -74,7 +75,7 @@ class PipelineProgress:
     f"of one (`isOrphan: true`, `pipelineId: null`). {access_sentence('Pipeline')}",
     directives=access("Pipeline"),
 )
-class Pipeline(AmongRuns, Node):
+class Pipeline(AmongRuns, Charted, Node):
     id: strawberry.ID = global_id("key")
     pipeline_id: UUID | None = strawberry.field(
         description="Null for an orphan. UUID v7, so its order is the order of creation and it is what the cursor pages on."

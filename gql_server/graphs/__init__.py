@@ -1,0 +1,1 @@
+"""The chain of a pipeline's jobs as a graph."""
