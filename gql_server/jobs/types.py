@@ -17,6 +17,7 @@ from gql_server.jobs import queries
 from gql_server.jobs.meta import ALLOWED, VALUE_MAX_BYTES, allowed, omission
 from gql_server.nodes import Node, global_id, integer_key
 from gql_server.pipelines.queries import pipelines_by_key
+from gql_server.row_errors.types import RowErrorConnection, row_errors
 from gql_server.scalars import JSON
 from gql_server.scopes.types import StatusTone, WorkScope, scope
 
@@ -226,6 +227,7 @@ class Job(Linked, Node):
         directives=[SemanticNonNull()],
     )
     row_error_count: int | None = strawberry.field(description="Rejected rows, including those whose detail was not kept.")
+    row_errors: RowErrorConnection | None = row_errors()
     meta: Meta = child(queries.meta_by_job, key="job_id", description="Metadata of the job.")
 
     @strawberry.field(description="Checklist of named stages (unit sync and other staged jobs).")
