@@ -103,6 +103,14 @@ async def _freshness(cell: Cell, info: Info) -> Any:
     return await info.context.load(queries.freshness_by_cell, cell.key, older_than_minutes=cell.older_than_minutes)
 
 
+async def _state(cell: Cell, info: Info) -> Any:
+    return (await _freshness(cell, info)).freshness
+
+
+async def _needs_recalculation(cell: Cell, info: Info) -> bool:
+    return any(found.needs_recalculation for found in (await _recalculations(cell, info)).values())
+
+
 async def _recalculations(cell: Cell, info: Info) -> dict[int, EntryTypeRecalculation]:
     return await info.context.load(queries.recalculation_by_cell, cell.key) or {}
 
@@ -142,9 +150,11 @@ class DataEntryTypeYear:
         assert found is not None
         return found
 
-    @strawberry.field(description="Factors, or a failed recalculation, are newer than the emissions.")
-    def needs_recalculation(self: Any) -> bool:
-        return self.recalculation is not None and self.recalculation.needs_recalculation
+    needs_recalculation: bool | None = guarded(
+        "DataEntryTypeYear.needsRecalculation",
+        "Factors, or a failed recalculation, are newer than the emissions.",
+        lambda row, _: row.recalculation is not None and row.recalculation.needs_recalculation,
+    )
 
     last_factor_job: Job | None = _job("last_factor_job_id", "Newest factors that landed, of its own or common to its module.")
     last_recalculation_job: Job | None = _job("last_recalculation_job_id", "Newest recalculation that has begun.")
@@ -168,18 +178,16 @@ class ModuleYear:
         assert found is not None
         return found
 
-    @strawberry.field(description="Whether its totals show what is there.")
-    async def freshness(self: Any, info: Info) -> Freshness:
-        return (await _freshness(self, info)).freshness
+    freshness: Freshness | None = guarded("ModuleYear.freshness", "Whether its totals show what is there.", _state)
 
     @strawberry.field(description="Newest aggregation; null when there is none, or you may not see it.")
     async def last_aggregation(self: Any, info: Info) -> Job | None:
         job_id = (await _freshness(self, info)).last_aggregation_job_id
         return None if job_id is None else await info.context.load(jobs_by_id, job_id)
 
-    @strawberry.field(description="Factors are newer than the emissions computed from them.")
-    async def needs_recalculation(self: Any, info: Info) -> bool:
-        return any(found.needs_recalculation for found in (await _recalculations(self, info)).values())
+    needs_recalculation: bool | None = guarded(
+        "ModuleYear.needsRecalculation", "Factors are newer than the emissions computed from them.", _needs_recalculation
+    )
 
     @strawberry.field(description="Its kinds of data entry, all of them.", graphql_type=list[DataEntryTypeYear])
     async def data_entry_types(self: Any, info: Info) -> list[EntryTypeCell]:

@@ -35,6 +35,8 @@ FEED_EVENT = "token at"
 PROBLEM = "code message retryable"
 MAY_OPERATE = Guard(OPERATIONS_EDIT, DenialMode.PROBLEM)
 PIPELINE_SEEN = f"{OPERATIONS_VIEW} | modules.{{module}}:sync@{{unit}}"
+# What is told of a module as a whole comes from the work of all units, so it is for those who see all of it.
+WHOLE_MODULE_SEEN = f"{CONFIGURATION_VIEW} | {OPERATIONS_VIEW}"
 
 POLICY: Mapping[str, TypeRule] = MappingProxyType(
     {
@@ -109,13 +111,16 @@ POLICY: Mapping[str, TypeRule] = MappingProxyType(
         "YearBlocker": rule("code message module dataEntryType pipeline"),
         "YearCapabilities": rule("open upload"),
         "ModuleYear": rule(
-            "module year freshness lastAggregation needsRecalculation dataEntryTypes currentPipeline lastSuccessful",
-            hidden_without=f"{CONFIGURATION_VIEW} | {OPERATIONS_VIEW} | modules.{{module}}:sync@*",
+            "module year lastAggregation dataEntryTypes currentPipeline lastSuccessful",
+            hidden_without=f"{WHOLE_MODULE_SEEN} | modules.{{module}}:sync@*",
+            freshness=WHOLE_MODULE_SEEN,
+            needsRecalculation=WHOLE_MODULE_SEEN,
             readiness=CONFIGURATION_VIEW,
         ),
         "ModuleReadiness": rule("isEnabled isIncomplete currentCommonDataJob currentCommonFactorJob"),
         "DataEntryTypeYear": rule(
-            "dataEntryType needsRecalculation lastFactorJob lastRecalculationJob",
+            "dataEntryType lastFactorJob lastRecalculationJob",
+            needsRecalculation=WHOLE_MODULE_SEEN,
             readiness=CONFIGURATION_VIEW,
         ),
         "DataEntryTypeReadiness": rule(

@@ -206,11 +206,16 @@ async def test_who_may_sync_a_module_sees_its_cell_and_inside_only_what_they_may
     cells = {cell["module"]["typeId"]: cell for cell in answer["data"]["all"]}
     assert set(cells) == set(range(1, 9))
     process = cells[8]
-    assert (process["freshness"], process["lastAggregation"], process["readiness"]) == ("LAST_AGGREGATION_TOO_OLD", None, None)
+    assert (process["freshness"], process["needsRecalculation"], process["lastAggregation"]) == (None, None, None)
+    assert process["readiness"] is None
     assert process["currentPipeline"]["pipelineId"] == str(mine)
     assert process["lastSuccessful"]["pipelineId"] == str(done)
+    whole_module = "backoffice.configuration:view | backoffice.pipeline_operations:view"
     assert answer["extensions"]["redactions"] == [
+        {"coordinate": "DataEntryTypeYear.needsRecalculation", "permission": whole_module, "count": 23},
         {"coordinate": "DataEntryTypeYear.readiness", "permission": "backoffice.configuration:view", "count": 23},
+        {"coordinate": "ModuleYear.freshness", "permission": whole_module, "count": 8},
+        {"coordinate": "ModuleYear.needsRecalculation", "permission": whole_module, "count": 8},
         {"coordinate": "ModuleYear.readiness", "permission": "backoffice.configuration:view", "count": 8},
     ]
 

@@ -1,0 +1,93 @@
+"""Asking a world as a viewer, over HTTP."""
+
+import json
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+import httpx
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from gql_server.edge.http import GraphQLEndpoint
+from gql_server.policy import Viewer
+from tests.graphql import SCHEMA, context
+from tests.policy.walk import Walk, objects
+from tests.policy.worlds import all_seeing, person
+
+ARGUMENTS = {
+    "Query.node(id:)": '"VW5pdDpB"',
+    "PipelineBy!": "{ jobId: 10 }",
+    "JobBy!": "{ jobId: 10 }",
+    "YearBy!": "{ year: 2025 }",
+    "Int!": "2025",
+}
+
+IDS: dict[str, dict[str, set[str]]] = {}
+"""What was found in the world of `everything`, which is always the same."""
+
+
+class Asker:
+    """Sends operations to one world as one viewer."""
+
+    def __init__(self, engine: AsyncEngine, viewer: Viewer) -> None:
+        app = GraphQLEndpoint(
+            SCHEMA,
+            authenticate=lambda _: viewer,
+            create_context=lambda each: context(engine, each),
+            request_max_bytes=10**6,
+        )
+        self.client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test")
+
+    async def text(self, query: str, **variables: Any) -> str:
+        """The body of the answer, byte for byte."""
+        return (await self.client.post("/graphql", json={"query": query, "variables": variables})).text
+
+    async def ask(self, query: str, **variables: Any) -> dict[str, Any]:
+        answer = json.loads(await self.text(query, **variables))
+        assert not any(error["extensions"]["code"] == "INTERNAL" for error in answer.get("errors", [])), answer["errors"]
+        return answer
+
+
+def walk() -> Walk:
+    return Walk(SCHEMA.executable, ARGUMENTS)
+
+
+def documents(walk: Walk, ids: Mapping[str, Collection[str]]) -> list[tuple[str, dict[str, str]]]:
+    """Operations that read the whole root, and those nodes in full, by type."""
+    roots: list[tuple[str, dict[str, str]]] = [(query, {}) for _, query in walk.root_fields()]
+    return roots + [each for type_ in walk.node_types for each in walk.node_documents(type_, ids.get(type_.name, ()))]
+
+
+async def ids_by_type(engine: AsyncEngine, provider: str) -> dict[str, set[str]]:
+    """Global ids of all nodes of `everything` that can be reached by one who may see everything of a provider."""
+    if provider not in IDS:
+        IDS[provider] = await _crawled(engine, provider)
+    return IDS[provider]
+
+
+async def _crawled(engine: AsyncEngine, provider: str) -> dict[str, set[str]]:
+    asker, plan = Asker(engine, all_seeing(person("none", provider=provider))), walk()
+    known: defaultdict[str, set[str]] = defaultdict(set)
+    asked = documents(plan, {})
+    while asked:
+        found: defaultdict[str, set[str]] = defaultdict(set)
+        for query, variables in asked:
+            for each in objects((await asker.ask(query, **variables))["data"]):
+                if "id" in each and each["id"] not in known[each["__typename"]]:
+                    found[each["__typename"]].add(each["id"])
+        for name, ids in found.items():
+            known[name] |= ids
+        asked = documents(plan, found)[len(documents(plan, {})) :]
+    return dict(known)
+
+
+def differences(found: Any, wanted: Any, path: str = "") -> Iterator[str]:
+    """Where two answers differ."""
+    if isinstance(found, dict) and isinstance(wanted, dict) and found.keys() == wanted.keys():
+        for key in found:
+            yield from differences(found[key], wanted[key], f"{path}.{key}")
+    elif isinstance(found, list) and isinstance(wanted, list) and len(found) == len(wanted):
+        for index, pair in enumerate(zip(found, wanted, strict=True)):
+            yield from differences(*pair, f"{path}[{index}]")
+    elif found != wanted:
+        yield f"{path}: {found!r} instead of {wanted!r}"

@@ -1,0 +1,65 @@
+"""Every role, every field of every type, every object: what is answered is what the policy and plain row rules say."""
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from gql_server.policy import GUARDS, POLICY
+from tests.graphql import Client
+from tests.policy.asking import Asker, differences, documents, ids_by_type, walk
+from tests.policy.oracle import expected
+from tests.policy.worlds import PERSONAS, all_seeing, database, everything, known_to
+
+# Reached only by what is no query: subscriptions and mutations have tests of their own.
+ELSEWHERE = {"Subscription", "Mutation", "PipelineChanged", "Viewer", "FieldAccess", "Permission"}
+
+
+@pytest.mark.parametrize("persona", PERSONAS)
+async def test_each_field_of_each_object_is_answered_as_the_policy_says(postgres: str, template: str, persona: str):
+    viewer, world, plan = PERSONAS[persona], everything(), walk()
+    node_types = {type_.name for type_ in plan.node_types}
+    async with database(postgres, template, world) as whole, database(postgres, template, known_to(viewer, world)) as known:
+        mine, theirs = await ids_by_type(whole, "DEFAULT"), await ids_by_type(whole, "TEST")
+        ids = {name: mine.get(name, set()) | theirs.get(name, set()) for name in mine | theirs}
+        asked, told = Asker(whole, viewer), Asker(known, all_seeing(viewer))
+        for query, variables in documents(plan, ids):
+            answer, full = await asked.ask(query, **variables), await told.ask(query, **variables)
+            assert "errors" not in full
+            wanted = expected(viewer, full["data"], node_types)
+
+            assert list(differences(answer["data"], wanted.data)) == []
+            errors = answer.get("errors", [])
+            assert [error["path"] for error in errors] == wanted.forbidden
+            assert {error["extensions"]["code"] for error in errors} <= {"FORBIDDEN"}
+            redactions = answer.get("extensions", {}).get("redactions", [])
+            counts = {each["coordinate"]: each["count"] for each in redactions}
+            assert counts.keys() <= wanted.objects.keys()
+            assert all(wanted.values[name] <= counts.get(name, 0) <= wanted.objects[name] for name in wanted.objects)
+            assert all(each["permission"] == GUARDS[each["coordinate"]].permission for each in redactions)
+
+
+async def test_the_world_has_objects_of_every_type_for_every_provider(postgres: str, template: str):
+    async with database(postgres, template, everything()) as whole:
+        for provider in ("DEFAULT", "TEST"):
+            assert (await ids_by_type(whole, provider)).keys() == {type_.name for type_ in walk().node_types}
+
+
+def test_the_walk_reaches_every_field_of_every_type():
+    plan = walk()
+    node_types = [type_.name for type_ in plan.node_types]
+    documents(plan, {name: ["any"] for name in node_types})
+
+    left_out = {
+        f"{type_name}.{field}"
+        for type_name, rule in POLICY.items()
+        for field in rule.open | rule.guarded.keys()
+        if type_name not in ELSEWHERE and f"{type_name}.{field}" not in plan.covered | plan.not_compared
+    }
+
+    assert left_out == set()
+
+
+async def test_nobody_is_answered_without_a_token(engine: AsyncEngine):
+    response = await Client(engine, None).post(json={"query": "{ __typename }"})
+
+    assert response.status_code == 401
+    assert [error["extensions"]["code"] for error in response.json()["errors"]] == ["UNAUTHENTICATED"]
