@@ -14,9 +14,11 @@ from gql_server.context import Context, Info
 from gql_server.feed.types import FeedHeartbeat, FeedReset, PipelineChanged, PipelineSubscription
 from gql_server.fleet.queries import workers_by_pod_id
 from gql_server.fleet.types import FleetQuery
+from gql_server.health.types import HealthQuery
 from gql_server.jobs.queries import jobs_by_id
 from gql_server.jobs.types import JobQuery, job_key
 from gql_server.limits import MAX_TOKENS, Validation, bound_validation
+from gql_server.locks.types import LockQuery
 from gql_server.mutations.jobs import JobMutation
 from gql_server.mutations.pipelines import PipelineMutation
 from gql_server.nodes import Node, decode, integer_key, key_of, uuid_key
@@ -54,7 +56,7 @@ NODES: Mapping[str, Callable[[Context, str], Awaitable[Any]]] = {
 
 
 @strawberry.type(description="Reads.")
-class Query(PipelineQuery, JobQuery, YearQuery, FleetQuery, ViewerQuery):
+class Query(PipelineQuery, JobQuery, YearQuery, FleetQuery, HealthQuery, LockQuery, ViewerQuery):
     @strawberry.field(description="Refetch anything by global ID; null when absent or not visible.")
     async def node(
         self, info: Info, id: Annotated[strawberry.ID, strawberry.argument(description="Global id.")]

@@ -79,6 +79,11 @@ class Hub:
         self.connected = asyncio.Event()
 
     @property
+    def sequence(self) -> int | None:
+        """Number of the newest event it has read; None before it first reached the database."""
+        return self._position and self._position.sequence
+
+    @property
     def subscriber_count(self) -> int:
         return sum(map(len, self._subscriptions.values()))
 

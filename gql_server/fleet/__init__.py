@@ -1,1 +1,1 @@
-"""What keeps the installation going: workers, the locks between jobs, and its health."""
+"""The workers: what a client sees of them, and their SQL."""

@@ -46,6 +46,8 @@ POLICY: Mapping[str, TypeRule] = MappingProxyType(
             "job",
             "yearConfigurations yearConfiguration freshness",
             workers=Guard(OPERATIONS_VIEW, DenialMode.ERROR),
+            health=Guard(OPERATIONS_VIEW, DenialMode.ERROR),
+            locks=Guard(OPERATIONS_EDIT, DenialMode.ERROR),
         ),
         "Subscription": rule("pipeline"),
         "Mutation": rule(abortPipeline=MAY_OPERATE, recoverJob=MAY_OPERATE),
@@ -129,6 +131,8 @@ POLICY: Mapping[str, TypeRule] = MappingProxyType(
         ),
         # the fleet
         "Diagnosis": rule("code severity message remedy since job blockedBy", worker=OPERATIONS_VIEW),
+        "SystemHealth": rule("tone diagnosis liveWorkers revisions oldestQueuedSeconds feedLagSeconds stuckJobs staleScopes"),
+        "AdvisoryLock": rule("category scope holder waiters heldForSeconds"),
         "Worker": rule(
             "id podId gitSha version bootedAt lastHeartbeatAt heartbeatAgeSeconds isLive claimedJobs",
             hidden_without=OPERATIONS_VIEW,

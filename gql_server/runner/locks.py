@@ -32,6 +32,15 @@ class Scope(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Covered:
+    """What a lock covers; None is everything."""
+
+    provider: str | None = None
+    module_type_id: int | None = None
+    year: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Lock:
     """One advisory lock; without a key it is the category's global lock, in the one-integer form."""
 
@@ -45,6 +54,16 @@ class Lock:
     def parse(cls, value: str) -> "Lock":
         category, _, key = value.partition(":")
         return cls(int(category), int(key) if key else None)
+
+    @property
+    def covered(self) -> Covered:
+        """What the key stands for, in a category of ours: the reverse of how keys are made below."""
+        if self.key is None:
+            return Covered()
+        number, rest = divmod(self.key, 10_000_000)
+        module_type_id, year = divmod(rest, 100_000)
+        provider = next((provider for provider, each in _PROVIDER_NUMBERS.items() if each == number), None)
+        return Covered(provider, module_type_id or None, year)
 
 
 def no_locks(scope: Scope) -> Sequence[Lock]:

@@ -1,0 +1,1 @@
+"""One-look state of the installation."""
