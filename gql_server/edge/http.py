@@ -19,6 +19,7 @@ from strawberry.types import ExecutionResult
 from strawberry.types.graphql import OperationType
 
 from gql_server.context import Context
+from gql_server.edge.live import LiveOperations
 from gql_server.edge.masking import internal, masked, public, refusal
 from gql_server.edge.websocket import SocketContext, TransportHandler
 from gql_server.errors import Unauthenticated
@@ -48,6 +49,7 @@ class GraphQLEndpoint(GraphQL[Any, None]):
         )
         self.authenticate = authenticate
         self.create_context = create_context
+        self.live = LiveOperations(schema, create_context, self.encode_json)
         self.request_max_bytes = request_max_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -5,19 +5,29 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import structlog
 from graphql import GraphQLError
+from starlette.websockets import WebSocketDisconnect
+from strawberry.asgi import ASGIWebSocketAdapter
 from strawberry.http.exceptions import WebSocketDisconnected
 from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import BaseGraphQLTransportWSHandler, Operation
 from strawberry.subscriptions.protocols.graphql_transport_ws.types import CompleteMessage, ConnectionInitMessage, Message
 
 from gql_server.context import Context
+from gql_server.edge import live
 from gql_server.edge.masking import internal, masked, public
 from gql_server.errors import PublicError, Unauthenticated
 from gql_server.policy import Viewer
 from gql_server.schema import Schema
+
+if TYPE_CHECKING:
+    from gql_server.edge.http import GraphQLEndpoint
+
+SEND_SECONDS = 10.0
+TOO_SLOW = 4441
+"""Close code of the application: graphql-ws's client comes again by itself."""
 
 log = structlog.get_logger(__name__)
 
@@ -55,6 +65,12 @@ class TransportHandler(BaseGraphQLTransportWSHandler[Any, None]):
             await self._run(operation)
         except WebSocketDisconnected:
             log.debug("socket.gone", operation_id=operation.id)
+        except live.TooSlow:
+            await self.websocket.close(
+                TOO_SLOW, "More happened than was taken in: connect again and resume with the last token"
+            )
+        except live.Refused as refused:
+            await operation.send_initial_errors(refused.errors)
         except PublicError as error:
             await operation.send_initial_errors([public(error)])
         except GraphQLError as error:
@@ -75,6 +91,30 @@ class TransportHandler(BaseGraphQLTransportWSHandler[Any, None]):
             raise
 
     async def _send_results(self, operation: Operation[Any, None], context: Context) -> None:
+        asked = live.Operation(operation.query, operation.variables or {}, operation.operation_name)
+        if live.plan(asked.query, asked.name).is_subscription:
+            await self._follow(operation, asked, context.viewer)
+        else:
+            await self._execute(operation, context)
+        await operation.send_operation_message(CompleteMessage(id=operation.id, type="complete"))
+
+    async def _follow(self, operation: Operation[Any, None], asked: live.Operation, viewer: Viewer) -> None:
+        view = cast("GraphQLEndpoint", self.view)
+        prefix = f'{{"id":{view.encode_json(operation.id)},"type":"next","payload":'
+        async with aclosing(view.live.frames(asked, viewer)) as frames:
+            async for frame in frames:
+                await self._send_text(prefix + frame.payload + "}")
+
+    async def _send_text(self, text: str) -> None:
+        """Raises WebSocketDisconnected, also for a client that takes nothing in."""
+        socket = cast(ASGIWebSocketAdapter, self.websocket).ws
+        try:
+            async with asyncio.timeout(SEND_SECONDS):
+                await socket.send_text(text)
+        except (WebSocketDisconnect, TimeoutError, RuntimeError) as error:
+            raise WebSocketDisconnected from error
+
+    async def _execute(self, operation: Operation[Any, None], context: Context) -> None:
         results = await self.schema.stream(
             operation.query,
             variable_values=operation.variables,
@@ -83,7 +123,6 @@ class TransportHandler(BaseGraphQLTransportWSHandler[Any, None]):
         )
         async with aclosing(results):
             await self._send_result_stream(operation, self._masked(results))
-        await operation.send_operation_message(CompleteMessage(id=operation.id, type="complete"))
 
     async def _masked(self, results: AsyncGenerator[Any, None]) -> AsyncGenerator[Any, None]:
         async for result in results:

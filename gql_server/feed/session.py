@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol, TypeVar
 
+from gql_server.feed.events import Heartbeat
 from gql_server.feed.tokens import Position
 
 HEARTBEAT_SECONDS = 15.0
@@ -22,12 +23,14 @@ class Phase(Enum):
 
 @dataclass(slots=True)
 class Session:
-    """One execution of a live operation. `position` is that of the event yielded last; `is_over` says that no other follows."""
+    """One execution of a live operation. `position` is that of the event yielded last, which is a heartbeat if `is_quiet`;
+    `is_over` says that no other follows."""
 
     phase: Phase = Phase.WHOLE
     heartbeat_seconds: float = HEARTBEAT_SECONDS
     attached: asyncio.Event = field(default_factory=asyncio.Event)
     position: Position | None = None
+    is_quiet: bool = False
     is_over: bool = False
 
     def end(self) -> None:
@@ -81,5 +84,5 @@ async def play(session: Session, source: Source[E], after: Position | None) -> A
 async def _noted(session: Session, events: AsyncIterator[E]) -> AsyncGenerator[E, None]:
     async with aclosing(events) as each:  # type: ignore[type-var]
         async for event in each:
-            session.position = event.position
+            session.position, session.is_quiet = event.position, isinstance(event, Heartbeat)
             yield event
