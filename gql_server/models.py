@@ -109,6 +109,16 @@ class Storage(StrEnum):
     BUCKET = "bucket"
 
 
+class HistoryKind(StrEnum):
+    """What an entry of a job's `status_history` tells. An entry without a kind is progress."""
+
+    CLAIMED = "CLAIMED"
+    RETRIED = "RETRIED"
+    RECOVERED = "RECOVERED"
+    FINISHED = "FINISHED"
+    ABORTED = "ABORTED"
+
+
 LIVE_STATES = (JobState.NOT_STARTED, JobState.QUEUED, JobState.RUNNING)
 TERMINAL_STATUSES = (PipelineStatus.SUCCESS, PipelineStatus.PARTIAL, PipelineStatus.FAILED)
 

@@ -57,7 +57,7 @@ def small(value: Column, *, shown: Column | None = None) -> ColumnElement[Any]:
 
 def projection(viewer: Viewer, keys: Iterable[str]) -> ColumnElement[Any]:
     """An object of just these keys, as this viewer may know them; one that the bag has not, or that is too large, is null."""
-    pairs = (part for key in keys for part in (constant(key), small(J.meta[key], shown=_shown(viewer, key))))
+    pairs = (part for key in keys for part in (constant(key), small(J.meta[key], shown=shown(viewer, key))))
     return func.jsonb_build_object(*pairs)
 
 
@@ -75,7 +75,8 @@ def omissions() -> ColumnElement[Any]:
     )
 
 
-def _shown(viewer: Viewer, key: str) -> ColumnElement[Any]:
+def shown(viewer: Viewer, key: str) -> ColumnElement[Any]:
+    """The value of a key of the bag, as this viewer may know it."""
     value = J.meta[key]
     return value if key != "status_history" or viewer.may(OPERATIONS_VIEW) else _discreet(value)
 

@@ -34,6 +34,7 @@ from gql_server.pipelines.criteria import Criteria, Match
 from gql_server.runs.types import AmongRuns
 from gql_server.scalars import FeedToken
 from gql_server.scopes.types import Actor, StatusTone, WorkScope, scope
+from gql_server.timeline.types import PipelineTimeline
 
 
 @strawberry.enum(description="Authoritative pipeline status. Clients must tolerate unknown members.")
@@ -75,7 +76,7 @@ class PipelineProgress:
     f"of one (`isOrphan: true`, `pipelineId: null`). {access_sentence('Pipeline')}",
     directives=access("Pipeline"),
 )
-class Pipeline(AmongRuns, Charted, Node):
+class Pipeline(AmongRuns, Charted, PipelineTimeline, Node):
     id: strawberry.ID = global_id("key")
     pipeline_id: UUID | None = strawberry.field(
         description="Null for an orphan. UUID v7, so its order is the order of creation and it is what the cursor pages on."

@@ -32,12 +32,13 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gql_server import models
-from gql_server.models import NOW, EntityType, IngestionMethod, JobResult, JobState, JobType, TargetType
+from gql_server.models import NOW, EntityType, HistoryKind, IngestionMethod, JobResult, JobState, JobType, TargetType
 from gql_server.runner import failures
 from gql_server.runner.locks import Lock
 from gql_server.runner.registry import Job, Outcome
 
 HISTORY_LIMIT = 50
+_LATEST = f"$[last - {HISTORY_LIMIT - 1} to last]"
 LOOKAHEAD = 50
 """Pending jobs that one look at the queue considers, oldest first."""
 OWING_AGGREGATION = (JobType.EMISSION_RECALC, JobType.MODULE_EMISSION_RECALC)
@@ -77,11 +78,14 @@ class Submitted:
     pipeline_id: UUID
 
 
-def history(message: str | ColumnElement[str], meta: SQLColumnExpression[Any]) -> ColumnElement[Any]:
-    """`meta` with one more entry in its status history, of which the latest 50 are kept."""
+def history(
+    message: str | ColumnElement[str], meta: SQLColumnExpression[Any], kind: HistoryKind | None = None
+) -> ColumnElement[Any]:
+    """`meta` with one more entry in its status history, of which the latest 50 are kept; without a kind, it is progress."""
     entries = func.coalesce(meta["status_history"], cast(literal("[]"), JSONB))
-    entry = func.jsonb_build_array(func.jsonb_build_object("message", message, "ts", NOW))
-    latest = func.jsonb_path_query_array(entries.op("||")(entry), cast(f"$[last - {HISTORY_LIMIT - 1} to last]", JSONPATH))
+    told = () if kind is None else ("kind", kind.value)
+    entry = func.jsonb_build_array(func.jsonb_build_object("message", message, "ts", NOW, *told))
+    latest = func.jsonb_path_query_array(entries.op("||")(entry), cast(_LATEST, JSONPATH))
     return meta.op("||")(func.jsonb_build_object("status_history", latest))
 
 
@@ -162,6 +166,15 @@ EXISTS (
 )
 """
 
+# `started_at` tells of the first claim; what came after it is told by the history.
+_CLAIMED_AGAIN = f"""
+jsonb_build_object('status_history', jsonb_path_query_array(
+  coalesce(j.meta->'status_history', '[]') || jsonb_build_array(jsonb_build_object(
+    'message', format('Attempt %s of %s', j.attempts + 1, j.max_attempts), 'ts', clock_timestamp(),
+    'kind', CASE WHEN j.attempts = 0 THEN '{HistoryKind.CLAIMED}' ELSE '{HistoryKind.RETRIED}' END)),
+  '{_LATEST}'))
+"""
+
 # The update waits for `demoted` by counting it, because the index of current jobs admits one of a combination at any time.
 _CLAIM = text(f"""
 WITH {_RUNNING}, pending AS (
@@ -197,7 +210,8 @@ WITH {_RUNNING}, pending AS (
 )
 UPDATE data_ingestion_jobs j
 SET state = 'RUNNING', locked_by = :worker, claimed_by = :worker, locked_at = clock_timestamp(), attempts = j.attempts + 1,
-  started_at = coalesce(j.started_at, clock_timestamp()), meta = j.meta - 'progress',
+  started_at = coalesce(j.started_at, clock_timestamp()),
+  meta = j.meta - 'progress' || CASE WHEN j.started_at IS NULL THEN '{{}}' ELSE {_CLAIMED_AGAIN} END,
   is_current = j.entity_type <> 'MODULE_UNIT_SPECIFIC'
 FROM mine, (SELECT count(*) FROM demoted) AS first
 WHERE j.id = mine.id
@@ -256,7 +270,11 @@ _FINISH = (
         result=bindparam("outcome"),
         status_message=bindparam("message"),
         finished_at=func.coalesce(jobs.finished_at, NOW),
-        meta=history(bindparam("message"), jobs.meta.op("-")("progress").op("||")(bindparam("more", type_=JSONB))),
+        meta=history(
+            bindparam("message"),
+            jobs.meta.op("-")("progress").op("||")(bindparam("more", type_=JSONB)),
+            HistoryKind.FINISHED,
+        ),
         affected_module_ids=bindparam("affected"),
         failure_class=bindparam("class_"),
         failure_fingerprint=bindparam("fingerprint"),
@@ -354,7 +372,10 @@ async def recover(connection: AsyncConnection, lease: timedelta) -> list[Recover
             result=case((given_up, JobResult.ERROR), else_=None).cast(models.job_result_enum),
             finished_at=case((given_up, NOW), else_=None),
             status_message=message,
-            meta=case((given_up, history(message, marked)), else_=history(message, jobs.meta)),
+            meta=case(
+                (given_up, history(message, marked, HistoryKind.FINISHED)),
+                else_=history(message, jobs.meta, HistoryKind.RECOVERED),
+            ),
             locked_by=None,
             locked_at=None,
             is_current=False,
@@ -418,7 +439,7 @@ async def _abort_live(connection: AsyncConnection, pipeline_id: UUID, by: str, r
             state=JobState.FINISHED,
             result=JobResult.ERROR,
             status_message=message,
-            meta=history(message, jobs.meta.op("||")(marks)),
+            meta=history(message, jobs.meta.op("||")(marks), HistoryKind.ABORTED),
             finished_at=func.coalesce(jobs.finished_at, NOW),
             locked_by=None,
             locked_at=None,
@@ -438,7 +459,7 @@ async def requeue(connection: AsyncConnection, job_id: int, lease: timedelta) ->
         .values(
             state=JobState.NOT_STARTED,
             status_message=message,
-            meta=history(message, jobs.meta),
+            meta=history(message, jobs.meta, HistoryKind.RECOVERED),
             locked_by=None,
             locked_at=None,
             is_current=False,

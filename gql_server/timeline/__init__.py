@@ -1,0 +1,1 @@
+"""What happened to a pipeline and its jobs, in order of time."""
