@@ -19,15 +19,26 @@ from gql_server.years.types import YearConfiguration
 REASONS = {
     Reason.ALREADY_RUNNING: "the same work waits or runs",
     Reason.CHANGED: "it changed since it was read",
+    Reason.FILE_GONE: "the file is not kept any more",
     Reason.FOLLOW_UP_WAITS: "the job's follow-up waits already",
+    Reason.NOT_ENDED: "something of it is unfinished",
+    Reason.NOT_LANDED: "the job has not landed its data",
     Reason.NOT_LIVE: "nothing of it is unfinished",
+    Reason.NOT_REPEATABLE: "nobody can start this by hand",
     Reason.NOT_STALE: "the job is not running, or its worker is alive",
     Reason.NO_PIPELINE: "it is a job without a pipeline",
     Reason.YEAR_EXISTS: "the year exists",
     Reason.YEAR_NOT_CREATED: "the year does not exist",
     Reason.YEAR_NOT_PROVISIONED: "the unit sync of the year has not succeeded",
 }
-PASSING = {Reason.ALREADY_RUNNING, Reason.FOLLOW_UP_WAITS, Reason.NOT_STALE, Reason.YEAR_NOT_PROVISIONED}
+PASSING = {
+    Reason.ALREADY_RUNNING,
+    Reason.FOLLOW_UP_WAITS,
+    Reason.NOT_ENDED,
+    Reason.NOT_STALE,
+    Reason.YEAR_NOT_PROVISIONED,
+}
+"""Reasons that end by themselves."""
 ARGUMENTS = {"module": "moduleTypeId", "entryType": "dataEntryTypeId", "unit": "unitInstitutionalId"}
 """What inputs call what uploads call otherwise."""
 

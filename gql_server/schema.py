@@ -19,8 +19,10 @@ from gql_server.jobs.queries import jobs_by_id
 from gql_server.jobs.types import JobQuery, job_key
 from gql_server.limits import MAX_TOKENS, Validation, bound_validation
 from gql_server.locks.types import LockQuery
+from gql_server.mutations.ingestion import IngestionMutation
 from gql_server.mutations.jobs import JobMutation
 from gql_server.mutations.pipelines import PipelineMutation
+from gql_server.mutations.years import YearMutation
 from gql_server.nodes import Node, decode, integer_key, key_of, uuid_key
 from gql_server.pipelines.queries import pipelines_by_key
 from gql_server.pipelines.types import PipelineQuery
@@ -66,7 +68,7 @@ class Query(PipelineQuery, JobQuery, YearQuery, FleetQuery, HealthQuery, LockQue
 
 
 @strawberry.type(description="Writes. Every result is a union: a payload, or a problem.")
-class Mutation(PipelineMutation, JobMutation):
+class Mutation(PipelineMutation, JobMutation, YearMutation, IngestionMutation):
     pass
 
 

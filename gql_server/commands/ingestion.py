@@ -58,17 +58,21 @@ async def start_ingestion(
     viewer: Viewer,
     ingestion: Ingestion,
     upload_id: UUID,
+    *,
     config: Mapping[str, Any] | None = None,
+    owned: bool = True,
 ) -> Submitted:
     """Submit the ingestion of an upload. Raises BadInput, Forbidden, NotFound, or Conflict when the year takes no uploads.
 
-    `config` is what the job shall remember beside it. Who may upload only for a unit starts only what they uploaded.
+    Who may upload only for a unit starts only what they uploaded; not `owned` is a file that a job they see has read.
+    `config` is what the new job shall remember beside.
     """
     await _check(connection, viewer, ingestion)
-    owned = select(Upload.filename).where(Upload.id == upload_id, upload_clause(viewer), Upload.pruned_at.is_(None))
-    filename = await connection.scalar(owned)
+    usable = upload_clause(viewer) if owned else Upload.provider == viewer.provider
+    kept = select(Upload.filename).where(Upload.id == upload_id, usable, Upload.pruned_at.is_(None))
+    filename = await connection.scalar(kept)
     if filename is None:
-        raise NotFound("no such upload", argument="uploadId")
+        raise NotFound("no such upload")
     new = replace(
         _job(viewer, ingestion, JOB_TYPES[ingestion.target], IngestionMethod.CSV),
         meta={"provider_name": "csv", "filters": {}, "filename": filename},
@@ -84,6 +88,8 @@ async def start_api_ingestion(
     ingestion: Ingestion,
     sources: Collection[ApiSource],
     filters: Mapping[str, Any] | None = None,
+    *,
+    config: Mapping[str, Any] | None = None,
 ) -> Submitted:
     """Submit an ingestion from the institution's API; `filters` are for its source. Raises what `start_ingestion` does, and
     BadInput when none of the `sources` is of this provider and module."""
@@ -94,7 +100,7 @@ async def start_api_ingestion(
         raise BadInput(f"there is no API with entries of module {MODULES[ingestion.module_type_id].key}", argument="source")
     new = replace(
         _job(viewer, ingestion, JobType.API_INGEST, IngestionMethod.API),
-        config={"filters": filters or {}},
+        config={"filters": filters or {}, **(config or {})},
         meta={"provider_name": "api", "filters": filters or {}},
     )
     return await _submit(connection, registry, viewer, new)

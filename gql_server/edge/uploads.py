@@ -1,4 +1,7 @@
-"""POST /uploads: a CSV file in, streamed to disk and then to where files are kept, with the pipeline that ingests it."""
+"""POST /uploads: a CSV file in, streamed to disk and then to where files are kept, with the pipeline that ingests it.
+
+With `start=false` the file is only kept, for the mutation `startIngestion`.
+"""
 
 import asyncio
 import hashlib
@@ -16,15 +19,15 @@ from gql_server.carbon.formats import factor_format
 from gql_server.commands.gate import creator
 from gql_server.commands.ingestion import Ingestion, authorize, start_ingestion
 from gql_server.edge.masking import concealed
-from gql_server.errors import BadInput, ErrorCode, PublicError, Unavailable
+from gql_server.errors import BadInput, ErrorCode, Forbidden, PublicError, Unavailable
 from gql_server.files import Files, FileStore, NewUpload, StoreUnavailable
 from gql_server.files.store import CHUNK_BYTES
 from gql_server.models import TargetType
-from gql_server.policy import Viewer
+from gql_server.policy import OPERATIONS_EDIT, Viewer, may_upload
 from gql_server.runner import Registry
 from gql_server.runner.wakeup import wake_all
 
-PARAMETERS = ("module", "year", "target", "entryType", "unit", "filename")
+PARAMETERS = ("module", "year", "target", "entryType", "unit", "filename", "start")
 TARGETS = {"data": TargetType.DATA_ENTRIES, "factors": TargetType.FACTORS, "reference": TargetType.REFERENCE_DATA}
 STATUS_OF = {
     ErrorCode.UNAUTHENTICATED: 401,
@@ -59,8 +62,8 @@ class Uploads:
                 raise MultipartRefused(
                     "send the file itself as the body: curl --data-binary @file.csv, not -F", argument="body"
                 )
-            ingestion = ingestion_from(request.query_params)
-            authorize(viewer, ingestion)
+            ingestion = ingestion_from(request.query_params) if starts(request.query_params) else None
+            _authorize(viewer, ingestion)
             return await self._accept(request, viewer, ingestion)
         except PublicError as error:
             return refusal(error)
@@ -71,7 +74,7 @@ class Uploads:
         except Exception as error:
             return failure(error)
 
-    async def _accept(self, request: Request, viewer: Viewer, ingestion: Ingestion) -> Response:
+    async def _accept(self, request: Request, viewer: Viewer, ingestion: Ingestion | None) -> Response:
         with tempfile.TemporaryFile() as file:
             size, digest = await self._receive(request, file)
             filename = request.query_params.get("filename") or "upload.csv"
@@ -83,18 +86,13 @@ class Uploads:
                 created_by=creator(viewer),
             )
             async with self.files.adding(upload, chunks_of(file)) as (connection, upload_id):
+                kept = {"uploadId": str(upload_id), "sizeBytes": size, "sha256": digest}
+                if ingestion is None:
+                    return JSONResponse(kept, status_code=201)
                 submitted = await start_ingestion(connection, self.registry, viewer, ingestion, upload_id)
         await wake_all(self.engine)
-        return JSONResponse(
-            {
-                "uploadId": str(upload_id),
-                "pipelineId": str(submitted.pipeline_id),
-                "jobId": submitted.job_id,
-                "sizeBytes": size,
-                "sha256": digest,
-            },
-            status_code=202,
-        )
+        started = {"pipelineId": str(submitted.pipeline_id), "jobId": submitted.job_id}
+        return JSONResponse({**kept, **started}, status_code=202)
 
     async def _receive(self, request: Request, file: IO[bytes]) -> tuple[int, str]:
         """Stream the body to disk; the database is not touched before the last byte is here."""
@@ -163,9 +161,25 @@ def _check_parameters(query: QueryParams) -> None:
             raise BadInput(f"{name} must not hold the character NUL", argument=name)
 
 
+def starts(query: QueryParams) -> bool:
+    """Whether the file is to be ingested at once. Raises BadInput, also for what would be said of a file that is not."""
+    _check_parameters(query)
+    if (start := query.get("start", "true")) not in ("true", "false"):
+        raise BadInput("start must be true or false", argument="start")
+    if start == "false" and (said := [name for name in query if name not in ("start", "filename")]):
+        raise BadInput(f"with start=false, {said[0]} is said when the ingestion is started", argument=said[0])
+    return start == "true"
+
+
+def _authorize(viewer: Viewer, ingestion: Ingestion | None) -> None:
+    if ingestion is not None:
+        authorize(viewer, ingestion)
+    elif not may_upload(viewer):
+        raise Forbidden("you may not upload files", permission=OPERATIONS_EDIT)
+
+
 def ingestion_from(query: QueryParams) -> Ingestion:
     """What the query string says of the file: module, year, target, entryType, unit. Raises BadInput."""
-    _check_parameters(query)
     module = module_by_key(query.get("module", ""))
     if module is None:
         known = ", ".join(module.key for module in MODULES.values() if factor_format(module.id))

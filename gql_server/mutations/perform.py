@@ -5,7 +5,7 @@ import json
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 from uuid import UUID
 
 import strawberry
@@ -88,6 +88,15 @@ def about(field: str) -> Generator[None]:
         yield
     except BadInput as error:
         raise BadInput(error.message, **{"argument": field, **error.details}) from None
+
+
+def members(value: object, field: str, path: str = "") -> dict[str, Any] | None:
+    """A JSON value that must be an object; None when it was left out. Raises BadInput."""
+    if value is None or value is UNSET:
+        return None
+    if not isinstance(value, dict):
+        raise BadInput("this must be a JSON object", argument=field, path=path)
+    return cast(dict[str, Any], value)
 
 
 def still_visible(row: Any) -> Any:

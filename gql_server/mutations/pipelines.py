@@ -1,4 +1,4 @@
-"""Mutations of pipelines: stopping one."""
+"""Mutations of pipelines: stopping one, and starting its work again."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -8,10 +8,12 @@ import strawberry
 from strawberry import UNSET
 
 from gql_server.commands import pipelines as commands
+from gql_server.commands.repetition import retry_pipeline
 from gql_server.context import Context, Info
 from gql_server.jobs.queries import jobs_by_id
 from gql_server.jobs.types import Job
 from gql_server.mutations.perform import about, argument, idempotency_key, mutation, perform, still_visible
+from gql_server.mutations.started import PIPELINE, start
 from gql_server.nodes import uuid_key
 from gql_server.pipelines.queries import pipelines_by_key
 from gql_server.pipelines.types import Pipeline
@@ -43,6 +45,26 @@ AbortPipelineResult = Annotated[
 ]
 
 
+@strawberry.input(description="Start the work of a pipeline again.")
+class RetryPipelineInput:
+    id: strawberry.ID = strawberry.field(description="Global id of the pipeline; it must have ended.")
+    idempotency_key: UUID | None = idempotency_key()
+
+    def key(self) -> UUID:
+        with about("id"):
+            return uuid_key("Pipeline", self.id)
+
+
+@strawberry.type(description="The same work was submitted as a new pipeline.")
+class RetryPipelinePayload:
+    pipeline: Pipeline | None = strawberry.field(description=f"The new pipeline. {PIPELINE}")
+
+
+RetryPipelineResult = Annotated[
+    RetryPipelinePayload | Problems, strawberry.union("RetryPipelineResult", description="Outcome of `retryPipeline`.")
+]
+
+
 @strawberry.type
 class PipelineMutation:
     @mutation("Mutation.abortPipeline", "Abort every unfinished job of one pipeline.")
@@ -62,6 +84,23 @@ class PipelineMutation:
                 expected_updated_at=input.expected_updated_at or None,
             ),
             lambda outcome: _aborted(context, outcome),
+        )
+
+    @mutation(
+        "Mutation.retryPipeline",
+        "Start the work of an ended pipeline again, as a new pipeline: the same file, API, recalculation or unit sync.",
+    )
+    async def retry_pipeline(
+        self, info: Info, input: Annotated[RetryPipelineInput, argument("Which pipeline.")]
+    ) -> RetryPipelineResult | None:
+        context = info.context
+        return await start(
+            info,
+            input,
+            lambda connection: retry_pipeline(
+                connection, context.commands.registry, context.viewer, input.key(), context.commands.api_sources
+            ),
+            RetryPipelinePayload,
         )
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from gql_server.policy.guards import DenialMode, Guard
-from gql_server.policy.permissions import CONFIGURATION_VIEW, OPERATIONS_EDIT, OPERATIONS_VIEW, USERS_VIEW
+from gql_server.policy.permissions import CONFIGURATION_EDIT, CONFIGURATION_VIEW, OPERATIONS_EDIT, OPERATIONS_VIEW, USERS_VIEW
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,8 @@ EDGE = "cursor node"
 FEED_EVENT = "token at"
 PROBLEM = "code message retryable"
 MAY_OPERATE = Guard(OPERATIONS_EDIT, DenialMode.PROBLEM)
+MAY_INGEST = Guard(f"{OPERATIONS_EDIT} | modules.{{module}}:sync@{{unit}}", DenialMode.PROBLEM)
+MAY_CONFIGURE = Guard(CONFIGURATION_EDIT, DenialMode.PROBLEM)
 PIPELINE_SEEN = f"{OPERATIONS_VIEW} | modules.{{module}}:sync@{{unit}}"
 # What is told of a module as a whole comes from the work of all units, so it is for those who see all of it.
 WHOLE_MODULE_SEEN = f"{CONFIGURATION_VIEW} | {OPERATIONS_VIEW}"
@@ -50,7 +52,19 @@ POLICY: Mapping[str, TypeRule] = MappingProxyType(
             locks=Guard(OPERATIONS_EDIT, DenialMode.ERROR),
         ),
         "Subscription": rule("pipeline"),
-        "Mutation": rule(abortPipeline=MAY_OPERATE, recoverJob=MAY_OPERATE),
+        "Mutation": rule(
+            abortPipeline=MAY_OPERATE,
+            retryPipeline=MAY_INGEST,
+            recoverJob=MAY_OPERATE,
+            startIngestion=MAY_INGEST,
+            uploadFactors=MAY_OPERATE,
+            recalculate=MAY_OPERATE,
+            syncUnits=MAY_OPERATE,
+            createYearConfiguration=MAY_CONFIGURE,
+            updateYearConfiguration=MAY_CONFIGURE,
+            openYear=MAY_CONFIGURE,
+            closeYear=MAY_CONFIGURE,
+        ),
         # what work is about
         "Actor": rule("kind", displayName=USERS_VIEW, email=USERS_VIEW),
         "DataEntryType": rule("id typeId key"),
@@ -148,6 +162,15 @@ POLICY: Mapping[str, TypeRule] = MappingProxyType(
         # results of mutations
         "AbortPipelinePayload": rule("pipeline abortedJobs"),
         "RecoverJobPayload": rule("job"),
+        "RetryPipelinePayload": rule("pipeline"),
+        "StartIngestionPayload": rule("pipeline"),
+        "UploadFactorsPayload": rule("pipeline"),
+        "RecalculatePayload": rule("pipeline"),
+        "SyncUnitsPayload": rule("pipeline"),
+        "CreateYearConfigurationPayload": rule("yearConfiguration pipeline"),
+        "UpdateYearConfigurationPayload": rule("yearConfiguration"),
+        "OpenYearPayload": rule("yearConfiguration"),
+        "CloseYearPayload": rule("yearConfiguration"),
         "NotFoundProblem": rule(PROBLEM),
         "ForbiddenProblem": rule(PROBLEM, "permission"),
         "ConflictProblem": rule(PROBLEM, "reason current currentYear currentJob"),

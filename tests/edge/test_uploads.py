@@ -67,6 +67,37 @@ async def test_an_upload_is_accepted_with_the_pipeline_that_ingests_it(client: h
     assert b"".join(data) == CSV
 
 
+async def test_a_file_is_only_kept_when_it_shall_not_start(client: httpx.AsyncClient, engine: AsyncEngine) -> None:
+    before = await count(engine, "pipelines")
+
+    response = await client.post("/uploads", params={"start": "false", "filename": "a.csv"}, content=CSV)
+
+    assert response.status_code == 201
+    async with engine.connect() as connection:
+        upload = (await connection.execute(text("SELECT id, filename, created_by ->> 'user_id' AS by FROM uploads"))).one()
+    assert response.json() == {
+        "uploadId": str(upload.id),
+        "sizeBytes": len(CSV),
+        "sha256": hashlib.sha256(CSV).hexdigest(),
+    }
+    assert (upload.filename, upload.by) == ("a.csv", "operator")
+    assert await count(engine, "pipelines") == before
+
+
+async def test_a_principal_may_keep_a_file_and_who_may_ingest_nothing_may_not(
+    client: httpx.AsyncClient, engine: AsyncEngine
+) -> None:
+    principal, standard = (
+        {"Authorization": f"Bearer {TOKENS.mint(role, provider='ACCRED', unit='10208')}"} for role in ("principal", "standard")
+    )
+
+    kept = await client.post("/uploads", params={"start": "false"}, content=CSV, headers=principal)
+    refused = await client.post("/uploads", params={"start": "false"}, content=CSV, headers=standard)
+
+    assert (kept.status_code, refused.status_code, refused.json()["error"]["code"]) == (201, 403, "FORBIDDEN")
+    assert await count(engine, "uploads") == 1
+
+
 async def test_a_large_file_is_kept_in_chunks_of_one_mebibyte(client: httpx.AsyncClient, engine: AsyncEngine) -> None:
     content = CSV * (2_500_000 // len(CSV))
 
@@ -103,7 +134,12 @@ async def test_a_file_over_the_limit_is_refused_also_when_it_does_not_say_so(
         ({}, "module must be one of: headcount, equipment_electric_consumption, purchase, process_emissions"),
         ({"module": "process_emissions"}, "year must be a number of four digits"),
         ({"module": "process_emissions", "year": "２０２５"}, "year must be a number of four digits"),
-        ({**PROCESS, "Unit": "10208"}, "unknown parameter 'Unit'; there are: module, year, target, entryType, unit, filename"),
+        (
+            {**PROCESS, "Unit": "10208"},
+            "unknown parameter 'Unit'; there are: module, year, target, entryType,",
+        ),
+        ({**PROCESS, "start": "no"}, "start must be true or false"),
+        ({"start": "false", "unit": "10208"}, "with start=false, unit is said when the ingestion is started"),
         ({**PROCESS, "year": ["2025", "2024"]}, "year is given more than once"),
         ({**PROCESS, "filename": "a\0.csv"}, "filename must not hold the character NUL"),
         ({**PROCESS, "unit": "\0"}, "unit must not hold the character NUL"),
