@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 from gql_server.carbon.catalog import entry_types_of
 from gql_server.db import dumps
@@ -55,7 +56,7 @@ def by_hand(story: Story) -> None:
 
 
 def sync(story: Story) -> Draft:
-    values = {
+    values: dict[str, Any] = {
         "entity_type": EntityType.GLOBAL_PER_YEAR.value,
         "ingestion_method": IngestionMethod.API.value,
         "target_type": TargetType.REFERENCE_DATA.value,
