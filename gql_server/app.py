@@ -17,6 +17,7 @@ from starlette.routing import Route, WebSocketRoute
 from gql_server import handlers, migrate
 from gql_server.commands.execution import Commands
 from gql_server.context import Context
+from gql_server.cost.budgets import Budgets
 from gql_server.db import connect_arguments, read_engine, work_engine
 from gql_server.edge.authentication import TokenAuthority
 from gql_server.edge.graphiql import PageConfig, redirect_to_page, routes
@@ -51,10 +52,13 @@ def create_app(settings: Settings, dsn: str, page: PageConfig, *, allowed_hosts:
     tokens = TokenAuthority.of(settings)
     paging = Paging(Cursors(settings.signing_key().encode()), settings.page_size_max)
     commands = Commands(write_engine, registry, settings.lease, entry_sources)
+    budgets = Budgets(settings.cost_max, settings.cost_budget)
     graphql = GraphQLEndpoint(
         create_schema(),
         authenticate=tokens.authenticate,
-        create_context=lambda viewer: Context(viewer=viewer, engine=engine, hub=hub, paging=paging, commands=commands),
+        create_context=lambda viewer: Context(
+            viewer=viewer, engine=engine, hub=hub, paging=paging, commands=commands, budgets=budgets
+        ),
         request_max_bytes=settings.request_max_bytes,
     )
     uploads = Uploads(write_engine, registry, tokens.authenticate, settings.upload_max_bytes, files_bucket(settings))

@@ -9,6 +9,7 @@ import strawberry
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gql_server.commands.execution import Commands
+from gql_server.cost.budgets import Bill, Budgets
 from gql_server.feed.hub import Hub
 from gql_server.feed.session import Session
 from gql_server.loaders import Loaders, Query, SharedLoaders
@@ -17,17 +18,21 @@ from gql_server.policy import Viewer
 
 
 class Context:
-    """The viewer, the loaders, the paging rules, the feed and the commands.
+    """The viewer, the loaders, the paging rules, the price, the feed and the commands.
 
     Its engine runs single reads, each its own snapshot.
     """
 
-    def __init__(self, *, viewer: Viewer, engine: AsyncEngine, hub: Hub, paging: Paging, commands: Commands) -> None:
+    def __init__(
+        self, *, viewer: Viewer, engine: AsyncEngine, hub: Hub, paging: Paging, commands: Commands, budgets: Budgets
+    ) -> None:
         self.viewer = viewer
         self.commands = commands
         self.hub = hub
         self.paging = paging
         self.session = Session()
+        self.budgets = budgets
+        self.bill: Bill | None = None
         self.engine = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._shared: SharedLoaders | None = None
         self.renew()

@@ -16,6 +16,8 @@ class ErrorCode(StrEnum):
     FORBIDDEN = "FORBIDDEN"
     NOT_FOUND = "NOT_FOUND"
     CONFLICT = "CONFLICT"
+    COST_LIMIT_EXCEEDED = "COST_LIMIT_EXCEEDED"
+    RATE_LIMITED = "RATE_LIMITED"
     UNAVAILABLE = "UNAVAILABLE"
     INTERNAL = "INTERNAL"
 
@@ -101,6 +103,18 @@ class Conflict(PublicError):
 
     def __init__(self, message: str, *, reason: Reason, **details: object) -> None:
         super().__init__(message, reason=reason, **details)
+
+
+class CostLimitExceeded(PublicError):
+    """The operation is too dear, whoever asks."""
+
+    code = ErrorCode.COST_LIMIT_EXCEEDED
+
+
+class RateLimited(PublicError):
+    """The viewer has spent this minute's budget."""
+
+    code = ErrorCode.RATE_LIMITED
 
 
 class Unavailable(PublicError):

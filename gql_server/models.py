@@ -119,6 +119,9 @@ class HistoryKind(StrEnum):
     ABORTED = "ABORTED"
 
 
+EVENT_RETENTION = timedelta(days=1)
+"""How long the feed can be resumed from where it was left."""
+
 LIVE_STATES = (JobState.NOT_STARTED, JobState.QUEUED, JobState.RUNNING)
 TERMINAL_STATUSES = (PipelineStatus.SUCCESS, PipelineStatus.PARTIAL, PipelineStatus.FAILED)
 

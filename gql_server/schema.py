@@ -1,6 +1,7 @@
 """Joins the roots of the features into one schema."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from functools import cache
 from typing import Annotated, Any
 
 import strawberry
@@ -11,6 +12,10 @@ from strawberry.schema.schema_converter import GraphQLCoreConverter
 from strawberry.types import ExecutionContext
 
 from gql_server.context import Context, Info
+from gql_server.cost.prices import Prices
+from gql_server.cost.pricing import Pricing
+from gql_server.cost.sdl import DIRECTIVES, show_prices
+from gql_server.cost.types import CostQuery
 from gql_server.feed.types import FeedHeartbeat, FeedReset, PipelineChanged, PipelineSubscription
 from gql_server.fleet.queries import workers_by_pod_id
 from gql_server.fleet.types import FleetQuery
@@ -58,7 +63,7 @@ NODES: Mapping[str, Callable[[Context, str], Awaitable[Any]]] = {
 
 
 @strawberry.type(description="Reads.")
-class Query(PipelineQuery, JobQuery, YearQuery, FleetQuery, HealthQuery, LockQuery, ViewerQuery):
+class Query(PipelineQuery, JobQuery, YearQuery, FleetQuery, HealthQuery, LockQuery, ViewerQuery, CostQuery):
     @strawberry.field(description="Refetch anything by global ID; null when absent or not visible.")
     async def node(
         self, info: Info, id: Annotated[strawberry.ID, strawberry.argument(description="Global id.")]
@@ -103,15 +108,28 @@ class Schema(strawberry.Schema):
 def create_schema() -> Schema:
     """The executable schema, with bounds on documents and caches for those that come again."""
     bound_validation()
+
+    @cache
+    def prices() -> Prices:
+        return Prices(schema.executable)
+
     schema = Schema(
         query=Query,
         mutation=Mutation,
         subscription=Subscription,
-        types=[PipelineChanged, FeedReset, FeedHeartbeat, ModuleType, DataEntryType, Unit],
-        extensions=[lambda: MaxTokensLimiter(MAX_TOKENS), ParserCache, ValidationCache, Validation, Redactions],
+        types=[PipelineChanged, FeedReset, FeedHeartbeat, ModuleType, DataEntryType, Unit, *DIRECTIVES],
+        extensions=[
+            lambda: MaxTokensLimiter(MAX_TOKENS),
+            ParserCache,
+            ValidationCache,
+            Validation,
+            lambda: Pricing(prices()),
+            Redactions,
+        ],
         config=StrawberryConfig(scalar_map=SCALARS),
     )
     _describe_arguments(schema)
+    show_prices(schema.executable)
     return schema
 
 

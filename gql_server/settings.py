@@ -60,6 +60,11 @@ class Settings(BaseSettings):
     request_max_bytes: Annotated[int, Field(ge=1024, description="Largest GraphQL request body.")] = 256 * 1024
     page_size_max: Annotated[int, Field(ge=1, description="Largest `first` or `last` of a connection.")] = 200
 
+    cost_max: Annotated[int, Field(ge=1, description="What one operation may cost.")] = 50_000
+    cost_budget: Annotated[int, Field(ge=1, description="What a viewer may spend in a minute, at each API process.")] = (
+        2_000_000
+    )
+
     database_pool_size: Annotated[int, Field(ge=1, description="Connections the API keeps for reads.")] = 10
     statement_timeout: Annotated[timedelta, Field(description="Longest statement of an API read.")] = timedelta(seconds=5)
 

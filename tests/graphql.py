@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from gql_server import handlers
 from gql_server.commands.execution import Commands
 from gql_server.context import Context
+from gql_server.cost.budgets import Budgets
 from gql_server.edge.authentication import DEVELOPMENT_ROLES, TokenAuthority
 from gql_server.edge.http import GraphQLEndpoint
 from gql_server.feed.hub import Hub
@@ -33,17 +34,25 @@ def viewer(role: str, unit: str | None = None, provider: Provider = Provider.DEF
     return Viewer(subject=role, provider=provider.value, permissions=permissions_of(DEVELOPMENT_ROLES[role], unit))
 
 
-def context(engine: AsyncEngine, viewer: Viewer, hub: Hub | None = None) -> Context:
-    commands = Commands(engine, registry, LEASE, entry_sources)
-    return Context(viewer=viewer, engine=engine, hub=hub or Hub({}), paging=PAGING, commands=commands)
+def context(engine: AsyncEngine, viewer: Viewer, hub: Hub | None = None, budgets: Budgets | None = None) -> Context:
+    return Context(
+        viewer=viewer,
+        engine=engine,
+        hub=hub or Hub({}),
+        paging=PAGING,
+        commands=Commands(engine, registry, LEASE, entry_sources),
+        budgets=budgets or Budgets(),
+    )
 
 
-def endpoint(engine: AsyncEngine, hub: Hub | None = None, request_max_bytes: int = 262_144) -> GraphQLEndpoint:
+def endpoint(
+    engine: AsyncEngine, hub: Hub | None = None, request_max_bytes: int = 262_144, budgets: Budgets | None = None
+) -> GraphQLEndpoint:
     """The ASGI app."""
     return GraphQLEndpoint(
         SCHEMA,
         authenticate=AUTHORITY.authenticate,
-        create_context=lambda viewer: context(engine, viewer, hub),
+        create_context=lambda viewer: context(engine, viewer, hub, budgets),
         request_max_bytes=request_max_bytes,
     )
 
@@ -51,9 +60,11 @@ def endpoint(engine: AsyncEngine, hub: Hub | None = None, request_max_bytes: int
 class Client:
     """Sends operations as one viewer."""
 
-    def __init__(self, engine: AsyncEngine, role: str | None = "superadmin", **claims: Any) -> None:
+    def __init__(
+        self, engine: AsyncEngine, role: str | None = "superadmin", budgets: Budgets | None = None, **claims: Any
+    ) -> None:
         self.headers = {"Authorization": f"Bearer {AUTHORITY.mint(role, **claims)}"} if role else {}
-        self.transport = httpx.ASGITransport(endpoint(engine))
+        self.transport = httpx.ASGITransport(endpoint(engine, budgets=budgets))
 
     async def post(self, **request: Any) -> httpx.Response:
         async with httpx.AsyncClient(transport=self.transport, base_url="http://test", headers=self.headers) as client:

@@ -46,6 +46,7 @@ POLICY: Mapping[str, TypeRule] = MappingProxyType(
             "node viewer",
             "pipelines pipeline",
             "job",
+            "cost api",
             "yearConfigurations yearConfiguration freshness",
             workers=Guard(OPERATIONS_VIEW, DenialMode.ERROR),
             health=Guard(OPERATIONS_VIEW, DenialMode.ERROR),
@@ -158,6 +159,10 @@ POLICY: Mapping[str, TypeRule] = MappingProxyType(
         "FieldAccess": rule("coordinate permission"),
         "Permission": rule("allowed code message"),
         "Viewer": rule("id displayName permissions fieldAccess"),
+        "ApiInfo": rule("version schemaHash limits feedRetentionSeconds deprecations"),
+        "ApiLimits": rule("maxPageSize maxDepth maxFields maxAliases maxTokens maxCost budgetPerMinute"),
+        "Deprecation": rule("coordinate reason removedAfter"),
+        "QueryCost": rule("estimated limit budgetRemaining resetAt"),
         "PageInfo": rule("hasNextPage hasPreviousPage startCursor endCursor"),
         # results of mutations
         "AbortPipelinePayload": rule("pipeline abortedJobs"),

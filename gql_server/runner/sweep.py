@@ -8,6 +8,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from gql_server.models import EVENT_RETENTION
 from gql_server.runner import chain, ledger, reconcile
 from gql_server.runner.registry import Registry
 
@@ -19,7 +20,7 @@ KEYS_PRUNED_AT_ONCE = 10_000
 _OLD_EVENTS = text("""
 DELETE FROM events WHERE seq IN (
   SELECT seq FROM events
-  WHERE at < clock_timestamp() - interval '1 day' AND seq < (SELECT max(seq) FROM events)
+  WHERE at < clock_timestamp() - CAST(:retention AS interval) AND seq < (SELECT max(seq) FROM events)
   ORDER BY seq LIMIT :most
 )""")
 
@@ -49,7 +50,7 @@ async def recover_lost(engine: AsyncEngine, registry: Registry, lease: timedelta
 async def prune_events(engine: AsyncEngine) -> int:
     """Forget events that no reader can still ask for, but the newest, whose number is the feed's position."""
     async with engine.begin() as connection:
-        return (await connection.execute(_OLD_EVENTS, {"most": EVENTS_PRUNED_AT_ONCE})).rowcount
+        return (await connection.execute(_OLD_EVENTS, {"most": EVENTS_PRUNED_AT_ONCE, "retention": EVENT_RETENTION})).rowcount
 
 
 async def prune_keys(engine: AsyncEngine) -> int:

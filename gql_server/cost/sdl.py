@@ -1,0 +1,44 @@
+"""Shows prices in the schema definition, as directives on the fields they are of."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from graphql import GraphQLField, GraphQLObjectType, GraphQLSchema
+from strawberry.schema.schema_converter import GraphQLCoreConverter
+
+from gql_server.cost.prices import size_of
+from gql_server.cost.table import ASSUMED_SIZES, WEIGHTS
+from gql_server.cost.types import Cost, ListSize
+
+DIRECTIVES = (Cost, ListSize)
+
+
+def show_prices(schema: GraphQLSchema) -> None:
+    """Put `@cost` and `@listSize` on the fields of a Strawberry schema. Raises LookupError for a price of nothing."""
+    known: set[str] = set()
+    for coordinate, field in _fields(schema):
+        known.add(coordinate)
+        declared = field.extensions[GraphQLCoreConverter.DEFINITION_BACKREF]
+        others = [directive for directive in declared.directives if not isinstance(directive, DIRECTIVES)]
+        declared.directives = [*others, *_directives(coordinate, field)]
+    if unknown := (WEIGHTS.keys() | ASSUMED_SIZES.keys()) - known:
+        raise LookupError(f"gql_server/cost/table.py has prices of {', '.join(sorted(unknown))}, which the schema has not")
+
+
+def _fields(schema: GraphQLSchema) -> Iterator[tuple[str, GraphQLField]]:
+    for name, type_ in schema.type_map.items():
+        if isinstance(type_, GraphQLObjectType) and not name.startswith("__"):
+            for field_name, field in type_.fields.items():
+                yield f"{name}.{field_name}", field
+
+
+def _directives(coordinate: str, field: GraphQLField) -> Iterator[Any]:
+    if coordinate in WEIGHTS:
+        yield Cost(weight=str(WEIGHTS[coordinate]))
+    if (size := size_of(coordinate, field)) is not None:
+        yield ListSize(
+            assumed_size=size.assumed,
+            slicing_arguments=list(size.slicing) or None,
+            sized_fields=list(size.sized) or None,
+            require_one_slicing_argument=False,
+        )

@@ -1,0 +1,40 @@
+"""The one place for weights and assumed sizes of lists. A coordinate that is not here has the default.
+
+By default an object weighs 1, a leaf nothing, and a list of objects counts as 10 of them. A page is as
+long as its `first` or `last` says.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+ASSUMED_SIZE = 10
+
+
+WEIGHTS: Mapping[str, int] = MappingProxyType(
+    {
+        "Query.cost": 0,
+        "Query.freshness": 10,
+        "Pipeline.diagnosis": 5,
+        "Pipeline.isResolved": 2,
+        "Pipeline.next": 2,
+        "Pipeline.previous": 2,
+        "Pipeline.resolvedBy": 2,
+        "Job.diagnosis": 3,
+        "YearConfiguration.config": 10,
+        "YearConfiguration.modules": 5,
+        "Subscription.pipeline": 10,
+    }
+)
+
+ASSUMED_SIZES: Mapping[str, int] = MappingProxyType(
+    {
+        "Query.freshness": 12,
+        "Query.workers": 20,
+        "Query.yearConfigurations": 20,
+        "Job.phases": 4,
+        "Meta.entries": 4,
+        "Pipeline.jobs": 20,
+        "YearConfiguration.modules": 12,
+    }
+)
+"""How many a list is taken to hold when no argument says it."""
