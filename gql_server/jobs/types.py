@@ -18,6 +18,7 @@ from gql_server.jobs.meta import ALLOWED, VALUE_MAX_BYTES, allowed, omission
 from gql_server.nodes import Node, global_id, integer_key
 from gql_server.pipelines.queries import pipelines_by_key
 from gql_server.row_errors.types import RowErrorConnection, row_errors
+from gql_server.runs.types import Lineage
 from gql_server.scalars import JSON
 from gql_server.scopes.types import StatusTone, WorkScope, scope
 from gql_server.timeline.types import JobTimeline
@@ -178,7 +179,7 @@ class NoMeta(NamedTuple):
 
 
 @strawberry.type(description=f"One row of work. {access_sentence('Job')}", directives=access("Job"))
-class Job(Linked, JobTimeline, Node):
+class Job(Linked, Lineage, JobTimeline, Node):
     id: strawberry.ID = global_id("job_id")
     job_id: int = strawberry.field(description="Database key, shown in logs and tickets.")
     pipeline: Annotated["Pipeline", strawberry.lazy("gql_server.pipelines.types")] = child(

@@ -100,7 +100,7 @@ POLICY: Mapping[str, TypeRule] = MappingProxyType(
             "createdAt startedAt finishedAt durationSeconds rowProgress phases",
             "attempt maxAttempts retriesLeft nextAttemptAt",
             "isStuck diagnosis rowErrorCount",
-            "dependsOn dependents timeline",
+            "dependsOn dependents timeline supersedes supersededBy",
             hidden_without=PIPELINE_SEEN,
             worker=OPERATIONS_VIEW,
             lockedAt=OPERATIONS_VIEW,

@@ -9,9 +9,11 @@ from gql_server.fields import SemanticNonNull, child
 from gql_server.runs import queries
 
 if TYPE_CHECKING:
+    from gql_server.jobs.types import Job
     from gql_server.pipelines.types import Pipeline
 
 Run = Annotated["Pipeline", strawberry.lazy("gql_server.pipelines.types")]
+OtherJob = Annotated["Job", strawberry.lazy("gql_server.jobs.types")]
 FAILED = ("PARTIAL", "FAILED")
 
 
@@ -36,6 +38,20 @@ class AmongRuns:
     @strawberry.field(description="The run that resolved it: the first later SUCCESS of the same kind on the same scope.")
     async def resolved_by(self: Any, info: Info) -> Run | None:
         return await _resolved_by(self, info)
+
+
+@strawberry.type
+class Lineage:
+    """Fields of a job: the jobs before and after it, of one kind, module, entry type, target, method and year."""
+
+    supersedes: OtherJob | None = child(
+        queries.superseded_by_job,
+        key="job_id",
+        description="The last job of the same combination before it, in whichever run; null for unit-specific jobs.",
+    )
+    superseded_by: OtherJob | None = child(
+        queries.superseding_by_job, key="job_id", description="The first job of the same combination after it."
+    )
 
 
 async def _resolved_by(pipeline: Any, info: Info) -> Any:
