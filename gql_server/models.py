@@ -211,7 +211,14 @@ class Pipeline(Base):
     __table_args__ = (
         CheckConstraint("substring(id::text from 15 for 1) = '7'", name="id_is_uuid7"),
         Index("ix_pipelines_status", "provider", "status", "id"),
-        Index("ix_pipelines_module_year", "module_type_id", "year"),
+        Index(
+            "ix_pipelines_cell_success",
+            "provider",
+            "year",
+            "module_type_id",
+            "id",
+            postgresql_where=text("status = 'SUCCESS'"),
+        ),
         Index("ix_pipelines_provider", "provider", "id"),
         Index("ix_pipelines_updated_at", "updated_at"),
         Index("ix_pipelines_open", "provider", "id", postgresql_where=text("status IN ('NOT_STARTED', 'RUNNING')")),
@@ -249,6 +256,17 @@ class Pipeline(Base):
             postgresql_where=text("status IN ('SUCCESS', 'PARTIAL') AND aborted_at IS NULL"),
         ),
     )
+
+
+_OF_CELLS = {
+    "cell_aggregations": ("id", "job_type = 'aggregation'"),
+    "cell_factors": ("id", "target_type = 'FACTORS'"),
+    "cell_recalculations": ("data_entry_type_id", "id", "job_type IN ('emission_recalc', 'module_emission_recalc')"),
+    "cell_changes": (
+        "finished_at",
+        "state = 'FINISHED' AND result <> 'ERROR' AND target_type IN ('DATA_ENTRIES', 'FACTORS') AND job_type <> 'aggregation'",
+    ),
+}
 
 
 class Job(Base):
@@ -343,6 +361,10 @@ class Job(Base):
             postgresql_where=text("job_type = 'emission_recalc' AND state IN ('NOT_STARTED', 'QUEUED') AND attempts = 0"),
         ),
         Index("ix_data_ingestion_jobs_scope", "scope_key", "id", postgresql_where=text("scope_key IS NOT NULL")),
+        *(
+            Index(f"ix_data_ingestion_jobs_{name}", "provider", "year", "module_type_id", *keys, postgresql_where=text(where))
+            for name, (*keys, where) in _OF_CELLS.items()
+        ),
         Index("ix_data_ingestion_jobs_provider", "provider", "id"),
         Index("ix_data_ingestion_jobs_job_type", "provider", "job_type", "id"),
         Index("ix_data_ingestion_jobs_failed", "provider", "id", postgresql_where=text("result = 'ERROR'")),

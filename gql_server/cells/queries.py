@@ -4,12 +4,11 @@ A key is a year and a module of the viewer's provider. The policy of `ModuleYear
 pipelines are named by their keys here, and read through their own row clauses.
 """
 
-from collections import defaultdict
 from collections.abc import Sequence
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Integer, and_, func, literal, select, true, tuple_
+from sqlalchemy import Integer, and_, func, literal, select, true, tuple_
 from sqlalchemy.dialects.postgresql import ARRAY, distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -18,10 +17,9 @@ from gql_server.models import LIVE_STATES, PipelineStatus
 from gql_server.pipelines.criteria import OPEN_STATUSES
 from gql_server.policy import Viewer, pipeline_clause
 from gql_server.years.freshness import EntryTypeRecalculation, ModuleFreshness
-from gql_server.years.queries import last_aggregations, module_freshness, recalculations
+from gql_server.years.queries import CellKey, last_aggregations, module_freshness, recalculations
 
 J, P = models.Job, models.Pipeline
-CellKey = tuple[int, int]
 
 
 class Cell(NamedTuple):
@@ -36,7 +34,7 @@ class Cell(NamedTuple):
         return self.year, self.module_type_id
 
 
-_LAST_AGGREGATIONS = last_aggregations(
+LAST_AGGREGATIONS = last_aggregations(
     "SELECT * FROM unnest(CAST(:years AS int[]), CAST(:modules AS int[])) AS asked (year, module_type_id)"
 )
 
@@ -47,7 +45,7 @@ async def freshness_by_cell(
     """How fresh the totals of each cell are, whether or not the viewer may see the jobs that say so."""
     years, modules = zip(*keys, strict=True)
     rows = await connection.execute(
-        _LAST_AGGREGATIONS, {"provider": viewer.provider, "years": list(years), "modules": list(modules)}
+        LAST_AGGREGATIONS, {"provider": viewer.provider, "years": list(years), "modules": list(modules)}
     )
     return {(row.year, row.module_type_id): module_freshness(row, older_than_minutes) for row in rows}
 
@@ -56,11 +54,7 @@ async def recalculation_by_cell(
     connection: AsyncConnection, viewer: Viewer, keys: Sequence[CellKey]
 ) -> dict[CellKey, dict[int, EntryTypeRecalculation]]:
     """The entry types of each cell that have factors, by their number."""
-    found: defaultdict[CellKey, dict[int, EntryTypeRecalculation]] = defaultdict(dict)
-    for row in await connection.execute(recalculations(and_(J.provider == viewer.provider, _among(keys)))):
-        entry_type = EntryTypeRecalculation(*row[2:])
-        found[row.year, entry_type.module_type_id][entry_type.data_entry_type_id] = entry_type
-    return found
+    return await recalculations(connection, viewer.provider, keys)
 
 
 async def current_pipeline_by_cell(connection: AsyncConnection, viewer: Viewer, keys: Sequence[CellKey]) -> dict[CellKey, UUID]:
@@ -96,7 +90,3 @@ async def last_successful_by_cell(connection: AsyncConnection, viewer: Viewer, k
     )
     rows = await connection.execute(select(asked.c.year, asked.c.module_type_id, last.c.id).join_from(asked, last, true()))
     return {(row.year, row.module_type_id): row.id for row in rows}
-
-
-def _among(keys: Sequence[CellKey]) -> ColumnElement[bool]:
-    return tuple_(J.year, J.module_type_id).in_(keys)

@@ -1,10 +1,8 @@
 """Whether what a year shows is up to date: its emissions with its factors, its totals with its emissions."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from itertools import groupby
 from typing import Protocol
 
 from gql_server.models import JobResult, JobState
@@ -75,7 +73,7 @@ class EntryTypeRecalculation:
     """Newest factors and newest recalculation of an entry type in a year, by job.
 
     `last_complete_job_id` is the newest recalculation of all units that succeeded or still runs, and `last_failed_job_id` the
-    newest that failed, of however many units.
+    newest after it that failed, of however many units.
     """
 
     module_type_id: int
@@ -90,23 +88,3 @@ class EntryTypeRecalculation:
         """Whether the factors, or a failure, are newer than the emissions (domain §7.1)."""
         newest = max(self.last_factor_job_id, self.last_failed_job_id or 0)
         return self.last_complete_job_id is None or newest > self.last_complete_job_id
-
-
-@dataclass(frozen=True, slots=True)
-class ModuleRecalculation:
-    """The entry types of a module that have factors in a year."""
-
-    module_type_id: int
-    entry_types: tuple[EntryTypeRecalculation, ...]
-
-    @property
-    def needs_recalculation(self) -> bool:
-        return any(entry_type.needs_recalculation for entry_type in self.entry_types)
-
-
-def by_module(entry_types: Iterable[EntryTypeRecalculation]) -> list[ModuleRecalculation]:
-    """Entry types that come in order of module, rolled up."""
-    return [
-        ModuleRecalculation(module_type_id, tuple(of_module))
-        for module_type_id, of_module in groupby(entry_types, key=lambda entry_type: entry_type.module_type_id)
-    ]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Text, TextClause, and_, cast, func, or_, select, text, tuple_
+from sqlalchemy import ColumnElement, Text, TextClause, cast, func, select, text, tuple_
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -13,16 +13,14 @@ from gql_server import models
 from gql_server.carbon.catalog import DATA_ENTRY_TYPES, MODULES
 from gql_server.errors import BadInput
 from gql_server.jobs.queries import PIPELINE_KEY
-from gql_server.models import LIVE_STATES, JobResult, JobState, JobType, Provider, TargetType
+from gql_server.models import LIVE_STATES, JobType, Provider
 from gql_server.policy import OPERATIONS_VIEW, Viewer, year_clause
-from gql_server.sql import AnyRow, AnySelect, array, constant, integer, member
+from gql_server.sql import AnyRow, AnySelect, constant, integer, member
 from gql_server.years.blockers import UnitSync
 from gql_server.years.freshness import (
     EntryTypeRecalculation,
     Freshness,
     ModuleFreshness,
-    ModuleRecalculation,
-    by_module,
     freshness,
 )
 from gql_server.years.readiness import ModuleReadiness, readiness
@@ -30,6 +28,7 @@ from gql_server.years.readiness import ModuleReadiness, readiness
 J = models.Job
 Y = models.YearConfiguration
 YearKey = tuple[str, int]
+CellKey = tuple[int, int]
 Pointer = tuple[str, ...]
 MINUTES = range(1, 525_601)
 
@@ -114,61 +113,60 @@ async def unit_sync_by_year(connection: AsyncConnection, viewer: Viewer, keys: S
     return {(viewer.provider, row.year): UnitSync(row.key, row.is_live is True) for row in rows}
 
 
-async def recalculation_by_year(
-    connection: AsyncConnection, viewer: Viewer, keys: Sequence[YearKey]
-) -> dict[YearKey, list[ModuleRecalculation]]:
-    """The modules that have factors in each year, and which of their entry types must be recalculated."""
-    found: defaultdict[YearKey, list[EntryTypeRecalculation]] = defaultdict(list)
-    for row in await connection.execute(recalculations(_in_years(viewer, keys))):
-        found[row.provider, row.year].append(EntryTypeRecalculation(*row[2:]))
-    return {key: by_module(entry_types) for key, entry_types in found.items()}
-
-
-async def recalculation_status(connection: AsyncConnection, viewer: Viewer, year: int) -> list[ModuleRecalculation]:
-    """The same of one year of the viewer's provider."""
-    key = (viewer.provider, year)
-    return (await recalculation_by_year(connection, viewer, [key])).get(key, [])
-
-
 async def entry_types_to_recalculate(connection: AsyncConnection, provider: str, year: int, module_type_id: int) -> list[int]:
     """Entry types of a module whose emissions are older than their factors: for commands, which check who asks."""
-    here = and_(J.provider == provider, J.year == year, J.module_type_id == module_type_id)
-    rows = [EntryTypeRecalculation(*row[2:]) for row in await connection.execute(recalculations(here))]
-    return [row.data_entry_type_id for row in rows if row.needs_recalculation]
+    cell = (year, module_type_id)
+    found = (await recalculations(connection, provider, [cell])).get(cell, {})
+    return [entry_type for entry_type, recalculation in found.items() if recalculation.needs_recalculation]
 
 
-def recalculations(where: ColumnElement[bool]) -> AnySelect:
-    """Newest jobs by year and entry type. A job without an entry type is about all of its module, or those in its config.
+def _newest_recalculation(condition: str) -> str:
+    """SQL of the newest recalculation `j` of the entry type `e` in the cell `c`: one of its own, or one that lists it."""
+    of_cell = f"SELECT j.id FROM begun j WHERE j.year = c.year AND j.module_type_id = c.module_type_id AND {condition}"
+    own = f"{of_cell} AND j.data_entry_type_id = e.id"
+    listed = f"{of_cell} AND j.data_entry_type_id IS NULL AND j.config -> 'data_entry_type_ids' @> to_jsonb(e.id)"
+    return f"greatest(({own} ORDER BY j.id DESC LIMIT 1), ({listed} ORDER BY j.id DESC LIMIT 1))"
 
-    A failed factor job has changed nothing, and hides no good one before it; `is_current` cannot tell, as it marks the failed.
-    """
-    ids = (array(J.module_type_id, [info.module_id for info in DATA_ENTRY_TYPES.values()]), array(J.id, list(DATA_ENTRY_TYPES)))
-    entry_type = func.unnest(*ids).table_valued("module_type_id", "id").render_derived(name="entry_type").c
-    factors = and_(J.target_type == TargetType.FACTORS, J.state == JobState.FINISHED, J.result != JobResult.ERROR)
-    recalculates = J.job_type.in_([JobType.EMISSION_RECALC, JobType.MODULE_EMISSION_RECALC])
-    failed = and_(J.state == JobState.FINISHED, J.result == JobResult.ERROR)
-    begun = and_(recalculates, J.state.in_([JobState.RUNNING, JobState.FINISHED]))
-    listed = J.config["data_entry_type_ids"].op("@>")(func.to_jsonb(entry_type.id))
-    covers = or_(
-        J.data_entry_type_id == entry_type.id, and_(J.data_entry_type_id.is_(None), or_(factors, and_(recalculates, listed)))
-    )
-    last_factor = func.max(J.id).filter(factors)
-    return (
-        select(
-            cast(J.provider, Text).label("provider"),
-            J.year,
-            entry_type.module_type_id,
-            entry_type.id,
-            last_factor,
-            func.max(J.id).filter(begun),
-            func.max(J.id).filter(begun, ~failed, J.scope_module_ids.is_(None)),
-            func.max(J.id).filter(begun, failed),
-        )
-        .where(where, J.module_type_id == entry_type.module_type_id, covers, or_(factors, recalculates))
-        .group_by(J.provider, J.year, entry_type.module_type_id, entry_type.id)
-        .having(last_factor.is_not(None))
-        .order_by(J.provider, J.year, entry_type.module_type_id, entry_type.id)
-    )
+
+# A failed factor job has changed nothing, and hides no good one before it; `is_current` cannot tell, as it marks the failed.
+RECALCULATIONS = text(f"""
+WITH begun AS NOT MATERIALIZED (
+  SELECT *, state = 'FINISHED' AND result IS NOT DISTINCT FROM 'ERROR' AS failed FROM data_ingestion_jobs
+  WHERE provider = :provider AND job_type IN ('emission_recalc', 'module_emission_recalc') AND state IN ('RUNNING', 'FINISHED')
+)
+SELECT c.year, c.module_type_id, e.id, factor.id, r.newest, r.complete, {
+    _newest_recalculation("j.failed AND j.id > coalesce(r.complete, 0)")
+}
+FROM unnest(CAST(:years AS int[]), CAST(:modules AS int[])) AS c (year, module_type_id)
+JOIN unnest(CAST(:entry_type_modules AS int[]), CAST(:entry_types AS int[])) AS e (module_type_id, id) USING (module_type_id)
+JOIN LATERAL (
+  SELECT max(j.id) AS id FROM data_ingestion_jobs j
+  WHERE j.provider = :provider AND j.year = c.year AND j.module_type_id = c.module_type_id AND j.target_type = 'FACTORS'
+    AND j.state = 'FINISHED' AND j.result <> 'ERROR' AND (j.data_entry_type_id = e.id OR j.data_entry_type_id IS NULL)
+) factor ON factor.id IS NOT NULL
+JOIN LATERAL (
+  SELECT {_newest_recalculation("true")} AS newest,
+    {_newest_recalculation("NOT j.failed AND j.scope_module_ids IS NULL")} AS complete
+) r ON true
+ORDER BY c.year, c.module_type_id, e.id
+""")
+
+
+async def recalculations(
+    connection: AsyncConnection, provider: str, cells: Sequence[CellKey]
+) -> dict[CellKey, dict[int, EntryTypeRecalculation]]:
+    """The entry types of each cell that have factors, by their number. Everything is looked up by index, newest first."""
+    parameters = {
+        "provider": provider,
+        "years": [year for year, _ in cells],
+        "modules": [module for _, module in cells],
+        "entry_type_modules": [info.module_id for info in DATA_ENTRY_TYPES.values()],
+        "entry_types": list(DATA_ENTRY_TYPES),
+    }
+    found: defaultdict[CellKey, dict[int, EntryTypeRecalculation]] = defaultdict(dict)
+    for row in await connection.execute(RECALCULATIONS, parameters):
+        found[row[0], row[1]][row[2]] = EntryTypeRecalculation(*row[1:])
+    return found
 
 
 def last_aggregations(scopes: str) -> TextClause:

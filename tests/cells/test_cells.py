@@ -4,10 +4,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from gql_server.cells.queries import LAST_AGGREGATIONS
 from gql_server.models import EntityType, JobResult, JobState, JobType, Provider, TargetType
 from gql_server.years.configuration import default_config, merge
+from gql_server.years.queries import RECALCULATIONS
 from tests import build
 from tests.graphql import Client
 from tests.test_queries import statements
@@ -243,3 +246,20 @@ async def test_a_year_that_is_not_visible_has_no_cells(engine: AsyncEngine, role
     year = claims.pop("year", 2025)
 
     assert await board(Client(engine, role, **claims), year=year) == {}
+
+
+async def test_the_board_reads_the_jobs_of_no_year_as_a_whole(engine: AsyncEngine):
+    noise = """INSERT INTO data_ingestion_jobs
+        (job_type, target_type, entity_type, module_type_id, data_entry_type_id, year, state, result, finished_at)
+      SELECT (ARRAY['csv_ingest', 'emission_recalc', 'aggregation', 'factor_ingest'])[1 + i % 4],
+        (ARRAY['DATA_ENTRIES', 'FACTORS'])[1 + (i % 20) / 19]::target_type_enum, 'MODULE_PER_YEAR', 8, 50, 2024 + i % 2,
+        'FINISHED', 'SUCCESS', now() FROM generate_series(1, 20000) AS i"""
+    parameters = {"provider": "DEFAULT", "years": [2024, 2025], "modules": [8, 8]}
+    entry_types = {"entry_type_modules": [8], "entry_types": [50]}
+    async with engine.begin() as connection:
+        await connection.execute(text(noise))
+        await connection.execute(text("ANALYZE data_ingestion_jobs"))
+        for statement, given in ((LAST_AGGREGATIONS, parameters), (RECALCULATIONS, parameters | entry_types)):
+            plan = "\n".join(await connection.scalars(text(f"EXPLAIN {statement.text}"), given))
+            assert "ix_data_ingestion_jobs_cell_" in plan
+            assert "Seq Scan on data_ingestion_jobs" not in plan

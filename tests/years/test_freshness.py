@@ -14,7 +14,7 @@ from gql_server.handlers.reports import create_modules, create_reports
 from gql_server.models import JobResult, JobState, JobType, Provider, TargetType
 from gql_server.policy import Viewer
 from gql_server.years.freshness import EntryTypeRecalculation, Freshness, freshness
-from gql_server.years.queries import recalculation_by_year, recalculation_status, stale_aggregations
+from gql_server.years.queries import recalculations, stale_aggregations
 from tests import build
 from tests.graphql import viewer
 from tests.test_queries import statements
@@ -192,16 +192,16 @@ async def recalc(connection: AsyncConnection, entry_type: int | None, module: in
     return await build.job(connection, job_type=kind, **(outcome | place | values))
 
 
-async def status(engine: AsyncEngine, who: Viewer | None = None) -> dict[int, dict[int, tuple[Any, ...]]]:
+async def status(engine: AsyncEngine) -> dict[int, dict[int, tuple[Any, ...]]]:
     """By module and entry type: whether it needs recalculation, its factor job and its recalculation."""
     async with engine.connect() as connection:
-        modules = await recalculation_status(connection, who or viewer("operator"), 2025)
+        found = await recalculations(connection, Provider.DEFAULT, [(2025, module) for module in MODULES])
     return {
-        module.module_type_id: {
-            part.data_entry_type_id: (part.needs_recalculation, part.last_factor_job_id, part.last_recalculation_job_id)
-            for part in module.entry_types
+        module: {
+            entry_type: (part.needs_recalculation, part.last_factor_job_id, part.last_recalculation_job_id)
+            for entry_type, part in entry_types.items()
         }
-        for module in modules
+        for (_, module), entry_types in found.items()
     }
 
 
@@ -266,25 +266,22 @@ async def test_the_failed_recalculation_of_one_unit_calls_for_another(engine: As
     assert (found[0], found[2]) == (True, last)
 
 
-async def test_recalculation_is_rolled_up_by_module_in_one_statement_for_all_years(engine: AsyncEngine) -> None:
+async def test_recalculations_of_all_cells_take_one_statement(engine: AsyncEngine) -> None:
     async with engine.begin() as connection:
         for number in (2024, 2025):
-            await build.year(connection, number)
             for entry_type in (20, 21):
                 await factors(connection, entry_type, 2, year=number)
                 await recalc(connection, entry_type, 2, year=number)
         await factors(connection, 21, 2, year=2024)
         await factors(connection, 50, 8, provider=Provider.TEST)
 
-    keys = [("DEFAULT", 2024), ("DEFAULT", 2025), ("DEFAULT", 2026), ("TEST", 2025)]
+    cells = [(2024, 2), (2025, 2), (2025, 8), (2026, 2)]
     async with engine.connect() as connection:
         with statements(engine) as executed:
-            found = await recalculation_by_year(connection, viewer("operator"), keys)
-        hidden = await recalculation_by_year(connection, viewer("standard"), keys)
+            found = await recalculations(connection, Provider.DEFAULT, cells)
 
     assert len(executed) == 1
     assert {
-        year: [(module.module_type_id, module.needs_recalculation, len(module.entry_types)) for module in modules]
-        for (_, year), modules in found.items()
-    } == {2024: [(2, True, 2)], 2025: [(2, False, 2)]}
-    assert hidden == {}
+        cell: {entry_type: part.needs_recalculation for entry_type, part in entry_types.items()}
+        for cell, entry_types in found.items()
+    } == {(2024, 2): {20: False, 21: True}, (2025, 2): {20: False, 21: False}}
