@@ -16,6 +16,8 @@ from gql_server.cost.prices import Prices
 from gql_server.cost.pricing import Pricing
 from gql_server.cost.sdl import DIRECTIVES, show_prices
 from gql_server.cost.types import CostQuery
+from gql_server.failures.queries import groups_by_fingerprint
+from gql_server.failures.types import FailureQuery, group_key
 from gql_server.feed.types import FeedHeartbeat, FeedReset, PipelineChanged, PipelineSubscription
 from gql_server.fleet.queries import workers_by_pod_id
 from gql_server.fleet.types import FleetQuery
@@ -54,6 +56,7 @@ async def _constant(value: ModuleType | DataEntryType | None) -> ModuleType | Da
 NODES: Mapping[str, Callable[[Context, str], Awaitable[Any]]] = {
     "Pipeline": lambda context, id: context.load(pipelines_by_key, uuid_key("Pipeline", id)),
     "Job": lambda context, id: context.load(jobs_by_id, job_key(id)),
+    "FailureGroup": lambda context, id: context.load(groups_by_fingerprint, group_key(id)),
     "YearConfiguration": lambda context, id: context.load(years_by_key, year_key(id)),
     "Worker": lambda context, id: context.load(workers_by_pod_id, key_of("Worker", id)),
     "Unit": _unit,
@@ -63,7 +66,7 @@ NODES: Mapping[str, Callable[[Context, str], Awaitable[Any]]] = {
 
 
 @strawberry.type(description="Reads.")
-class Query(PipelineQuery, JobQuery, YearQuery, FleetQuery, HealthQuery, LockQuery, ViewerQuery, CostQuery):
+class Query(PipelineQuery, JobQuery, FailureQuery, YearQuery, FleetQuery, HealthQuery, LockQuery, ViewerQuery, CostQuery):
     @strawberry.field(description="Refetch anything by global ID; null when absent or not visible.")
     async def node(
         self, info: Info, id: Annotated[strawberry.ID, strawberry.argument(description="Global id.")]

@@ -13,7 +13,9 @@ ASSUMED_SIZE = 10
 WEIGHTS: Mapping[str, int] = MappingProxyType(
     {
         "Query.cost": 0,
+        "Query.failureGroups": 10,
         "Query.freshness": 10,
+        "FailureGroup.histogram": 5,
         "Pipeline.diagnosis": 5,
         "Pipeline.isResolved": 2,
         "Pipeline.next": 2,
@@ -28,11 +30,13 @@ WEIGHTS: Mapping[str, int] = MappingProxyType(
 
 ASSUMED_SIZES: Mapping[str, int] = MappingProxyType(
     {
+        "FailureGroup.histogram": 24,
         "Query.freshness": 12,
         "Query.workers": 20,
         "Query.yearConfigurations": 20,
         "Job.phases": 4,
         "Meta.entries": 4,
+        "Pipeline.failures": 3,
         "Pipeline.jobs": 20,
         "YearConfiguration.modules": 12,
     }

@@ -42,6 +42,8 @@ TONE = case(
     else_=constant("NEUTRAL"),
 )
 
+ERROR_TEXT = func.coalesce(J.meta["error"].astext, J.meta["validation_error"].astext, J.status_message, type_=Text())
+
 
 def on_the_way(value: ColumnElement[Any]) -> ColumnElement[Any]:
     """What an unfinished job says of its progress; how it ended stands elsewhere."""
@@ -112,6 +114,7 @@ COLUMNS = (
     func.coalesce(J.claimed_by, J.locked_by).label("worker_id"),
     J.locked_at.label("locked_at"),
     integer(J.meta["row_errors_count"]).label("row_error_count"),
+    J.failure_fingerprint.label("failure_fingerprint"),
 )
 
 
@@ -193,9 +196,8 @@ async def meta_raw_by_job(connection: AsyncConnection, viewer: Viewer, keys: Seq
 
 async def error_detail_by_job(connection: AsyncConnection, viewer: Viewer, keys: Sequence[int]) -> dict[int, str | None]:
     """Full text of the error of failed jobs."""
-    detail = func.coalesce(J.meta["error"].astext, J.meta["validation_error"].astext, J.status_message)
     rows = await connection.execute(
-        select(J.id, cast(detail, Text).label("detail"))
+        select(J.id, ERROR_TEXT.label("detail"))
         .select_from(JOBS)
         .where(among(J.id, keys), J.result == JobResult.ERROR, job_clause(viewer))
     )

@@ -10,6 +10,8 @@ from strawberry import UNSET
 from gql_server.connections import Connection
 from gql_server.context import Info
 from gql_server.diagnosis.queries import reasons_by_job
+from gql_server.failures.queries import groups_by_fingerprint
+from gql_server.failures.types import FailureGroup
 from gql_server.fields import SemanticNonNull, access, access_sentence, child, guarded, part
 from gql_server.fleet.queries import workers_by_pod_id
 from gql_server.graphs.types import Linked
@@ -227,6 +229,9 @@ class Job(Linked, Lineage, JobTimeline, Node):
         key="job_id",
         description="Why it is in this state, worst first. Empty when nothing is unusual.",
         directives=[SemanticNonNull()],
+    )
+    failure: FailureGroup | None = child(
+        groups_by_fingerprint, key="failure_fingerprint", description="Group its failure belongs to; null if it did not fail."
     )
     row_error_count: int | None = strawberry.field(description="Rejected rows, including those whose detail was not kept.")
     row_errors: RowErrorConnection | None = row_errors()

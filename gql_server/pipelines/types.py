@@ -12,6 +12,7 @@ from gql_server.connections import Connection
 from gql_server.context import Info
 from gql_server.diagnosis.queries import reasons_by_pipeline
 from gql_server.diagnosis.types import Diagnosis
+from gql_server.failures.types import FailureGroup, failures_of
 from gql_server.feed.tokens import to_token
 from gql_server.fields import (
     After,
@@ -110,6 +111,7 @@ class Pipeline(AmongRuns, Charted, PipelineTimeline, Node):
     )
     job_count: int = strawberry.field(description="Jobs in the pipeline now; grows while it fans out.")
     error_count: int = strawberry.field(description="Finished jobs with result ERROR.")
+    failures: list[FailureGroup] = failures_of("key")
     root_job: Job | None = child(jobs_by_id, key="root_id", description="The parent: the lowest job id.")
     jobs: JobConnection | None = child_connection(
         jobs_by_pipeline, key="key", coordinate="Pipeline.jobs", description="Jobs of this pipeline, parent first."

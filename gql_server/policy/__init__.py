@@ -13,7 +13,15 @@ from gql_server.policy.permissions import (
     may_upload,
     permissions_of,
 )
-from gql_server.policy.rows import job_clause, orphan_clause, pipeline_clause, upload_clause, worker_clause, year_clause
+from gql_server.policy.rows import (
+    job_clause,
+    orphan_clause,
+    pipeline_clause,
+    sees_all_jobs,
+    upload_clause,
+    worker_clause,
+    year_clause,
+)
 from gql_server.policy.table import GUARDS, POLICY, TypeRule
 
 __all__ = [
@@ -38,6 +46,7 @@ __all__ = [
     "permits",
     "pipeline_clause",
     "reach",
+    "sees_all_jobs",
     "upload_clause",
     "worker_clause",
     "year_clause",

@@ -44,6 +44,11 @@ def job_clause(viewer: Viewer) -> ColumnElement[bool]:
     )
 
 
+def sees_all_jobs(viewer: Viewer) -> bool:
+    """Whether `job_clause` keeps every job of the provider, so that a read need not look at their pipelines."""
+    return viewer.may(OPERATIONS_VIEW)
+
+
 def year_clause(viewer: Viewer) -> ColumnElement[bool]:
     """Years the viewer may see: all of the provider with configuration view, else those open to users."""
     row = models.YearConfiguration

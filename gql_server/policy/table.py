@@ -48,6 +48,7 @@ POLICY: Mapping[str, TypeRule] = MappingProxyType(
             "job",
             "cost api",
             "yearConfigurations yearConfiguration freshness",
+            "failureGroups",
             workers=Guard(OPERATIONS_VIEW, DenialMode.ERROR),
             health=Guard(OPERATIONS_VIEW, DenialMode.ERROR),
             locks=Guard(OPERATIONS_EDIT, DenialMode.ERROR),
@@ -79,7 +80,7 @@ POLICY: Mapping[str, TypeRule] = MappingProxyType(
             "createdAt startedAt finishedAt updatedAt queuedSeconds durationSeconds",
             "progress message lastError jobCount errorCount",
             "diagnosis",
-            "rootJob jobs",
+            "failures rootJob jobs",
             "previous next isResolved resolvedBy",
             "graph timeline",
             hidden_without=PIPELINE_SEEN,
@@ -99,7 +100,7 @@ POLICY: Mapping[str, TypeRule] = MappingProxyType(
             "state result tone message isCurrent isAborted",
             "createdAt startedAt finishedAt durationSeconds rowProgress phases",
             "attempt maxAttempts retriesLeft nextAttemptAt",
-            "isStuck diagnosis rowErrorCount",
+            "isStuck diagnosis failure rowErrorCount",
             "dependsOn dependents timeline supersedes supersededBy",
             hidden_without=PIPELINE_SEEN,
             worker=OPERATIONS_VIEW,
@@ -118,6 +119,17 @@ POLICY: Mapping[str, TypeRule] = MappingProxyType(
         "Meta": rule("providerName filters targetYear entries omitted", raw=OPERATIONS_EDIT),
         "OmittedMeta": rule("key approximateBytes reason"),
         "MetaEntry": rule("key value"),
+        # failures
+        "FailureGroup": rule(
+            "id fingerprint class kind kindRaw title rule",
+            "firstSeenAt lastSeenAt affectedPipelines affectedJobs histogram pipelines",
+            "isNew acknowledgement",
+            sample=OPERATIONS_VIEW,
+        ),
+        "FailureGroupConnection": rule(f"{CONNECTION} totalCount"),
+        "FailureGroupEdge": rule(EDGE),
+        "HistogramBucket": rule("from to count"),
+        "Acknowledgement": rule("by at until reopenedAt", note=OPERATIONS_VIEW),
         # years
         "YearConfiguration": rule(
             "id year provider isStarted isProvisioned provisionedAt updatedAt",
