@@ -11,7 +11,7 @@ from gql_server.generate import texts
 from gql_server.generate.drafts import Draft
 from gql_server.generate.story import Story
 from gql_server.handlers.results import ROW_ERRORS_KEPT, ingest_message
-from gql_server.models import EntityType, IngestionMethod, JobResult, JobState, JobType, TargetType
+from gql_server.models import EntityType, HistoryKind, IngestionMethod, JobResult, JobState, JobType, TargetType
 from gql_server.runner import RowError
 
 SUCCESS, WARNING, ERROR = JobResult.SUCCESS, JobResult.WARNING, JobResult.ERROR
@@ -122,9 +122,8 @@ def waits(story: Story, draft: Draft) -> None:
         story.claim(draft)
         job.state, job.attempts, job.locked_by, job.locked_at = JobState.NOT_STARTED.value, 1, None, None
         draft.keeps_place = False
-        draft.note(
-            f"Recovered: worker {story.world.random.choice(story.world.workers)} fell silent", job.started_at or job.created_at
-        )
+        worker, at = story.world.random.choice(story.world.workers), job.started_at or job.created_at
+        draft.note(f"Recovered: worker {worker} fell silent", at, HistoryKind.RECOVERED)
     story.world.waiting.add(scope)
 
 

@@ -9,9 +9,11 @@ from typing import Any
 from uuid import UUID
 
 from gql_server.db import dumps
+from gql_server.failures.classify import Ending, Failure, classify
 from gql_server.models import (
     TERMINAL_STATUSES,
     EntityType,
+    HistoryKind,
     IngestionMethod,
     JobResult,
     JobState,
@@ -47,12 +49,15 @@ class DraftJob:
     meta: str = "{}"
     scope_module_ids: list[int] | None = None
     affected_module_ids: list[int] | None = None
+    failure_class: str | None = None
+    failure_fingerprint: str | None = None
     lock_keys: list[str] = field(default_factory=list[str])
     upload_id: UUID | None = None
     locked_by: str | None = None
     locked_at: datetime | None = None
     claimed_by: str | None = None
     attempts: int = 0
+    max_attempts: int = 3
     created_at: datetime
     started_at: datetime | None = None
     finished_at: datetime | None = None
@@ -74,9 +79,25 @@ class Draft:
     keeps_place: bool = True
     """Whether it stays the current one of its combination: a job that was aborted or given up does not."""
 
-    def note(self, message: str, at: datetime) -> None:
+    def note(self, message: str, at: datetime, kind: HistoryKind | None = None) -> None:
+        """A message, and the entry of the history that tells it."""
         self.job.status_message = message
-        self.history.append({"message": message, "ts": at.isoformat()})
+        self.tell(message, at, kind)
+
+    def tell(self, message: str, at: datetime, kind: HistoryKind | None = None) -> None:
+        """An entry of the history alone."""
+        self.history.append({"message": message, "ts": at.isoformat(), **({"kind": kind.value} if kind else {})})
+
+    def fails(self) -> Failure | None:
+        """Why it failed, if it did, now stored with the job; as whoever ended it classified it."""
+        job = self.job
+        first = [{"reason": reason} for _, _, reason, _ in self.row_errors[:1]]
+        meta = {**self.bag, **({"row_errors": first} if first else {})}
+        by_itself = not meta.keys() & {"error", "aborted", "given_up"}
+        failure = classify(Ending(job.job_type, job.result, job.status_message, meta, refused=by_itself))
+        if failure is not None:
+            job.failure_class, job.failure_fingerprint = failure.failure_class, failure.fingerprint
+        return failure
 
     def closed(self) -> DraftJob:
         """The job, with its bag as JSON."""

@@ -9,6 +9,7 @@ from itertools import count
 from typing import Any
 from uuid import UUID
 
+from gql_server.failures.classify import Failure
 from gql_server.generate.calendar import Occasion, occasions
 from gql_server.generate.drafts import Draft, DraftJob, job_record, pipeline_record, uuid7
 from gql_server.generate.stories import ORPHANS, STORIES, not_started, running
@@ -38,11 +39,13 @@ class Batch:
 
 
 class Ledger:
-    """Iterate over it once; then `current` are the ids of the jobs that stand for their combination."""
+    """Iterate over it once; then `current` are the ids of the jobs that stand for their combination, and `failures` one of each
+    cause, by fingerprint."""
 
     def __init__(self, world: World, pipelines: int, first_job_id: int) -> None:
         self.world = world
         self.pipelines = pipelines
+        self.failures: dict[str, tuple[str, str | None, Failure]] = {}
         self._ids = count(first_job_id)
         self._tickets = count()
         self._waiting: list[tuple[datetime, int, Draft]] = []
@@ -121,6 +124,8 @@ class Ledger:
             _, _, draft = heapq.heappop(self._waiting)
             draft.job.id = next(self._ids)
             job = draft.closed()
+            if (failure := draft.fails()) is not None:
+                self.failures.setdefault(failure.fingerprint, (job.provider, job.job_type, failure))
             batch.jobs.append(job_record(job))
             batch.row_errors += [(job.id, *error) for error in draft.row_errors]
             self._take_place(draft, job)

@@ -25,6 +25,7 @@ from gql_server.handlers.reports import create_modules, create_reports
 from gql_server.handlers.units import store_directory
 from gql_server.models import Job, Pipeline, Pod, YearConfiguration
 from gql_server.runner import registry
+from gql_server.runner.failures import name_groups
 from gql_server.years.configuration import default_config
 
 assert handlers.__all__  # importing it registers the job types
@@ -95,6 +96,7 @@ async def generate(
             await connection.execute(update(Job).where(Job.provider == provider, Job.is_current).values(is_current=False))
             await connection.execute(update(Job).where(Job.id.in_(current)).values(is_current=True))
             await connection.execute(_RESTART_JOB_IDS)
+            await name_groups(connection, ledger.failures.values())
     report("vacuum", jobs)
     async with engine.connect() as connection:
         await connection.execution_options(isolation_level="AUTOCOMMIT")

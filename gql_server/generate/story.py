@@ -10,7 +10,7 @@ from uuid import UUID
 from gql_server.generate import texts
 from gql_server.generate.calendar import Occasion
 from gql_server.generate.drafts import Draft, DraftJob, uuid7
-from gql_server.models import JobResult, JobState, JobType
+from gql_server.models import HistoryKind, JobResult, JobState, JobType
 from gql_server.runner import Registry
 
 SECONDS = {
@@ -93,9 +93,10 @@ class Story:
         lucky = world.random.random()
         job.attempts = 1 if lucky < 0.97 else 2 if lucky < 0.99 else 3
         job.started_at = at
-        for _ in range(job.attempts - 1):
+        for attempt in range(2, job.attempts + 1):
             at += timedelta(seconds=world.random.uniform(12, 20))
-            draft.note(f"Recovered: worker {world.random.choice(world.workers)} fell silent", at)
+            draft.note(f"Recovered: worker {world.random.choice(world.workers)} fell silent", at, HistoryKind.RECOVERED)
+            draft.tell(f"Attempt {attempt} of {job.max_attempts}", at, HistoryKind.RETRIED)
         job.state, job.locked_at = JobState.RUNNING.value, at
         job.locked_by = job.claimed_by = world.random.choice(world.workers)
         return at
@@ -106,7 +107,7 @@ class Story:
         began = job.locked_at or self.claim(draft)
         at = began + timedelta(seconds=self.world.seconds(job.job_type or JobType.AGGREGATION))
         draft.bag |= bag
-        draft.note(message, at)
+        draft.note(message, at, HistoryKind.FINISHED)
         job.state, job.result, job.finished_at, job.locked_at = JobState.FINISHED.value, result.value, at, at
         return at
 
@@ -115,14 +116,15 @@ class Story:
         job = draft.job
         job.attempts = 3
         at = (job.locked_at or job.created_at) + timedelta(seconds=15)
-        draft.note(f"Given up by auto-recovery: worker {job.locked_by} fell silent in attempt 3 of 3", at)
+        draft.note(f"Given up by auto-recovery: worker {job.locked_by} fell silent in attempt 3 of 3", at, HistoryKind.FINISHED)
+        draft.bag["given_up"] = True
         return self._ended_by_others(draft, at)
 
     def abort(self, draft: Draft, at: datetime) -> datetime:
         """An operator ends the job."""
         mail = f"{self.world.random.choice(('operator', 'zoe.muller', 'aicha.ndiaye'))}@example.org"
         draft.bag |= {"aborted": True, "aborted_by": mail, "aborted_at": at.isoformat(), "abort_reason": "mauvais fichier"}
-        draft.note(f"Aborted by {mail}", at)
+        draft.note(f"Aborted by {mail}", at, HistoryKind.ABORTED)
         self.aborted_at = at
         self.owes_aggregation = False
         return self._ended_by_others(draft, at)

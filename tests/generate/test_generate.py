@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gql_server import handlers, migrate
 from gql_server.errors import Stop
+from gql_server.failures.classify import FailureClass
 from gql_server.generate.calendar import reporting_years
 from gql_server.generate.drafts import JOB_COLUMNS, PIPELINE_COLUMNS
 from gql_server.generate.ledger import Batch, Ledger
@@ -27,6 +28,7 @@ from gql_server.models import (
 )
 from gql_server.pipelines.progress import verdict
 from gql_server.runner import ledger, reconcile, registry
+from gql_server.runner.failures import record_left_over
 
 assert handlers.__all__
 UNTIL = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -116,6 +118,14 @@ def test_one_message_in_a_hundred_is_kilobytes_long(large: dict[str, list[dict[s
     assert max(lengths) < 10_000
 
 
+def test_every_failure_has_its_class_and_cause(large: dict[str, list[dict[str, Any]]]) -> None:
+    failed = [job for job in large["jobs"] if job["result"] in ("ERROR", "WARNING")]
+
+    assert all(job["failure_class"] and job["failure_fingerprint"] for job in failed)
+    assert {job["failure_class"] for job in failed} == {each.value for each in FailureClass}
+    assert len({job["failure_fingerprint"] for job in failed}) < 150
+
+
 def test_text_holds_everything_that_text_can_hold(large: dict[str, list[dict[str, Any]]]) -> None:
     messages = "".join(job["status_message"] or "" for job in large["jobs"])
 
@@ -154,6 +164,7 @@ async def test_the_stored_status_is_the_one_the_runner_would_store(engine: Async
             jobs[job.pipeline_id].append(job)
         drifted = await reconcile.correct(connection, [row.id for row in pipelines])
 
+    assert await record_left_over(engine) == 0
     assert len(pipelines) == 300
     assert drifted == []
     assert all(verdict(jobs[row.id], owes_aggregation=row.owes_aggregation) == row.status for row in pipelines)
