@@ -16,6 +16,9 @@ REASONS = {
 }
 """Diagnoses that tell of years and workers, and what it takes to see those."""
 
+INSTEAD = {("OmittedMeta.reason", "NOT_ALLOW_LISTED"): ("backoffice.pipeline_operations:view", "PERMISSION")}
+"""Values that are another for those without a permission."""
+
 
 @dataclass
 class Expected:
@@ -62,7 +65,8 @@ def _field(viewer: Viewer, owner: dict[str, Any], key: str, found: Expected, pat
     coordinate = f"{owner.get('__typename')}.{key}"
     guard = GUARDS.get(coordinate)
     if guard is None or allows(guard.permission, viewer, owner):
-        return owner[key]
+        permission, otherwise = INSTEAD.get((coordinate, str(owner[key])), (None, None))
+        return owner[key] if permission is None or permission in viewer.permissions else otherwise
     if guard.on_denied is DenialMode.ERROR:
         found.forbidden.append(path)
     else:

@@ -1,6 +1,6 @@
 """Operations made from the schema: every field of every type, for whatever can be reached from the root or by a global id."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 from graphql import (
@@ -14,22 +14,22 @@ from graphql import (
     is_interface_type,
     is_leaf_type,
     is_object_type,
-    is_required_argument,
     is_union_type,
 )
 
 from gql_server.limits import LIMITS
 
-# What differs between two databases or two moments, or is about the caller and not about what they see.
-NOT_COMPARED = {"FeedToken", "Permission", "Viewer"}
+Argue = Callable[[str, GraphQLArgument], str | None]
+"""The literal to give for an argument, by its coordinate and definition; None leaves it out."""
 
 
 class Walk:
-    """Selections on a schema. Required arguments are taken from `arguments`, by coordinate or by type."""
+    """Selections on a schema, but for fields of the types that are left out."""
 
-    def __init__(self, schema: GraphQLSchema, arguments: Mapping[str, str]) -> None:
+    def __init__(self, schema: GraphQLSchema, argue: Argue, left_out: Collection[str]) -> None:
         self.schema = schema
-        self.arguments = arguments
+        self.argue = argue
+        self.left_out = left_out
         self.covered: set[str] = set()
 
     @property
@@ -39,6 +39,19 @@ class Walk:
         return {
             f"{type_.name}.{name}" for type_ in owners for name, each in type_.fields.items() if not self._is_compared(each)
         }
+
+    def reachable(self) -> set[str]:
+        """Fields of every type that a query can come to."""
+        found: dict[str, GraphQLObjectType] = {}
+        ahead: list[Any] = [self.schema.query_type]
+        while ahead:
+            type_ = get_named_type(ahead.pop())
+            if is_interface_type(type_) or is_union_type(type_):
+                ahead.extend(self.schema.get_possible_types(type_))
+            elif is_object_type(type_) and type_.name not in found and type_.name not in self.left_out:
+                found[type_.name] = type_
+                ahead.extend(field.type for field in type_.fields.values())
+        return {f"{type_.name}.{name}" for type_ in found.values() for name in type_.fields}
 
     @property
     def node_types(self) -> list[GraphQLObjectType]:
@@ -80,7 +93,7 @@ class Walk:
         return " ".join(selected)
 
     def _is_compared(self, field: GraphQLField) -> bool:
-        return get_named_type(field.type).name not in NOT_COMPARED
+        return get_named_type(field.type).name not in self.left_out
 
     def _selected(self, type_: Any, seen: tuple[str, ...] = ()) -> str:
         named: GraphQLNamedType = get_named_type(type_)
@@ -95,20 +108,9 @@ class Walk:
         return f" {{ __typename {' '.join(f'... on {each.name} {{ {self.fields_of(each, seen)} }}' for each in members)} }}"
 
     def _given(self, owner: str, name: str, field: GraphQLField) -> str:
-        given = {
-            key: self._value(f"{owner}.{name}({key}:)", argument)
-            for key, argument in field.args.items()
-            if is_required_argument(argument) or f"{owner}.{name}({key}:)" in self.arguments
-        }
-        return f"({', '.join(f'{key}: {value}' for key, value in given.items())})" if given else ""
-
-    def _value(self, coordinate: str, argument: GraphQLArgument) -> str:
-        for known in (coordinate, str(argument.type)):
-            if known in self.arguments:
-                return self.arguments[known]
-        raise AssertionError(
-            f"tests/policy does not know a value for {coordinate} of type {argument.type}: add one to ARGUMENTS"
-        )
+        literals = {key: self.argue(f"{owner}.{name}({key}:)", argument) for key, argument in field.args.items()}
+        given = [f"{key}: {literal}" for key, literal in literals.items() if literal is not None]
+        return f"({', '.join(given)})" if given else ""
 
 
 def objects(value: Any) -> Iterator[dict[str, Any]]:

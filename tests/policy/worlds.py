@@ -127,10 +127,10 @@ def _sees_unit(viewer: Viewer, row: Row) -> bool:
 
 
 def _expurgated(job: Row) -> Row:
-    """Without the text of an unexpected error, which can hold SQL and row values."""
+    """Without the text of an unexpected error, which can hold SQL and row values; that there is one, and how long, may show."""
     if "error" not in job["meta"]:
         return job
-    meta = {key: value for key, value in job["meta"].items() if key != "error"}
+    meta = {**job["meta"], "error": "-" * len(job["meta"]["error"])}
     return {**job, "status_message": "The job failed unexpectedly.", "meta": meta}
 
 
