@@ -5,15 +5,19 @@ from importlib import resources
 from gql_server.edge.graphiql import Tab
 
 
-def operator_tabs(job_id: int = 1) -> tuple[Tab, ...]:
-    """The default tabs; `job_id` names the pipeline that the detail and live tabs point at."""
+def operator_tabs(job_id: int = 1, year: int = 2025) -> tuple[Tab, ...]:
+    """The default tabs; `job_id` names the job, and by it the pipeline, that the detail and live tabs point at."""
     one = {"by": {"jobId": job_id}}
     return (
         Tab(_operation("latest_pipelines")),
         Tab(_operation("what_failed")),
         Tab(_operation("one_pipeline"), one),
+        Tab(_operation("why_stuck"), one),
+        Tab(_operation("row_errors"), {"job": job_id}),
         Tab(_operation("follow_pipeline"), one),
-        Tab(_operation("years")),
+        Tab(_operation("year_board"), {"year": year}),
+        Tab(_operation("fleet")),
+        Tab(_operation("price_first")),
         Tab(_operation("who_am_i")),
     )
 

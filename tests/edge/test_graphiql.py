@@ -174,6 +174,7 @@ def test_a_default_tab_is_valid_against_the_schema(tab: Tab) -> None:
 
 
 def test_the_detail_and_live_tabs_point_at_the_same_job() -> None:
-    pointed = [tab.variables for tab in operator_tabs(job_id=17) if "$by" in tab.query]
+    pointed = [tab.variables for tab in operator_tabs(job_id=17) if "$by" in tab.query or "$job" in tab.query]
 
-    assert pointed == [{"by": {"jobId": 17}}, {"by": {"jobId": 17}}]
+    by = {"by": {"jobId": 17}}
+    assert pointed == [by, by, {"job": 17}, by]
