@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
+from uuid import UUID
 
 from gql_server.models import LIVE_STATES, TERMINAL_STATUSES, JobResult, JobState, JobType, PipelineStatus
 
@@ -66,6 +67,7 @@ class Progress:
     finished_jobs: int
     expected_jobs: int | None
     rows: RowFacts | None = None
+    pipeline_key: UUID | None = None
 
     phase_count = len(PHASES)
 

@@ -84,13 +84,13 @@ async def progress_by_pipeline(connection: AsyncConnection, viewer: Viewer, keys
     of_pipeline: defaultdict[UUID, list[AnyRow]] = defaultdict(list)
     for row in rows:
         of_pipeline[row.key].append(row)
-    return {key: _progress(of_pipeline[key]) for key in keys}
+    return {key: _progress(key, of_pipeline[key]) for key in keys}
 
 
-def _progress(facts: Sequence[Any]) -> Progress:
+def _progress(key: UUID, facts: Sequence[Any]) -> Progress:
     row = facts[0] if facts and facts[0].pipeline_id is not None else None
     counting = [job for job in facts if job.state == JobState.RUNNING and job.rows_processed is not None]
-    return replace(progress(facts, row), rows=counting[-1] if counting else None)
+    return replace(progress(facts, row), rows=counting[-1] if counting else None, pipeline_key=key)
 
 
 def _merged(scans: list[AnySelect]) -> Subquery:

@@ -12,6 +12,7 @@ from gql_server.connections import Connection
 from gql_server.context import Info
 from gql_server.diagnosis.queries import reasons_by_pipeline
 from gql_server.diagnosis.types import Diagnosis
+from gql_server.estimates.types import Estimated
 from gql_server.failures.types import FailureGroup, failures_of
 from gql_server.feed.tokens import to_token
 from gql_server.fields import (
@@ -27,6 +28,7 @@ from gql_server.fields import (
     part,
 )
 from gql_server.graphs.types import Charted
+from gql_server.impacts.types import Impactful
 from gql_server.jobs.queries import jobs_by_id, jobs_by_pipeline, meta_by_job
 from gql_server.jobs.types import Job, JobConnection, JobKind, Meta, NoMeta, RowProgress
 from gql_server.nodes import Node, global_id, uuid_key
@@ -62,7 +64,7 @@ class PhaseKey(Enum):
 
 
 @strawberry.type(description="How far a pipeline is, computed by the server so that every client agrees on “done”.")
-class PipelineProgress:
+class PipelineProgress(Estimated):
     phase: PhaseKey = strawberry.field(description="Current phase.")
     phase_index: int = strawberry.field(description="Number of the phase, from 1.")
     phase_count: int = strawberry.field(description="Always 3.")
@@ -77,7 +79,7 @@ class PipelineProgress:
     f"of one (`isOrphan: true`, `pipelineId: null`). {access_sentence('Pipeline')}",
     directives=access("Pipeline"),
 )
-class Pipeline(AmongRuns, Charted, PipelineTimeline, Node):
+class Pipeline(AmongRuns, Charted, Impactful, PipelineTimeline, Node):
     id: strawberry.ID = global_id("key")
     pipeline_id: UUID | None = strawberry.field(
         description="Null for an orphan. UUID v7, so its order is the order of creation and it is what the cursor pages on."

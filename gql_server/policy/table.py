@@ -82,7 +82,7 @@ POLICY: Mapping[str, TypeRule] = MappingProxyType(
             "diagnosis",
             "failures rootJob jobs",
             "previous next isResolved resolvedBy",
-            "graph timeline",
+            "graph timeline impact",
             hidden_without=PIPELINE_SEEN,
         ),
         "PipelineConnection": rule(CONNECTION),
@@ -91,8 +91,10 @@ POLICY: Mapping[str, TypeRule] = MappingProxyType(
         "TimelineConnection": rule(CONNECTION, "truncatedTo"),
         "TimelineEdge": rule(EDGE),
         "TimelineEntry": rule("at job actor kind message"),
+        "CompletionEstimate": rule("finishAtP50 finishAtP90 sampleSize isSlowerThanP95"),
+        "PipelineImpact": rule("affectedModuleCount affectedUnitCount rowsWritten"),
         "PipelineGraph": rule("nodes edges criticalPath mermaid"),
-        "PipelineProgress": rule("phase phaseIndex phaseCount fraction finishedJobs expectedJobs rows"),
+        "PipelineProgress": rule("phase phaseIndex phaseCount fraction finishedJobs expectedJobs rows estimate"),
         "RowProgress": rule("stage processed total rowsPerSecond"),
         # jobs
         "Job": rule(

@@ -1,0 +1,1 @@
+"""When a running pipeline will end, from how long its like took."""
