@@ -22,6 +22,7 @@ from gql_server.db import connect_arguments, read_engine, work_engine
 from gql_server.edge.authentication import TokenAuthority
 from gql_server.edge.graphiql import PageConfig, redirect_to_page, routes
 from gql_server.edge.http import GraphQLEndpoint
+from gql_server.edge.sources import Sources
 from gql_server.edge.uploads import Uploads
 from gql_server.feed.hub import Hub
 from gql_server.files import BUCKET, FileStore
@@ -62,6 +63,7 @@ def create_app(settings: Settings, dsn: str, page: PageConfig, *, allowed_hosts:
         request_max_bytes=settings.request_max_bytes,
     )
     uploads = Uploads(write_engine, registry, tokens.authenticate, settings.upload_max_bytes, files_bucket(settings))
+    sources = Sources(write_engine, tokens.authenticate, files_bucket(settings))
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncGenerator[None]:
@@ -83,6 +85,7 @@ def create_app(settings: Settings, dsn: str, page: PageConfig, *, allowed_hosts:
             Route("/graphql", graphql),
             WebSocketRoute("/graphql", graphql),
             Route("/uploads", uploads.post, methods=["POST"]),
+            Route("/jobs/{job_id:int}/source", sources.get),
             Route("/livez", live),
             Route("/readyz", ready),
             Route("/", redirect_to_page),

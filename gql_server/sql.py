@@ -20,6 +20,8 @@ from sqlalchemy import (
     func,
     literal,
     literal_column,
+    select,
+    true,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import QueryableAttribute
@@ -67,3 +69,8 @@ def integer(value: Column) -> ColumnElement[int | None]:
 def excerpt(text: Column) -> ColumnElement[str | None]:
     """The first 500 characters."""
     return func.left(text, 500)
+
+
+def found(*where: ColumnElement[bool]) -> ColumnElement[bool]:
+    """EXISTS for a column that is read: probed row by row, where the planner might hash a whole table for EXISTS itself."""
+    return func.coalesce(select(true()).where(*where).limit(1).scalar_subquery(), False)

@@ -168,6 +168,7 @@ _FIELDS = {
     **dict.fromkeys(("level", "year", "module_type_id", "data_entry_type_id", "unit_institutional_id", "provider"), "scope"),
     **dict.fromkeys(("actor_kind", "actor_name", "actor_email"), "triggered_by"),
     "root_id": "root_job",
+    "has_live_jobs": "viewer_can",
 }
 
 

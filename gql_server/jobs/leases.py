@@ -2,10 +2,12 @@
 
 from datetime import timedelta
 
-from sqlalchemy import and_, exists, func, literal, or_, select
+from sqlalchemy import ColumnElement, and_, case, exists, func, literal, not_, or_, select
+from sqlalchemy.orm import aliased
 
 from gql_server import models
-from gql_server.models import JobState
+from gql_server.models import JobState, JobType
+from gql_server.sql import constant, found
 
 J, W = models.Job, models.Pod
 USUAL_LEASE = timedelta(seconds=10)
@@ -17,3 +19,23 @@ IS_RUNNING = J.state == JobState.RUNNING
 LEASE_IS_OVER = and_(IS_RUNNING, or_(J.locked_at.is_(None), J.locked_at < func.now() - LEASE))
 WORKER_IS_LOST = and_(IS_RUNNING, exists().where(W.pod_id == J.locked_by, ~IS_LIVE))
 IS_STUCK = or_(LEASE_IS_OVER, WORKER_IS_LOST)
+
+WAITING = aliased(models.Job)
+
+
+def _follow_up_waits(job_type: JobType, *scope: str) -> ColumnElement[bool]:
+    """A job of the same scope that no worker has claimed yet, of which there may be one: see `runner.chain.DedupConfig`."""
+    same = [getattr(WAITING, name) == getattr(J, name) for name in ("provider", "module_type_id", "year", *scope)]
+    unclaimed = (WAITING.state.in_([JobState.NOT_STARTED, JobState.QUEUED]), WAITING.attempts == 0)
+    return and_(J.job_type == job_type, found(WAITING.job_type == job_type, *unclaimed, *same))
+
+
+RECOVER_OBSTACLE = case(
+    (J.state.is_distinct_from(JobState.RUNNING), constant("NOT_RUNNING")),
+    (not_(LEASE_IS_OVER), constant("HELD")),
+    (
+        or_(_follow_up_waits(JobType.AGGREGATION), _follow_up_waits(JobType.EMISSION_RECALC, "data_entry_type_id")),
+        constant("FOLLOW_UP_WAITS"),
+    ),
+)
+"""What keeps an operator from putting the job back in the queue; null when nothing does."""

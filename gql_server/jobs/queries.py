@@ -10,14 +10,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gql_server import models
 from gql_server.jobs import meta
-from gql_server.jobs.leases import IS_STUCK
+from gql_server.jobs.leases import IS_STUCK, RECOVER_OBSTACLE
 from gql_server.jobs.meta import UNEXPECTED
 from gql_server.models import EntityType, IngestionMethod, JobResult, JobState, JobType, Provider, TargetType
 from gql_server.pagination import Page, Window
 from gql_server.policy import OPERATIONS_VIEW, Viewer, job_clause
-from gql_server.sql import AnyRow, AnySelect, Column, among, array, constant, excerpt, integer, member, seconds
+from gql_server.sql import AnyRow, AnySelect, Column, among, array, constant, excerpt, found, integer, member, seconds
 
-J, P = models.Job, models.Pipeline
+J, P, U = models.Job, models.Pipeline, models.Upload
 JOBS = J.__table__.outerjoin(P.__table__, J.pipeline_id == P.id)
 
 
@@ -111,6 +111,8 @@ COLUMNS = (
     J.is_current.label("is_current"),
     IS_ABORTED.label("is_aborted"),
     func.coalesce(IS_STUCK, False).label("is_stuck"),
+    RECOVER_OBSTACLE.label("recover_obstacle"),
+    and_(J.upload_id.is_not(None), found(U.id == J.upload_id, U.pruned_at.is_(None))).label("has_source"),
     func.coalesce(J.claimed_by, J.locked_by).label("worker_id"),
     J.locked_at.label("locked_at"),
     integer(J.meta["row_errors_count"]).label("row_error_count"),

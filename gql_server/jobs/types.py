@@ -24,6 +24,7 @@ from gql_server.runs.types import Lineage
 from gql_server.scalars import JSON
 from gql_server.scopes.types import StatusTone, WorkScope, scope
 from gql_server.timeline.types import JobTimeline
+from gql_server.viewer_can.types import JobCapabilities
 
 if TYPE_CHECKING:
     from gql_server.diagnosis.types import Diagnosis
@@ -224,6 +225,7 @@ class Job(Linked, Lineage, JobTimeline, Node):
         "Full text of the error. May contain row values and SQL.",
         lambda row, info: info.context.load(queries.error_detail_by_job, row.job_id),
     )
+    viewer_can: JobCapabilities = part("What you may do here, with the reason when you may not.")
     diagnosis: list[Annotated["Diagnosis", strawberry.lazy("gql_server.diagnosis.types")]] | None = child(
         reasons_by_job,
         key="job_id",

@@ -3,15 +3,17 @@
 from typing import Any
 
 from sqlalchemy import ColumnElement, Integer, Text, Uuid, and_, case, cast, false, func, null, select, true
+from sqlalchemy.orm import aliased
 
 from gql_server import models
 from gql_server.feed.queries import position
 from gql_server.jobs import queries as jobs
-from gql_server.models import TERMINAL_STATUSES, EntityType, JobResult, JobState, PipelineStatus, Provider
+from gql_server.models import LIVE_STATES, TERMINAL_STATUSES, EntityType, JobResult, JobState, PipelineStatus, Provider
 from gql_server.policy import OPERATIONS_VIEW, Viewer, orphan_clause, pipeline_clause
-from gql_server.sql import AnySelect, Column, constant, excerpt, member, seconds
+from gql_server.sql import AnySelect, Column, constant, excerpt, found, member, seconds
 
 J, P = models.Job, models.Pipeline
+LIVE = aliased(models.Job)
 ROOT = (
     select(J.id, J.job_type, J.status_message, J.meta, J.data_entry_type_id, J.started_at)
     .where(J.pipeline_id == P.id)
@@ -94,6 +96,7 @@ def stored(viewer: Viewer, *clauses: ColumnElement[bool]) -> AnySelect:
         last_error(viewer).label("last_error"),
         P.job_count.label("job_count"),
         P.error_count.label("error_count"),
+        found(LIVE.pipeline_id == P.id, LIVE.state.in_(LIVE_STATES)).label("has_live_jobs"),
         ROOT.c.id.label("root_id"),
         position().label("feed_position"),
     )
@@ -130,6 +133,7 @@ def orphans(viewer: Viewer, *clauses: ColumnElement[bool]) -> AnySelect:
         case((ORPHAN_FAILED, excerpt(J.status_message))).label("last_error"),
         cast(1, Integer).label("job_count"),
         case((ORPHAN_FAILED, 1), else_=0).label("error_count"),
+        func.coalesce(J.state.in_(LIVE_STATES), False).label("has_live_jobs"),
         J.id.label("root_id"),
         position().label("feed_position"),
     )

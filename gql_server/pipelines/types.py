@@ -38,6 +38,7 @@ from gql_server.runs.types import AmongRuns
 from gql_server.scalars import FeedToken
 from gql_server.scopes.types import Actor, StatusTone, WorkScope, scope
 from gql_server.timeline.types import PipelineTimeline
+from gql_server.viewer_can.types import PipelineCapabilities
 
 
 @strawberry.enum(description="Authoritative pipeline status. Clients must tolerate unknown members.")
@@ -118,6 +119,7 @@ class Pipeline(AmongRuns, Charted, Impactful, PipelineTimeline, Node):
     jobs: JobConnection | None = child_connection(
         jobs_by_pipeline, key="key", coordinate="Pipeline.jobs", description="Jobs of this pipeline, parent first."
     )
+    viewer_can: PipelineCapabilities = part("What you may do here, with the reason when you may not.")
     diagnosis: list[Diagnosis] | None = child(
         reasons_by_pipeline,
         key="key",
