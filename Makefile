@@ -23,6 +23,7 @@ VENV := .venv/.made
 RUNTIME := .venv/.runtime
 DEV := .venv/.dev
 MODULES := frontend/node_modules/.installed
+RELAY := tests/relay/node_modules/.installed
 PAGE := .venv/.page
 PAGE_SOURCES := $(wildcard frontend/*.json frontend/*.js frontend/*.html frontend/.npmrc) $(shell find frontend/src frontend/public -type f 2>/dev/null)
 
@@ -31,7 +32,7 @@ HAND_ON_INTERRUPT = { make=/proc/$$PPID/status; \
 	while kill -0 $$$$ && grep -q '^SigBlk.*[014589cd]$$' $$make; do sleep 1; done; \
 	[ ! -e $$make ] || { sleep 2; kill -TERM $$$$; }; } </dev/null >/dev/null 2>&1 &
 
-.PHONY: help run test check format schema lock frontend browser faults bench clean reset
+.PHONY: help run test check format schema lock frontend browser relay faults bench clean reset
 
 help:
 	@echo 'make run       set up, run a real operating day, serve it on http://127.0.0.1:8000'
@@ -41,6 +42,7 @@ help:
 	@echo 'make schema    write schema.graphql'
 	@echo 'make frontend  build the GraphiQL page'
 	@echo 'make browser   test the page in Chromium'
+	@echo 'make relay     run the Relay compiler and graphql-eslint over the schema'
 	@echo 'make faults    kill, stop and starve processes for some minutes'
 	@echo 'make bench     measure'
 	@echo 'make lock      pin dependencies again (newer ones: UPGRADE=--upgrade)'
@@ -76,6 +78,9 @@ frontend: $(MODULES)
 browser: $(DEV) frontend
 	@exec pytest -m browser $(ARGS)
 
+relay: $(DEV) $(RELAY)
+	@cd tests/relay && npm run --silent check
+
 faults: $(DEV)
 	@exec pytest -m faults $(ARGS)
 
@@ -87,7 +92,7 @@ lock: $(DEV)
 	$(COMPILE) --extra frontend --extra build --constraints requirements-dev.lock pyproject.toml -o requirements.lock
 
 clean:
-	rm -rf .venv frontend/node_modules gql_server/static build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv frontend/node_modules tests/relay/node_modules gql_server/static build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 reset:
@@ -121,6 +126,11 @@ $(DEV): $(VENV) requirements-dev.lock pyproject.toml
 $(MODULES): frontend/package.json frontend/package-lock.json frontend/.npmrc | $(RUNTIME)
 	@echo '  JavaScript packages'
 	@cd frontend && npm ci --silent
+	@touch $@
+
+$(RELAY): tests/relay/package.json tests/relay/package-lock.json tests/relay/.npmrc | $(RUNTIME)
+	@echo '  Relay compiler and graphql-eslint'
+	@cd tests/relay && npm ci --silent
 	@touch $@
 
 # Tolerant, and tried once: without the page the API still serves, and a second `make run` must be quick.
