@@ -26,9 +26,11 @@ from gql_server.jobs.queries import jobs_by_id
 from gql_server.jobs.types import JobQuery, job_key
 from gql_server.limits import MAX_TOKENS, Validation, bound_validation
 from gql_server.locks.types import LockQuery
+from gql_server.mutations.bulk import BulkMutation
 from gql_server.mutations.ingestion import IngestionMutation
 from gql_server.mutations.jobs import JobMutation
 from gql_server.mutations.pipelines import PipelineMutation
+from gql_server.mutations.views import ViewMutation
 from gql_server.mutations.years import YearMutation
 from gql_server.nodes import Node, decode, integer_key, key_of, uuid_key
 from gql_server.pipelines.queries import pipelines_by_key
@@ -38,6 +40,7 @@ from gql_server.scalars import SCALARS
 from gql_server.scopes.queries import units_by_institutional_id
 from gql_server.scopes.types import DataEntryType, ModuleType, Unit
 from gql_server.viewers.types import ViewerQuery
+from gql_server.views.queries import views_by_id
 from gql_server.years.queries import years_by_key
 from gql_server.years.types import YearQuery, year_key
 
@@ -59,6 +62,7 @@ NODES: Mapping[str, Callable[[Context, str], Awaitable[Any]]] = {
     "FailureGroup": lambda context, id: context.load(groups_by_fingerprint, group_key(id)),
     "YearConfiguration": lambda context, id: context.load(years_by_key, year_key(id)),
     "Worker": lambda context, id: context.load(workers_by_pod_id, key_of("Worker", id)),
+    "TriageView": lambda context, id: context.load(views_by_id, uuid_key("TriageView", id)),
     "Unit": _unit,
     "ModuleType": lambda _, id: _constant(ModuleType.of(integer_key("ModuleType", id))),
     "DataEntryType": lambda _, id: _constant(DataEntryType.of(integer_key("DataEntryType", id))),
@@ -76,7 +80,7 @@ class Query(PipelineQuery, JobQuery, FailureQuery, YearQuery, FleetQuery, Health
 
 
 @strawberry.type(description="Writes. Every result is a union: a payload, or a problem.")
-class Mutation(PipelineMutation, JobMutation, YearMutation, IngestionMutation):
+class Mutation(PipelineMutation, BulkMutation, JobMutation, YearMutation, IngestionMutation, ViewMutation):
     pass
 
 

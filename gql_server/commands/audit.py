@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, cast
 
-from sqlalchemy import insert
+from sqlalchemy import insert, null
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gql_server.commands.gate import creator
@@ -21,7 +21,13 @@ async def record(
     changes: Mapping[str, Any] | None = None,
 ) -> None:
     """Add one entry. `target` names what the command was about, `changes` are those of `difference`."""
-    values = {"provider": viewer.provider, "actor": creator(viewer), "command": command, "target": target, "changes": changes}
+    values = {
+        "provider": viewer.provider,
+        "actor": creator(viewer),
+        "command": command,
+        "target": target,
+        "changes": null() if changes is None else changes,
+    }
     await connection.execute(insert(AuditEntry).values(values))
 
 

@@ -1,7 +1,8 @@
 """How a command is run: one transaction, once for an idempotency key, and the wake-ups that its commit asks for."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
@@ -19,6 +20,7 @@ from gql_server.runner.wakeup import cancel_jobs, wake_all
 
 Command = Callable[[AsyncConnection], Awaitable[object]]
 ATTEMPTS = 3
+BULK_AT_ONCE = 2
 LOST_A_RACE = ("40001", "40P01")
 """Serialization failure, deadlock: nothing was written, and the same again may succeed."""
 
@@ -26,12 +28,13 @@ LOST_A_RACE = ("40001", "40P01")
 @dataclass(frozen=True, slots=True)
 class Commands:
     """What commands need beside a viewer. `lease` is how long a worker may be silent before its job counts as stale,
-    `api_sources` name what can be ingested without a file."""
+    `api_sources` name what can be ingested without a file, `bulk` is held by commands that take more than one connection."""
 
     engine: AsyncEngine
     registry: Registry
     lease: timedelta
     api_sources: Collection[ApiSource] = ()
+    bulk: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(BULK_AT_ONCE))
 
     async def run(self, viewer: Viewer, command: Command, key: Key | None = None) -> Any:
         """Commit the command and return its outcome as JSON; under a key that was used before, the outcome of that time.

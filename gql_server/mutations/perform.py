@@ -13,7 +13,7 @@ from strawberry import UNSET
 
 from gql_server.commands.execution import Command
 from gql_server.commands.idempotency import Key
-from gql_server.context import Info
+from gql_server.context import Context, Info
 from gql_server.errors import BadInput, NotFound, PublicError
 from gql_server.fields import SemanticNonNull, access, access_sentence
 from gql_server.problems import problem
@@ -57,13 +57,22 @@ def argument(description: str) -> Any:
 async def perform(info: Info, input: Input, command: Command, payload: Callable[[Any], Awaitable[Any]]) -> Any:
     """Run the command, then make the payload from its outcome, which is JSON. A refusal becomes a problem."""
     context = info.context
-    try:
+
+    async def result() -> Any:
         outcome = await context.commands.run(context.viewer, command, key_of(info.field_name, input))
         context.forget()
         return await payload(outcome)
+
+    return await answer(context, type(input).__name__, result())
+
+
+async def answer(context: Context, input_name: str, result: Awaitable[Any]) -> Any:
+    """The result, or the problem that a refusal is."""
+    try:
+        return await result
     except PublicError as error:
         context.forget()
-        return await problem(context, error, type(input).__name__)
+        return await problem(context, error, input_name)
 
 
 def key_of(mutation: str, input: Any) -> Key | None:

@@ -19,6 +19,7 @@ from gql_server.policy.rows import (
     pipeline_clause,
     sees_all_jobs,
     upload_clause,
+    view_clause,
     worker_clause,
     year_clause,
 )
@@ -48,6 +49,7 @@ __all__ = [
     "reach",
     "sees_all_jobs",
     "upload_clause",
+    "view_clause",
     "worker_clause",
     "year_clause",
 ]

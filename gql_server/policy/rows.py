@@ -63,6 +63,12 @@ def upload_clause(viewer: Viewer) -> ColumnElement[bool]:
     return mine if viewer.may(OPERATIONS_EDIT) else and_(mine, row.created_by["user_id"].astext == viewer.subject)
 
 
+def view_clause(viewer: Viewer) -> ColumnElement[bool]:
+    """Saved views the viewer may see: their own, and those shared by others of the provider."""
+    row = models.TriageView
+    return and_(row.provider == viewer.provider, or_(row.owner_subject == viewer.subject, row.is_shared))
+
+
 def worker_clause(viewer: Viewer) -> ColumnElement[bool]:
     """Workers the viewer may see: they serve all providers, so operators see them all."""
     return true() if viewer.may(OPERATIONS_VIEW) else false()

@@ -12,6 +12,7 @@ from gql_server.errors import BadInput
 from gql_server.fields import SemanticNonNull
 from gql_server.policy import GUARDS, Guard, Reach
 from gql_server.scalars import SchemaCoordinate
+from gql_server.views.types import ViewsOfViewer
 
 COORDINATES_MAX = 500
 
@@ -25,7 +26,7 @@ class FieldAccess:
 
 
 @strawberry.type(description="The caller.")
-class Viewer:
+class Viewer(ViewsOfViewer):
     subject: strawberry.ID = strawberry.field(name="id", description="Subject of the token.")
     display_name: str | None = strawberry.field(description="Name in the token.")
 

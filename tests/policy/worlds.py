@@ -65,6 +65,7 @@ class World:
     pods: tuple[Row, ...] = ()
     years: tuple[Row, ...] = ()
     units: tuple[Row, ...] = ()
+    views: tuple[Row, ...] = ()
 
 
 TABLES = {
@@ -75,6 +76,7 @@ TABLES = {
     "pods": models.Pod,
     "years": models.YearConfiguration,
     "units": tables.Unit,
+    "views": models.TriageView,
 }
 
 
@@ -96,6 +98,7 @@ def known_to(viewer: Viewer, world: World) -> World:
         pods=world.pods,
         years=tuple(row for row in world.years if _sees_year(viewer, row)),
         units=tuple(row for row in world.units if _sees_unit(viewer, row)),
+        views=tuple(row for row in world.views if _sees_view(viewer, row)),
     )
 
 
@@ -124,6 +127,10 @@ def _sees_unit(viewer: Viewer, row: Row) -> bool:
     views = (each.removeprefix("modules.") for each in viewer.permissions if each.startswith("modules."))
     reached = {each.partition("@")[2] for each in views if each.partition(":")[2].partition("@")[0] == "view"}
     return row["provider"] == viewer.provider and not reached.isdisjoint({"", row["institutional_id"]})
+
+
+def _sees_view(viewer: Viewer, row: Row) -> bool:
+    return row["provider"] == viewer.provider and (row["is_shared"] or row["owner_subject"] == viewer.subject)
 
 
 def _expurgated(job: Row) -> Row:
@@ -285,6 +292,21 @@ def upload(number: int, provider: str) -> Row:
     }
 
 
+def view(number: int, provider: str, owner: str, *, is_shared: bool) -> Row:
+    return {
+        "id": key(95_000 + number),
+        "provider": provider,
+        "owner_subject": owner,
+        "owner": {"user_id": owner, "name": owner, "email": f"{owner}@example.org"},
+        "name": f"view {number}",
+        "description": None,
+        "document": "{ viewer { id } }",
+        "document_id": f"{number:064x}",
+        "variables": {},
+        "is_shared": is_shared,
+    }
+
+
 # ── databases ──
 
 
@@ -385,4 +407,9 @@ def everything() -> World:
         pods=(pod("pod-1", seen=timedelta(seconds=3), sha="abc"), pod("pod-2", seen=timedelta(hours=1), sha="def")),
         years=tuple(year(n, provider, is_open=n == 2025) for provider in ("DEFAULT", "TEST") for n in (2025, 2026)),
         units=tuple(unit(10 * m + n, p, u) for m, p in enumerate(("DEFAULT", "TEST")) for n, u in enumerate("AB")),
+        views=tuple(
+            view(4 * m + n, provider, owner, is_shared=n % 2 == 0)
+            for m, provider in enumerate(("DEFAULT", "TEST"))
+            for n, owner in enumerate(("someone", "someone", "other", "other"))
+        ),
     )

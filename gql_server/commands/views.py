@@ -1,0 +1,88 @@
+"""Saving an operation for oneself, or for everyone of the provider."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, insert, null, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gql_server.commands import audit
+from gql_server.commands.gate import creator
+from gql_server.db import dumps
+from gql_server.errors import BadInput, Conflict, Forbidden, NotFound, Reason
+from gql_server.models import NOW, TriageView
+from gql_server.policy import OPERATIONS_VIEW, Viewer, view_clause
+
+OWNER = "view.isOwner"
+NAME_LENGTH = 100
+DESCRIPTION_LENGTH = 2000
+VARIABLES_BYTES = 64 * 1024
+VIEWS_OF_ONE = 200
+
+V = TriageView
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewView:
+    """A view as it shall be. The document has been checked."""
+
+    name: str
+    description: str | None
+    document: str
+    variables: Mapping[str, Any] | None
+    is_shared: bool
+
+
+async def save_view(connection: AsyncConnection, viewer: Viewer, view: NewView, replaced: UUID | None = None) -> UUID:
+    """Create a view, or replace one of the viewer's own. Returns its id.
+
+    Raises BadInput, NotFound, Forbidden (another's view, or sharing without the permission to see operations), or Conflict.
+    """
+    _check(view)
+    if view.is_shared and not viewer.may(OPERATIONS_VIEW):
+        raise Forbidden("you may save views for yourself, not share them", permission=OPERATIONS_VIEW)
+    values = {
+        "name": view.name.strip(),
+        "description": view.description or None,
+        "document": view.document,
+        "document_id": hashlib.sha256(view.document.encode()).hexdigest(),
+        "variables": null() if view.variables is None else dict(view.variables),
+        "is_shared": view.is_shared,
+    }
+    if replaced is None:
+        view_id = await _create(connection, viewer, values)
+    else:
+        view_id = await _replace(connection, viewer, replaced, values)
+    await audit.record(connection, viewer, "save_view", {"view_id": view_id, "document_id": values["document_id"]})
+    return view_id
+
+
+async def _create(connection: AsyncConnection, viewer: Viewer, values: Mapping[str, Any]) -> UUID:
+    own = select(func.count()).where(V.provider == viewer.provider, V.owner_subject == viewer.subject)
+    if (await connection.scalar(own) or 0) >= VIEWS_OF_ONE:
+        raise Conflict(f"one may save {VIEWS_OF_ONE} views: replace one", reason=Reason.TOO_MANY_VIEWS)
+    owner = {"provider": viewer.provider, "owner_subject": viewer.subject, "owner": creator(viewer)}
+    return (await connection.execute(insert(V).values(**owner, **values).returning(V.id))).scalar_one()
+
+
+async def _replace(connection: AsyncConnection, viewer: Viewer, view_id: UUID, values: Mapping[str, Any]) -> UUID:
+    visible = select(V.owner_subject).where(V.id == view_id, view_clause(viewer)).with_for_update()
+    owner = await connection.scalar(visible)
+    if owner is None:
+        raise NotFound("no such view")
+    if owner != viewer.subject:
+        raise Forbidden("only its owner may replace a view", permission=OWNER)
+    await connection.execute(update(V).where(V.id == view_id).values(**values, updated_at=NOW))
+    return view_id
+
+
+def _check(view: NewView) -> None:
+    if not 1 <= len(view.name.strip()) <= NAME_LENGTH:
+        raise BadInput(f"the name must have 1 to {NAME_LENGTH} characters", argument="name")
+    if len(view.description or "") > DESCRIPTION_LENGTH:
+        raise BadInput(f"the description must have at most {DESCRIPTION_LENGTH} characters", argument="description")
+    if len(dumps(view.variables)) > VARIABLES_BYTES:
+        raise BadInput(f"the variables must have at most {VARIABLES_BYTES} bytes of JSON", argument="variables", path="")
