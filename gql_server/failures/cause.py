@@ -1,9 +1,11 @@
 """What is left of an error's text when everything that differs from run to run is taken out of it."""
 
 import re
+from functools import lru_cache
 
 TEXT_LENGTH = 1000
 CAUSE_LENGTH = 300
+CACHED = 1024
 _READ = 20_000
 
 # Most specific first. Names of the schema are kept: they say what broke, and are nobody's data.
@@ -29,6 +31,7 @@ _POSTSCRIPT = re.compile(
 _RAISED = re.compile(r".* (?=(?:\w+\.)*[A-Z]\w*(?:Error|Exception|Violation|Detected|Transaction|Timeout|Interrupt): )")
 
 
+@lru_cache(CACHED)
 def cause_of(text: str | None) -> str:
     """The error's first sentence in the shape that all failures of the same cause share, at most 300 characters.
 
