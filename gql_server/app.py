@@ -77,9 +77,11 @@ def create_app(settings: Settings, dsn: str, page: PageConfig, *, allowed_hosts:
             await write_engine.dispose()
 
     async def ready(request: Request) -> Response:
+        if graphql.live.is_draining:
+            return JSONResponse({"ready": False, "reason": "the server is stopping"}, 503)
         return await readiness(engine)
 
-    return Starlette(
+    app = Starlette(
         lifespan=lifespan,
         routes=[
             Route("/graphql", graphql),
@@ -93,6 +95,8 @@ def create_app(settings: Settings, dsn: str, page: PageConfig, *, allowed_hosts:
         ],
         middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=list(allowed_hosts), www_redirect=False)],
     )
+    app.state.drain = graphql.drain
+    return app
 
 
 def create_worker(settings: Settings, dsn: str) -> tuple[Worker, AsyncEngine]:

@@ -5,7 +5,7 @@ import contextlib
 import signal
 import socket
 import time
-from collections.abc import AsyncGenerator, Callable, Generator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
 from pathlib import Path
 from uuid import UUID
 
@@ -79,16 +79,25 @@ async def prepare(settings: Settings, dsn: str) -> None:
 
 
 class _Server(uvicorn.Server):
-    """Uvicorn, with the signals left to us: it is not the only thing to stop."""
+    """Uvicorn, with the signals left to us: it is not the only thing to stop. Streams end so that they can be resumed."""
+
+    def __init__(self, config: uvicorn.Config, drain: Callable[[], Awaitable[None]]) -> None:
+        super().__init__(config)
+        self._drain = drain
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:
         yield
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await self._drain()
+        await super().shutdown(sockets)
+
 
 def _server(settings: Settings, dsn: str, page: PageConfig, *, allowed_hosts: Sequence[str] = ("*",)) -> _Server:
+    app = create_app(settings, dsn, page, allowed_hosts=allowed_hosts)
     config = uvicorn.Config(
-        create_app(settings, dsn, page, allowed_hosts=allowed_hosts),
+        app,
         log_level="warning",
         access_log=False,
         server_header=False,
@@ -97,7 +106,7 @@ def _server(settings: Settings, dsn: str, page: PageConfig, *, allowed_hosts: Se
         ws_ping_timeout=20,
         timeout_graceful_shutdown=DRAIN_SECONDS,
     )
-    return _Server(config)
+    return _Server(config, app.state.drain)
 
 
 @contextlib.asynccontextmanager

@@ -1,6 +1,8 @@
 """The GraphQL endpoint over HTTP: POST of JSON in, JSON out, whatever goes wrong."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from typing import Any, cast
 
 import orjson
@@ -19,14 +21,17 @@ from strawberry.types import ExecutionResult
 from strawberry.types.graphql import OperationType
 
 from gql_server.context import Context
-from gql_server.edge.live import LiveOperations
+from gql_server.edge import sse
+from gql_server.edge.live import LiveOperations, Operation, plan
 from gql_server.edge.masking import internal, masked, public, refusal
 from gql_server.edge.websocket import SocketContext, TransportHandler
-from gql_server.errors import Unauthenticated
+from gql_server.errors import ErrorCode, Unauthenticated
 from gql_server.policy import Viewer
 from gql_server.schema import Schema
 
 OPTIONAL: dict[str, type] = {"variables": dict, "operationName": str, "extensions": dict}
+
+SUBSCRIPTIONS = "Subscriptions are served over graphql-transport-ws, and to `Accept: text/event-stream`."
 
 Authenticate = Callable[[str | None], Viewer]
 CreateContext = Callable[[Viewer], Context]
@@ -50,6 +55,7 @@ class GraphQLEndpoint(GraphQL[Any, None]):
         self.authenticate = authenticate
         self.create_context = create_context
         self.live = LiveOperations(schema, create_context, self.encode_json)
+        self._sockets: set[TransportHandler] = set()
         self.request_max_bytes = request_max_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -59,9 +65,27 @@ class GraphQLEndpoint(GraphQL[Any, None]):
         else:
             await super().__call__(scope, receive, send)
 
+    @contextmanager
+    def open_socket(self, handler: TransportHandler) -> Generator[None]:
+        """Knows the socket while it is open, to let it go when the server stops."""
+        self._sockets.add(handler)
+        try:
+            yield
+        finally:
+            self._sockets.discard(handler)
+
+    async def drain(self) -> None:
+        """End all streams so that their clients can resume them elsewhere, and take no new work."""
+        self.live.drain()
+        await asyncio.gather(*[handler.drain() for handler in tuple(self._sockets)])
+
     async def _respond(self, request: Request) -> Response:
         try:
+            if self.live.is_draining:
+                return _failure(refusal("The server restarts: try again.", ErrorCode.UNAVAILABLE), 503, {"Retry-After": "1"})
             _check(request, self.request_max_bytes)
+            if sse.is_asked_for(request):
+                return await self._stream(request)
             return await self.run(request)
         except HTTPException as error:
             return _failure(refusal(error.reason), error.status_code)
@@ -69,6 +93,17 @@ class GraphQLEndpoint(GraphQL[Any, None]):
             return _failure(public(error), 401, {"WWW-Authenticate": "Bearer"})
         except Exception as error:
             return _failure(internal(error), 500)
+
+    async def _stream(self, request: Request) -> Response:
+        """The results of any operation as an event stream."""
+        viewer = self.authenticate(request.headers.get("authorization"))
+        data = await self.parse_http_body(self.request_adapter_class(request))
+        assert data.query is not None
+        operation = Operation(data.query, data.variables or {}, data.operation_name)
+        if plan(operation.query, operation.name).is_subscription:
+            return sse.stream(request, self.live, operation, viewer)
+        result = await self.execute_operation(request, data, self.create_context(viewer))
+        return sse.single(self.encode_json(await self.process_result(request, result)))
 
     async def get_context(self, request: Request | WebSocket, response: Response | WebSocket) -> Context | SocketContext:
         """Of a request, the context of its operation; of a socket, what makes one for each of its operations."""
@@ -106,7 +141,9 @@ class GraphQLEndpoint(GraphQL[Any, None]):
         except CannotGetOperationTypeError as error:
             raise HTTPException(400, error.as_http_error_reason()) from None
         except InvalidOperationTypeError:
-            raise HTTPException(400, "Subscriptions are served over graphql-transport-ws.") from None
+            raise HTTPException(
+                400, "Subscriptions are served over graphql-transport-ws, and as `Accept: text/event-stream`."
+            ) from None
 
     def decode_json(self, data: str | bytes) -> object:
         return orjson.loads(data)

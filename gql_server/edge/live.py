@@ -5,9 +5,9 @@ who come at the same time, from the same place, up to now. Whoever joins is atta
 """
 
 import asyncio
-from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Hashable, Mapping
-from contextlib import aclosing
+from collections import Counter, deque
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Hashable, Mapping
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -25,6 +25,7 @@ from strawberry.types.execution import PreExecutionError
 
 from gql_server.context import Context
 from gql_server.edge.masking import masked
+from gql_server.errors import RateLimited
 from gql_server.feed.session import Phase, Session
 from gql_server.feed.tokens import Position
 from gql_server.loaders import SharedLoaders
@@ -64,6 +65,10 @@ class Refused(Exception):
 
 class TooSlow(Exception):
     """The client takes in less than happens: it may come again, with its last token."""
+
+
+class Draining(Exception):
+    """The server is about to stop: the client may come again, with its last token."""
 
 
 class Plan(NamedTuple):
@@ -180,6 +185,11 @@ class Stream:
         finally:
             self.followers.discard(follower)
 
+    def end(self, error: BaseException) -> None:
+        """Let everybody go."""
+        for follower in self.followers:
+            follower.end(error)
+
     async def stop(self) -> None:
         self._task.cancel()
         await asyncio.gather(self._task, *self._waiting.values(), *self._running.values(), return_exceptions=True)
@@ -227,21 +237,69 @@ def _is_shown(frame: Frame, seen: Position | None) -> bool:
     return frame.position.epoch == seen.epoch and frame.position.sequence <= seen.sequence
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Live operations at a time."""
+
+    per_viewer: int = 200
+    per_process: int = 10_000
+
+
 class LiveOperations:
     """The live operations of this process."""
 
-    def __init__(self, schema: Schema, create_context: Callable[[Viewer], Context], encode: Callable[[object], str]) -> None:
-        self._schema, self._create_context, self._encode = schema, create_context, encode
+    def __init__(
+        self,
+        schema: Schema,
+        create_context: Callable[[Viewer], Context],
+        encode: Callable[[object], str],
+        limits: Limits = Limits(),  # noqa: B008: frozen
+    ) -> None:
+        self._schema, self._create_context, self._encode, self._limits = schema, create_context, encode, limits
         self._streams: dict[Hashable, Stream] = {}
+        self._followed: Counter[tuple[str, str]] = Counter()
         self._loaders: SharedLoaders | None = None
+        self.is_draining = False
 
     @property
     def stream_count(self) -> int:
         """Executions, however many follow them."""
         return len(self._streams)
 
-    async def frames(self, operation: Operation, viewer: Viewer) -> AsyncGenerator[Frame, None]:
-        """The results of a subscription. Raises Refused, TooSlow, or what its resolvers raise."""
+    def drain(self) -> None:
+        """End every operation so that it can be resumed elsewhere, and begin none."""
+        self.is_draining = True
+        for stream in self._streams.values():
+            stream.end(Draining())
+
+    async def frames(
+        self, operation: Operation, viewer: Viewer, *, resume: Position | None = None
+    ) -> AsyncGenerator[Frame, None]:
+        """The results of a subscription, after `resume` if given, whatever its arguments say.
+
+        Raises Refused, RateLimited, TooSlow, Draining, or what its resolvers raise.
+        """
+        if self.is_draining:
+            raise Draining
+        with self._counted(viewer):
+            async with aclosing(self._frames(operation, viewer, resume)) as frames:
+                async for frame in frames:
+                    yield frame
+
+    @contextmanager
+    def _counted(self, viewer: Viewer) -> Generator[None]:
+        who = (viewer.provider, viewer.subject)
+        if self._followed[who] >= self._limits.per_viewer or self._followed.total() >= self._limits.per_process:
+            raise RateLimited("Too many live operations at a time: end one first.", limit=self._limits.per_viewer)
+        self._followed[who] += 1
+        try:
+            yield
+        finally:
+            self._followed[who] -= 1
+            if not self._followed[who]:
+                del self._followed[who]
+
+    async def _frames(self, operation: Operation, viewer: Viewer, position: Position | None) -> AsyncGenerator[Frame, None]:
         apart = plan(operation.query, operation.name).resume_variables
         shared = {name: value for name, value in operation.variables.items() if name not in apart}
         variables = orjson.dumps(shared, option=orjson.OPT_SORT_KEYS)
@@ -252,7 +310,7 @@ class LiveOperations:
             stream = self._streams[key] = Stream(
                 lambda session, resume: self._execute(operation, shared, everyone, session, resume)
             )
-        resume = tuple(sorted((name, value) for name, value in operation.variables.items() if name in apart))
+        resume = (position, *sorted((name, value) for name, value in operation.variables.items() if name in apart))
         try:
             async with aclosing(stream.follow(resume)) as frames:
                 async for frame in frames:
@@ -267,10 +325,11 @@ class LiveOperations:
         self, operation: Operation, shared: Mapping[str, Any], viewer: Viewer, session: Session, resume: Any
     ) -> AsyncGenerator[Frame, None]:
         context = self._create_context(viewer)
+        session.resume, *coming = resume or (None,)
         self._loaders = self._loaders or SharedLoaders(context.engine, lambda: context.hub.generation)
         results = await self._schema.stream(
             operation.query,
-            variable_values={**shared, **dict(resume or ())},
+            variable_values={**shared, **dict(coming)},
             context_value=context.share(self._loaders, session),
             operation_name=operation.name,
         )

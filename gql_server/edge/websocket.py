@@ -2,8 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
-from dataclasses import dataclass, field
+from contextlib import aclosing, suppress
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
@@ -13,7 +13,12 @@ from starlette.websockets import WebSocketDisconnect
 from strawberry.asgi import ASGIWebSocketAdapter
 from strawberry.http.exceptions import WebSocketDisconnected
 from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import BaseGraphQLTransportWSHandler, Operation
-from strawberry.subscriptions.protocols.graphql_transport_ws.types import CompleteMessage, ConnectionInitMessage, Message
+from strawberry.subscriptions.protocols.graphql_transport_ws.types import (
+    CompleteMessage,
+    ConnectionInitMessage,
+    Message,
+    PingMessage,
+)
 
 from gql_server.context import Context
 from gql_server.edge import live
@@ -26,15 +31,23 @@ if TYPE_CHECKING:
     from gql_server.edge.http import GraphQLEndpoint
 
 SEND_SECONDS = 10.0
+# Close codes after which graphql-ws's client comes again by itself, and may resume.
+RESTART = 1012
+EXPIRED = 4440
 TOO_SLOW = 4441
-"""Close code of the application: graphql-ws's client comes again by itself."""
+FORBIDDEN = 4403
+
+
+class Expired(Exception):
+    """The caller's token is no longer valid."""
+
 
 log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
 class SocketContext:
-    """What a socket said about its caller: in `connection_init`, else in the headers of the handshake."""
+    """What a socket said about its caller: in `connection_init` or a later `ping`, else in the headers of the handshake."""
 
     header: str | None
     authenticated: Callable[[str | None], Context]
@@ -48,7 +61,48 @@ class SocketContext:
 
 
 class TransportHandler(BaseGraphQLTransportWSHandler[Any, None]):
-    """Answers whatever is wrong with an operation to that operation alone."""
+    """Answers whatever is wrong with an operation to that operation alone. A socket lives as long as its token, which a `ping`
+    with a payload `{"authorization": …}` renews."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._viewer: Viewer | None = None
+        self._lifetimes: set[asyncio.Timeout] = set()
+
+    async def handle(self) -> None:
+        with self._endpoint.open_socket(self):
+            await super().handle()
+
+    @property
+    def _endpoint(self) -> "GraphQLEndpoint":
+        return cast("GraphQLEndpoint", self.view)
+
+    async def drain(self) -> None:
+        """Let the client go; it comes again by itself."""
+        with suppress(RuntimeError, WebSocketDisconnect):
+            await self.websocket.close(RESTART, "The server restarts: connect again and resume with the last token")
+
+    async def handle_ping(self, message: PingMessage) -> None:
+        payload = cast(object, message.get("payload"))
+        if isinstance(payload, dict) and "authorization" in payload:
+            await self._renew(cast(dict[str, Any], payload))
+        await super().handle_ping(message)
+
+    async def _renew(self, payload: dict[str, Any]) -> None:
+        """Go on with another token of the same caller. Closes the socket for what is none."""
+        context = cast(SocketContext, self.context)
+        before, context.connection_params = context.connection_params, {**context.connection_params, **payload}
+        try:
+            viewer = context.of_operation().viewer
+        except Unauthenticated as error:
+            await self.websocket.close(EXPIRED, error.message)
+            return
+        if self._viewer is not None and replace(viewer, expires_at=None) != replace(self._viewer, expires_at=None):
+            context.connection_params = before
+            await self.websocket.close(FORBIDDEN, "This token is somebody else's, or of another scope: connect again with it")
+            return
+        for lifetime in self._lifetimes:
+            lifetime.reschedule(_end_of(viewer))
 
     async def handle_message(self, message: Message) -> None:
         if not _is_well_formed(message):
@@ -66,9 +120,11 @@ class TransportHandler(BaseGraphQLTransportWSHandler[Any, None]):
         except WebSocketDisconnected:
             log.debug("socket.gone", operation_id=operation.id)
         except live.TooSlow:
-            await self.websocket.close(
-                TOO_SLOW, "More happened than was taken in: connect again and resume with the last token"
-            )
+            await self.websocket.close(TOO_SLOW, "Too slow: connect again and resume with the last token")
+        except live.Draining:
+            await self.drain()
+        except Expired:
+            await self.websocket.close(EXPIRED, "The access token has expired: connect again with a new one, and resume")
         except live.Refused as refused:
             await operation.send_initial_errors(refused.errors)
         except PublicError as error:
@@ -79,16 +135,20 @@ class TransportHandler(BaseGraphQLTransportWSHandler[Any, None]):
             await operation.send_initial_errors([internal(error)])
 
     async def _run(self, operation: Operation[Any, None]) -> None:
-        """Raises Unauthenticated when the caller's token expires meanwhile."""
+        """Raises Expired when the caller's token expires meanwhile."""
         context = cast(SocketContext, self.context).of_operation()
-        lifetime = asyncio.timeout(_seconds_left(context.viewer))
+        self._viewer = context.viewer
+        lifetime = asyncio.timeout_at(_end_of(context.viewer))
+        self._lifetimes.add(lifetime)
         try:
             async with lifetime:
                 await self._send_results(operation, context)
         except TimeoutError:
             if lifetime.expired():
-                raise Unauthenticated("The access token has expired: connect again with a new one.") from None
+                raise Expired from None
             raise
+        finally:
+            self._lifetimes.discard(lifetime)
 
     async def _send_results(self, operation: Operation[Any, None], context: Context) -> None:
         asked = live.Operation(operation.query, operation.variables or {}, operation.operation_name)
@@ -99,9 +159,8 @@ class TransportHandler(BaseGraphQLTransportWSHandler[Any, None]):
         await operation.send_operation_message(CompleteMessage(id=operation.id, type="complete"))
 
     async def _follow(self, operation: Operation[Any, None], asked: live.Operation, viewer: Viewer) -> None:
-        view = cast("GraphQLEndpoint", self.view)
-        prefix = f'{{"id":{view.encode_json(operation.id)},"type":"next","payload":'
-        async with aclosing(view.live.frames(asked, viewer)) as frames:
+        prefix = f'{{"id":{self._endpoint.encode_json(operation.id)},"type":"next","payload":'
+        async with aclosing(self._endpoint.live.frames(asked, viewer)) as frames:
             async for frame in frames:
                 await self._send_text(prefix + frame.payload + "}")
 
@@ -135,8 +194,11 @@ class TransportHandler(BaseGraphQLTransportWSHandler[Any, None]):
         return None
 
 
-def _seconds_left(viewer: Viewer) -> float | None:
-    return None if viewer.expires_at is None else (viewer.expires_at - datetime.now(UTC)).total_seconds()
+def _end_of(viewer: Viewer) -> float | None:
+    """When the token expires, in the loop's time."""
+    if viewer.expires_at is None:
+        return None
+    return asyncio.get_running_loop().time() + (viewer.expires_at - datetime.now(UTC)).total_seconds()
 
 
 def _is_well_formed(message: object) -> bool:

@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
+from uuid import UUID
 
 from gql_server.feed.tokens import Position
+from gql_server.pagination import Page
 
 
 class ResetReason(StrEnum):
@@ -34,16 +36,20 @@ class Heartbeat:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A row of a pipeline and, if there was a reading before, its position and the attributes that differ."""
+    """A row of a pipeline and, if there was a reading before, its position and the attributes that differ.
+
+    In a list, `resume` is the newest event of this pipeline: those of others that the row's reading shows are yet to be told.
+    """
 
     row: Any
     since: Position | None = None
     changed: tuple[str, ...] = ()
+    resume: Position | None = None
 
     @property
     def position(self) -> Position:
         """The newest event that the row shows."""
-        return Position.parse(self.row.feed_position)
+        return self.resume or Position.parse(self.row.feed_position)
 
     @property
     def span(self) -> tuple[int, int] | None:
@@ -54,3 +60,46 @@ class Reading:
 def reset_reason(after: Position, now: Position) -> ResetReason:
     """Why nothing can be resumed after that position: the database is another one, or the events have been pruned."""
     return ResetReason.TOKEN_EXPIRED if after.epoch == now.epoch else ResetReason.SERVER_RESTART
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A page of a list as it is now."""
+
+    position: Position
+    page: Page
+
+
+@dataclass(frozen=True, slots=True)
+class Entered:
+    """A pipeline began to be in the list; at its head, if it is newer than all that were."""
+
+    position: Position
+    row: Any
+    at_head: bool
+
+
+class LeaveReason(StrEnum):
+    """Why a pipeline left the list."""
+
+    NO_LONGER_MATCHES = "NO_LONGER_MATCHES"
+    ACCESS_REVOKED = "ACCESS_REVOKED"
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """A pipeline is no longer in the list."""
+
+    position: Position
+    key: UUID
+    reason: LeaveReason
+
+
+def differences(previous: Any, row: Any) -> tuple[str, ...]:
+    """Names of the attributes in which two readings of a row differ, but for those that always do; all without a previous."""
+    moving = {"feed_position", *(() if row.is_terminal else ("duration_seconds",))}
+    return tuple(
+        name
+        for name in row._fields
+        if name not in moving and (previous is None or getattr(previous, name) != getattr(row, name))
+    )

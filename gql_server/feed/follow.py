@@ -8,7 +8,7 @@ from uuid import UUID
 
 import structlog
 
-from gql_server.feed.events import Heartbeat, Reading, Reset, reset_reason
+from gql_server.feed.events import Heartbeat, Reading, Reset, differences, reset_reason
 from gql_server.feed.hub import Change, Hub, Subscription
 from gql_server.feed.session import HEARTBEAT_SECONDS
 from gql_server.feed.tokens import Position
@@ -60,7 +60,7 @@ class PipelineSource:
             yield Reset(self._last.position, reset_reason(after, self._last.position))
             yield self._last
         elif self._last.position > after and await persistently(lambda: self._has_changed(after)):
-            yield Reading(row, after, tuple(name for name in row._fields if name not in _MOVING))
+            yield Reading(row, after, differences(None, row))
 
     async def live(self) -> AsyncIterator[Reading | Reset | Heartbeat]:
         if self._last is None:
@@ -93,15 +93,6 @@ async def _after(changes: Subscription, seen: Position) -> Change:
         if change.is_gap or change.sequence > seen.sequence:
             return change
     raise AssertionError("changes never end")
-
-
-_MOVING = {"feed_position"}
-
-
-def differences(previous: Any, row: Any) -> tuple[str, ...]:
-    """Names of the attributes in which two readings of a row differ, but for those that always do."""
-    moving = {*_MOVING, *(() if row.is_terminal else ("duration_seconds",))}
-    return tuple(name for name in row._fields if name not in moving and getattr(previous, name) != getattr(row, name))
 
 
 async def persistently(read: Callable[[], Awaitable[T]]) -> T:

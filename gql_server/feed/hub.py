@@ -5,6 +5,7 @@ import time
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
+from types import MappingProxyType
 from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
@@ -22,18 +23,20 @@ DEAF_POLL_SECONDS = 0.2
 """How often events are looked for while notifications do not arrive."""
 SELF_TEST_EVERY_SECONDS = 60
 
+NO_KEYS: Mapping[UUID, int] = MappingProxyType({})
+
 log = structlog.get_logger(__name__)
 
 
 class Change(NamedTuple):
-    """Something happened, up to this event; to a subscriber of all pipelines, `keys` say to which.
+    """Something happened, up to this event; to a subscriber of all pipelines, `keys` say to which, with their last events.
 
     After a gap nobody knows what happened, nor whether sequences go on from where they were.
     """
 
     sequence: int
     is_gap: bool = False
-    keys: frozenset[UUID] = frozenset()
+    keys: Mapping[UUID, int] = NO_KEYS
 
 
 class Subscription:
@@ -43,8 +46,10 @@ class Subscription:
         self._woken = asyncio.Event()
         self._change = Change(0)
 
-    def wake(self, sequence: int, keys: frozenset[UUID] = frozenset(), *, is_gap: bool = False) -> None:
-        self._change = Change(sequence, self._change.is_gap or is_gap, self._change.keys | keys)
+    def wake(self, sequence: int, keys: Mapping[UUID, int] = NO_KEYS, *, is_gap: bool = False) -> None:
+        self._change = Change(
+            sequence, self._change.is_gap or is_gap, {**self._change.keys, **keys} if keys else self._change.keys
+        )
         self._woken.set()
 
     def __aiter__(self) -> "Subscription":
@@ -200,9 +205,8 @@ class Hub:
         for key, sequence in changed.items():
             for subscription in self._subscriptions.get(key, ()):
                 subscription.wake(sequence)
-        keys = frozenset(changed)
         for subscription in self._subscriptions.get(None, ()):
-            subscription.wake(max(changed.values()), keys)
+            subscription.wake(max(changed.values()), changed)
 
     async def _wait(self) -> None:
         try:

@@ -2,12 +2,13 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import BigInteger, Integer, ScalarSelect, Text, and_, cast, func, literal, select, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.orm import aliased
 
 from gql_server import models
 from gql_server.feed.tokens import Position
@@ -41,13 +42,25 @@ async def is_resumable(connection: AsyncConnection, after: Position) -> bool:
     return row[0] == after.epoch and (row[2] or 1) - 1 <= after.sequence <= row[1]
 
 
-async def changed_since(connection: AsyncConnection, after: Position, *, limit: int) -> Sequence[UUID]:
-    """Keys of the pipelines that changed after that position, oldest change first; at most one more than the limit."""
-    last = func.max(E.seq)
-    rows = await connection.scalars(
-        select(E.pipeline_key).where(E.seq > after.sequence).group_by(E.pipeline_key).order_by(last).limit(limit + 1)
+class Changed(NamedTuple):
+    """A pipeline that changed, the number of its last event, and whether it was not there before."""
+
+    key: UUID
+    sequence: int
+    is_new: bool
+
+
+async def changed_since(connection: AsyncConnection, after: Position, *, limit: int) -> list[Changed]:
+    """Pipelines that changed after that position, in the order of their last events; at most one more than the limit."""
+    last = func.max(E.seq).label("sequence")
+    earlier = aliased(E)
+    recent = select(E.pipeline_key, last).where(E.seq > after.sequence).group_by(E.pipeline_key).order_by(last).limit(limit + 1)
+    changed = recent.subquery("changed")
+    was_there = (
+        select(earlier.seq).where(earlier.pipeline_key == changed.c.pipeline_key, earlier.seq <= after.sequence).exists()
     )
-    return rows.all()
+    rows = await connection.execute(select(changed.c.pipeline_key, changed.c.sequence, ~was_there).order_by(changed.c.sequence))
+    return [Changed(*row) for row in rows]
 
 
 async def has_changed_since(connection: AsyncConnection, after: Position, pipeline_key: UUID) -> bool:

@@ -23,10 +23,14 @@ class Phase(Enum):
 
 @dataclass(slots=True)
 class Session:
-    """One execution of a live operation. `position` is that of the event yielded last, which is a heartbeat if `is_quiet`;
-    `is_over` says that no other follows."""
+    """One execution of a live operation.
+
+    `resume` is where its client comes from, if its transport says so; `position` is that of the event yielded last, which is a
+    heartbeat if `is_quiet`; `is_over` says that no other follows.
+    """
 
     phase: Phase = Phase.WHOLE
+    resume: Position | None = None
     heartbeat_seconds: float = HEARTBEAT_SECONDS
     attached: asyncio.Event = field(default_factory=asyncio.Event)
     position: Position | None = None

@@ -105,8 +105,10 @@ def event_of(event: Reading | Reset | Heartbeat) -> FeedEvent:
             return FeedHeartbeat(**moment(event.position), lag_seconds=event.lag_seconds)
 
 
-def position_of(token: FeedToken | None) -> Position | None:
-    """The position in a token. Raises BadInput."""
+def position_of(token: FeedToken | None, info: Info) -> Position | None:
+    """Where the client comes from: its transport knows best, else the token says. Raises BadInput."""
+    if info.context.session.resume is not None:
+        return info.context.session.resume
     return None if token is None or token is UNSET else Position.from_token(token)
 
 
@@ -132,7 +134,7 @@ class PipelineSubscription:
         after: After = UNSET,
         throttle_ms: ThrottleMs = THROTTLE_MS,
     ) -> AsyncIterator[FeedEvent | None]:
-        seconds, position = throttle_seconds(throttle_ms, THROTTLE_MS), position_of(after)
+        seconds, position = throttle_seconds(throttle_ms, THROTTLE_MS), position_of(after, info)
         context = info.context
         key = await by.key(info)
         if key is None:

@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 import uvicorn
@@ -13,6 +14,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Origin, Subprotocol
 
 from gql_server.db import connect_arguments
+from gql_server.edge.http import GraphQLEndpoint
 from gql_server.feed.hub import Hub
 from gql_server.models import JobResult, JobState
 from tests import build
@@ -35,11 +37,14 @@ async def hub(dsn: str) -> AsyncIterator[Hub]:
 
 
 @pytest.fixture
-async def url(engine: AsyncEngine, hub: Hub) -> AsyncIterator[str]:
+def graphql(engine: AsyncEngine, hub: Hub) -> GraphQLEndpoint:
+    return endpoint(engine, hub)
+
+
+@pytest.fixture
+async def url(graphql: GraphQLEndpoint) -> AsyncIterator[str]:
     """Address of a server of its own."""
-    server = uvicorn.Server(
-        uvicorn.Config(endpoint(engine, hub), port=0, lifespan="off", log_config=None, ws="websockets-sansio")
-    )
+    server = uvicorn.Server(uvicorn.Config(graphql, port=0, lifespan="off", log_config=None, ws="websockets-sansio"))
     task = asyncio.create_task(server.serve())
     while not server.started:
         await asyncio.sleep(0.01)
@@ -113,11 +118,42 @@ async def test_without_a_token_each_operation_is_refused_and_the_socket_stays(ur
         assert await _receive(connection) == {"type": "pong"}
 
 
-async def test_an_operation_ends_with_its_token_and_others_go_on(url: str, engine: AsyncEngine, hub: Hub):
+async def _closed(connection: ClientConnection) -> int:
+    """The code with which the server closes the socket."""
+    async with asyncio.timeout(10):
+        with suppress(ConnectionClosed):
+            async for _ in connection:
+                pass
+    assert connection.close_code is not None
+    return connection.close_code
+
+
+async def _running(engine: AsyncEngine) -> tuple[UUID, int]:
     async with engine.begin() as connection:
         pipeline_id = await build.pipeline(connection)
         job_id = await build.job(connection, pipeline_id, state=JobState.RUNNING)
         await build.settle(connection, pipeline_id)
+    return pipeline_id, job_id
+
+
+async def _end(engine: AsyncEngine, pipeline_id: UUID, job_id: int) -> None:
+    async with engine.begin() as connection:
+        await build.finish(connection, job_id)
+        await build.settle(connection, pipeline_id)
+        await build.notify(connection)
+
+
+async def _rest(connection: ClientConnection) -> list[str]:
+    """Statuses until the operation completes."""
+    statuses = []
+    while (message := await _receive(connection))["type"] == "next":
+        statuses.append(message["payload"]["data"]["pipeline"]["pipeline"]["status"])
+    assert message["type"] == "complete"
+    return statuses
+
+
+async def test_a_socket_is_closed_when_its_token_expires_and_others_go_on(url: str, engine: AsyncEngine, hub: Hub):
+    pipeline_id, job_id = await _running(engine)
     short = _bearer(lifetime=timedelta(seconds=2))
     expires_at = AUTHORITY.authenticate(short).expires_at
     assert expires_at is not None
@@ -126,23 +162,52 @@ async def test_an_operation_ends_with_its_token_and_others_go_on(url: str, engin
         for client in (expiring, lasting):
             await _subscribe(client, "live", FOLLOW, id=str(pipeline_id))
             assert (await _receive(client))["type"] == "next"
-        end = await _receive(expiring)
+        code = await _closed(expiring)
         ended_at = datetime.now(UTC)
-        async with engine.begin() as connection:
-            await build.finish(connection, job_id)
-            await build.settle(connection, pipeline_id)
-            await build.notify(connection)
-        statuses = []
-        while (message := await _receive(lasting))["type"] == "next":
-            statuses.append(message["payload"]["data"]["pipeline"]["pipeline"]["status"])
-        await _subscribe(expiring, "late", FOLLOW, id=str(pipeline_id))
-        late = await _receive(expiring)
+        await _end(engine, pipeline_id, job_id)
 
-    assert (end["id"], end["type"]) == ("live", "error")
-    assert [error["extensions"]["code"] for error in end["payload"]] == ["UNAUTHENTICATED"]
+        assert await _rest(lasting) == ["SUCCESS"]
+    assert code == 4440
     assert timedelta(0) <= ended_at - expires_at < timedelta(seconds=1)
-    assert (late["id"], late["type"], late["payload"][0]["extensions"]["code"]) == ("late", "error", "UNAUTHENTICATED")
-    assert (statuses[-1], message) == ("SUCCESS", {"id": "live", "type": "complete"})
+    assert hub.subscriber_count == 0
+
+
+async def test_a_ping_with_a_new_token_lets_the_socket_live_on(url: str, engine: AsyncEngine):
+    pipeline_id, job_id = await _running(engine)
+
+    async with socket(url, init={"authorization": _bearer(lifetime=timedelta(seconds=2))}) as connection:
+        await _subscribe(connection, "live", FOLLOW, id=str(pipeline_id))
+        assert (await _receive(connection))["type"] == "next"
+        await _send(connection, {"type": "ping", "payload": {"authorization": _bearer()}})
+        assert await _receive(connection) == {"type": "pong"}
+        await asyncio.sleep(2.2)
+        await _end(engine, pipeline_id, job_id)
+
+        assert await _rest(connection) == ["SUCCESS"]
+
+
+@pytest.mark.parametrize(("renewal", "code"), [("Bearer nonsense", 4440), ("superadmin", 4403)])
+async def test_a_ping_with_a_token_that_is_none_or_anothers_closes_the_socket(
+    url: str, engine: AsyncEngine, renewal: str, code: int
+):
+    pipeline_id, _ = await _running(engine)
+    async with socket(url, Authorization=_bearer("operator")) as connection:
+        await _subscribe(connection, "live", FOLLOW, id=str(pipeline_id))
+        assert (await _receive(connection))["type"] == "next"
+        authorization = renewal if renewal.startswith("Bearer") else _bearer(renewal)
+        await _send(connection, {"type": "ping", "payload": {"authorization": authorization}})
+
+        assert await _closed(connection) == code
+
+
+async def test_a_server_that_stops_lets_every_socket_go(graphql: GraphQLEndpoint, url: str, engine: AsyncEngine, hub: Hub):
+    pipeline_id, _ = await _running(engine)
+    async with socket(url, Authorization=_bearer()) as following, socket(url, Authorization=_bearer()) as idle:
+        await _subscribe(following, "live", FOLLOW, id=str(pipeline_id))
+        assert (await _receive(following))["type"] == "next"
+        await graphql.drain()
+
+        assert (await _closed(following), await _closed(idle)) == (1012, 1012)
     assert hub.subscriber_count == 0
 
 

@@ -213,4 +213,5 @@ async def test_a_subscriber_of_all_learns_which_pipelines_changed(engine: AsyncE
 
         change = await _next(changes)
 
-    assert change == Change(await _newest(engine, second), keys=frozenset({first, second}))
+    assert change.keys == {first: await _newest(engine, first), second: await _newest(engine, second)}
+    assert change.sequence == max(change.keys.values())
