@@ -8,6 +8,7 @@ from uuid import UUID
 import strawberry
 from strawberry import UNSET
 
+from gql_server.comparisons.types import Compared
 from gql_server.connections import Connection
 from gql_server.context import Info
 from gql_server.diagnosis.queries import reasons_by_pipeline
@@ -37,6 +38,7 @@ from gql_server.pipelines.criteria import Criteria, Match
 from gql_server.runs.types import AmongRuns
 from gql_server.scalars import FeedToken
 from gql_server.scopes.types import Actor, StatusTone, WorkScope, scope
+from gql_server.tickets.types import Ticketed
 from gql_server.timeline.types import PipelineTimeline
 from gql_server.viewer_can.types import PipelineCapabilities
 
@@ -80,7 +82,7 @@ class PipelineProgress(Estimated):
     f"of one (`isOrphan: true`, `pipelineId: null`). {access_sentence('Pipeline')}",
     directives=access("Pipeline"),
 )
-class Pipeline(AmongRuns, Charted, Impactful, PipelineTimeline, Node):
+class Pipeline(AmongRuns, Charted, Impactful, Compared, Ticketed, PipelineTimeline, Node):
     id: strawberry.ID = global_id("key")
     pipeline_id: UUID | None = strawberry.field(
         description="Null for an orphan. UUID v7, so its order is the order of creation and it is what the cursor pages on."

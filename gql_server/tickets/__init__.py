@@ -1,0 +1,1 @@
+"""A pipeline as a card for a ticket."""
