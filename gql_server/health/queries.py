@@ -80,11 +80,11 @@ async def stuck_jobs(connection: AsyncConnection, viewer: Viewer, *, window: Win
     """A page of the jobs that are stuck, oldest first."""
     statement = select(*jobs.columns(viewer)).select_from(jobs.JOBS).where(IS_STUCK, job_clause(viewer))
     rows = (await connection.execute(window.cut(statement, J.id, int))).all()
-    return replace(window.page(rows, "job_id"), counting=Counting(stuck_count))
+    return replace(window.page(rows, "job_id"), counting=Counting(stuck_count, viewer.provider))
 
 
-async def stuck_count(connection: AsyncConnection, viewer: Viewer, keys: Sequence[None], *, limit: int) -> dict[None, int]:
-    """How many jobs are stuck: never more than run, so that they are counted without the limit's help."""
+async def stuck_count(connection: AsyncConnection, viewer: Viewer, keys: Sequence[str], *, limit: int) -> dict[str, int]:
+    """How many jobs of a provider are stuck: never more than run, so that they are counted without the limit's help."""
     statement = select(func.count()).select_from(jobs.JOBS).where(IS_STUCK, job_clause(viewer))
     count = await connection.scalar(statement) or 0
     return dict.fromkeys(keys, min(count, limit + 1))

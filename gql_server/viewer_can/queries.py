@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import aliased
 
 from gql_server import models
+from gql_server.carbon.tables import Unit
 from gql_server.jobs import queries as jobs
 from gql_server.models import LIVE_STATES, TERMINAL_STATUSES, JobState
 from gql_server.policy import Viewer, job_clause, year_clause
@@ -32,6 +33,7 @@ async def retry_facts_by_pipeline(connection: AsyncConnection, viewer: Viewer, k
         "target_type": cast(J.target_type, Text),
         "provider": cast(J.provider, Text),
         "unit_institutional_id": P.unit_institutional_id.expression,
+        "unit_is_known": found(Unit.provider == J.provider, Unit.institutional_id == P.unit_institutional_id),
         "has_ended": func.coalesce(
             case((P.id.is_(None), J.state == JobState.FINISHED), else_=P.status.in_(TERMINAL_STATUSES)), False
         ),

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from gql_server.capabilities import ALLOWED, Permission, Refusal, missing, refused
 from gql_server.carbon.catalog import MODULES
+from gql_server.carbon.formats import entry_format, factor_format
 from gql_server.models import JobType, TargetType
 from gql_server.policy import OPERATIONS_EDIT, OPERATIONS_VIEW, Viewer, permits
 from gql_server.years.permissions import UPLOAD
@@ -29,7 +30,9 @@ class RetryFacts:
     target_type: str | None
     provider: str
     module_type_id: int | None
+    data_entry_type_id: int | None
     unit_institutional_id: str | None
+    unit_is_known: bool
     year: int | None
     has_ended: bool
     has_file: bool
@@ -103,6 +106,8 @@ def _may_start_now(facts: RetryFacts, api_sources: Collection[tuple[str, int]]) 
     of_file = facts.job_type in FILE_JOBS
     if of_file and not facts.has_file:
         return refused(Refusal.NOT_AVAILABLE, "Its file is not kept any more: upload it again.")
+    if of_file and not _takes_files(facts):
+        return refused(Refusal.NOT_AVAILABLE, "Files like this are not taken any more.")
     if facts.job_type == JobType.API_INGEST and (facts.provider, facts.module_type_id) not in api_sources:
         return refused(Refusal.NOT_AVAILABLE, "There is no API any more that has its entries.")
     if facts.job_type in OF_A_YEAR and not facts.year_is_provisioned:
@@ -112,3 +117,15 @@ def _may_start_now(facts: RetryFacts, api_sources: Collection[tuple[str, int]]) 
     if facts.is_being_read if of_file else facts.is_being_done and facts.job_type != JobType.API_INGEST:
         return refused(Refusal.WRONG_STATE, "The same work waits or runs already.")
     return ALLOWED
+
+
+def _takes_files(facts: RetryFacts) -> bool:
+    module_type_id = facts.module_type_id or 0
+    match facts.target_type:
+        case TargetType.DATA_ENTRIES:
+            known_unit = facts.unit_institutional_id is None or facts.unit_is_known
+            return known_unit and entry_format(module_type_id, facts.data_entry_type_id) is not None
+        case TargetType.FACTORS:
+            return factor_format(module_type_id) is not None
+        case _:
+            return facts.target_type == TargetType.REFERENCE_DATA

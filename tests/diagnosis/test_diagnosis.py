@@ -5,15 +5,16 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import insert, update
+from sqlalchemy import event, insert, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from gql_server import models
+from gql_server.diagnosis.queries import reasons_by_pipeline
 from gql_server.diagnosis.reasons import Code
 from gql_server.diagnosis.types import DiagnosisCode
 from gql_server.models import EntityType, JobResult, JobState, JobType, Provider
 from tests import build
-from tests.graphql import Client
+from tests.graphql import Client, viewer
 from tests.runner.conftest import Ledger, work
 from tests.test_queries import statements
 
@@ -374,6 +375,38 @@ async def test_a_diagnosis_takes_one_statement_for_all_pipelines_and_one_for_all
         counts[first] = len(executed)
 
     assert counts == {1: 5, 5: 5, 21: 5}
+
+
+async def test_the_facts_of_a_page_are_read_through_indexes(engine: AsyncEngine):
+    async with engine.begin() as connection:
+        await connection.execute(
+            text("""INSERT INTO pipelines (provider, kind, status)
+                    SELECT 'DEFAULT', 'csv_ingest', 'SUCCESS' FROM generate_series(1, 5000)""")
+        )
+        await connection.execute(
+            text("""INSERT INTO data_ingestion_jobs (pipeline_id, job_type, entity_type, state, result, year)
+                    SELECT id, 'csv_ingest', 'MODULE_PER_YEAR', 'FINISHED', 'SUCCESS', 2025 FROM pipelines""")
+        )
+        pipeline_id, _ = await waiting(connection)
+    executed: list[tuple[str, Any]] = []
+
+    def record(_connection: object, _cursor: object, statement: str, parameters: Any, *_: object) -> None:
+        executed.append((statement, parameters))
+
+    async with engine.connect() as connection:
+        autocommit = await connection.execution_options(isolation_level="AUTOCOMMIT")
+        await autocommit.execute(text("VACUUM ANALYZE pipelines, data_ingestion_jobs"))
+        event.listen(engine.sync_engine, "before_cursor_execute", record)
+        try:
+            await reasons_by_pipeline(autocommit, viewer("operator"), [pipeline_id])
+        finally:
+            event.remove(engine.sync_engine, "before_cursor_execute", record)
+        [(statement, parameters)] = executed
+        plan = "\n".join((await autocommit.exec_driver_sql(f"EXPLAIN {statement}", parameters)).scalars())
+
+    assert "Seq Scan on data_ingestion_jobs" not in plan
+    assert "ix_data_ingestion_jobs_running" in plan
+    assert "ix_data_ingestion_jobs_serves" in plan
 
 
 def test_the_graph_has_every_code():

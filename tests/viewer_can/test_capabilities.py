@@ -9,10 +9,10 @@ from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from gql_server import handlers, models
-from gql_server.commands.ingestion import Ingestion, start_ingestion
 from gql_server.commands.pipelines import abort_pipeline, recover_job
-from gql_server.commands.recalculation import recalculate, sync_units
-from gql_server.errors import Conflict, Forbidden, NotFound, PublicError
+from gql_server.commands.repetition import retry_pipeline
+from gql_server.errors import BadInput, Conflict, Forbidden, NotFound, PublicError
+from gql_server.handlers.api import entry_sources
 from gql_server.models import EntityType, IngestionMethod, JobResult, JobState, JobType, TargetType
 from gql_server.policy import Viewer
 from gql_server.runner import registry
@@ -50,9 +50,16 @@ async def outcome(engine: AsyncEngine, command: Any) -> Outcome:
     async with engine.connect() as connection:
         try:
             await command(connection)
-        except (Conflict, Forbidden, NotFound) as error:
+        except PublicError as error:
             return type(error)
     return None
+
+
+async def retried(engine: AsyncEngine, pipeline_id: UUID, who: Viewer = OPERATOR) -> Outcome:
+    async def retry(connection: AsyncConnection) -> None:
+        await retry_pipeline(connection, registry, who, pipeline_id, entry_sources)
+
+    return await outcome(engine, retry)
 
 
 async def upload(connection: AsyncConnection, **values: Any) -> UUID:
@@ -102,7 +109,7 @@ async def test_a_principal_stops_nothing_and_an_orphan_cannot_be_stopped(engine:
     ("situation", "retry", "refusal"),
     [
         ("kept", ALLOWED, None),
-        ("pruned", refused("NOT_AVAILABLE"), NotFound),
+        ("pruned", refused("NOT_AVAILABLE"), Conflict),
         ("unprovisioned", refused("WRONG_STATE"), Conflict),
     ],
 )
@@ -121,15 +128,32 @@ async def test_a_file_is_read_again_while_it_is_kept_and_its_year_takes_it(
         for pipeline_id in (own, wide):
             await build.settle(connection, pipeline_id)
 
-    for pipeline_id, unit in ((own, "A"), (wide, None)):
-
-        async def again(connection: AsyncConnection, unit: str | None = unit) -> None:
-            what = Ingestion(year=2025, module_type_id=8, unit=unit)
-            await start_ingestion(connection, registry, OPERATOR, what, upload_id)
-
+    for pipeline_id in (own, wide):
         assert (await of_pipeline(engine, pipeline_id))["retry"] == retry
-        assert await outcome(engine, again) is refusal
+        assert await retried(engine, pipeline_id) is refusal
     assert (await of_pipeline(engine, own, "principal", unit="A"))["retry"] == retry
+    assert await retried(engine, own, viewer("principal", "A")) is refusal
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"module_type_id": 1},
+        {"module_type_id": 8, "unit_institutional_id": "unknown"},
+        {"module_type_id": 8, "target_type": TargetType.REDUCTION_OBJECTIVES},
+    ],
+)
+async def test_a_file_that_would_not_be_taken_today_is_not_read_again(engine: AsyncEngine, values: dict[str, Any]):
+    async with engine.begin() as connection:
+        await build.year(connection, 2025)
+        of_pipeline_alone = ("unit_institutional_id", "module_type_id")
+        pipeline_id = await build.pipeline(connection, **{name: values[name] for name in of_pipeline_alone if name in values})
+        job = {name: value for name, value in values.items() if name != "unit_institutional_id"}
+        await build.job(connection, pipeline_id, result=JobResult.ERROR, upload_id=await upload(connection), **job)
+        await build.settle(connection, pipeline_id)
+
+    assert (await of_pipeline(engine, pipeline_id))["retry"] == refused("NOT_AVAILABLE")
+    assert await retried(engine, pipeline_id) is BadInput
 
 
 async def test_a_file_that_is_being_read_is_not_read_again(engine: AsyncEngine):
@@ -142,8 +166,9 @@ async def test_a_file_that_is_being_read_is_not_read_again(engine: AsyncEngine):
         for pipeline_id in (failed, running):
             await build.settle(connection, pipeline_id)
 
-    assert (await of_pipeline(engine, failed))["retry"] == refused("WRONG_STATE")
-    assert (await of_pipeline(engine, running))["retry"] == refused("WRONG_STATE")
+    for pipeline_id in (failed, running):
+        assert (await of_pipeline(engine, pipeline_id))["retry"] == refused("WRONG_STATE")
+        assert await retried(engine, pipeline_id) is Conflict
 
 
 @pytest.mark.parametrize(
@@ -166,11 +191,8 @@ async def test_a_recalculation_is_repeated_when_the_same_is_not_under_way(
         if busy:
             await build.job(connection, await build.pipeline(connection), **recalc)
 
-    async def again(connection: AsyncConnection) -> None:
-        await recalculate(connection, registry, OPERATOR, 2025, 5, data_entry_type_id=60)
-
     assert (await of_pipeline(engine, pipeline_id))["retry"] == retry
-    assert await outcome(engine, again) is refusal
+    assert await retried(engine, pipeline_id) is refusal
 
 
 @pytest.mark.parametrize(("year", "retry", "refusal"), [(2025, ALLOWED, None), (2024, refused("NOT_AVAILABLE"), NotFound)])
@@ -183,11 +205,8 @@ async def test_a_unit_sync_is_repeated_for_a_year_that_exists(engine: AsyncEngin
         await build.job(connection, pipeline_id, ingestion_method=IngestionMethod.API, **values, **scope)
         await build.settle(connection, pipeline_id)
 
-    async def again(connection: AsyncConnection) -> None:
-        await sync_units(connection, registry, OPERATOR, year)
-
     assert (await of_pipeline(engine, pipeline_id))["retry"] == retry
-    assert await outcome(engine, again) is refusal
+    assert await retried(engine, pipeline_id) is refusal
 
 
 @pytest.mark.parametrize("kind", [JobType.AGGREGATION, JobType.API_INGEST, "of_another_version", None])
@@ -199,6 +218,7 @@ async def test_some_work_cannot_be_started_by_hand(engine: AsyncEngine, kind: st
         await build.settle(connection, pipeline_id)
 
     assert (await of_pipeline(engine, pipeline_id))["retry"] == refused("NOT_AVAILABLE")
+    assert await retried(engine, pipeline_id) in (Conflict, BadInput)
 
 
 async def test_factors_of_a_unit_are_for_operators_alone(engine: AsyncEngine):
@@ -210,6 +230,7 @@ async def test_factors_of_a_unit_are_for_operators_alone(engine: AsyncEngine):
         await build.settle(connection, pipeline_id)
 
     assert (await of_pipeline(engine, pipeline_id, "principal", unit="A"))["retry"] == refused("MISSING_PERMISSION")
+    assert await retried(engine, pipeline_id, viewer("principal", "A")) is Forbidden
 
 
 async def test_errors_are_read_and_failures_taken_by_operators_where_there_are_any(engine: AsyncEngine):
