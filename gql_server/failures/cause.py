@@ -28,7 +28,7 @@ _WRAPPER = re.compile(r"\A(?:\((?:\w+\.)+\w+\) |<class '[\w.]+'>: |(?:\w+\.)*[A-
 _POSTSCRIPT = re.compile(
     r" ?(?:\b(?:DETAIL|HINT|CONTEXT|STATEMENT|QUERY|WHERE): |\[SQL: |\[parameters: |\(Background on this error at: ).*"
 )
-_RAISED = re.compile(r".* (?=(?:\w+\.)*[A-Z]\w*(?:Error|Exception|Violation|Detected|Transaction|Timeout|Interrupt): )")
+_RAISED = re.compile(r"\A.* (?=(?:\w+\.)*[A-Z]\w*(?:Error|Exception|Violation|Detected|Transaction|Timeout|Interrupt): )")
 
 
 @lru_cache(CACHED)

@@ -1,4 +1,5 @@
 import re
+import time
 from uuid import UUID
 
 import pytest
@@ -77,3 +78,11 @@ def test_long_texts_take_no_time(text: str):
 def test_a_cut_off_quotation_still_ends():
     assert cause_of('no such unit "' + "x" * 5000) == "no such unit <value>"
     assert not re.search(r"\d", cause_of("4 " * 3000))
+
+
+def test_a_long_traceback_without_an_exception_at_its_end_is_read_in_no_time() -> None:
+    text = "deadlock detected\nTraceback (most recent call last):" + "\n  File x, line 1, in traiter" * 2_000
+
+    began = time.perf_counter()
+    assert cause_of(text).startswith("deadlock detected")
+    assert time.perf_counter() - began < 0.5
