@@ -5,7 +5,7 @@ from functools import partial
 
 import pytest
 
-from bench import ingest, jobs, latency, scale
+from bench import console, ingest, jobs, latency, scale
 
 pytestmark = pytest.mark.slow
 
@@ -14,6 +14,7 @@ TINY: dict[str, Callable[[str], Awaitable[None]]] = {
     "jobs": partial(jobs.run, count=20, processes=(1, 2), rounds=1),
     "ingest": partial(ingest.run, rows=200, rounds=1, large_mb=1),
     "scale": partial(scale.run, sizes=(100, 500), times=2),
+    "console": partial(console.run, pipelines=60, rounds=1, strict=False),
 }
 
 

@@ -1,0 +1,124 @@
+"""What a page of the console costs on a ledger of a million jobs: each filter, order and count against the first page."""
+
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from statistics import median
+from typing import NamedTuple
+
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from bench.cases import Case, cases, page
+from bench.database import connected
+from bench.graph import Graph
+from bench.plans import Executed, recorded, sequential_scans
+from bench.report import console, table
+from gql_server.generate.load import generate
+
+DEEP_PAGE = 1_000
+WALK = """query ($after: String, $first: Int) {
+  pipelines(first: $first, after: $after) { pageInfo { endCursor hasNextPage } }
+}"""
+
+
+class Cost(NamedTuple):
+    """Of one case: milliseconds of the whole answer, and of its statements alone, and the tables they read from end to end."""
+
+    case: Case
+    answer: float
+    statements: float
+    scans: Sequence[str]
+
+
+async def run(dsn: str, *, pipelines: int = 200_000, rounds: int = 5, strict: bool = True) -> None:
+    """Generate a ledger, ask everything `rounds` times in turn, and print the medians beside those of the first page.
+
+    What is slower than it may be is marked. Exits with code 1 when `strict` and a statement reads a table from end to end.
+    """
+    async with connected(dsn) as engine:
+        console.print(f"generating {pipelines:,} pipelines …")
+        jobs = await generate(engine, pipelines=pipelines, seed=1, provider="ACCRED")
+        costs = await measure(engine, rounds)
+    table(f"console: first pages of a ledger of {jobs:,} jobs", COLUMNS, [_row(cost, costs[0]) for cost in costs])
+    misses = [cost.case.name for cost in costs if _misses(cost, costs[0])]
+    console.print(f"slower than allowed: {len(misses)} of {len(costs)}")
+    if strict and any(cost.scans for cost in costs):
+        raise SystemExit(1)
+
+
+async def measure(engine: AsyncEngine, rounds: int) -> list[Cost]:
+    """The costs of all cases, the first page first and page 1,000 second."""
+    graph = Graph(engine)
+    try:
+        first, *others = cases(graph)
+        asked = [first, page(f"page {DEEP_PAGE:,}", after=await _deep_cursor(graph)), *others]
+        statements = [await _statements(engine, graph, case) for case in asked]
+        answers: dict[str, list[float]] = defaultdict(list)
+        alone: dict[str, list[float]] = defaultdict(list)
+        async with engine.connect() as connection:
+            for _ in range(rounds):
+                for case, executed in zip(asked, statements, strict=True):
+                    answers[case.name].append(await _answer(graph, case))
+                    alone[case.name].append(await _alone(connection, executed))
+            scans = [
+                sorted({scan for each in executed for scan in await sequential_scans(connection, each)})
+                for executed in statements
+            ]
+    finally:
+        await graph.close()
+    return [
+        Cost(case, median(answers[case.name]), median(alone[case.name]), scanned)
+        for case, scanned in zip(asked, scans, strict=True)
+    ]
+
+
+async def _deep_cursor(graph: Graph) -> str | None:
+    """Where page 1,000 begins, or the last page of a small ledger."""
+    cursor, left = None, (DEEP_PAGE - 1) * 50
+    while left > 0:
+        info = (await graph.ask(WALK, {"after": cursor, "first": min(left, 200)}))["pipelines"]["pageInfo"]
+        if not info["hasNextPage"]:
+            break
+        cursor, left = info["endCursor"], left - 200
+    return cursor
+
+
+async def _statements(engine: AsyncEngine, graph: Graph, case: Case) -> list[Executed]:
+    graph.subject = case.subject
+    with recorded(engine) as executed:
+        await graph.ask(case.query, case.variables)
+    return executed
+
+
+async def _answer(graph: Graph, case: Case) -> float:
+    graph.subject = case.subject
+    started = time.perf_counter()
+    await graph.ask(case.query, case.variables)
+    return (time.perf_counter() - started) * 1000
+
+
+async def _alone(connection: AsyncConnection, executed: Sequence[Executed]) -> float:
+    started = time.perf_counter()
+    for statement, parameters in executed:
+        (await connection.exec_driver_sql(statement, tuple(parameters))).all()
+    return (time.perf_counter() - started) * 1000
+
+
+COLUMNS = ("", "answer ms", "×", "statements ms", "×", "allowed ×", "sequential scans", "")
+
+
+def _row(cost: Cost, first: Cost) -> tuple[str, ...]:
+    return (
+        cost.case.name,
+        f"{cost.answer:.1f}",
+        f"{cost.answer / first.answer:.2f}",
+        f"{cost.statements:.2f}",
+        f"{cost.statements / first.statements:.2f}",
+        f"{cost.case.limit:g}",
+        ", ".join(cost.scans) or "none",
+        "too slow" if _misses(cost, first) else "",
+    )
+
+
+def _misses(cost: Cost, first: Cost) -> bool:
+    return cost.answer > cost.case.limit * first.answer or cost.statements > cost.case.limit * first.statements

@@ -1,0 +1,74 @@
+"""The graph's own endpoint, asked in this process as some viewer."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any, cast
+
+import httpx
+from graphql import GraphQLInputObjectType, GraphQLSchema
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from gql_server.commands.execution import Commands
+from gql_server.context import Context
+from gql_server.cost.budgets import Budgets
+from gql_server.edge.http import GraphQLEndpoint
+from gql_server.feed.hub import Hub
+from gql_server.handlers.api import entry_sources
+from gql_server.pagination import Cursors, Paging
+from gql_server.policy import Role, Viewer, permissions_of
+from gql_server.runner import registry
+from gql_server.schema import create_schema
+
+UNLIMITED = 10**12
+LEASE = timedelta(seconds=10)
+
+
+class Graph:
+    """Sends operations over ASGI, as a superadmin of ACCRED who is `subject`."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self.schema = create_schema()
+        self.subject = "user-1"
+        budgets = Budgets(UNLIMITED, UNLIMITED)
+        paging = Paging(Cursors(b"bench"), size_max=200)
+        commands = Commands(engine, registry, LEASE, entry_sources)
+        hub = Hub({})
+        endpoint = GraphQLEndpoint(
+            self.schema,
+            authenticate=lambda _: Viewer(self.subject, "ACCRED", permissions_of(Role.SUPERADMIN, None)),
+            create_context=lambda viewer: Context(
+                viewer=viewer, engine=engine, hub=hub, paging=paging, commands=commands, budgets=budgets
+            ),
+            request_max_bytes=262_144,
+        )
+        self._client = httpx.AsyncClient(transport=httpx.ASGITransport(endpoint), base_url="http://bench")
+
+    async def close(self) -> None:
+        await self._client.aclose()
+
+    async def ask(self, query: str, variables: Mapping[str, Any]) -> dict[str, Any]:
+        """The data of the answer. Raises RuntimeError with its errors."""
+        answer = (await self._client.post("/graphql", json={"query": query, "variables": dict(variables)})).json()
+        if "errors" in answer:
+            raise RuntimeError(f"{query} with {variables}: {answer['errors']}")
+        return answer["data"]
+
+    def has_argument(self, name: str) -> bool:
+        """Whether `Query.pipelines` takes it."""
+        query = self._executable.query_type
+        return query is not None and name in query.fields["pipelines"].args
+
+    def members(self, name: str) -> set[str]:
+        """Names of an enum's members, or of an input's fields; none of a type that is not there."""
+        found: Any = self._executable.type_map.get(name)
+        if found is None:
+            return set()
+        return set(found.fields if isinstance(found, GraphQLInputObjectType) else getattr(found, "values", ()))
+
+    def fields(self, name: str) -> set[str]:
+        """Names of an object's fields."""
+        return set(cast(Any, self._executable.type_map[name]).fields)
+
+    @property
+    def _executable(self) -> GraphQLSchema:
+        return self.schema.executable
