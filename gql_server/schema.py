@@ -27,6 +27,7 @@ from gql_server.jobs.types import JobQuery, job_key
 from gql_server.limits import MAX_TOKENS, Validation, bound_validation
 from gql_server.locks.types import LockQuery
 from gql_server.mutations.bulk import BulkMutation
+from gql_server.mutations.failures import FailureMutation
 from gql_server.mutations.ingestion import IngestionMutation
 from gql_server.mutations.jobs import JobMutation
 from gql_server.mutations.pipelines import PipelineMutation
@@ -80,7 +81,7 @@ class Query(PipelineQuery, JobQuery, FailureQuery, YearQuery, FleetQuery, Health
 
 
 @strawberry.type(description="Writes. Every result is a union: a payload, or a problem.")
-class Mutation(PipelineMutation, BulkMutation, JobMutation, YearMutation, IngestionMutation, ViewMutation):
+class Mutation(PipelineMutation, BulkMutation, JobMutation, FailureMutation, YearMutation, IngestionMutation, ViewMutation):
     pass
 
 

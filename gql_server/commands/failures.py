@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gql_server.commands import audit
 from gql_server.commands.gate import creator
 from gql_server.errors import BadInput, Forbidden, NotFound
 from gql_server.failures.queries import groups_by_fingerprint
@@ -34,3 +35,5 @@ async def acknowledge(
     await connection.execute(
         statement.on_conflict_do_update(index_elements=[Acknowledgement.provider, Acknowledgement.fingerprint], set_=values)
     )
+    target = {"fingerprint": fingerprint, "until": until, "note": note}
+    await audit.record(connection, viewer, "acknowledge_failure", target)

@@ -70,6 +70,22 @@ async def retry_pipeline(
     root = await _job(connection, viewer, in_pipeline(literal(key)))
     if root is None:
         raise NotFound("no such pipeline")
+    try:
+        return await _repeat(connection, registry, viewer, root, sources)
+    except BadInput as error:
+        # what was accepted once: a module or entry type that this version does not know, an API that is gone
+        raise Conflict(error.message, reason=Reason.NOT_REPEATABLE, **_named(root)) from None
+
+
+def is_repeatable(job_type: str | None, year: int | None, registry: Registry) -> bool:
+    """Whether a root job of this type is one that somebody starts."""
+    needs_year = job_type in {*FILE_JOBS, *RECALCULATIONS, JobType.API_INGEST, JobType.UNIT_SYNC}
+    return job_type in registry.names and job_type != JobType.AGGREGATION and (year is not None or not needs_year)
+
+
+async def _repeat(
+    connection: AsyncConnection, registry: Registry, viewer: Viewer, root: AnyRow, sources: Collection[ApiSource]
+) -> Submitted:
     _may_repeat(viewer, root)
     if not is_repeatable(root.job_type, root.year, registry):
         raise Conflict("this cannot be started by hand", reason=Reason.NOT_REPEATABLE, **_named(root))
@@ -87,12 +103,6 @@ async def retry_pipeline(
     if root.job_type == JobType.UNIT_SYNC:
         await lock_year(connection, viewer, root.year)
     return await submit_once(connection, registry, viewer, _same(viewer, root, again))
-
-
-def is_repeatable(job_type: str | None, year: int | None, registry: Registry) -> bool:
-    """Whether a root job of this type is one that somebody starts."""
-    needs_year = job_type in {*FILE_JOBS, *RECALCULATIONS, JobType.API_INGEST, JobType.UNIT_SYNC}
-    return job_type in registry.names and job_type != JobType.AGGREGATION and (year is not None or not needs_year)
 
 
 async def _job(connection: AsyncConnection, viewer: Viewer, which: ColumnElement[bool]) -> AnyRow | None:

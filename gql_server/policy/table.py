@@ -57,6 +57,7 @@ POLICY: Mapping[str, TypeRule] = MappingProxyType(
         "Mutation": rule(
             "saveView",
             abortPipelines=MAY_OPERATE,
+            acknowledgeFailure=Guard(OPERATIONS_VIEW, DenialMode.PROBLEM),
             abortPipeline=MAY_OPERATE,
             retryPipeline=MAY_INGEST,
             recoverJob=MAY_OPERATE,
@@ -186,6 +187,7 @@ POLICY: Mapping[str, TypeRule] = MappingProxyType(
         "TriageView": rule("id name description documentId document variables isShared owner"),
         "PageInfo": rule("hasNextPage hasPreviousPage startCursor endCursor"),
         # results of mutations
+        "AcknowledgeFailurePayload": rule("failureGroup"),
         "AbortPipelinePayload": rule("pipeline abortedJobs"),
         "BulkPreview": rule("count sample previewToken expiresAt"),
         "BulkOutcome": rule("succeeded refused"),
