@@ -51,7 +51,7 @@ class Asker:
 
 # What differs between two databases; and what is about the caller, and not about what they see.
 OF_A_DATABASE = {"FeedToken"}
-OF_A_CALLER = {"Permission", "Viewer"}
+OF_A_CALLER = {"Permission", "QueryCost", "Viewer"}
 
 
 def required(coordinate: str, argument: GraphQLArgument) -> str | None:
