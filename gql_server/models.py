@@ -319,7 +319,29 @@ class Job(Base):
 
     __table_args__ = (
         Index("uq_data_ingestion_jobs_time_key", "time_key", unique=True),
-        Index("ix_data_ingestion_jobs_orphans", "provider", "time_key", postgresql_where=text("pipeline_id IS NULL")),
+        Index(
+            "ix_data_ingestion_jobs_orphans",
+            "provider",
+            "time_key",
+            postgresql_where=text("pipeline_id IS NULL"),
+            postgresql_include=[
+                *("state", "result", "job_type", "entity_type"),
+                *("module_type_id", "data_entry_type_id", "year", "failure_class"),
+            ],
+        ),
+        Index(
+            "ix_data_ingestion_jobs_orphans_failed",
+            "provider",
+            "time_key",
+            postgresql_where=text("pipeline_id IS NULL AND state = 'FINISHED' AND result = 'ERROR'"),
+        ),
+        Index(
+            "ix_data_ingestion_jobs_orphans_creator",
+            "provider",
+            text("((meta -> 'created_by') ->> 'user_id')"),
+            "time_key",
+            postgresql_where=text("pipeline_id IS NULL"),
+        ),
         Index("ix_data_ingestion_jobs_pipeline_id", "pipeline_id", "id"),
         Index("ix_data_ingestion_jobs_parent_job_id", "parent_job_id"),
         Index("ix_data_ingestion_jobs_upload_id", "upload_id"),

@@ -2,12 +2,13 @@
 
 import hashlib
 import hmac
+import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
-from sqlalchemy import UnaryExpression
+from sqlalchemy import ColumnElement, UnaryExpression, literal, tuple_
 
 from gql_server.errors import BadInput, CursorFilterMismatch, CursorInvalid
 from gql_server.sql import AnySelect, Column
@@ -44,6 +45,8 @@ class Page:
     has_previous_page: bool
     cursor: Callable[[Any], str]
     counting: Counting | None = None
+    criteria: Any = None
+    """What all items of the list match, where it can be counted by facet."""
 
     @property
     def edges(self) -> list[Edge]:
@@ -87,8 +90,24 @@ class Cursors:
 
 
 @dataclass(frozen=True, slots=True)
+class Order:
+    """What a list is ordered by before its unique key. Rows without a value come last, whichever the direction."""
+
+    name: str
+    parse: Callable[[str], Any]
+    """Reads a value from the text in a cursor."""
+
+
+class Position(NamedTuple):
+    """Where a row lies in its list: its value, if the list is ordered by one, and its unique key."""
+
+    value: Any
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
 class Window:
-    """Part of a list ordered by one unique column: `size` rows from either end, between the keys `after` and `before`."""
+    """Part of a list: `size` rows from either end, between the positions `after` and `before`."""
 
     cursors: Cursors
     scope: str
@@ -97,30 +116,78 @@ class Window:
     after: str | None = None
     before: str | None = None
     descending: bool = False
+    order: Order | None = None
 
     def cut(self, statement: AnySelect, column: Column, parse: Callable[[str], object]) -> AnySelect:
         """The statement limited to the window and one row more, in the order in which it is scanned."""
-        lower, upper = (self.before, self.after) if self.descending else (self.after, self.before)
-        if lower is not None:
-            statement = statement.where(column > parse(lower))
-        if upper is not None:
-            statement = statement.where(column < parse(upper))
-        return statement.order_by(self.scan(column)).limit(self.size + 1)
+        return self._cut(statement, [column], *(key and [parse(key)] for key in (self.after, self.before)))
+
+    def scans(
+        self, statement: AnySelect, column: Column, parse: Callable[[str], object], value: Column | None
+    ) -> list[AnySelect]:
+        """The statement as `cut` limits it; in a list ordered by a value in two parts, each in the order of an index."""
+        if value is None:
+            return [self.cut(statement, column, parse)]
+        after, before = self._position(self.after), self._position(self.before)
+        parts: list[AnySelect] = []
+        if after is None or after.value is not None:
+            known = statement.where(value.is_not(None))
+            ends = ((at.value, parse(at.key)) if at and at.value is not None else None for at in (after, before))
+            parts.append(self._cut(known, [value, column], *ends))
+        if before is None or before.value is None:
+            unknown = statement.where(value.is_(None))
+            ends = ([parse(at.key)] if at and at.value is None else None for at in (after, before))
+            parts.append(self._cut(unknown, [column], *ends))
+        return parts
 
     def scan(self, column: Column) -> UnaryExpression[Any]:
         """The order in which rows are read: from the end when paging backward."""
         return column.desc() if self.descending != self.backward else column.asc()
 
-    def page(self, scanned: Sequence[Any], key: str) -> Page:
-        """The page of the rows that `cut` gave; `key` names the attribute that holds the ordering column."""
+    def sorting(self, column: Column, value: Column) -> list[ColumnElement[Any]]:
+        """The order in which the rows of all scans are read."""
+        if self.order is None:
+            return [self.scan(column)]
+        by_value = self.scan(value)
+        return [by_value.nulls_first() if self.backward else by_value.nulls_last(), self.scan(column)]
+
+    def page(self, scanned: Sequence[Any], key: str, value: str = "") -> Page:
+        """The page of the rows that `cut` gave; `key` and `value` name the attributes that hold what orders them."""
         rows = scanned[: self.size]
         more = len(scanned) > self.size
         return Page(
             nodes=rows[::-1] if self.backward else rows,
             has_next_page=self.before is not None if self.backward else more,
             has_previous_page=more if self.backward else self.after is not None,
-            cursor=lambda row: self.cursors.encode(self.scope, str(getattr(row, key))),
+            cursor=lambda row: self.cursors.encode(
+                self.scope, self.text(Position(getattr(row, value, None), str(getattr(row, key))))
+            ),
         )
+
+    def text(self, position: Position) -> str:
+        """What a cursor says of a position."""
+        if self.order is None:
+            return position.key
+        value = position.value
+        return json.dumps(
+            [value if value is None else value.isoformat() if hasattr(value, "isoformat") else repr(value), position.key]
+        )
+
+    def _position(self, text: str | None) -> Position | None:
+        if text is None or self.order is None:
+            return None
+        value, key = json.loads(text)
+        return Position(None if value is None else self.order.parse(value), key)
+
+    def _cut(
+        self, statement: AnySelect, columns: Sequence[Column], after: Sequence[Any] | None, before: Sequence[Any] | None
+    ) -> AnySelect:
+        lower, upper = (before, after) if self.descending else (after, before)
+        if lower is not None:
+            statement = statement.where(_row(columns) > _literals(columns, lower))
+        if upper is not None:
+            statement = statement.where(_row(columns) < _literals(columns, upper))
+        return statement.order_by(*(self.scan(column) for column in columns)).limit(self.size + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,9 +207,10 @@ class Paging:
         before: str | None = None,
         criteria: object = None,
         descending: bool = False,
+        order: Order | None = None,
     ) -> Window:
-        """The window of a list; its cursors fit only the same coordinate, criteria and direction."""
-        scope = repr((coordinate, criteria, "DESC" if descending else "ASC"))
+        """The window of a list; its cursors fit only the same coordinate, criteria, order and direction."""
+        scope = repr((coordinate, criteria, order and order.name, "DESC" if descending else "ASC"))
         if first is not None and last is not None:
             raise BadInput("Give `first` or `last`, not both.")
         backward = last is not None or (first is None and before is not None)
@@ -154,6 +222,7 @@ class Paging:
             after=None if after is None else self.cursors.decode(scope, after),
             before=None if before is None else self.cursors.decode(scope, before),
             descending=descending,
+            order=order,
         )
 
     def _size(self, argument: str, size: int | None) -> int:
@@ -164,5 +233,33 @@ class Paging:
         return size
 
 
+def between(until: Page, item: Any, since: Page, size: int) -> Page:
+    """The page of that size with the item in its middle, out of the pages before and after it; fuller where one is short."""
+    room = size - 1
+    before = min(len(until.nodes), max(room // 2, room - len(since.nodes)))
+    after = min(len(since.nodes), room - before)
+    return replace(
+        since,
+        nodes=[*until.nodes[len(until.nodes) - before :], item, *since.nodes[:after]],
+        has_previous_page=until.has_previous_page or before < len(until.nodes),
+        has_next_page=since.has_next_page or after < len(since.nodes),
+    )
+
+
+def newest(size: int) -> Window:
+    """The first so many of a list in the order of its keys, newest first; it has no cursors to give away."""
+    return Window(Cursors(b""), "", size, descending=True)
+
+
 def _digest(scope: str) -> bytes:
     return hashlib.sha256(scope.encode()).digest()[:SCOPE_BYTES]
+
+
+def _row(columns: Sequence[Column]) -> Any:
+    return columns[0] if len(columns) == 1 else tuple_(*columns)
+
+
+def _literals(columns: Sequence[Column], values: Sequence[Any]) -> Any:
+    if len(columns) == 1:
+        return values[0]
+    return tuple_(*(literal(value, column.type) for column, value in zip(columns, values, strict=True)))

@@ -1,5 +1,6 @@
 """Joins the roots of the features into one schema."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from functools import cache
 from typing import Annotated, Any
@@ -16,12 +17,15 @@ from gql_server.cost.prices import Prices
 from gql_server.cost.pricing import Pricing
 from gql_server.cost.sdl import DIRECTIVES, show_prices
 from gql_server.cost.types import CostQuery
+from gql_server.errors import BadInput
 from gql_server.failures.queries import groups_by_fingerprint
 from gql_server.failures.types import FailureQuery, group_key
 from gql_server.feed.types import FeedHeartbeat, FeedReset, PipelineChanged, PipelineSubscription
+from gql_server.fields import SemanticNonNull
 from gql_server.fleet.queries import workers_by_pod_id
 from gql_server.fleet.types import FleetQuery
 from gql_server.health.types import HealthQuery
+from gql_server.jobs.lists import JobListQuery
 from gql_server.jobs.queries import jobs_by_id
 from gql_server.jobs.types import JobQuery, job_key
 from gql_server.limits import MAX_TOKENS, Validation, bound_validation
@@ -34,6 +38,7 @@ from gql_server.mutations.pipelines import PipelineMutation
 from gql_server.mutations.views import ViewMutation
 from gql_server.mutations.years import YearMutation
 from gql_server.nodes import Node, decode, integer_key, key_of, uuid_key
+from gql_server.pipelines.lists import PipelineListQuery
 from gql_server.pipelines.queries import pipelines_by_key
 from gql_server.pipelines.types import PipelineQuery
 from gql_server.policy import GUARDS
@@ -45,6 +50,7 @@ from gql_server.views.queries import views_by_id
 from gql_server.years.queries import years_by_key
 from gql_server.years.types import YearQuery, year_key
 
+NODES_MAX = 100
 HEADER = "# The graph as clients see it. Printed by `gql-server schema`; do not edit.\n\n"
 
 
@@ -70,14 +76,41 @@ NODES: Mapping[str, Callable[[Context, str], Awaitable[Any]]] = {
 }
 
 
+async def _fetch(context: Context, global_id: str) -> Any:
+    fetch = NODES.get(decode(global_id)[0])
+    return fetch and await fetch(context, global_id)
+
+
 @strawberry.type(description="Reads.")
-class Query(PipelineQuery, JobQuery, FailureQuery, YearQuery, FleetQuery, HealthQuery, LockQuery, ViewerQuery, CostQuery):
+class Query(
+    PipelineListQuery,
+    PipelineQuery,
+    JobListQuery,
+    JobQuery,
+    FailureQuery,
+    YearQuery,
+    FleetQuery,
+    HealthQuery,
+    LockQuery,
+    ViewerQuery,
+    CostQuery,
+):
     @strawberry.field(description="Refetch anything by global ID; null when absent or not visible.")
     async def node(
         self, info: Info, id: Annotated[strawberry.ID, strawberry.argument(description="Global id.")]
     ) -> Node | None:
-        fetch = NODES.get(decode(id)[0])
-        return fetch and await fetch(info.context, id)
+        return await _fetch(info.context, id)
+
+    @strawberry.field(
+        description=f"Same order and length as `ids`, at most {NODES_MAX}; null for what is absent or not visible.",
+        directives=[SemanticNonNull()],
+    )
+    async def nodes(
+        self, info: Info, ids: Annotated[list[strawberry.ID], strawberry.argument(description="Global ids.")]
+    ) -> list[Node | None] | None:
+        if len(ids) > NODES_MAX:
+            raise BadInput(f"`ids` takes at most {NODES_MAX} values.")
+        return await asyncio.gather(*(_fetch(info.context, id) for id in ids))
 
 
 @strawberry.type(description="Writes. Every result is a union: a payload, or a problem.")

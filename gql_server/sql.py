@@ -14,9 +14,11 @@ from sqlalchemy import (
     SQLColumnExpression,
     Text,
     any_,
+    bindparam,
     case,
     cast,
     extract,
+    false,
     func,
     literal,
     literal_column,
@@ -25,7 +27,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import QueryableAttribute
+from sqlalchemy.types import TypeEngine
 
+TEXT = Text()
 INTEGER_MAX = 2**31 - 1
 
 Column = SQLColumnExpression[Any]
@@ -41,6 +45,17 @@ def among(column: QueryableAttribute[Any], keys: Collection[Any]) -> ColumnEleme
 def array(column: QueryableAttribute[Any], keys: Collection[Any]) -> ColumnElement[Any]:
     """The keys as one array parameter of the column's type."""
     return literal(list(keys), ARRAY(column.expression.type))
+
+
+def inline(value: Any, kind: TypeEngine[Any] = TEXT) -> ColumnElement[Any]:
+    """A value of a closed set, written into the statement: PostgreSQL plans for it, and matches partial indexes."""
+    return bindparam(None, value, type_=kind, unique=True, literal_execute=True)
+
+
+def one_of(column: Column, values: Collection[Any]) -> ColumnElement[bool]:
+    """The column has one of these values of a closed set; none of them, none matches."""
+    inlined = [inline(value, column.type) for value in values]
+    return column == inlined[0] if len(inlined) == 1 else column.in_(inlined) if inlined else false()
 
 
 def constant(text: str) -> ColumnElement[str]:

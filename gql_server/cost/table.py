@@ -24,6 +24,9 @@ WEIGHTS: Mapping[str, int] = MappingProxyType(
         "Pipeline.previous": 2,
         "Pipeline.resolvedBy": 2,
         "Pipeline.ticketMarkdown": 5,
+        "PipelineConnection.facets": 10,
+        "PipelineConnection.totalCount": 3,
+        "JobConnection.totalCount": 3,
         "Job.diagnosis": 3,
         "YearConfiguration.config": 10,
         "YearConfiguration.modules": 5,
@@ -46,6 +49,8 @@ ASSUMED_SIZES: Mapping[str, int] = MappingProxyType(
         "PipelineComparison.slowestJobs": 5,
         "PipelineGraph.edges": 20,
         "PipelineGraph.nodes": 20,
+        "PipelineFacet.values": 10,
+        "Query.nodes": 100,
         "YearConfiguration.modules": 12,
     }
 )

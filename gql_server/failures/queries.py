@@ -31,6 +31,7 @@ from gql_server.failures.rows import groups_of, seen_by
 from gql_server.jobs import queries as jobs
 from gql_server.jobs.queries import JOBS, PIPELINE_KEY
 from gql_server.pagination import Counting, Page, Window
+from gql_server.pipelines.criteria import Criteria as PipelineCriteria
 from gql_server.pipelines.queries import pipelines_by_key
 from gql_server.policy import Viewer, job_clause
 from gql_server.sql import AnyRow, AnySelect, among, array
@@ -119,6 +120,7 @@ async def pipelines_by_group(
         key: replace(
             window.page([rows[pipeline] for pipeline in named[key] if pipeline in rows], "key"),
             counting=Counting(affected_pipelines, key),
+            criteria=PipelineCriteria(failure_fingerprint=key),
         )
         for key in keys
     }

@@ -157,7 +157,7 @@ class FailureGroupFilter:
     is_new: bool | None = strawberry.field(default=UNSET, description="First seen on the current revision, or before.")
 
     def criteria(self) -> Criteria:
-        seen_from, seen_to = self.seen_at.bounds if self.seen_at else (None, None)
+        seen_from, seen_to = self.seen_at.bounds()[:2] if self.seen_at else (None, None)
         classes = None if self.failure_class is UNSET else self.failure_class
         return Criteria(
             classes=tuple(sorted({Class[each.name] for each in classes}))

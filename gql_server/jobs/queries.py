@@ -1,11 +1,10 @@
 """Reads of jobs. Labels are the names under which the types read them; JSON is taken apart in the database."""
 
-from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Float, Text, and_, case, cast, func, null, or_, select, true
+from sqlalchemy import ColumnElement, Float, Text, and_, case, cast, func, null, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gql_server import models
@@ -13,9 +12,8 @@ from gql_server.jobs import meta
 from gql_server.jobs.leases import IS_STUCK, RECOVER_OBSTACLE
 from gql_server.jobs.meta import UNEXPECTED
 from gql_server.models import EntityType, IngestionMethod, JobResult, JobState, JobType, Provider, TargetType
-from gql_server.pagination import Page, Window
 from gql_server.policy import OPERATIONS_VIEW, Viewer, job_clause
-from gql_server.sql import AnyRow, AnySelect, Column, among, array, constant, excerpt, found, integer, member, seconds
+from gql_server.sql import AnyRow, Column, among, constant, excerpt, found, integer, member, seconds
 
 J, P, U = models.Job, models.Pipeline, models.Upload
 JOBS = J.__table__.outerjoin(P.__table__, J.pipeline_id == P.id)
@@ -133,23 +131,6 @@ def in_pipelines(keys: Sequence[UUID]) -> ColumnElement[bool]:
 async def jobs_by_id(connection: AsyncConnection, viewer: Viewer, keys: Sequence[int]) -> dict[int, AnyRow]:
     rows = await connection.execute(select(*columns(viewer)).select_from(JOBS).where(among(J.id, keys), job_clause(viewer)))
     return {row.job_id: row for row in rows}
-
-
-async def jobs_by_pipeline(
-    connection: AsyncConnection, viewer: Viewer, keys: Sequence[UUID], *, window: Window
-) -> dict[UUID, Page]:
-    """A page of the jobs of each pipeline, root first."""
-    rows: defaultdict[UUID, list[AnyRow]] = defaultdict(list)
-    for row in await connection.execute(_jobs_by_pipeline(viewer, keys, window)):
-        rows[row.key].append(row)
-    return {key: window.page(rows[key], "job_id") for key in keys}
-
-
-def _jobs_by_pipeline(viewer: Viewer, keys: Sequence[UUID], window: Window) -> AnySelect:
-    asked = func.unnest(array(P.id, keys)).table_valued("key").render_derived(name="asked")
-    jobs = select(*columns(viewer)).select_from(JOBS).where(in_pipeline(asked.c.key), job_clause(viewer))
-    of_key = window.cut(jobs, J.id, int).lateral("of_key")
-    return select(asked.c.key, *of_key.c).join_from(asked, of_key, true()).order_by(window.scan(of_key.c.job_id))
 
 
 async def meta_by_job(connection: AsyncConnection, viewer: Viewer, keys: Sequence[int]) -> dict[int, AnyRow]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import strawberry
 from strawberry import UNSET
 
-from gql_server.connections import Connection
+from gql_server.connections import CountedConnection
 from gql_server.context import Info
 from gql_server.diagnosis.queries import reasons_by_job
 from gql_server.failures.queries import groups_by_fingerprint
@@ -245,7 +245,7 @@ class Job(Linked, Lineage, JobTimeline, Node):
 
 
 @strawberry.type(name="JobConnection", description="A page of jobs.")
-class JobConnection(Connection[Job]):
+class JobConnection(CountedConnection[Job]):
     pass
 
 

@@ -17,8 +17,9 @@ from gql_server.errors import BadInput, Conflict, CursorFilterMismatch, CursorIn
 from gql_server.mutations.perform import answer, argument, idempotency_key, mutation, perform
 from gql_server.pagination import Page
 from gql_server.pipelines.criteria import Criteria
+from gql_server.pipelines.lists import PipelineFilter
 from gql_server.pipelines.queries import page, pipelines_by_key
-from gql_server.pipelines.types import Pipeline, PipelineFilter
+from gql_server.pipelines.types import Pipeline
 from gql_server.problems import Problem, Problems, problem
 
 PREVIEW_HOLDS = timedelta(minutes=10)
@@ -146,7 +147,7 @@ async def _matching(context: Context, input: AbortPipelinesInput) -> Page:
 
 
 def _criteria(context: Context, input: AbortPipelinesInput) -> Criteria:
-    return input.filter.criteria()
+    return input.filter.criteria(context.viewer)
 
 
 def _scope(context: Context, input: AbortPipelinesInput) -> str:

@@ -6,14 +6,15 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Subquery, Text, cast, literal, select, union_all
+from sqlalchemy import Text, cast, literal, select, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gql_server import models
 from gql_server.jobs import queries as jobs
 from gql_server.models import JobState
-from gql_server.pagination import Page, Window
+from gql_server.pagination import Counting, Page, Position, Window, between
 from gql_server.pipelines.criteria import Criteria
+from gql_server.pipelines.keys import counted, listed
 from gql_server.pipelines.progress import Progress, progress
 from gql_server.pipelines.rows import orphans, stored
 from gql_server.policy import Viewer, job_clause
@@ -36,39 +37,55 @@ async def keys_by_job(connection: AsyncConnection, viewer: Viewer, keys: Sequenc
 
 
 async def page(connection: AsyncConnection, viewer: Viewer, *, criteria: Criteria, window: Window) -> Page:
-    """A page of pipelines, newest first: two keyset scans, each limited to the page, merged by the database."""
+    """A page of pipelines: the keys of the window, then what is shown of each."""
     statement = page_statement(viewer, criteria, window)
     rows = [] if statement is None else (await connection.execute(statement)).all()
-    return window.page(rows, "key")
+    return _page(rows, criteria, window)
+
+
+async def page_around(connection: AsyncConnection, viewer: Viewer, *, criteria: Criteria, window: Window, key: UUID) -> Page:
+    """The page that has the pipeline of that key in its middle, as far as the ends of the list allow.
+
+    If the list does not hold it, the first page: as if it did not exist.
+    """
+    itself = replace(criteria, ids=(key,)) if criteria.ids is None or key in criteria.ids else replace(criteria, ids=())
+    [*found] = (await page(connection, viewer, criteria=itself, window=window)).nodes
+    if not found:
+        return await page(connection, viewer, criteria=criteria, window=window)
+    at = window.text(Position(found[0].value, str(key)))
+    until = await page(connection, viewer, criteria=criteria, window=replace(window, backward=True, before=at))
+    since = await page(connection, viewer, criteria=criteria, window=replace(window, after=at))
+    return between(until, found[0], since, window.size)
 
 
 def page_statement(viewer: Viewer, criteria: Criteria, window: Window) -> AnySelect | None:
     """The statement of a page; None when the criteria exclude everything."""
-    of_stored, of_orphans = criteria.of_stored(), criteria.of_orphans()
-    scans = [
-        *([window.cut(stored(viewer, *of_stored), P.id, UUID)] if of_stored is not None else []),
-        *([window.cut(orphans(viewer, *of_orphans), J.time_key, UUID)] if of_orphans is not None else []),
-    ]
-    if not scans:
+    keys = listed(viewer, criteria, window)
+    if keys is None:
         return None
-    merged = _merged(scans)
-    return select(merged).order_by(window.scan(merged.c.key)).limit(window.size + 1)
+    rows = union_all(stored(viewer, listed=keys), orphans(viewer, listed=keys)).subquery()
+    return select(rows).order_by(*window.sorting(rows.c.key, rows.c.value))
 
 
 async def active_by_year(
     connection: AsyncConnection, viewer: Viewer, keys: Sequence[int], *, window: Window
 ) -> dict[int, Page]:
     """A page of the unfinished pipelines of each year."""
+    criteria = {year: Criteria(years=(year,), is_active=True) for year in keys}
     pages = [
         select(literal(year).label("of_year"), statement.subquery())
         for year in keys
-        if (statement := page_statement(viewer, Criteria(years=(year,), is_active=True), window)) is not None
+        if (statement := page_statement(viewer, criteria[year], window)) is not None
     ]
     rows: defaultdict[int, list[AnyRow]] = defaultdict(list)
     every = union_all(*pages).subquery()
     for row in await connection.execute(select(every).order_by(window.scan(every.c.key))):
         rows[row.of_year].append(row)
-    return {year: window.page(rows[year], "key") for year in keys}
+    return {year: _page(rows[year], criteria[year], window) for year in keys}
+
+
+def _page(rows: Sequence[AnyRow], criteria: Criteria, window: Window) -> Page:
+    return replace(window.page(rows, "key", "value"), counting=Counting(counted, criteria), criteria=criteria)
 
 
 async def progress_by_pipeline(connection: AsyncConnection, viewer: Viewer, keys: Sequence[UUID]) -> dict[UUID, Progress]:
@@ -91,7 +108,3 @@ def _progress(key: UUID, facts: Sequence[Any]) -> Progress:
     row = facts[0] if facts and facts[0].pipeline_id is not None else None
     counting = [job for job in facts if job.state == JobState.RUNNING and job.rows_processed is not None]
     return replace(progress(facts, row), rows=counting[-1] if counting else None, pipeline_key=key)
-
-
-def _merged(scans: list[AnySelect]) -> Subquery:
-    return (union_all(*scans) if len(scans) > 1 else scans[0]).subquery("page")

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Integer, Text, Uuid, and_, case, cast, false, func, null, select, true
+from sqlalchemy import ColumnElement, FromClause, Integer, Text, Uuid, and_, case, cast, false, func, null, select, true
 from sqlalchemy.orm import aliased
 
 from gql_server import models
@@ -63,8 +63,8 @@ def last_error(viewer: Viewer) -> ColumnElement[str | None]:
     return case((P.status == PipelineStatus.FAILED, of_root), (P.error_count > 0, constant(STEP_FAILED)))
 
 
-def stored(viewer: Viewer, *clauses: ColumnElement[bool]) -> AnySelect:
-    """Pipelines that have a row, with what their root job says."""
+def stored(viewer: Viewer, *clauses: ColumnElement[bool], listed: FromClause | None = None) -> AnySelect:
+    """Pipelines that have a row, with what their root job says: those of a list, with the value that orders it, or any."""
     job_type = func.coalesce(P.kind, ROOT.c.job_type)
     root_message = jobs.message(viewer, ROOT.c.meta, ROOT.c.status_message)
     status = member(P.status, PipelineStatus, "UNKNOWN")
@@ -100,10 +100,12 @@ def stored(viewer: Viewer, *clauses: ColumnElement[bool]) -> AnySelect:
         ROOT.c.id.label("root_id"),
         position().label("feed_position"),
     )
-    return select(*columns).select_from(P).outerjoin(ROOT, true()).where(pipeline_clause(viewer), *clauses)
+    rows = P.__table__ if listed is None else listed.join(P, listed.c.key == P.id)
+    of_list = [] if listed is None else [listed.c.value]
+    return select(*columns, *of_list).select_from(rows.outerjoin(ROOT, true())).where(pipeline_clause(viewer), *clauses)
 
 
-def orphans(viewer: Viewer, *clauses: ColumnElement[bool]) -> AnySelect:
+def orphans(viewer: Viewer, *clauses: ColumnElement[bool], listed: FromClause | None = None) -> AnySelect:
     """Jobs without a pipeline, each shown as a pipeline of one under its own time-ordered key."""
     has_warning = and_(J.state == JobState.FINISHED, J.result.is_not_distinct_from(JobResult.WARNING))
     columns = (
@@ -137,4 +139,6 @@ def orphans(viewer: Viewer, *clauses: ColumnElement[bool]) -> AnySelect:
         J.id.label("root_id"),
         position().label("feed_position"),
     )
-    return select(*columns).where(J.pipeline_id.is_(None), orphan_clause(viewer), *clauses)
+    rows = J.__table__ if listed is None else listed.join(J, listed.c.key == J.time_key)
+    of_list = [] if listed is None else [listed.c.value]
+    return select(*columns, *of_list).select_from(rows).where(J.pipeline_id.is_(None), orphan_clause(viewer), *clauses)

@@ -9,11 +9,12 @@ import strawberry
 from strawberry import UNSET
 
 from gql_server.comparisons.types import Compared
-from gql_server.connections import Connection
+from gql_server.connections import CountedConnection
 from gql_server.context import Info
 from gql_server.diagnosis.queries import reasons_by_pipeline
 from gql_server.diagnosis.types import Diagnosis
 from gql_server.estimates.types import Estimated
+from gql_server.facets.types import Faceted
 from gql_server.failures.types import FailureGroup, failures_of
 from gql_server.feed.tokens import to_token
 from gql_server.fields import (
@@ -25,16 +26,19 @@ from gql_server.fields import (
     access,
     access_sentence,
     child,
-    child_connection,
     part,
 )
 from gql_server.graphs.types import Charted
 from gql_server.impacts.types import Impactful
-from gql_server.jobs.queries import jobs_by_id, jobs_by_pipeline, meta_by_job
+from gql_server.jobs.criteria import JobCriteria
+from gql_server.jobs.listing import page_by_pipeline
+from gql_server.jobs.lists import OLDEST_FIRST, ordering
+from gql_server.jobs.lists import Filter as JobsWanted
+from gql_server.jobs.lists import OrderBy as JobsOrderedBy
+from gql_server.jobs.queries import jobs_by_id, meta_by_job
 from gql_server.jobs.types import Job, JobConnection, JobKind, Meta, NoMeta, RowProgress
 from gql_server.nodes import Node, global_id, uuid_key
 from gql_server.pipelines import queries
-from gql_server.pipelines.criteria import Criteria, Match
 from gql_server.runs.types import AmongRuns
 from gql_server.scalars import FeedToken
 from gql_server.scopes.types import Actor, StatusTone, WorkScope, scope
@@ -118,9 +122,6 @@ class Pipeline(AmongRuns, Charted, Impactful, Compared, Ticketed, PipelineTimeli
     error_count: int = strawberry.field(description="Finished jobs with result ERROR.")
     failures: list[FailureGroup] = failures_of("key")
     root_job: Job | None = child(jobs_by_id, key="root_id", description="The parent: the lowest job id.")
-    jobs: JobConnection | None = child_connection(
-        jobs_by_pipeline, key="key", coordinate="Pipeline.jobs", description="Jobs of this pipeline, parent first."
-    )
     viewer_can: PipelineCapabilities = part("What you may do here, with the reason when you may not.")
     diagnosis: list[Diagnosis] | None = child(
         reasons_by_pipeline,
@@ -130,55 +131,31 @@ class Pipeline(AmongRuns, Charted, Impactful, Compared, Ticketed, PipelineTimeli
     )
     meta: Meta = child(meta_by_job, key="root_id", description="Metadata of the root job.", missing=NoMeta())
 
+    @strawberry.field(description="Jobs of this pipeline, parent first.", directives=[SemanticNonNull()])
+    async def jobs(
+        self: Any,
+        info: Info,
+        filter: JobsWanted = UNSET,
+        order_by: JobsOrderedBy = OLDEST_FIRST,
+        first: First = UNSET,
+        after: After = UNSET,
+        last: Last = UNSET,
+        before: Before = UNSET,
+    ) -> JobConnection | None:
+        criteria = filter.criteria() if filter else JobCriteria()
+        window = info.context.window(
+            "Pipeline.jobs", first=first, after=after, last=last, before=before, criteria=criteria, **ordering(order_by)
+        )
+        return await info.context.load(page_by_pipeline, self.key, criteria=criteria, window=window)
+
     @strawberry.field(description="Position of the feed when this was read: whatever changes later has a later token.")
     def feed_token(self: Any) -> FeedToken:
         return FeedToken(to_token(self.feed_position))
 
 
 @strawberry.type(description="A page of pipelines.")
-class PipelineConnection(Connection[Pipeline]):
+class PipelineConnection(CountedConnection[Pipeline], Faceted):
     pass
-
-
-@strawberry.input(description="Exactly one of the two: keep these, or drop these.", one_of=True)
-class StatusMatch:
-    in_: strawberry.Maybe[list[PipelineStatus]] = strawberry.field(name="in", description="Keep these.")
-    not_in: strawberry.Maybe[list[PipelineStatus]] = strawberry.field(description="Drop these.")
-
-
-@strawberry.input(description="Exactly one of the two.", one_of=True)
-class KindMatch:
-    in_: strawberry.Maybe[list[JobKind]] = strawberry.field(name="in", description="A job is of one of these kinds.")
-    not_in: strawberry.Maybe[list[JobKind]] = strawberry.field(description="No job is of any of these kinds.")
-
-
-@strawberry.input(
-    description="All clauses are ANDed. `kind: {in}`, `years` and `moduleTypeIds` must hold for the same job of the pipeline; "
-    "all of its jobs are returned. A closed set: every clause is backed by an index."
-)
-class PipelineFilter:
-    status: StatusMatch | None = strawberry.field(
-        default=UNSET, description="Stored status. Excludes orphans, which have none."
-    )
-    kind: KindMatch | None = strawberry.field(default=UNSET, description="Kinds of its jobs.")
-    module_type_ids: list[int] | None = strawberry.field(default=UNSET, description="Module of a job.")
-    years: list[int] | None = strawberry.field(default=UNSET, description="Reporting year of a job.")
-    has_errors: bool | None = strawberry.field(
-        default=UNSET, description="PARTIAL, FAILED or an orphan that failed; false means the others."
-    )
-    is_orphan: bool | None = strawberry.field(default=UNSET, description="Jobs without a pipeline, or only pipelines.")
-    is_active: bool | None = strawberry.field(default=UNSET, description="NOT_STARTED or RUNNING; false means the others.")
-
-    def criteria(self) -> Criteria:
-        return Criteria(
-            status=_match(self.status),
-            kind=_match(self.kind),
-            years=_values(self.years),
-            module_type_ids=_values(self.module_type_ids),
-            has_errors=_given(self.has_errors),
-            is_active=_given(self.is_active),
-            is_orphan=_given(self.is_orphan),
-        )
 
 
 @strawberry.input(description="Ways to name one pipeline.", one_of=True)
@@ -199,42 +176,9 @@ class PipelineBy:
 
 @strawberry.type
 class PipelineQuery:
-    @strawberry.field(description="Pipelines the viewer may see, newest first.", directives=[SemanticNonNull()])
-    async def pipelines(
-        self,
-        info: Info,
-        filter: Annotated[PipelineFilter | None, strawberry.argument(description="Which ones; all without it.")] = UNSET,
-        first: First = UNSET,
-        after: After = UNSET,
-        last: Last = UNSET,
-        before: Before = UNSET,
-    ) -> PipelineConnection | None:
-        criteria = filter.criteria() if filter else Criteria()
-        window = info.context.window(
-            "Query.pipelines", first=first, after=after, last=last, before=before, criteria=criteria, descending=True
-        )
-        return await info.context.read(queries.page, criteria=criteria, window=window)
-
     @strawberry.field(description="One pipeline, by whatever name you have; null when absent or not visible.")
     async def pipeline(
         self, info: Info, by: Annotated[PipelineBy, strawberry.argument(description="Its name.")]
     ) -> Pipeline | None:
         key = await by.key(info)
         return None if key is None else await info.context.load(queries.pipelines_by_key, key)
-
-
-def _match(match: StatusMatch | KindMatch | None) -> Match | None:
-    if not match:
-        return None
-    kept, dropped = match.in_, match.not_in
-    chosen = kept if kept is not None else dropped
-    assert chosen is not None
-    return Match(tuple(sorted(item.name for item in chosen.value)), negated=kept is None)
-
-
-def _values(values: list[int] | None) -> tuple[int, ...] | None:
-    return tuple(sorted(set(values))) if values is not UNSET and values is not None else None
-
-
-def _given(value: bool | None) -> bool | None:
-    return None if value is UNSET else value

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from sqlalchemy import ColumnElement, and_, false, or_, true
 
 from gql_server import models
-from gql_server.carbon.catalog import module_by_key
+from gql_server.carbon.catalog import MODULES, module_by_key
 from gql_server.models import EntityType
 from gql_server.policy.permissions import CONFIGURATION_VIEW, OPERATIONS_EDIT, OPERATIONS_VIEW, Viewer
 
@@ -25,6 +25,13 @@ def pipeline_clause(viewer: Viewer) -> ColumnElement[bool]:
         for modules, units in _modules_and_units(viewer.permissions, "sync")
     ]
     return and_(mine, row.entity_type == EntityType.MODULE_UNIT_SPECIFIC, or_(false(), *of_their_units))
+
+
+def unit_clause(viewer: Viewer, institutional_id: str) -> ColumnElement[bool]:
+    """Pipelines of that unit whose unit the viewer may read; for others, asking for a unit finds nothing."""
+    row = models.Pipeline
+    modules = [module.id for module in MODULES.values() if viewer.may(f"modules.{module.key}:view@{institutional_id}")]
+    return and_(row.unit_institutional_id == institutional_id, row.module_type_id.in_(modules))
 
 
 def orphan_clause(viewer: Viewer) -> ColumnElement[bool]:

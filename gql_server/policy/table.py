@@ -43,9 +43,9 @@ WHOLE_MODULE_SEEN = f"{CONFIGURATION_VIEW} | {OPERATIONS_VIEW}"
 POLICY: Mapping[str, TypeRule] = MappingProxyType(
     {
         "Query": rule(
-            "node viewer",
+            "node nodes viewer",
             "pipelines pipeline",
-            "job",
+            "job jobs",
             "cost api",
             "yearConfigurations yearConfiguration freshness",
             "failureGroups",
@@ -88,7 +88,9 @@ POLICY: Mapping[str, TypeRule] = MappingProxyType(
             "graph timeline impact comparison ticketMarkdown",
             hidden_without=PIPELINE_SEEN,
         ),
-        "PipelineConnection": rule(CONNECTION),
+        "PipelineConnection": rule(CONNECTION, "totalCount facets"),
+        "PipelineFacet": rule("key values"),
+        "FacetValue": rule("value count filter"),
         "PipelineEdge": rule(EDGE),
         "JobEdgeLink": rule("from to provenance"),
         "TimelineConnection": rule(CONNECTION, "truncatedTo"),
@@ -120,7 +122,7 @@ POLICY: Mapping[str, TypeRule] = MappingProxyType(
         "RowErrorEdge": rule(EDGE),
         "RowErrorGroup": rule("reason count sampleRow"),
         "BoundedCount": rule("value precision"),
-        "JobConnection": rule(CONNECTION),
+        "JobConnection": rule(CONNECTION, "totalCount"),
         "JobEdge": rule(EDGE),
         "JobPhase": rule("name state startedAt finishedAt durationSeconds"),
         "Meta": rule("providerName filters targetYear entries omitted", raw=OPERATIONS_EDIT),

@@ -1,0 +1,1 @@
+"""Counts of a pipeline list along its dimensions: what a client sees, and their SQL."""

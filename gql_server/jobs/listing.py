@@ -1,0 +1,116 @@
+"""Reads of lists of jobs, by filter and order: all of them, or those of each of many pipelines."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import CTE, ColumnElement, func, literal, null, select, true, union_all
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gql_server import models
+from gql_server.jobs.criteria import JobCriteria
+from gql_server.jobs.queries import JOBS, columns, in_pipeline
+from gql_server.pagination import Counting, Order, Page, Window, newest
+from gql_server.policy import Viewer, job_clause
+from gql_server.sql import AnyRow, AnySelect, Column, array
+
+J, P = models.Job, models.Pipeline
+
+
+@dataclass(frozen=True, slots=True)
+class Ordering:
+    """An order of jobs, and the column that holds its value."""
+
+    order: Order
+    value: Column
+
+
+ORDERINGS: Mapping[str, Ordering] = {
+    name: Ordering(Order(name, parse), value)
+    for name, parse, value in (
+        ("STARTED_AT", datetime.fromisoformat, J.started_at),
+        ("FINISHED_AT", datetime.fromisoformat, J.finished_at),
+        ("DURATION", float, J.duration_seconds),
+        ("ATTEMPT", int, J.attempts),
+    )
+}
+"""Orders by a value. CREATED is the order of the ids themselves."""
+
+
+async def page(connection: AsyncConnection, viewer: Viewer, *, criteria: JobCriteria, window: Window) -> Page:
+    """A page of the viewer's jobs."""
+    keys = _listed(viewer, criteria, window)
+    statement = select(*columns(viewer), keys.c.value).select_from(keys).join(J, J.id == keys.c.key)
+    statement = statement.outerjoin(P, J.pipeline_id == P.id)
+    rows = await connection.execute(statement.order_by(*window.sorting(keys.c.key, keys.c.value)))
+    return replace(window.page(rows.all(), "job_id", "value"), counting=Counting(counted, criteria))
+
+
+async def counted(
+    connection: AsyncConnection, viewer: Viewer, keys: Sequence[JobCriteria], *, limit: int
+) -> dict[JobCriteria, int]:
+    """How many jobs match each of the criteria, up to one above the limit."""
+    counts = [
+        select(literal(place).label("place"), func.count().label("count")).select_from(_listed(viewer, each, newest(limit)))
+        for place, each in enumerate(keys)
+    ]
+    found = {row.place: row.count for row in await connection.execute(union_all(*counts))}
+    return {each: found[place] for place, each in enumerate(keys)}
+
+
+async def page_by_pipeline(
+    connection: AsyncConnection, viewer: Viewer, keys: Sequence[UUID], *, criteria: JobCriteria, window: Window
+) -> dict[UUID, Page]:
+    """A page of the jobs of each pipeline."""
+    asked = func.unnest(array(P.id, keys)).table_valued("key").render_derived(name="asked")
+    value = _value(window)
+    jobs = select(*columns(viewer), value).select_from(JOBS)
+    jobs = jobs.where(in_pipeline(asked.c.key), job_clause(viewer), *criteria.clauses(viewer))
+    of_key = _merged(_scans(jobs, window), window, "job_id").lateral("of_key")
+    statement = select(asked.c.key, *of_key.c).join_from(asked, of_key, true())
+    rows: defaultdict[UUID, list[AnyRow]] = defaultdict(list)
+    for row in await connection.execute(statement.order_by(*window.sorting(of_key.c.job_id, of_key.c.value))):
+        rows[row.key].append(row)
+    counting = {"criteria": criteria}
+    return {
+        key: replace(window.page(rows[key], "job_id", "value"), counting=Counting(counted_by_pipeline, key, counting))
+        for key in keys
+    }
+
+
+async def counted_by_pipeline(
+    connection: AsyncConnection, viewer: Viewer, keys: Sequence[UUID], *, criteria: JobCriteria, limit: int
+) -> dict[UUID, int]:
+    """How many jobs of each pipeline match, up to one above the limit."""
+    asked = func.unnest(array(P.id, keys)).table_valued("key").render_derived(name="asked")
+    jobs = select(J.id).select_from(JOBS).where(in_pipeline(asked.c.key), job_clause(viewer), *criteria.clauses(viewer))
+    of_key = jobs.limit(limit + 1).lateral("of_key")
+    rows = await connection.execute(
+        select(asked.c.key, func.count().label("count")).join_from(asked, of_key, true()).group_by(asked.c.key)
+    )
+    return {row.key: row.count for row in rows}
+
+
+def _listed(viewer: Viewer, criteria: JobCriteria, window: Window) -> CTE:
+    keys = select(J.id.label("key"), _value(window)).select_from(JOBS)
+    keys = keys.where(job_clause(viewer), *criteria.clauses(viewer))
+    return _merged(_scans(keys, window), window, "key").cte()
+
+
+def _value(window: Window) -> ColumnElement[Any]:
+    return (ORDERINGS[window.order.name].value if window.order else null()).label("value")
+
+
+def _scans(statement: AnySelect, window: Window) -> list[AnySelect]:
+    return window.scans(statement, J.id, int, ORDERINGS[window.order.name].value if window.order else None)
+
+
+def _merged(scans: Sequence[AnySelect], window: Window, key: str) -> AnySelect:
+    """The scans as one list, no longer than the window and one more. Lateral: they may speak of what stands before them."""
+    if len(scans) == 1:
+        return scans[0]
+    merged = union_all(*(select(scan.lateral()) for scan in scans)).lateral()
+    return select(merged).order_by(*window.sorting(merged.c[key], merged.c.value)).limit(window.size + 1)

@@ -1,0 +1,125 @@
+"""Which pipelines a list holds: their keys alone, found and ordered through indexes, before anything else is read of them."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import CTE, ColumnElement, Subquery, and_, case, exists, func, literal, not_, null, select, union, union_all
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gql_server import models
+from gql_server.jobs.search import contains, indexed_match
+from gql_server.pagination import Order, Window, newest
+from gql_server.pipelines.criteria import Branch, Clauses, Criteria
+from gql_server.pipelines.rows import ORPHAN_FAILED
+from gql_server.policy import Viewer, orphan_clause, pipeline_clause
+from gql_server.sql import AnySelect, Column
+
+J, P = models.Job, models.Pipeline
+LOOK = 1000
+"""Pipelines in which a text is looked for one after the other, before the index of trigrams is asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ordering:
+    """An order of pipelines, and the columns that hold its value."""
+
+    order: Order
+    stored: Column
+    orphans: Column
+
+
+ORDERINGS: Mapping[str, Ordering] = {
+    name: Ordering(Order(name, parse), stored, orphans)
+    for name, parse, stored, orphans in (
+        ("STARTED_AT", datetime.fromisoformat, P.started_at, J.started_at),
+        ("FINISHED_AT", datetime.fromisoformat, P.finished_at, J.finished_at),
+        ("DURATION", float, P.duration_seconds, J.duration_seconds),
+        ("UPDATED_AT", datetime.fromisoformat, P.updated_at, func.greatest(J.created_at, J.started_at, J.finished_at)),
+        ("ERROR_COUNT", int, P.error_count, case((ORPHAN_FAILED, 1), else_=0)),
+    )
+}
+"""Orders by a value. CREATED_AT is the order of the keys themselves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where keys are found: statements of keys and values, and the columns that order them."""
+
+    keys: AnySelect
+    with_jobs: AnySelect
+    """The same with a job in reach, for more clauses on that one."""
+    key: Column
+    value: Column | None
+    is_job_of: Callable[[Column], ColumnElement[bool]]
+    """Such a job, given the key."""
+
+    def scans(self, window: Window, statement: AnySelect | None = None) -> list[AnySelect]:
+        """Each in the order of an index, and no longer than the window."""
+        return window.scans(self.keys if statement is None else statement, self.key, UUID, self.value)
+
+
+def listed(viewer: Viewer, criteria: Criteria, window: Window) -> CTE | None:
+    """Key and value of each pipeline in the window and of one more, as a part of a statement; None when nothing can match."""
+    by = ORDERINGS[window.order.name] if window.order else None
+    stored = [_stored(viewer, branch, by) for branch in criteria.of_stored(viewer)]
+    clauses = criteria.of_orphans(viewer)
+    sources = stored if clauses is None else [*stored, _orphans(viewer, clauses, by)]
+    if not sources:
+        return None
+    text = criteria.indexed_search(viewer)
+    scans = [scan for source in sources for scan in (_found(source, text, window) if text else source.scans(window))]
+    merged = _merged(scans, overlapping=bool(text) or len(stored) > 1)
+    return select(merged).order_by(*window.sorting(merged.c.key, merged.c.value)).limit(window.size + 1).cte()
+
+
+async def counted(connection: AsyncConnection, viewer: Viewer, keys: Sequence[Criteria], *, limit: int) -> dict[Criteria, int]:
+    """How many pipelines match each of the criteria, up to one above the limit."""
+    lists = [listed(viewer, criteria, newest(limit)) for criteria in keys]
+    counts = [
+        select(literal(place).label("place"), func.count().label("count")).select_from(matching)
+        for place, matching in enumerate(lists)
+        if matching is not None
+    ]
+    found = {row.place: row.count for row in await connection.execute(union_all(*counts))} if counts else {}
+    return {criteria: found.get(place, 0) for place, criteria in enumerate(keys)}
+
+
+def _stored(viewer: Viewer, branch: Branch, by: Ordering | None) -> Source:
+    value = by and by.stored
+    statement = select(P.id.label("key"), _labelled(value)).where(pipeline_clause(viewer), *branch.pipeline)
+    of_one_job = and_(J.provider == viewer.provider, *branch.job)
+    with_jobs = statement.join(J, J.pipeline_id == P.id).where(of_one_job).distinct()
+    keys = with_jobs if branch.job else statement
+    return Source(keys, with_jobs, P.id, value, lambda key: and_(J.pipeline_id == key, of_one_job))
+
+
+def _orphans(viewer: Viewer, clauses: Clauses, by: Ordering | None) -> Source:
+    value = by and by.orphans
+    keys = select(J.time_key.label("key"), _labelled(value)).where(J.pipeline_id.is_(None), orphan_clause(viewer), *clauses)
+    return Source(keys, keys, J.time_key, value, lambda key: J.time_key == key)
+
+
+def _found(source: Source, text: str, window: Window) -> list[AnySelect]:
+    """What a job says the text of: of the first thousand by looking at each, and if they do not fill the window, by index.
+
+    PostgreSQL cannot tell how often a text occurs. A frequent one is found at once this way, a rare one by the index.
+    """
+    first = _merged(source.scans(replace(window, size=LOOK - 1)), overlapping=False)
+    looked = select(first).order_by(*window.sorting(first.c.key, first.c.value)).limit(LOOK).subquery()
+    says = exists().where(source.is_job_of(looked.c.key), contains(J.status_message, text))
+    hits = select(looked).where(says).order_by(*window.sorting(looked.c.key, looked.c.value)).limit(window.size + 1).cte()
+    filled = select(func.count() > window.size).select_from(hits).scalar_subquery()
+    return [select(hits), *source.scans(window, source.with_jobs.where(not_(filled), indexed_match(text)))]
+
+
+def _merged(scans: Sequence[AnySelect], *, overlapping: bool) -> Subquery:
+    """The scans as one; a pipeline that several of them hold is there once."""
+    parts = [select(scan.subquery()) for scan in scans]
+    return (union(*parts) if overlapping else union_all(*parts)).subquery()
+
+
+def _labelled(value: Column | None) -> ColumnElement[Any]:
+    return (null() if value is None else value).label("value")
