@@ -30,7 +30,7 @@ class Cost(NamedTuple):
     scans: Sequence[str]
 
 
-async def run(dsn: str, *, pipelines: int = 200_000, rounds: int = 5, strict: bool = True) -> None:
+async def run(dsn: str, *, pipelines: int = 200_000, rounds: int = 9, strict: bool = True) -> None:
     """Generate a ledger, ask everything `rounds` times in turn, and print the medians beside those of the first page.
 
     What is slower than it may be is marked. Exits with code 1 when `strict` and a statement reads a table from end to end.

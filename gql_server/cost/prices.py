@@ -27,7 +27,7 @@ from graphql import (
 )
 from graphql.utilities import value_from_ast_untyped
 
-from gql_server.cost.table import ASSUMED_SIZE, ASSUMED_SIZES, WEIGHTS
+from gql_server.cost.table import ASSUMED_SIZE, ASSUMED_SIZES, weight_of
 from gql_server.pagination import DEFAULT_PAGE_SIZE
 
 PAGED = ("edges", "nodes", "events")
@@ -119,8 +119,10 @@ def is_included(node: SelectionNode, variables: Mapping[str, Any]) -> bool:
 
 def _price(coordinate: str, field: GraphQLField) -> Price:
     is_list = is_list_type(get_nullable_type(field.type))
-    by_default = int(is_composite_type(get_named_type(field.type)) and not is_list)
-    return Price(WEIGHTS.get(coordinate, by_default), size_of(coordinate, field), is_list)
+    weight = weight_of(coordinate)
+    if weight is None:
+        weight = int(is_composite_type(get_named_type(field.type)) and not is_list)
+    return Price(weight, size_of(coordinate, field), is_list)
 
 
 class _Estimate:

@@ -7,7 +7,7 @@ from graphql import GraphQLField, GraphQLObjectType, GraphQLSchema
 from strawberry.schema.schema_converter import GraphQLCoreConverter
 
 from gql_server.cost.prices import size_of
-from gql_server.cost.table import ASSUMED_SIZES, WEIGHTS
+from gql_server.cost.table import ASSUMED_SIZES, WEIGHTS, weight_of
 from gql_server.cost.types import Cost, ListSize
 
 DIRECTIVES = (Cost, ListSize)
@@ -21,7 +21,8 @@ def show_prices(schema: GraphQLSchema) -> None:
         declared = field.extensions[GraphQLCoreConverter.DEFINITION_BACKREF]
         others = [directive for directive in declared.directives if not isinstance(directive, DIRECTIVES)]
         declared.directives = [*others, *_directives(coordinate, field)]
-    if unknown := (WEIGHTS.keys() | ASSUMED_SIZES.keys()) - known:
+    named = {coordinate for coordinate in WEIGHTS.keys() | ASSUMED_SIZES.keys() if not coordinate.startswith("*.")}
+    if unknown := named - known:
         raise LookupError(f"gql_server/cost/table.py has prices of {', '.join(sorted(unknown))}, which the schema has not")
 
 
@@ -33,8 +34,8 @@ def _fields(schema: GraphQLSchema) -> Iterator[tuple[str, GraphQLField]]:
 
 
 def _directives(coordinate: str, field: GraphQLField) -> Iterator[Any]:
-    if coordinate in WEIGHTS:
-        yield Cost(weight=str(WEIGHTS[coordinate]))
+    if (weight := weight_of(coordinate)) is not None:
+        yield Cost(weight=str(weight))
     if (size := size_of(coordinate, field)) is not None:
         yield ListSize(
             assumed_size=size.assumed,

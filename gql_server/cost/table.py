@@ -12,9 +12,15 @@ ASSUMED_SIZE = 10
 
 WEIGHTS: Mapping[str, int] = MappingProxyType(
     {
+        "*.totalCount": 3,
+        "*.facets": 10,
         "Query.cost": 0,
         "Query.failureGroups": 10,
         "Query.freshness": 10,
+        "Query.locks": 20,
+        "Meta.raw": 20,
+        "Job.rowErrors": 5,
+        "SystemHealth.staleScopes": 10,
         "FailureGroup.histogram": 5,
         "Pipeline.comparison": 10,
         "Pipeline.diagnosis": 5,
@@ -34,11 +40,19 @@ WEIGHTS: Mapping[str, int] = MappingProxyType(
     }
 )
 
+
+def weight_of(coordinate: str) -> int | None:
+    """The weight that the table gives a field, for itself or for all of its name."""
+    return WEIGHTS.get(coordinate, WEIGHTS.get(f"*.{coordinate.partition('.')[2]}"))
+
+
 ASSUMED_SIZES: Mapping[str, int] = MappingProxyType(
     {
         "FailureGroup.histogram": 24,
         "Query.freshness": 12,
+        "Query.locks": 20,
         "Query.workers": 20,
+        "SystemHealth.staleScopes": 20,
         "Query.yearConfigurations": 20,
         "Job.phases": 4,
         "Meta.entries": 4,
