@@ -422,6 +422,7 @@ class Job(Base):
             "failure_fingerprint",
             text("coalesce(finished_at, created_at)"),
             postgresql_where=text("failure_fingerprint IS NOT NULL"),
+            postgresql_include=["year", "module_type_id"],
         ),
         Index(
             "ix_data_ingestion_jobs_unclassified",

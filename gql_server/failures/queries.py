@@ -4,23 +4,16 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
-    ColumnElement,
-    DateTime,
-    Integer,
     TableValuedAlias,
-    Text,
     case,
-    cast,
     extract,
     func,
     literal,
     select,
     true,
-    tuple_,
     union_all,
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -60,20 +53,14 @@ async def groups_by_fingerprint(connection: AsyncConnection, viewer: Viewer, key
 async def page(connection: AsyncConnection, viewer: Viewer, *, criteria: Criteria, order: Order, window: Window) -> Page:
     """A page of groups; the tie-break is the fingerprint."""
     rows = (await connection.execute(page_statement(viewer, criteria, order, window))).all()
-    return replace(window.page(rows, "position"), counting=Counting(counts, EVERY, {"criteria": criteria}))
+    return replace(window.page(rows, "fingerprint", "order_value"), counting=Counting(counts, EVERY, {"criteria": criteria}))
 
 
 def page_statement(viewer: Viewer, criteria: Criteria, order: Order, window: Window) -> AnySelect:
     """The statement of a page. All visible groups are looked at, for none of them more than the ends of its occurrences."""
     groups = groups_of(viewer, criteria, order=order)
-    stored = Integer() if order == Order.PIPELINE_COUNT else DateTime(timezone=True)
-
-    def parse(position: str) -> ColumnElement[Any]:
-        value, _, fingerprint = position.rpartition(" ")
-        return tuple_(cast(literal(value, Text), stored), literal(fingerprint, Text))
-
-    position = func.concat(cast(groups.c.order_value, Text), " ", groups.c.fingerprint).label("position")
-    return window.cut(select(groups, position), tuple_(groups.c.order_value, groups.c.fingerprint), parse)
+    [known, *_] = window.scans(select(groups), groups.c.fingerprint, str, groups.c.order_value)
+    return known
 
 
 async def counts(

@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from sqlalchemy import CTE, ColumnElement, Subquery, and_, any_, case, exists, func, not_, select, true
+from sqlalchemy.sql.selectable import LateralFromClause
 
 from gql_server import models
 from gql_server.failures.classify import FailureClass
@@ -55,11 +56,8 @@ def groups_of(viewer: Viewer, criteria: Criteria, *clauses: ColumnElement[bool],
     reopened_at = _reopened_at(seen, of_group)
     is_new = func.coalesce(span.c.first >= _CURRENT_REVISION, False)
     acknowledged = and_(A.at.is_not(None), reopened_at.is_(None))
-    order_value = {
-        Order.LAST_SEEN: span.c.last,
-        Order.FIRST_SEEN: span.c.first,
-        Order.PIPELINE_COUNT: _pipeline_count(seen, of_group),
-    }[order]
+    hit = _pipelines_hit(seen, of_group) if order == Order.PIPELINE_COUNT else None
+    order_value = hit.c.count if hit is not None else span.c.first if order == Order.FIRST_SEEN else span.c.last
     columns = (
         constant("FailureGroup").label("node_type"),
         G.fingerprint,
@@ -81,7 +79,7 @@ def groups_of(viewer: Viewer, criteria: Criteria, *clauses: ColumnElement[bool],
     visible = () if sees_all_jobs(viewer) else (G.fingerprint.in_(select(seen.c.fingerprint)),)
     return (
         select(*columns)
-        .join_from(G, span, true())
+        .select_from(G.__table__.join(span, true()) if hit is None else G.__table__.join(span, true()).join(hit, true()))
         .outerjoin(A, and_(A.provider == G.provider, A.fingerprint == G.fingerprint))
         .where(G.provider == viewer.provider, span.c.last.is_not(None), *visible, *clauses)
         .where(*_meeting(criteria, seen, of_group, acknowledged=acknowledged, is_new=is_new))
@@ -91,14 +89,16 @@ def groups_of(viewer: Viewer, criteria: Criteria, *clauses: ColumnElement[bool],
 
 def _reopened_at(seen: Occurrences, of_group: ColumnElement[bool]) -> ColumnElement[datetime | None]:
     """When the acknowledgement ended: at its time, or when it happened again on a revision that began to work after it."""
-    next_revision = select(func.min(R.started_at)).where(R.started_at > A.at).scalar_subquery()
+    next_revision = select(func.min(R.started_at)).where(R.started_at > A.at).correlate(A).scalar_subquery()
     again = select(func.min(seen.c.seen_at)).where(of_group, seen.c.seen_at >= next_revision).scalar_subquery()
     return func.least(case((A.until <= func.now(), A.until)), again)
 
 
-def _pipeline_count(seen: Occurrences, of_group: ColumnElement[bool]) -> ColumnElement[int]:
+def _pipelines_hit(seen: Occurrences, of_group: ColumnElement[bool]) -> LateralFromClause:
+    """The pipelines of each group, counted once a group; an orphan is a pipeline of one."""
     orphans = func.count().filter(seen.c.pipeline_id.is_(None))
-    return select(func.count(seen.c.pipeline_id.distinct()) + orphans).where(of_group).scalar_subquery()
+    pipelines = func.count(seen.c.pipeline_id.distinct()) + orphans
+    return select(pipelines.label("count")).where(of_group).lateral("hit")
 
 
 def _title(viewer: Viewer) -> ColumnElement[str]:

@@ -18,6 +18,7 @@ from gql_server.failures.criteria import Order as OrderField
 from gql_server.fields import After, First, SemanticNonNull, guarded, part
 from gql_server.filters import Direction, TimeRange
 from gql_server.nodes import Node, global_id, key_of
+from gql_server.pagination import Order
 from gql_server.scopes.types import Actor
 
 if TYPE_CHECKING:
@@ -25,6 +26,11 @@ if TYPE_CHECKING:
     from gql_server.pipelines.types import PipelineConnection
 
 BUCKETS_MAX = 200
+PARSERS = {
+    OrderField.LAST_SEEN: datetime.fromisoformat,
+    OrderField.FIRST_SEEN: datetime.fromisoformat,
+    OrderField.PIPELINE_COUNT: int,
+}
 
 
 @strawberry.enum(description="Shape of a failure, decided by rules published in `FailureGroup.rule`.")
@@ -195,7 +201,8 @@ class FailureQuery:
             "Query.failureGroups",
             first=first,
             after=after,
-            criteria=(criteria, order),
+            criteria=criteria,
+            order=Order(order.name, PARSERS[order]),
             descending=not order_by or order_by.direction is Direction.DESC,
         )
         return await info.context.read(queries.page, criteria=criteria, order=order, window=window)

@@ -110,6 +110,27 @@ async def test_it_reopens_when_it_happens_again_on_a_new_revision(engine: AsyncE
     assert await listed(engine) == (1, 0)
 
 
+async def test_a_revision_reopens_only_what_was_acknowledged_before_it(engine: AsyncEngine, fail: Fail, revision: Revise):
+    """Two groups: the one taken after the revision began stays taken."""
+    await fail(hours=9)
+    await take(engine, hours=8)
+    await revision("new", 6)
+    await fail("another cause", 5)
+    async with engine.begin() as connection:
+        fields = "{ failureGroups(filter: {class: UNCLASSIFIED}) { nodes { fingerprint } } }"
+        [other] = (await Client(engine).query(fields))["failureGroups"]["nodes"]
+        await acknowledge(connection, viewer("superadmin"), other["fingerprint"])
+        late = models.Acknowledgement.fingerprint == other["fingerprint"]
+        await connection.execute(update(models.Acknowledgement).values(at=ago(4)).where(late))
+    await fail(hours=3)
+    await fail("another cause", 2)
+
+    found = (await Client(engine).query(ACKNOWLEDGED))["failureGroups"]["nodes"]
+    reopened = [group["acknowledgement"]["reopenedAt"] for group in found]
+    assert reopened == [None, ago(3).isoformat().replace("+00:00", "Z")]
+    assert await listed(engine) == (1, 1)
+
+
 async def test_whichever_comes_first_reopens_it(engine: AsyncEngine, fail: Fail, revision: Revise):
     await fail(hours=9)
     await take(engine, hours=8)
