@@ -49,9 +49,9 @@ class Asker:
         return answer
 
 
-# What differs between two databases; and what is about the caller, and not about what they see.
-OF_A_DATABASE = {"FeedToken"}
-OF_A_CALLER = {"Permission", "QueryCost", "Viewer"}
+# Types and fields that differ between two databases or moments; and those about the caller, and not about what they see.
+OF_A_DATABASE = {"FeedToken", "QueryCost.resetAt"}
+OF_A_CALLER = {"Permission", "Viewer"}
 
 
 def required(coordinate: str, argument: GraphQLArgument) -> str | None:

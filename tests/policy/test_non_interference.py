@@ -30,10 +30,12 @@ from tests.policy.worlds import (
     PERSONAS,
     Row,
     World,
+    acknowledged,
     at,
     database,
     everything,
     failed,
+    groups_of,
     job,
     key,
     known_to,
@@ -80,7 +82,7 @@ def any_run(random: Random, number: int) -> tuple[list[Row], list[Row], list[Row
     unit = random.choice([None, "A", "A", "B"])
     module = random.choice([4, 5, 5, 99])
     secret = f"secret of {provider} {unit} {module}"
-    begun: list[Row] = [{}, {"state": "RUNNING"}, failed(number % 30, secret), {"result": "WARNING"}]
+    begun: list[Row] = [{}, {"state": "RUNNING"}, failed(number, secret), {"result": "WARNING"}]
     ends: list[Row] = [*begun, {"state": "NOT_STARTED"}]
     scope = {"provider": provider, "module_type_id": module, "year": random.choice([2025, 2025, 2026])}
     file = upload(number, provider)
@@ -109,6 +111,8 @@ def any_world(random: Random) -> World:
         uploads=tuple(row for _, _, files in drawn for row in files),
         pipelines=tuple(row for rows, _, _ in drawn for row in rows),
         jobs=tuple(row for _, jobs, _ in drawn for row in jobs),
+        groups=(groups := groups_of(row for _, jobs, _ in drawn for row in jobs)),
+        acknowledgements=acknowledged(groups),
         pods=whole.pods,
         years=tuple(row for row in whole.years if random.random() < 0.7),
         units=whole.units,

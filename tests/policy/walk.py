@@ -1,6 +1,6 @@
 """Operations made from the schema: every field of every type, for whatever can be reached from the root or by a global id."""
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Set
 from typing import Any
 
 from graphql import (
@@ -24,9 +24,9 @@ Argue = Callable[[str, GraphQLArgument], str | None]
 
 
 class Walk:
-    """Selections on a schema, but for fields of the types that are left out."""
+    """Selections on a schema, but for those fields, or fields of those types, that are left out."""
 
-    def __init__(self, schema: GraphQLSchema, argue: Argue, left_out: Collection[str]) -> None:
+    def __init__(self, schema: GraphQLSchema, argue: Argue, left_out: Set[str]) -> None:
         self.schema = schema
         self.argue = argue
         self.left_out = left_out
@@ -37,7 +37,10 @@ class Walk:
         """Fields of every type that are left out on purpose."""
         owners = [type_ for type_ in self.schema.type_map.values() if is_object_type(type_)]
         return {
-            f"{type_.name}.{name}" for type_ in owners for name, each in type_.fields.items() if not self._is_compared(each)
+            f"{type_.name}.{name}"
+            for type_ in owners
+            for name, each in type_.fields.items()
+            if not self._is_compared(type_.name, name, each)
         }
 
     def reachable(self) -> set[str]:
@@ -67,7 +70,7 @@ class Walk:
         """Each field of the root, but those that name one node, with the operation that reads all of it."""
         assert self.schema.query_type is not None
         for name, field in self.schema.query_type.fields.items():
-            if self._is_compared(field):
+            if self._is_compared("Query", name, field):
                 self.covered.add(f"Query.{name}")
                 yield name, f"{{ __typename {name}{self._given('Query', name, field)}{self._selected(field.type)} }}"
 
@@ -85,15 +88,15 @@ class Walk:
         """Every field of a type: values inside it in full, nodes and lists of nodes by their ids."""
         selected = ["__typename"]
         for name, field in type_.fields.items():
-            if self._is_compared(field) and get_named_type(field.type).name not in seen:
+            if self._is_compared(type_.name, name, field) and get_named_type(field.type).name not in seen:
                 self.covered.add(f"{type_.name}.{name}")
                 selected.append(
                     f"{name}{self._given(type_.name, name, field)}{self._selected(field.type, (*seen, type_.name))}"
                 )
         return " ".join(selected)
 
-    def _is_compared(self, field: GraphQLField) -> bool:
-        return get_named_type(field.type).name not in self.left_out
+    def _is_compared(self, owner: str, name: str, field: GraphQLField) -> bool:
+        return self.left_out.isdisjoint({get_named_type(field.type).name, f"{owner}.{name}"})
 
     def _selected(self, type_: Any, seen: tuple[str, ...] = ()) -> str:
         named: GraphQLNamedType = get_named_type(type_)

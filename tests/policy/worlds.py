@@ -61,6 +61,8 @@ class World:
     uploads: tuple[Row, ...] = ()
     pipelines: tuple[Row, ...] = ()
     jobs: tuple[Row, ...] = ()
+    groups: tuple[Row, ...] = ()
+    acknowledgements: tuple[Row, ...] = ()
     row_errors: tuple[Row, ...] = ()
     pods: tuple[Row, ...] = ()
     years: tuple[Row, ...] = ()
@@ -72,6 +74,8 @@ TABLES = {
     "uploads": models.Upload,
     "pipelines": models.Pipeline,
     "jobs": models.Job,
+    "groups": models.FailureGroup,
+    "acknowledgements": models.Acknowledgement,
     "row_errors": models.RowError,
     "pods": models.Pod,
     "years": models.YearConfiguration,
@@ -90,10 +94,14 @@ def known_to(viewer: Viewer, world: World) -> World:
     jobs = [row for row in world.jobs if _sees_job(viewer, row, pipelines)]
     texts = {row["id"]: row if operates else _expurgated(row) for row in jobs}
     uploads = {row["upload_id"] for row in jobs}
+    prints = {(row["provider"], row["failure_fingerprint"]) for row in jobs}
+    groups = [row for row in world.groups if (row["provider"], row["fingerprint"]) in prints]
     return World(
         uploads=tuple(row for row in world.uploads if row["id"] in uploads),
         pipelines=tuple(row if operates else _told(row, texts.values()) for row in pipelines.values()),
         jobs=tuple(texts.values()),
+        groups=tuple(row if operates else {**row, "cause": ""} for row in groups),
+        acknowledgements=tuple(row for row in world.acknowledgements if (row["provider"], row["fingerprint"]) in prints),
         row_errors=tuple(row for row in world.row_errors if row["job_id"] in texts),
         pods=world.pods,
         years=tuple(row for row in world.years if _sees_year(viewer, row)),
@@ -210,7 +218,7 @@ def job(number: int, **values: Any) -> Row:
 
 def failed(number: int, text: str, **values: Any) -> Row:
     """What a job has that failed without expecting it."""
-    shape = {"failure_class": "UNCLASSIFIED", "failure_fingerprint": f"{number:064x}"}
+    shape = {"failure_class": "UNCLASSIFIED", "failure_fingerprint": f"{number % 30:064x}"}
     return {"result": "ERROR", "status_message": text, "meta": {"error": f"IntegrityError: {text}"}, **shape, **values}
 
 
@@ -245,6 +253,31 @@ def pipeline(number: int, jobs: list[Row], **values: Any) -> tuple[Row, list[Row
         "updated_at": members[-1]["finished_at"] or members[-1]["created_at"],
     }
     return row | values, members
+
+
+def groups_of(jobs: Iterable[Row]) -> tuple[Row, ...]:
+    """The failure groups of jobs, which work of any unit shares."""
+    prints = sorted({(row["provider"], row["failure_fingerprint"]) for row in jobs if row["failure_fingerprint"]})
+    return tuple(
+        {
+            "provider": provider,
+            "fingerprint": print_,
+            "failure_class": "UNCLASSIFIED",
+            "job_type": JobType.CSV_INGEST,
+            "title": "An ingest failed unexpectedly",
+            "cause": f"duplicate key of {provider}",
+            "rule": "nothing more is known",
+        }
+        for provider, print_ in prints
+    )
+
+
+def acknowledged(groups: Iterable[Row]) -> tuple[Row, ...]:
+    """Every other group is taken."""
+    taken = [group for number, group in enumerate(groups) if number % 2]
+    by = {"user_id": "user-1", "name": "Ada 1", "email": "ada1@example.org"}
+    of_group = ("provider", "fingerprint")
+    return tuple({**{name: group[name] for name in of_group}, "at": at(60), "by": by, "note": "a note"} for group in taken)
 
 
 def pod(name: str, *, seen: timedelta, sha: str) -> Row:
@@ -403,6 +436,8 @@ def everything() -> World:
         uploads=tuple(uploads),
         pipelines=tuple(pipelines),
         jobs=tuple(jobs),
+        groups=(groups := groups_of(jobs)),
+        acknowledgements=acknowledged(groups),
         row_errors=tuple(row_errors),
         pods=(pod("pod-1", seen=timedelta(seconds=3), sha="abc"), pod("pod-2", seen=timedelta(hours=1), sha="def")),
         years=tuple(year(n, provider, is_open=n == 2025) for provider in ("DEFAULT", "TEST") for n in (2025, 2026)),
