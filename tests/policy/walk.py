@@ -88,7 +88,8 @@ class Walk:
         """Every field of a type: values inside it in full, nodes and lists of nodes by their ids."""
         selected = ["__typename"]
         for name, field in type_.fields.items():
-            if self._is_compared(type_.name, name, field) and get_named_type(field.type).name not in seen:
+            named = get_named_type(field.type)
+            if self._is_compared(type_.name, name, field) and (named.name not in seen or self._is_node(named)):
                 self.covered.add(f"{type_.name}.{name}")
                 selected.append(
                     f"{name}{self._given(type_.name, name, field)}{self._selected(field.type, (*seen, type_.name))}"
@@ -98,11 +99,14 @@ class Walk:
     def _is_compared(self, owner: str, name: str, field: GraphQLField) -> bool:
         return self.left_out.isdisjoint({get_named_type(field.type).name, f"{owner}.{name}"})
 
+    def _is_node(self, type_: GraphQLNamedType) -> bool:
+        return type_ is self._node or (is_object_type(type_) and self._node in type_.interfaces)
+
     def _selected(self, type_: Any, seen: tuple[str, ...] = ()) -> str:
         named: GraphQLNamedType = get_named_type(type_)
         if is_leaf_type(named):
             return ""
-        if named is self._node or (is_object_type(named) and self._node in named.interfaces):
+        if self._is_node(named):
             return " { __typename id }"
         if is_object_type(named):
             return f" {{ {self.fields_of(named, seen)} }}"
