@@ -75,8 +75,8 @@ def kind_clauses(names: Sequence[str]) -> Clauses:
 
 
 def kind_clause(names: Sequence[str]) -> ColumnElement[bool]:
-    """A job is of one of these kinds; never null."""
-    return func.coalesce(or_(*kind_clauses(names)), False) if "OTHER" in names else or_(*kind_clauses(names))
+    """A job is of one of these kinds; null, as good as false, for one without a kind."""
+    return or_(*kind_clauses(names))
 
 
 def within(column: Column, bounds: Range[Any] | None) -> Clauses:

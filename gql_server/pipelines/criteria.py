@@ -8,7 +8,7 @@ from math import prod
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, exists, false, not_, or_
+from sqlalchemy import ColumnElement, and_, exists, false, func, not_, or_
 
 from gql_server import models
 from gql_server.jobs import queries as jobs
@@ -89,7 +89,7 @@ class Criteria:
             *flag(P.aborted_at.is_not(None), self.is_aborted),
             *flag(and_(one_of(P.status, FAILURES), not_(resolved(P.scope_key, P.id))), self.unresolved),
             *self._triggered(P.created_by.op("->>")(USER_ID)),
-            *(not_(exists().where(J.pipeline_id == P.id, clause)) for clause in self._dropped_jobs()),
+            *(not_(exists().where(J.pipeline_id == P.id, clause).correlate(P)) for clause in self._dropped_jobs()),
         ]
         of_one_job = self._of_one_job(viewer)
         return [
@@ -119,7 +119,7 @@ class Criteria:
             *flag(jobs.IS_ABORTED, self.is_aborted),
             *flag(and_(*_failed(True), not_(resolved(J.scope_key, J.time_key))), self.unresolved),
             *self._triggered(J.meta.op("->")(constant("created_by")).op("->>")(USER_ID)),
-            *(not_(clause) for clause in self._dropped_jobs()),
+            *(not_(func.coalesce(clause, False)) for clause in self._dropped_jobs()),
             *self._kept_jobs(),
             *self._of_one_job(viewer),
         ]

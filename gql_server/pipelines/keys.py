@@ -109,7 +109,7 @@ def _found(source: Source, text: str, window: Window) -> list[AnySelect]:
     """
     first = _merged(source.scans(replace(window, size=LOOK - 1)), overlapping=False)
     looked = select(first).order_by(*window.sorting(first.c.key, first.c.value)).limit(LOOK).subquery()
-    says = exists().where(source.is_job_of(looked.c.key), contains(J.status_message, text))
+    says = exists().where(source.is_job_of(looked.c.key), contains(J.status_message, text)).correlate(looked)
     hits = select(looked).where(says).order_by(*window.sorting(looked.c.key, looked.c.value)).limit(window.size + 1).cte()
     filled = select(func.count() > window.size).select_from(hits).scalar_subquery()
     return [select(hits), *source.scans(window, source.with_jobs.where(not_(filled), indexed_match(text)))]
