@@ -11,7 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from gql_server.commands.execution import Commands
 from gql_server.cost.budgets import Bill, Budgets
 from gql_server.feed.hub import Hub
+from gql_server.feed.queries import now
 from gql_server.feed.session import Session
+from gql_server.feed.tokens import Position
 from gql_server.loaders import Loaders, Query, SharedLoaders
 from gql_server.pagination import Paging, Window
 from gql_server.policy import Viewer
@@ -55,6 +57,13 @@ class Context:
     def load(self, query: Query, key: Hashable, **arguments: Any) -> "asyncio.Future[Any]":
         """The value of a batched query for one key."""
         return self._loaders.load(query, key, **arguments)
+
+    async def position(self) -> Position:
+        """Up to where this process has read the feed, which no read is older than; else where the feed is now."""
+        if self.hub.position is not None:
+            return self.hub.position
+        async with self.engine.connect() as connection:
+            return await now(connection)
 
     def window(self, coordinate: str, **arguments: Any) -> Window:
         """The window that a connection's arguments ask for; those left out count as null."""

@@ -47,6 +47,8 @@ class Page:
     counting: Counting | None = None
     criteria: Any = None
     """What all items of the list match, where it can be counted by facet."""
+    position: str | None = None
+    """Position of the feed, of an empty page that was read after it."""
 
     @property
     def edges(self) -> list[Edge]:

@@ -20,7 +20,8 @@ from gql_server.cost.types import CostQuery
 from gql_server.errors import BadInput
 from gql_server.failures.queries import groups_by_fingerprint
 from gql_server.failures.types import FailureQuery, group_key
-from gql_server.feed.types import FeedHeartbeat, FeedReset, PipelineChanged, PipelineSubscription
+from gql_server.feed.subscriptions import ChangesQuery, PipelineSubscription
+from gql_server.feed.types import EVENTS
 from gql_server.fields import SemanticNonNull
 from gql_server.fleet.queries import workers_by_pod_id
 from gql_server.fleet.types import FleetQuery
@@ -93,6 +94,7 @@ class Query(
     HealthQuery,
     LockQuery,
     ViewerQuery,
+    ChangesQuery,
     CostQuery,
 ):
     @strawberry.field(description="Refetch anything by global ID; null when absent or not visible.")
@@ -158,7 +160,7 @@ def create_schema() -> Schema:
         query=Query,
         mutation=Mutation,
         subscription=Subscription,
-        types=[PipelineChanged, FeedReset, FeedHeartbeat, ModuleType, DataEntryType, Unit, *DIRECTIVES],
+        types=[*EVENTS, ModuleType, DataEntryType, Unit, *DIRECTIVES],
         extensions=[
             lambda: MaxTokensLimiter(MAX_TOKENS),
             ParserCache,

@@ -14,12 +14,16 @@ from typing import Any, NamedTuple
 
 import orjson
 from graphql import (
+    EnumValueNode,
     FieldNode,
     GraphQLError,
+    ObjectFieldNode,
     OperationDefinitionNode,
     OperationType,
     VariableNode,
+    Visitor,
     parse,
+    visit,
 )
 from strawberry.types.execution import PreExecutionError
 
@@ -34,8 +38,8 @@ from gql_server.schema import Schema
 
 BACKLOG_MAX = 256
 BACKLOG_BYTES_MAX = 1024 * 1024
-OF_THE_SUBJECT = ("triggeredByMe",)
-"""What in a document makes its answer depend on who asks, and not only on what they may see."""
+OF_THE_SUBJECT = ("triggeredByMe", "triggeredBy", "TRIGGERED_BY")
+"""Arguments that make an answer depend on who asks, and not only on what they may see."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +52,13 @@ class Operation:
 
 
 class Frame(NamedTuple):
-    """A result as JSON, and the position of the feed that it shows. `is_quiet` for a mere sign of life."""
+    """A result as JSON, and the position of the feed that it shows: `is_quiet` for a mere sign of life, `is_value` if it says
+    nothing when it is like the one before."""
 
     position: Position | None
     payload: str
     is_quiet: bool = False
+    is_value: bool = False
 
 
 class Refused(Exception):
@@ -76,16 +82,17 @@ class Plan(NamedTuple):
 
     is_subscription: bool
     resume_variables: frozenset[str] = frozenset()
+    asks_who: bool = False
 
 
 @lru_cache(maxsize=512)
 def plan(query: str, name: str | None) -> Plan:
-    """Whether the operation is a subscription, and which variables say where its client comes from."""
+    """What kind of operation it is, which variables say where its client comes from, and whether it asks who asks."""
     try:
-        definitions = parse(query, max_tokens=2000).definitions
+        document = parse(query, max_tokens=2000)
     except GraphQLError:
         return Plan(is_subscription=False)
-    operations = [node for node in definitions if isinstance(node, OperationDefinitionNode)]
+    operations = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
     named = [node for node in operations if name is None or (node.name and node.name.value == name)]
     if len(named) != 1 or named[0].operation is not OperationType.SUBSCRIPTION:
         return Plan(is_subscription=False)
@@ -96,14 +103,29 @@ def plan(query: str, name: str | None) -> Plan:
         for argument in field.arguments or ()
         if argument.name.value == "after" and isinstance(argument.value, VariableNode)
     ]
-    return Plan(is_subscription=True, resume_variables=frozenset(after))
+    words = _Words()
+    visit(document, words)
+    return Plan(is_subscription=True, resume_variables=frozenset(after), asks_who=words.found)
 
 
 def scope(operation: Operation, variables: bytes, viewer: Viewer) -> Viewer:
     """Whoever sees the same, as one viewer: nobody in particular, unless the operation asks who they are."""
-    if any(word in operation.query or word.encode() in variables for word in OF_THE_SUBJECT):
+    asks = plan(operation.query, operation.name).asks_who or any(f'"{word}"'.encode() in variables for word in OF_THE_SUBJECT)
+    if asks:
         return replace(viewer, expires_at=None)
     return Viewer(subject="", provider=viewer.provider, permissions=viewer.permissions)
+
+
+class _Words(Visitor):
+    """Finds, among the arguments of a document, those that ask who asks."""
+
+    found = False
+
+    def enter_object_field(self, node: ObjectFieldNode, *_: object) -> None:
+        self.found |= node.name.value in OF_THE_SUBJECT
+
+    def enter_enum_value(self, node: EnumValueNode, *_: object) -> None:
+        self.found |= node.value in OF_THE_SUBJECT
 
 
 class Follower:
@@ -173,15 +195,16 @@ class Stream:
         try:
             await self._session.attached.wait()
             caught_up = await self._caught_up(resume)
-            seen: Position | None = None
             for frame in caught_up.frames:
-                seen = frame.position
                 yield frame
             if not caught_up.is_over:
+                last = caught_up.frames[-1] if caught_up.frames else None
+                seen = last and last.position
                 async with aclosing(follower.frames()) as frames:
                     async for frame in frames:
-                        if not _is_shown(frame, seen):
+                        if not _is_shown(frame, seen) and not (frame.is_value and last and frame.payload == last.payload):
                             yield frame
+                            last = frame
         finally:
             self.followers.discard(follower)
 
@@ -253,7 +276,7 @@ class LiveOperations:
         schema: Schema,
         create_context: Callable[[Viewer], Context],
         encode: Callable[[object], str],
-        limits: Limits = Limits(),  # noqa: B008: frozen
+        limits: Limits = Limits(),
     ) -> None:
         self._schema, self._create_context, self._encode, self._limits = schema, create_context, encode, limits
         self._streams: dict[Hashable, Stream] = {}
@@ -340,12 +363,12 @@ class LiveOperations:
                     payload["errors"] = [error.formatted for error in result.errors]
                 if result.extensions:
                     payload["extensions"] = result.extensions
-                yield Frame(session.position, self._encode(payload), session.is_quiet)
+                yield Frame(session.position, self._encode(payload), session.is_quiet, session.shows_changes_only)
 
     async def _masked(self, results: AsyncIterator[Any]) -> AsyncGenerator[Any, None]:
         async for result in results:
             if result.errors:
                 result.errors = masked(result.errors, self._schema.executable)
-                if isinstance(result, PreExecutionError):
+                if isinstance(result, PreExecutionError) or result.data is None:
                     raise Refused(result.errors)
             yield result

@@ -13,9 +13,7 @@ class ResetReason(StrEnum):
     """Why the feed cannot continue from the given token."""
 
     TOKEN_EXPIRED = "TOKEN_EXPIRED"
-    CONSUMER_TOO_SLOW = "CONSUMER_TOO_SLOW"
     SERVER_RESTART = "SERVER_RESTART"
-    FILTER_CHANGED = "FILTER_CHANGED"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +58,14 @@ class Reading:
 def reset_reason(after: Position, now: Position) -> ResetReason:
     """Why nothing can be resumed after that position: the database is another one, or the events have been pruned."""
     return ResetReason.TOKEN_EXPIRED if after.epoch == now.epoch else ResetReason.SERVER_RESTART
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A value as it was at that position, or later."""
+
+    position: Position
+    value: Any
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,6 +84,11 @@ class Hub:
         self.connected = asyncio.Event()
 
     @property
+    def position(self) -> Position | None:
+        """Up to where it has read; None before it first reached the database."""
+        return self._position
+
+    @property
     def sequence(self) -> int | None:
         """Number of the newest event it has read; None before it first reached the database."""
         return self._position and self._position.sequence

@@ -39,9 +39,18 @@ class Members(NamedTuple):
     are_all: bool
 
 
+class Slice(NamedTuple):
+    """Some of what happened, and where the rest follows."""
+
+    events: Sequence[Event]
+    next: Position
+    has_more: bool
+
+
 class ListReader(Protocol):
     """What a list asks of the database, as its viewer."""
 
+    async def now(self) -> Position: ...
     async def snapshot(self) -> Snapshot: ...
     async def members(self) -> Members: ...
     async def is_resumable(self, after: Position) -> bool: ...
@@ -106,6 +115,16 @@ class ListSource:
             async for event in self._began_anew() if change.is_gap else self._events(change):
                 yield event
             await asyncio.sleep(self._throttle_seconds)
+
+    async def slice(self, after: Position, limit: int) -> Slice:
+        """What happened after that position to at most so many pipelines."""
+        now = await self._reader.now()
+        if not await self._reader.is_resumable(after):
+            return Slice([Reset(now, reset_reason(after, now))], now, has_more=False)
+        changed = await self._reader.changed_since(after, limit)
+        told, has_more = changed[:limit], len(changed) > limit
+        events = [event async for event in self._resumed(after, told)]
+        return Slice(events, Position(after.epoch, told[-1].sequence) if has_more else max(after, now), has_more)
 
     async def _know_members(self) -> None:
         members = await persistently(self._reader.members)

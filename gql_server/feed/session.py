@@ -26,7 +26,8 @@ class Session:
     """One execution of a live operation.
 
     `resume` is where its client comes from, if its transport says so; `position` is that of the event yielded last, which is a
-    heartbeat if `is_quiet`; `is_over` says that no other follows.
+    heartbeat if `is_quiet`; `is_over` says that no other follows. With `shows_changes_only`, a result like the one before is
+    not sent.
     """
 
     phase: Phase = Phase.WHOLE
@@ -36,6 +37,7 @@ class Session:
     position: Position | None = None
     is_quiet: bool = False
     is_over: bool = False
+    shows_changes_only: bool = False
 
     def end(self) -> None:
         """There is nothing to follow."""

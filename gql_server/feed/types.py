@@ -1,28 +1,22 @@
-"""Subscriptions: live data over a socket or an event stream, read through the same loaders and the same policy as queries."""
+"""What a feed says, as a client sees it."""
 
-from collections.abc import AsyncIterator
-from contextlib import aclosing
 from datetime import UTC, datetime
 from enum import Enum
-from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 from uuid import UUID
 
 import strawberry
 from strawberry import UNSET
 from strawberry.utils.str_converters import to_camel_case
 
-from gql_server.context import Context, Info
+from gql_server.context import Info
 from gql_server.errors import BadInput
 from gql_server.feed import queries
-from gql_server.feed.events import Heartbeat, Reading, Reset
-from gql_server.feed.follow import PipelineSource
-from gql_server.feed.session import play
+from gql_server.feed.events import Entered, Heartbeat, Left, Reading, Reset, Snapshot
 from gql_server.feed.tokens import Position
-from gql_server.fields import SemanticNonNull
 from gql_server.jobs.types import Job
-from gql_server.pipelines.queries import pipelines_by_key
-from gql_server.pipelines.types import Pipeline, PipelineBy
+from gql_server.nodes import encode
+from gql_server.pipelines.types import Pipeline, PipelineConnection
 from gql_server.scalars import FeedToken, SchemaCoordinate
 
 THROTTLE_MS = 250
@@ -79,9 +73,7 @@ class PipelineChanged(FeedEvent):
 @strawberry.enum(description="Why the feed cannot continue from the given token.")
 class ResetReason(Enum):
     TOKEN_EXPIRED = strawberry.enum_value("TOKEN_EXPIRED", description="What happened after it is no longer kept.")
-    CONSUMER_TOO_SLOW = strawberry.enum_value("CONSUMER_TOO_SLOW", description="More happened than the client took in.")
     SERVER_RESTART = strawberry.enum_value("SERVER_RESTART", description="The database is another one than the token's.")
-    FILTER_CHANGED = strawberry.enum_value("FILTER_CHANGED", description="The token belongs to another filter.")
 
 
 @strawberry.type(description="History before this point is gone: forget what you hold, and go on from what follows.")
@@ -94,7 +86,39 @@ class FeedHeartbeat(FeedEvent):
     lag_seconds: float = strawberry.field(description="How long ago the server last read the feed to its end.")
 
 
-def event_of(event: Reading | Reset | Heartbeat) -> FeedEvent:
+@strawberry.type(description="A page of the list as it is now: the first message, unless `snapshot: false`.")
+class FeedSnapshot(FeedEvent):
+    pipelines: PipelineConnection = strawberry.field(description="The page. Its cursors go on in `Query.pipelines`.")
+
+
+@strawberry.enum(description="Where a newly matching pipeline belongs in the list.")
+class EntryPosition(Enum):
+    HEAD = strawberry.enum_value("HEAD", description="Before all others: it is the newest.")
+    ELSEWHERE = strawberry.enum_value("ELSEWHERE", description="Where its `createdAt` puts it.")
+
+
+@strawberry.type(description="A pipeline began to match the filter: it was created, or changed into it.")
+class PipelineEntered(FeedEvent):
+    pipeline: Pipeline = strawberry.field(description="The pipeline, read for this message.")
+    position: EntryPosition = strawberry.field(description="Where it belongs.")
+
+
+@strawberry.enum(description="Why a pipeline left the live list.")
+class LeaveReason(Enum):
+    NO_LONGER_MATCHES = strawberry.enum_value("NO_LONGER_MATCHES", description="It changed, and the filter excludes it.")
+    ACCESS_REVOKED = strawberry.enum_value("ACCESS_REVOKED", description="You may no longer see it.")
+
+
+@strawberry.type(description="A pipeline is no longer in the list.")
+class PipelineLeft(FeedEvent):
+    pipeline_node_id: strawberry.ID = strawberry.field(description="Its global id; it is not sent again.")
+    leave_reason: LeaveReason = strawberry.field(description="Why.")
+
+
+EVENTS = (FeedSnapshot, PipelineEntered, PipelineChanged, PipelineLeft, FeedReset, FeedHeartbeat)
+
+
+def event_of(event: Reading | Reset | Heartbeat | Snapshot | Entered | Left) -> FeedEvent:
     """The event as a client sees it."""
     match event:
         case Reading():
@@ -103,6 +127,14 @@ def event_of(event: Reading | Reset | Heartbeat) -> FeedEvent:
             return FeedReset(**moment(event.position), reset_reason=ResetReason[event.reason.name])
         case Heartbeat():
             return FeedHeartbeat(**moment(event.position), lag_seconds=event.lag_seconds)
+        case Snapshot():
+            return FeedSnapshot(**moment(event.position), pipelines=cast(Any, event.page))
+        case Entered():
+            where = EntryPosition.HEAD if event.at_head else EntryPosition.ELSEWHERE
+            return PipelineEntered(**moment(event.position), pipeline=event.row, position=where)
+        case Left():
+            gone = strawberry.ID(encode("Pipeline", event.key))
+            return PipelineLeft(**moment(event.position), pipeline_node_id=gone, leave_reason=LeaveReason[event.reason.name])
 
 
 def position_of(token: FeedToken | None, info: Info) -> Position | None:
@@ -118,51 +150,6 @@ def throttle_seconds(throttle_ms: int | None, default: int) -> float:
     if not 0 <= throttle_ms <= THROTTLE_MAX_MS:
         raise BadInput(f"`throttleMs` must be between 0 and {THROTTLE_MAX_MS}.")
     return throttle_ms / 1000
-
-
-@strawberry.type
-class PipelineSubscription:
-    @strawberry.subscription(
-        description="One pipeline until it is terminal, then complete. Begins with its present state, or after `after`. "
-        "A pipeline that is unknown or not visible completes at once.",
-        directives=[SemanticNonNull()],
-    )
-    async def pipeline(
-        self,
-        info: Info,
-        by: Annotated[PipelineBy, strawberry.argument(description="Its name.")],
-        after: After = UNSET,
-        throttle_ms: ThrottleMs = THROTTLE_MS,
-    ) -> AsyncIterator[FeedEvent | None]:
-        seconds, position = throttle_seconds(throttle_ms, THROTTLE_MS), position_of(after, info)
-        context = info.context
-        key = await by.key(info)
-        if key is None:
-            context.session.end()
-            return
-        source = PipelineSource(
-            context.hub,
-            key,
-            partial(_read, context, key),
-            is_resumable=partial(_asked, context, queries.is_resumable),
-            has_changed=partial(_asked, context, queries.has_changed_since, pipeline_key=key),
-            throttle_seconds=seconds,
-            heartbeat_seconds=context.session.heartbeat_seconds,
-        )
-        async with aclosing(play(context.session, source, position)) as readings:
-            async for reading in readings:
-                yield event_of(reading)
-
-
-async def _read(context: Context, key: UUID) -> Any:
-    """The pipeline with fresh loaders, which then serve the rest of the message."""
-    context.renew()
-    return await context.load(pipelines_by_key, key)
-
-
-async def _asked(context: Context, query: Any, after: Position, **arguments: Any) -> bool:
-    async with context.engine.connect() as connection:
-        return await query(connection, after, **arguments)
 
 
 # Attributes of a row that are fields of another name, or of no field.

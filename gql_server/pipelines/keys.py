@@ -87,6 +87,14 @@ async def counted(connection: AsyncConnection, viewer: Viewer, keys: Sequence[Cr
     return {criteria: found.get(place, 0) for place, criteria in enumerate(keys)}
 
 
+async def members(connection: AsyncConnection, viewer: Viewer, *, criteria: Criteria, limit: int) -> list[UUID]:
+    """Keys of the newest pipelines that match, newest first; at most one more than the limit."""
+    matching = listed(viewer, criteria, newest(limit))
+    if matching is None:
+        return []
+    return list(await connection.scalars(select(matching.c.key).order_by(matching.c.key.desc())))
+
+
 def _stored(viewer: Viewer, branch: Branch, by: Ordering | None) -> Source:
     value = by and by.stored
     statement = select(P.id.label("key"), _labelled(value)).where(pipeline_clause(viewer), *branch.pipeline)

@@ -10,6 +10,7 @@ from sqlalchemy import Text, cast, literal, select, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gql_server import models
+from gql_server.feed.queries import position
 from gql_server.jobs import queries as jobs
 from gql_server.models import JobState
 from gql_server.pagination import Counting, Page, Position, Window, between
@@ -37,10 +38,17 @@ async def keys_by_job(connection: AsyncConnection, viewer: Viewer, keys: Sequenc
 
 
 async def page(connection: AsyncConnection, viewer: Viewer, *, criteria: Criteria, window: Window) -> Page:
-    """A page of pipelines: the keys of the window, then what is shown of each."""
+    """A page of pipelines: the keys of the window, then what is shown of each.
+
+    Rows carry the position of the feed; an empty page is read once more, after the position that it then carries.
+    """
     statement = page_statement(viewer, criteria, window)
     rows = [] if statement is None else (await connection.execute(statement)).all()
-    return _page(rows, criteria, window)
+    if rows:
+        return _page(rows, criteria, window)
+    before = await connection.scalar(select(position()))
+    rows = [] if statement is None else (await connection.execute(statement)).all()
+    return replace(_page(rows, criteria, window), position=before)
 
 
 async def page_around(connection: AsyncConnection, viewer: Viewer, *, criteria: Criteria, window: Window, key: UUID) -> Page:

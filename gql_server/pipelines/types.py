@@ -16,7 +16,7 @@ from gql_server.diagnosis.types import Diagnosis
 from gql_server.estimates.types import Estimated
 from gql_server.facets.types import Faceted
 from gql_server.failures.types import FailureGroup, failures_of
-from gql_server.feed.tokens import to_token
+from gql_server.feed.tokens import Position, to_token
 from gql_server.fields import (
     After,
     Before,
@@ -38,6 +38,7 @@ from gql_server.jobs.lists import OrderBy as JobsOrderedBy
 from gql_server.jobs.queries import jobs_by_id, meta_by_job
 from gql_server.jobs.types import Job, JobConnection, JobKind, Meta, NoMeta, RowProgress
 from gql_server.nodes import Node, global_id, uuid_key
+from gql_server.pagination import Page
 from gql_server.pipelines import queries
 from gql_server.runs.types import AmongRuns
 from gql_server.scalars import FeedToken
@@ -155,7 +156,20 @@ class Pipeline(AmongRuns, Charted, Impactful, Compared, Ticketed, PipelineTimeli
 
 @strawberry.type(description="A page of pipelines.")
 class PipelineConnection(CountedConnection[Pipeline], Faceted):
-    pass
+    @strawberry.field(
+        description="Position of the feed when this page was read: subscribe with `after: feedToken`, and nothing is missed."
+    )
+    async def feed_token(self: Any, info: Info) -> FeedToken:
+        position = page_position(self)
+        return FeedToken((position or await info.context.position()).token())
+
+
+def page_position(page: Page) -> Position | None:
+    """The oldest position that the rows of a page show; None for one that is empty, and does not say."""
+    positions = [Position.parse(row.feed_position) for row in page.nodes]
+    if page.position is not None:
+        positions.append(Position.parse(page.position))
+    return min(positions, key=lambda position: position.sequence, default=None)
 
 
 @strawberry.input(description="Ways to name one pipeline.", one_of=True)

@@ -43,6 +43,7 @@ WHOLE_MODULE_SEEN = f"{CONFIGURATION_VIEW} | {OPERATIONS_VIEW}"
 POLICY: Mapping[str, TypeRule] = MappingProxyType(
     {
         "Query": rule(
+            "changes",
             "node nodes viewer",
             "pipelines pipeline",
             "job jobs",
@@ -53,7 +54,7 @@ POLICY: Mapping[str, TypeRule] = MappingProxyType(
             health=Guard(OPERATIONS_VIEW, DenialMode.ERROR),
             locks=Guard(OPERATIONS_EDIT, DenialMode.ERROR),
         ),
-        "Subscription": rule("pipeline"),
+        "Subscription": rule("pipeline pipelines facets jobProgress", health=Guard(OPERATIONS_VIEW, DenialMode.ERROR)),
         "Mutation": rule(
             "saveView",
             abortPipelines=MAY_OPERATE,
@@ -88,7 +89,7 @@ POLICY: Mapping[str, TypeRule] = MappingProxyType(
             "graph timeline impact comparison ticketMarkdown",
             hidden_without=PIPELINE_SEEN,
         ),
-        "PipelineConnection": rule(CONNECTION, "totalCount facets"),
+        "PipelineConnection": rule(CONNECTION, "totalCount facets feedToken"),
         "PipelineFacet": rule("key values"),
         "FacetValue": rule("value count filter"),
         "PipelineEdge": rule(EDGE),
@@ -211,6 +212,11 @@ POLICY: Mapping[str, TypeRule] = MappingProxyType(
         "InputProblem": rule(PROBLEM, "coordinate path"),
         # the feed
         "PipelineChanged": rule(FEED_EVENT, "pipeline changed changedJobs"),
+        "PipelineEntered": rule(FEED_EVENT, "pipeline position"),
+        "PipelineLeft": rule(FEED_EVENT, "pipelineNodeId leaveReason"),
+        "FeedSnapshot": rule(FEED_EVENT, "pipelines"),
+        "JobProgressed": rule(FEED_EVENT, "job"),
+        "ChangePage": rule("events nextToken hasMore"),
         "FeedReset": rule(FEED_EVENT, "resetReason"),
         "FeedHeartbeat": rule(FEED_EVENT, "lagSeconds"),
     }

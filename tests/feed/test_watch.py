@@ -1,0 +1,111 @@
+"""Values that are pushed when they change: the alert strip, health, the progress of a job."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import aclosing, suppress
+from typing import Any
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from gql_server.db import connect_arguments
+from gql_server.edge.live import LiveOperations, Operation, Refused
+from gql_server.feed.hub import Hub
+from gql_server.models import JobResult, JobState
+from tests import build
+from tests.graphql import endpoint, viewer
+
+STRIP = "subscription { facets(keys: [STATUS], throttleMs: 0) { key values { value count { value precision } } } }"
+HEALTH = "subscription { health(throttleMs: 0) { liveWorkers } }"
+JOB = """subscription ($id: Int!) { jobProgress(by: { jobId: $id }, throttleMs: 0) {
+  job { state rowProgress { processed total } } } }"""
+
+
+@pytest.fixture
+async def operations(engine: AsyncEngine, dsn: str) -> AsyncIterator[LiveOperations]:
+    hub = Hub(connect_arguments(dsn, "hub"), poll_seconds=60)
+    task = asyncio.create_task(hub.run())
+    async with asyncio.timeout(10):
+        await hub.connected.wait()
+    yield endpoint(engine, hub).live
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+class Frames:
+    """What a client is sent."""
+
+    def __init__(self, operations: LiveOperations, query: str, role: str = "operator", **variables: Any) -> None:
+        self.frames = operations.frames(Operation(query, variables, None), viewer(role))
+
+    async def next(self) -> Any:
+        async with asyncio.timeout(5):
+            return json.loads((await anext(self.frames)).payload)
+
+    async def ended(self) -> bool:
+        async with asyncio.timeout(5):
+            return await anext(self.frames, None) is None
+
+
+def _strip(answer: Any) -> dict[str, int]:
+    [facet] = answer["data"]["facets"]
+    return {value["value"]: value["count"]["value"] for value in facet["values"]}
+
+
+async def test_the_alert_strip_is_pushed_when_a_count_changes_and_only_then(engine: AsyncEngine, operations: LiveOperations):
+    async with engine.begin() as connection:
+        key = await build.run(connection, JobResult.SUCCESS, JobState.RUNNING)
+    strip = Frames(operations, STRIP)
+    async with aclosing(strip.frames):
+        first = _strip(await strip.next())
+        async with engine.begin() as connection:
+            await build.job(connection, key, state=JobState.RUNNING)
+            await build.notify(connection)
+        await asyncio.sleep(0.3)
+        async with engine.begin() as connection:
+            await build.run(connection, JobResult.ERROR)
+            await build.notify(connection)
+        second = _strip(await strip.next())
+
+    assert (first, second) == ({"RUNNING": 1}, {"RUNNING": 1, "FAILED": 1})
+
+
+async def test_a_job_is_followed_row_by_row_to_its_end(engine: AsyncEngine, operations: LiveOperations):
+    async with engine.begin() as connection:
+        key = await build.pipeline(connection)
+        job_id = await build.job(connection, key, state=JobState.RUNNING)
+    job = Frames(operations, JOB, id=job_id)
+    async with aclosing(job.frames):
+        begun = await job.next()
+        async with engine.begin() as connection:
+            await build.change(connection, job_id, meta={"progress": {"phase": "parsing", "processed": 7, "total": 9}})
+            await build.notify(connection)
+        counted = await job.next()
+        async with engine.begin() as connection:
+            await build.finish(connection, job_id)
+            await build.notify(connection)
+        end = await job.next()
+        ended = await job.ended()
+
+    shown = [each["data"]["jobProgress"]["job"] for each in (begun, counted, end)]
+    assert shown[0] == {"state": "RUNNING", "rowProgress": None}
+    assert shown[1] == {"state": "RUNNING", "rowProgress": {"processed": 7, "total": 9}}
+    assert shown[2]["state"] == "FINISHED"
+    assert ended
+
+
+async def test_an_unknown_job_completes_at_once(operations: LiveOperations):
+    assert await Frames(operations, JOB, id=4711).ended()
+
+
+async def test_health_is_shown_to_operators_and_refused_to_others(operations: LiveOperations):
+    shown, refused = Frames(operations, HEALTH), Frames(operations, HEALTH, "standard")
+    async with aclosing(shown.frames):
+        health = await shown.next()
+    with pytest.raises(Refused) as refusal:
+        await refused.next()
+
+    assert health == {"data": {"health": {"liveWorkers": 0}}}
+    assert [error.extensions["code"] for error in refusal.value.errors] == ["FORBIDDEN"]
