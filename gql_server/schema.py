@@ -23,14 +23,14 @@ from gql_server.failures.types import FailureQuery, group_key
 from gql_server.feed.subscriptions import ChangesQuery, PipelineSubscription
 from gql_server.feed.types import EVENTS
 from gql_server.fields import SemanticNonNull
+from gql_server.fleet.health.types import HealthQuery
+from gql_server.fleet.locks.types import LockQuery
 from gql_server.fleet.queries import workers_by_pod_id
 from gql_server.fleet.types import FleetQuery
-from gql_server.health.types import HealthQuery
 from gql_server.jobs.lists import JobListQuery
 from gql_server.jobs.queries import jobs_by_id
 from gql_server.jobs.types import JobQuery, job_key
 from gql_server.limits import MAX_TOKENS, Validation, bound_validation
-from gql_server.locks.types import LockQuery
 from gql_server.mutations.bulk import BulkMutation
 from gql_server.mutations.failures import FailureMutation
 from gql_server.mutations.ingestion import IngestionMutation
@@ -47,7 +47,7 @@ from gql_server.scalars import SCALARS
 from gql_server.scopes.queries import units_by_institutional_id
 from gql_server.scopes.types import DataEntryType, ModuleType, Unit
 from gql_server.viewers.types import ViewerQuery
-from gql_server.views.queries import views_by_id
+from gql_server.viewers.views.queries import views_by_id
 from gql_server.years.queries import years_by_key
 from gql_server.years.types import YearQuery, year_key
 

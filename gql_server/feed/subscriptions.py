@@ -25,8 +25,8 @@ from gql_server.feed.tokens import Position
 from gql_server.feed.types import After, FeedEvent, ThrottleMs, event_of, moment, position_of, throttle_seconds
 from gql_server.feed.watch import ValueSource
 from gql_server.fields import First, SemanticNonNull, access, access_sentence, may_read
-from gql_server.health.queries import vitals
-from gql_server.health.types import SystemHealth
+from gql_server.fleet.health.queries import vitals
+from gql_server.fleet.health.types import SystemHealth
 from gql_server.jobs.queries import jobs_by_id
 from gql_server.jobs.types import Job, JobBy
 from gql_server.models import JobState

@@ -14,17 +14,17 @@ from gql_server.failures.queries import groups_by_fingerprint
 from gql_server.failures.types import FailureGroup
 from gql_server.fields import SemanticNonNull, access, access_sentence, child, guarded, part
 from gql_server.fleet.queries import workers_by_pod_id
-from gql_server.graphs.types import Linked
 from gql_server.jobs import queries
 from gql_server.jobs.meta import ALLOWED, VALUE_MAX_BYTES, allowed, omission
+from gql_server.jobs.row_errors.types import RowErrorConnection, row_errors
 from gql_server.nodes import Node, global_id, integer_key
+from gql_server.pipelines.graphs.types import Linked
 from gql_server.pipelines.queries import pipelines_by_key
-from gql_server.row_errors.types import RowErrorConnection, row_errors
-from gql_server.runs.types import Lineage
+from gql_server.pipelines.runs.types import Lineage
+from gql_server.pipelines.timeline.types import JobTimeline
+from gql_server.pipelines.viewer_can.types import JobCapabilities
 from gql_server.scalars import JSON
 from gql_server.scopes.types import StatusTone, WorkScope, scope
-from gql_server.timeline.types import JobTimeline
-from gql_server.viewer_can.types import JobCapabilities
 
 if TYPE_CHECKING:
     from gql_server.diagnosis.types import Diagnosis

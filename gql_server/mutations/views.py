@@ -14,9 +14,9 @@ from gql_server.nodes import uuid_key
 from gql_server.policy import OPERATIONS_VIEW
 from gql_server.problems import Problems
 from gql_server.scalars import JSON
-from gql_server.views.document import check_document
-from gql_server.views.queries import views_by_id
-from gql_server.views.types import TriageView
+from gql_server.viewers.views.document import check_document
+from gql_server.viewers.views.queries import views_by_id
+from gql_server.viewers.views.types import TriageView
 
 
 @strawberry.input(description="Save an operation, or replace one that you saved.")

@@ -8,12 +8,10 @@ from uuid import UUID
 import strawberry
 from strawberry import UNSET
 
-from gql_server.comparisons.types import Compared
 from gql_server.connections import CountedConnection
 from gql_server.context import Info
 from gql_server.diagnosis.queries import reasons_by_pipeline
 from gql_server.diagnosis.types import Diagnosis
-from gql_server.estimates.types import Estimated
 from gql_server.facets.types import Faceted
 from gql_server.failures.types import FailureGroup, failures_of
 from gql_server.feed.tokens import Position, to_token
@@ -28,8 +26,6 @@ from gql_server.fields import (
     child,
     part,
 )
-from gql_server.graphs.types import Charted
-from gql_server.impacts.types import Impactful
 from gql_server.jobs.criteria import JobCriteria
 from gql_server.jobs.listing import page_by_pipeline
 from gql_server.jobs.lists import OLDEST_FIRST, ordering
@@ -40,12 +36,16 @@ from gql_server.jobs.types import Job, JobConnection, JobKind, Meta, NoMeta, Row
 from gql_server.nodes import Node, global_id, uuid_key
 from gql_server.pagination import Page
 from gql_server.pipelines import queries
-from gql_server.runs.types import AmongRuns
+from gql_server.pipelines.comparisons.types import Compared
+from gql_server.pipelines.estimates.types import Estimated
+from gql_server.pipelines.graphs.types import Charted
+from gql_server.pipelines.impacts.types import Impactful
+from gql_server.pipelines.runs.types import AmongRuns
+from gql_server.pipelines.tickets.types import Ticketed
+from gql_server.pipelines.timeline.types import PipelineTimeline
+from gql_server.pipelines.viewer_can.types import PipelineCapabilities
 from gql_server.scalars import FeedToken
 from gql_server.scopes.types import Actor, StatusTone, WorkScope, scope
-from gql_server.tickets.types import Ticketed
-from gql_server.timeline.types import PipelineTimeline
-from gql_server.viewer_can.types import PipelineCapabilities
 
 
 @strawberry.enum(description="Authoritative pipeline status. Clients must tolerate unknown members.")

@@ -12,7 +12,7 @@ from gql_server.errors import BadInput
 from gql_server.fields import SemanticNonNull
 from gql_server.policy import GUARDS, Guard, Reach
 from gql_server.scalars import SchemaCoordinate
-from gql_server.views.types import ViewsOfViewer
+from gql_server.viewers.views.types import ViewsOfViewer
 
 COORDINATES_MAX = 500
 

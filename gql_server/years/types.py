@@ -9,8 +9,6 @@ import strawberry
 from strawberry import UNSET
 
 from gql_server.capabilities import Permission
-from gql_server.cells.queries import Cell
-from gql_server.cells.types import ModuleYear, cells_of
 from gql_server.context import Info
 from gql_server.errors import BadInput
 from gql_server.fields import After, First, SemanticNonNull, access, access_sentence, child, guarded, may_read
@@ -21,6 +19,8 @@ from gql_server.scalars import JSON
 from gql_server.scopes.types import DataEntryType, ModuleType, Provider
 from gql_server.years import queries
 from gql_server.years.blockers import year_readiness
+from gql_server.years.cells.queries import Cell
+from gql_server.years.cells.types import ModuleYear, cells_of
 from gql_server.years.permissions import may_open, may_upload
 from gql_server.years.queries import Pointer, YearKey
 
