@@ -22,6 +22,7 @@ from gql_server.db import connect_arguments, read_engine, work_engine
 from gql_server.edge.authentication import TokenAuthority
 from gql_server.edge.graphiql import PageConfig, redirect_to_page, routes
 from gql_server.edge.http import GraphQLEndpoint
+from gql_server.edge.live import Limits
 from gql_server.edge.sources import Sources
 from gql_server.edge.uploads import Uploads
 from gql_server.feed.hub import Hub
@@ -61,6 +62,7 @@ def create_app(settings: Settings, dsn: str, page: PageConfig, *, allowed_hosts:
             viewer=viewer, engine=engine, hub=hub, paging=paging, commands=commands, budgets=budgets
         ),
         request_max_bytes=settings.request_max_bytes,
+        limits=Limits(per_viewer=settings.live_operations_per_viewer_max, per_process=settings.live_operations_max),
     )
     uploads = Uploads(write_engine, registry, tokens.authenticate, settings.upload_max_bytes, files_bucket(settings))
     sources = Sources(write_engine, tokens.authenticate, files_bucket(settings))

@@ -18,6 +18,7 @@ class ErrorCode(StrEnum):
     CONFLICT = "CONFLICT"
     COST_LIMIT_EXCEEDED = "COST_LIMIT_EXCEEDED"
     RATE_LIMITED = "RATE_LIMITED"
+    DEADLINE_EXCEEDED = "DEADLINE_EXCEEDED"
     UNAVAILABLE = "UNAVAILABLE"
     INTERNAL = "INTERNAL"
 
@@ -117,6 +118,12 @@ class RateLimited(PublicError):
     """The viewer has spent this minute's budget."""
 
     code = ErrorCode.RATE_LIMITED
+
+
+class DeadlineExceeded(PublicError):
+    """The operation took too long, and was given up with everything it had begun."""
+
+    code = ErrorCode.DEADLINE_EXCEEDED
 
 
 class Unavailable(PublicError):

@@ -50,6 +50,15 @@ class SemanticNonNull:
     levels: list[int] = strawberry.field(default=(0,), description="Depths of the list at which null means an error.")
 
 
+@strawberry.schema_directive(
+    locations=[Location.FIELD_DEFINITION],
+    name="experimental",
+    description="Exempt from the deprecation promise: may change or vanish in any release.",
+)
+class Experimental:
+    since: str = strawberry.field(description="Release that brought it.")
+
+
 First = Annotated[int | None, strawberry.argument(description="Size of the page, from the start of the list.")]
 After = Annotated[str | None, strawberry.argument(description="Only what follows this cursor.")]
 Last = Annotated[int | None, strawberry.argument(description="Size of the page, from the end of the list.")]

@@ -23,6 +23,9 @@ from strawberry.extensions import SchemaExtension
 from gql_server.errors import ErrorCode
 
 MAX_TOKENS = 2000
+REQUEST_SECONDS = 30
+"""How long an operation over HTTP may take; its statement is cancelled with it."""
+SUBSCRIPTIONS_PER_SOCKET = 100
 SATURATED = 10**6
 NUL = "\0"
 NUL_REFUSED = "A string holds the character NUL (U+0000), which cannot be kept."

@@ -61,6 +61,9 @@ class ErrorCode(Enum):
     FORBIDDEN = strawberry.enum_value("FORBIDDEN", description="Visible, but the viewer lacks a permission.")
     NOT_FOUND = strawberry.enum_value("NOT_FOUND", description="No such thing, or not visible.")
     CONFLICT = strawberry.enum_value("CONFLICT", description="The state of something forbids it.")
+    COST_LIMIT_EXCEEDED = strawberry.enum_value("COST_LIMIT_EXCEEDED", description="The operation is too dear, whoever asks.")
+    RATE_LIMITED = strawberry.enum_value("RATE_LIMITED", description="The viewer has spent what they may have at a time.")
+    DEADLINE_EXCEEDED = strawberry.enum_value("DEADLINE_EXCEEDED", description="It took too long, and was given up.")
     UNAVAILABLE = strawberry.enum_value("UNAVAILABLE", description="The database cannot be reached now.")
     INTERNAL = strawberry.enum_value("INTERNAL", description="A mistake of the server.")
 

@@ -58,6 +58,10 @@ class Settings(BaseSettings):
     files_secret_access_key: Annotated[SecretStr | None, Field(description="Secret of the access key.")] = None
 
     request_max_bytes: Annotated[int, Field(ge=1024, description="Largest GraphQL request body.")] = 256 * 1024
+    live_operations_max: Annotated[int, Field(ge=1, description="Subscriptions one API process serves at a time.")] = 10_000
+    live_operations_per_viewer_max: Annotated[
+        int, Field(ge=1, description="Subscriptions of one viewer at a time, per process.")
+    ] = 1_000
     page_size_max: Annotated[int, Field(ge=1, description="Largest `first` or `last` of a connection.")] = 200
 
     cost_max: Annotated[int, Field(ge=1, description="What one operation may cost.")] = 50_000

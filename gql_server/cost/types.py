@@ -64,6 +64,10 @@ class ApiLimits:
     max_aliases: int = strawberry.field(description="Aliases in an operation, its fragments spread out.")
     max_tokens: int = strawberry.field(description="Longest document.")
     max_cost: int = strawberry.field(description="Dearest operation.")
+    max_subscriptions_per_connection: int = strawberry.field(description="Operations at a time on one socket.")
+    request_timeout_seconds: int = strawberry.field(
+        description="How long an operation over HTTP may take; its statement is cancelled with it."
+    )
     budget_per_minute: int = strawberry.field(description="What a viewer may spend in a minute at this process.")
 
 
@@ -110,6 +114,8 @@ class CostQuery:
                 max_aliases=limits.LIMITS.aliases,
                 max_tokens=limits.MAX_TOKENS,
                 max_cost=context.budgets.limit,
+                max_subscriptions_per_connection=limits.SUBSCRIPTIONS_PER_SOCKET,
+                request_timeout_seconds=limits.REQUEST_SECONDS,
                 budget_per_minute=context.budgets.per_minute,
             ),
             feed_retention_seconds=int(EVENT_RETENTION.total_seconds()),

@@ -1,9 +1,9 @@
 """The GraphQL endpoint over HTTP: POST of JSON in, JSON out, whatever goes wrong."""
 
 import asyncio
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Coroutine, Generator
 from contextlib import contextmanager
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import orjson
 from cross_web import AsyncHTTPRequestAdapter, HTTPException
@@ -22,16 +22,19 @@ from strawberry.types.graphql import OperationType
 
 from gql_server.context import Context
 from gql_server.edge import sse
-from gql_server.edge.live import LiveOperations, Operation, plan
+from gql_server.edge.live import Limits, LiveOperations, Operation, plan
 from gql_server.edge.masking import internal, masked, public, refusal
 from gql_server.edge.websocket import SocketContext, TransportHandler
-from gql_server.errors import ErrorCode, Unauthenticated
+from gql_server.errors import DeadlineExceeded, ErrorCode, Unauthenticated
+from gql_server.limits import REQUEST_SECONDS, SUBSCRIPTIONS_PER_SOCKET
 from gql_server.policy import Viewer
 from gql_server.schema import Schema
 
 OPTIONAL: dict[str, type] = {"variables": dict, "operationName": str, "extensions": dict}
 
 SUBSCRIPTIONS = "Subscriptions are served over graphql-transport-ws, and to `Accept: text/event-stream`."
+
+T = TypeVar("T")
 
 Authenticate = Callable[[str | None], Viewer]
 CreateContext = Callable[[Viewer], Context]
@@ -43,7 +46,13 @@ class GraphQLEndpoint(GraphQL[Any, None]):
     graphql_transport_ws_handler_class = TransportHandler
 
     def __init__(
-        self, schema: Schema, *, authenticate: Authenticate, create_context: CreateContext, request_max_bytes: int
+        self,
+        schema: Schema,
+        *,
+        authenticate: Authenticate,
+        create_context: CreateContext,
+        request_max_bytes: int,
+        limits: Limits = Limits(),  # noqa: B008
     ) -> None:
         super().__init__(
             schema,
@@ -51,10 +60,11 @@ class GraphQLEndpoint(GraphQL[Any, None]):
             allow_queries_via_get=False,
             subscription_protocols=[GRAPHQL_TRANSPORT_WS_PROTOCOL],
             multipart_uploads_enabled=False,
+            max_subscriptions_per_connection=SUBSCRIPTIONS_PER_SOCKET,
         )
         self.authenticate = authenticate
         self.create_context = create_context
-        self.live = LiveOperations(schema, create_context, self.encode_json)
+        self.live = LiveOperations(schema, create_context, self.encode_json, limits)
         self._sockets: set[TransportHandler] = set()
         self.request_max_bytes = request_max_bytes
 
@@ -89,6 +99,8 @@ class GraphQLEndpoint(GraphQL[Any, None]):
             return await self.run(request)
         except HTTPException as error:
             return _failure(refusal(error.reason), error.status_code)
+        except DeadlineExceeded as error:
+            return _failure(public(error), 504)
         except Unauthenticated as error:
             return _failure(public(error), 401, {"WWW-Authenticate": "Bearer"})
         except Exception as error:
@@ -128,14 +140,15 @@ class GraphQLEndpoint(GraphQL[Any, None]):
     async def execute_operation(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, request: Request, request_data: GraphQLRequestData, context: Context, **_: Any
     ) -> ExecutionResult:
+        execution = self.schema.execute(
+            request_data.query,
+            variable_values=request_data.variables,
+            context_value=context,
+            operation_name=request_data.operation_name,
+            allowed_operation_types=(OperationType.QUERY, OperationType.MUTATION),
+        )
         try:
-            return await self.schema.execute(
-                request_data.query,
-                variable_values=request_data.variables,
-                context_value=context,
-                operation_name=request_data.operation_name,
-                allowed_operation_types=(OperationType.QUERY, OperationType.MUTATION),
-            )
+            return await _while_wanted(request, execution)
         except MissingQueryError:
             raise HTTPException(400, "The document is empty.") from None
         except CannotGetOperationTypeError as error:
@@ -151,6 +164,29 @@ class GraphQLEndpoint(GraphQL[Any, None]):
     def encode_json(self, data: object) -> str:
         """Text, because graphql-transport-ws wants text frames."""
         return orjson.dumps(data).decode()
+
+
+async def _while_wanted(request: Request, execution: Coroutine[Any, Any, T]) -> T:
+    """The result, unless the client goes away, or it takes too long: then all that it had begun is cancelled."""
+    executing = asyncio.ensure_future(execution)
+    gone = asyncio.ensure_future(_disconnected(request))
+    try:
+        await asyncio.wait({executing, gone}, timeout=REQUEST_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        if executing.done():
+            return executing.result()
+        if gone.done():
+            raise HTTPException(499, "The client has gone away.")
+        raise DeadlineExceeded(f"The operation took longer than {REQUEST_SECONDS} seconds: ask for less at a time.")
+    finally:
+        for task in (executing, gone):
+            task.cancel()
+        await asyncio.gather(executing, gone, return_exceptions=True)
+
+
+async def _disconnected(request: Request) -> None:
+    """Returns when the client goes away. The body has been read by now."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 def _is_well_formed(optional: dict[str, Any]) -> bool:

@@ -264,7 +264,7 @@ def _is_shown(frame: Frame, seen: Position | None) -> bool:
 class Limits:
     """Live operations at a time."""
 
-    per_viewer: int = 200
+    per_viewer: int = 1_000
     per_process: int = 10_000
 
 

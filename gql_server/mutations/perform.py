@@ -15,7 +15,7 @@ from gql_server.commands.execution import Command
 from gql_server.commands.idempotency import Key
 from gql_server.context import Context, Info
 from gql_server.errors import BadInput, NotFound, PublicError
-from gql_server.fields import SemanticNonNull, access, access_sentence
+from gql_server.fields import Experimental, SemanticNonNull, access, access_sentence
 from gql_server.problems import problem
 
 
@@ -34,15 +34,18 @@ def idempotency_key() -> Any:
     )
 
 
-def mutation(coordinate: str, description: str, **options: Any) -> Callable[[Callable[..., Any]], Any]:
+def mutation(
+    coordinate: str, description: str, *, experimental_since: str | None = None, **options: Any
+) -> Callable[[Callable[..., Any]], Any]:
     """A field of the root that only some may use; the others get a problem."""
+    experimental = [Experimental(since=experimental_since)] if experimental_since else []
 
     def declare(resolver: Callable[..., Any]) -> Any:
         return strawberry.mutation(
             resolver=resolver,
             name=coordinate.partition(".")[2],
             description=f"{description} {access_sentence(coordinate)}",
-            directives=[*access(coordinate), SemanticNonNull()],
+            directives=[*access(coordinate), SemanticNonNull(), *experimental],
             **options,
         )
 

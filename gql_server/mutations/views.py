@@ -8,7 +8,7 @@ from strawberry import UNSET
 
 from gql_server.commands.views import NewView, save_view
 from gql_server.context import Info
-from gql_server.fields import SemanticNonNull
+from gql_server.fields import Experimental, SemanticNonNull
 from gql_server.mutations.perform import about, argument, idempotency_key, members, perform, still_visible
 from gql_server.nodes import uuid_key
 from gql_server.policy import OPERATIONS_VIEW
@@ -61,7 +61,7 @@ SaveViewResult = Annotated[SaveViewPayload | Problems, strawberry.union("SaveVie
 class ViewMutation:
     @strawberry.mutation(
         description="Save an operation for yourself or for everyone of your provider. Only its owner may replace a view.",
-        directives=[SemanticNonNull()],
+        directives=[SemanticNonNull(), Experimental(since="0.3")],
     )
     async def save_view(self, info: Info, input: Annotated[SaveViewInput, argument("What to save.")]) -> SaveViewResult | None:
         context, schema = info.context, cast(Any, info.schema).executable

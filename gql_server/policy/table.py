@@ -183,7 +183,9 @@ POLICY: Mapping[str, TypeRule] = MappingProxyType(
         "JobCapabilities": rule("recover viewErrorDetails downloadSource"),
         "Permission": rule("allowed code message"),
         "ApiInfo": rule("version schemaHash limits feedRetentionSeconds deprecations"),
-        "ApiLimits": rule("maxPageSize maxDepth maxFields maxAliases maxTokens maxCost budgetPerMinute"),
+        "ApiLimits": rule(
+            "maxPageSize maxDepth maxFields maxAliases maxTokens maxCost budgetPerMinute maxSubscriptionsPerConnection requestTimeoutSeconds"
+        ),
         "Deprecation": rule("coordinate reason removedAfter"),
         "QueryCost": rule("estimated limit budgetRemaining resetAt"),
         "Viewer": rule("id displayName permissions fieldAccess views"),

@@ -1,11 +1,14 @@
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
+import orjson
 import pytest
 import structlog
 from graphql import get_introspection_query
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gql_server.context import Context
@@ -247,3 +250,58 @@ async def test_the_introspection_of_tools_passes_the_limits(engine: AsyncEngine)
 )
 async def test_text_that_the_database_cannot_hold_is_bad_input(engine: AsyncEngine, query: str, variables: dict[str, Any]):
     assert await Client(engine).codes(query, **variables) == ["BAD_USER_INPUT"]
+
+
+SLOW = "{ viewer { id } pipelines { nodes { id } } }"
+
+
+@pytest.fixture
+async def slow(engine: AsyncEngine) -> AsyncIterator[AsyncEngine]:
+    """A database that lets readers of pipelines wait."""
+    async with engine.begin() as connection:
+        await connection.execute(text("LOCK TABLE pipelines IN ACCESS EXCLUSIVE MODE"))
+        yield engine
+
+
+async def _waiting(engine: AsyncEngine) -> int:
+    """Statements that wait for a lock."""
+    async with engine.connect() as connection:
+        waiting = text("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")
+        return (await connection.execute(waiting)).scalar_one()
+
+
+async def test_an_operation_that_takes_too_long_is_given_up_with_its_statement(
+    slow: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("gql_server.edge.http.REQUEST_SECONDS", 0.3)
+
+    response = await Client(slow).post(json={"query": SLOW})
+
+    assert response.status_code == 504
+    assert [error["extensions"]["code"] for error in response.json()["errors"]] == ["DEADLINE_EXCEEDED"]
+    assert await _waiting(slow) == 0
+
+
+async def test_a_client_that_goes_away_takes_its_statement_with_it(slow: AsyncEngine):
+    messages = [{"type": "http.request", "body": orjson.dumps({"query": SLOW})}]
+    left = asyncio.Event()
+
+    async def receive() -> Any:
+        if messages:
+            return messages.pop()
+        await left.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(_: object) -> None:
+        pass
+
+    headers = [(b"content-type", b"application/json"), (b"authorization", f"Bearer {AUTHORITY.mint('operator')}".encode())]
+    scope = {"type": "http", "method": "POST", "path": "/graphql", "query_string": b"", "headers": headers}
+    asking = asyncio.create_task(endpoint(slow)(scope, receive, send))
+    while not await _waiting(slow):
+        await asyncio.sleep(0.01)
+    left.set()
+    async with asyncio.timeout(5):
+        await asking
+
+    assert await _waiting(slow) == 0

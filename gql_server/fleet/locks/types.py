@@ -6,7 +6,7 @@ from typing import Any
 import strawberry
 
 from gql_server.context import Info
-from gql_server.fields import access, access_sentence, child, may_read
+from gql_server.fields import Experimental, access, access_sentence, child, may_read
 from gql_server.fleet.locks import queries
 from gql_server.fleet.locks.lock_map import HeldLock
 from gql_server.jobs.queries import jobs_by_id
@@ -34,7 +34,7 @@ class AdvisoryLock:
 class LockQuery:
     @strawberry.field(
         description=f"Who waits for whom: the locks that are held. {access_sentence('Query.locks')}",
-        directives=access("Query.locks"),
+        directives=[*access("Query.locks"), Experimental(since="0.3")],
         graphql_type=list[AdvisoryLock] | None,
     )
     async def locks(self, info: Info) -> "list[HeldLock] | None":

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import strawberry
 
 from gql_server.context import Info
-from gql_server.fields import SemanticNonNull
+from gql_server.fields import Experimental, SemanticNonNull
 from gql_server.nodes import encode
 from gql_server.pipelines.graphs.graph import Edge, Graph
 from gql_server.pipelines.graphs.mermaid import mermaid
@@ -46,7 +46,11 @@ class PipelineGraph:
     def critical_path(self: Any) -> list[strawberry.ID]:
         return [strawberry.ID(encode("Job", id)) for id in self.critical_path]
 
-    @strawberry.field(name="mermaid", description="Mermaid text of the graph: kinds and states; inferred edges are dotted.")
+    @strawberry.field(
+        name="mermaid",
+        description="Mermaid text of the graph: kinds and states; inferred edges are dotted.",
+        directives=[Experimental(since="0.2")],
+    )
     def as_mermaid(self: Any) -> str:
         return mermaid(self)
 

@@ -5,7 +5,7 @@ from typing import Any
 import strawberry
 
 from gql_server.context import Info
-from gql_server.fields import SemanticNonNull, may_read
+from gql_server.fields import Experimental, SemanticNonNull, may_read
 from gql_server.pipelines.tickets.card import card
 from gql_server.pipelines.tickets.queries import failed_step_by_pipeline
 
@@ -17,7 +17,7 @@ class Ticketed:
     @strawberry.field(
         description="Markdown card for a ticket: status, scope, times, and the first step that failed with its message, as far "
         "as the viewer may know them. Quoted texts are escaped.",
-        directives=[SemanticNonNull()],
+        directives=[SemanticNonNull(), Experimental(since="0.2")],
     )
     async def ticket_markdown(self: Any, info: Info) -> str | None:
         step = await info.context.load(failed_step_by_pipeline, self.key) if self.error_count else None
