@@ -184,7 +184,8 @@ POLICY: Mapping[str, TypeRule] = MappingProxyType(
         "Permission": rule("allowed code message"),
         "ApiInfo": rule("version schemaHash limits feedRetentionSeconds deprecations"),
         "ApiLimits": rule(
-            "maxPageSize maxDepth maxFields maxAliases maxTokens maxCost budgetPerMinute maxSubscriptionsPerConnection requestTimeoutSeconds"
+            "maxPageSize maxDepth maxFields maxAliases maxTokens maxCost budgetPerMinute",
+            "maxSubscriptionsPerConnection requestTimeoutSeconds",
         ),
         "Deprecation": rule("coordinate reason removedAfter"),
         "QueryCost": rule("estimated limit budgetRemaining resetAt"),
