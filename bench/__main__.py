@@ -4,7 +4,7 @@ import argparse
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from bench import console, ingest, jobs, latency, scale
+from bench import console, ingest, jobs, latency, live, scale
 from bench.database import fresh
 from gql_server import logs
 
@@ -14,6 +14,7 @@ BENCHMARKS: dict[str, Callable[[str], Awaitable[None]]] = {
     "ingest": ingest.run,
     "scale": scale.run,
     "console": console.run,
+    "live": live.run,
 }
 
 

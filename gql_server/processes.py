@@ -12,6 +12,7 @@ from uuid import UUID
 import asyncpg
 import uvicorn
 from rich.console import Console
+from starlette.types import ASGIApp
 
 from gql_server import embedded, migrate
 from gql_server.app import create_app, create_worker
@@ -96,7 +97,12 @@ class _Server(uvicorn.Server):
 
 def _server(settings: Settings, dsn: str, page: PageConfig, *, allowed_hosts: Sequence[str] = ("*",)) -> _Server:
     app = create_app(settings, dsn, page, allowed_hosts=allowed_hosts)
-    config = uvicorn.Config(
+    return _Server(web(app), app.state.drain)
+
+
+def web(app: ASGIApp) -> uvicorn.Config:
+    """How an application is served."""
+    return uvicorn.Config(
         app,
         log_level="warning",
         access_log=False,
@@ -106,7 +112,6 @@ def _server(settings: Settings, dsn: str, page: PageConfig, *, allowed_hosts: Se
         ws_ping_timeout=20,
         timeout_graceful_shutdown=DRAIN_SECONDS,
     )
-    return _Server(config, app.state.drain)
 
 
 @contextlib.asynccontextmanager
