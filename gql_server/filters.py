@@ -71,3 +71,9 @@ def text(name: str, value: str | None) -> str | None:
     if "\0" in value or len(value) > TEXT_MAX:
         raise BadInput(f"`{name}` is not a text of at most {TEXT_MAX} characters.")
     return value
+
+
+def texts(name: str, items: Iterable[str] | None) -> tuple[str, ...] | None:
+    """The texts of a list clause."""
+    named = values(name, items)
+    return None if named is None else tuple(checked for each in named if (checked := text(name, each)) is not None)

@@ -52,9 +52,14 @@ def inline(value: Any, kind: TypeEngine[Any] = TEXT) -> ColumnElement[Any]:
     return bindparam(None, value, type_=kind, unique=True, literal_execute=True)
 
 
+def type_of(column: Column) -> TypeEngine[Any]:
+    """The type of its values."""
+    return getattr(column, "type", TEXT)
+
+
 def one_of(column: Column, values: Collection[Any]) -> ColumnElement[bool]:
     """The column has one of these values of a closed set; none of them, none matches."""
-    inlined = [inline(value, column.type) for value in values]
+    inlined = [inline(value, type_of(column)) for value in values]
     return column == inlined[0] if len(inlined) == 1 else column.in_(inlined) if inlined else false()
 
 

@@ -6,6 +6,7 @@ from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gql_server.models import JobResult
+from gql_server.nodes import encode
 from gql_server.pipelines.criteria import Criteria
 from gql_server.pipelines.queries import page_statement
 from tests import build
@@ -55,6 +56,48 @@ async def test_a_page_takes_four_statements_however_long_it_is(engine: AsyncEngi
         counts[first] = len(executed)
 
     assert counts == {1: 4, 10: 4, 60: 4}
+
+
+CONSOLE = """query ($first: Int, $filter: PipelineFilter) {
+  pipelines(first: $first, filter: $filter) {
+    nodes {
+      id status
+      jobs { nodes { kind result } }
+      scope { year module { key } unit { institutionalId } }
+      progress { phase fraction }
+    }
+    totalCount { value }
+    facets(keys: [STATUS, KIND, FAILURE_CLASS]) { key values { value count { value } } }
+  }
+}"""
+
+
+@pytest.mark.parametrize("filter", [None, {"search": "created", "years": [2024, 2025], "status": {"notIn": ["RUNNING"]}}])
+async def test_l21_the_console_page_takes_at_most_six_statements_whatever_its_size(engine: AsyncEngine, filter: object):
+    async with engine.begin() as connection:
+        for index in range(50):
+            await build.run(connection, *[JobResult.SUCCESS] * (index % 5 + 1))
+    client = Client(engine)
+
+    counts = {}
+    for first in (1, 50):
+        with statements(engine) as executed:
+            nodes = (await client.query(CONSOLE, first=first, filter=filter))["pipelines"]["nodes"]
+        assert len(nodes) == first
+        counts[first] = len(executed)
+
+    assert counts == {1: 5, 50: 5}
+
+
+async def test_nodes_take_one_statement_a_type(engine: AsyncEngine):
+    async with engine.begin() as connection:
+        pipelines = [encode("Pipeline", await build.run(connection, JobResult.SUCCESS)) for _ in range(10)]
+        jobs = [encode("Job", await build.job(connection)) for _ in range(10)]
+
+    with statements(engine) as executed:
+        await Client(engine).query("query ($ids: [ID!]!) { nodes(ids: $ids) { id } }", ids=pipelines + jobs)
+
+    assert len(executed) == 2
 
 
 async def test_fields_of_the_row_alone_take_one_statement(engine: AsyncEngine):

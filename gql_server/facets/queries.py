@@ -68,7 +68,7 @@ async def facets(
         return found
     for row in await connection.execute(union_all(*counts)):
         complete = row.looked <= LOOK * limit
-        found[keys[row.place]][row.facet].append(Value(row.value, row.label, row.count, complete))
+        found[keys[row.place]][row.facet].append(Value(row.value, row.label, row.counted, complete))
     for of_criteria in found.values():
         for values in of_criteria.values():
             values.sort(key=lambda value: (-value.count, value.value))
@@ -98,7 +98,7 @@ def _count(place: int, name: str, source: CTE, total: ColumnElement[int]) -> Any
     value = source.c[DIMENSIONS[name].column]
     label = func.max(source.c.user_name) if name == "TRIGGERED_BY" else cast(null(), Text)
     counts = (
-        select(value.label("value"), label.label("label"), func.count(source.c.key.distinct()).label("count"))
+        select(value.label("value"), label.label("label"), func.count(source.c.key.distinct()).label("counted"))
         .where(value.is_not(None))
         .group_by(value)
         .order_by(func.count(source.c.key.distinct()).desc(), value)

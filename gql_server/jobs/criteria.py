@@ -59,7 +59,7 @@ class JobCriteria:
             *([_named(J.state, self.states, JobState)] if self.states is not None else []),
             *([_named(J.result, self.results, JobResult)] if self.results is not None else []),
             *flag(and_(IS_RUNNING, IS_STUCK), self.is_stuck),
-            *flag(J.is_current, self.is_current),
+            *flag(J.is_current.is_(True), self.is_current),
             *([held] if self.worker is not None else []),
             *([J.attempts >= self.attempt_at_least] if self.attempt_at_least is not None else []),
             *within(J.started_at, self.started_at),

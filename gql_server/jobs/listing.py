@@ -15,7 +15,7 @@ from gql_server.jobs.criteria import JobCriteria
 from gql_server.jobs.queries import JOBS, columns, in_pipeline
 from gql_server.pagination import Counting, Order, Page, Window, newest
 from gql_server.policy import Viewer, job_clause
-from gql_server.sql import AnyRow, AnySelect, Column, array
+from gql_server.sql import AnyRow, Column, array
 
 J, P = models.Job, models.Pipeline
 
@@ -54,10 +54,10 @@ async def counted(
 ) -> dict[JobCriteria, int]:
     """How many jobs match each of the criteria, up to one above the limit."""
     counts = [
-        select(literal(place).label("place"), func.count().label("count")).select_from(_listed(viewer, each, newest(limit)))
+        select(literal(place).label("place"), func.count().label("counted")).select_from(_listed(viewer, each, newest(limit)))
         for place, each in enumerate(keys)
     ]
-    found = {row.place: row.count for row in await connection.execute(union_all(*counts))}
+    found = {row.place: row.counted for row in await connection.execute(union_all(*counts))}
     return {each: found[place] for place, each in enumerate(keys)}
 
 
@@ -66,10 +66,9 @@ async def page_by_pipeline(
 ) -> dict[UUID, Page]:
     """A page of the jobs of each pipeline."""
     asked = func.unnest(array(P.id, keys)).table_valued("key").render_derived(name="asked")
-    value = _value(window)
-    jobs = select(*columns(viewer), value).select_from(JOBS)
+    jobs = select(*columns(viewer), _value(window)).select_from(JOBS)
     jobs = jobs.where(in_pipeline(asked.c.key), job_clause(viewer), *criteria.clauses(viewer))
-    of_key = _merged(_scans(jobs, window), window, "job_id").lateral("of_key")
+    of_key = window.sift(jobs, J.id, int, _ordered_by(window)).lateral("of_key")
     statement = select(asked.c.key, *of_key.c).join_from(asked, of_key, true())
     rows: defaultdict[UUID, list[AnyRow]] = defaultdict(list)
     for row in await connection.execute(statement.order_by(*window.sorting(of_key.c.job_id, of_key.c.value))):
@@ -89,28 +88,24 @@ async def counted_by_pipeline(
     jobs = select(J.id).select_from(JOBS).where(in_pipeline(asked.c.key), job_clause(viewer), *criteria.clauses(viewer))
     of_key = jobs.limit(limit + 1).lateral("of_key")
     rows = await connection.execute(
-        select(asked.c.key, func.count().label("count")).join_from(asked, of_key, true()).group_by(asked.c.key)
+        select(asked.c.key, func.count().label("counted")).join_from(asked, of_key, true()).group_by(asked.c.key)
     )
-    return {row.key: row.count for row in rows}
+    return {row.key: row.counted for row in rows}
 
 
 def _listed(viewer: Viewer, criteria: JobCriteria, window: Window) -> CTE:
-    keys = select(J.id.label("key"), _value(window)).select_from(JOBS)
-    keys = keys.where(job_clause(viewer), *criteria.clauses(viewer))
-    return _merged(_scans(keys, window), window, "key").cte()
+    """Id and value of each job in the window and of one more, as a part of a statement."""
+    jobs = select(J.id.label("key"), _value(window)).select_from(JOBS)
+    jobs = jobs.where(job_clause(viewer), *criteria.clauses(viewer))
+    scans = window.scans(jobs, J.id, int, _ordered_by(window))
+    merged = union_all(*(select(scan.subquery()) for scan in scans)).subquery()
+    return select(merged).order_by(*window.sorting(merged.c.key, merged.c.value)).limit(window.size + 1).cte()
+
+
+def _ordered_by(window: Window) -> Column | None:
+    return ORDERINGS[window.order.name].value if window.order else None
 
 
 def _value(window: Window) -> ColumnElement[Any]:
-    return (ORDERINGS[window.order.name].value if window.order else null()).label("value")
-
-
-def _scans(statement: AnySelect, window: Window) -> list[AnySelect]:
-    return window.scans(statement, J.id, int, ORDERINGS[window.order.name].value if window.order else None)
-
-
-def _merged(scans: Sequence[AnySelect], window: Window, key: str) -> AnySelect:
-    """The scans as one list, no longer than the window and one more. Lateral: they may speak of what stands before them."""
-    if len(scans) == 1:
-        return scans[0]
-    merged = union_all(*(select(scan.lateral()) for scan in scans)).lateral()
-    return select(merged).order_by(*window.sorting(merged.c[key], merged.c.value)).limit(window.size + 1)
+    by = _ordered_by(window)
+    return (null() if by is None else by).label("value")

@@ -3,7 +3,7 @@
 `%`, `_` and `\\` are letters like any other. Operators search whole messages, which `errorDetail` shows them too.
 """
 
-from sqlalchemy import ColumnElement, and_, func
+from sqlalchemy import ColumnElement, and_, func, select
 
 from gql_server import models
 from gql_server.errors import BadInput
@@ -13,6 +13,7 @@ from gql_server.sql import Column
 
 J = models.Job
 TERM_MIN, TERM_MAX = 3, 100
+SAMPLE, FREQUENT = 400, 20
 
 
 def term(text: str) -> str:
@@ -35,3 +36,10 @@ def contains(value: Column, text: str) -> ColumnElement[bool]:
 def indexed_match(text: str) -> ColumnElement[bool]:
     """The whole message has the text in it: found by the index of trigrams."""
     return and_(func.gql_trigrams(J.status_message).op("@>")(func.gql_trigrams(text)), contains(J.status_message, text))
+
+
+def is_frequent(text: str) -> ColumnElement[bool]:
+    """One in twenty of the newest jobs says it, so that the index would find too many."""
+    newest = select(J.status_message).order_by(J.id.desc()).limit(SAMPLE).subquery()
+    said = select(func.count() * FREQUENT >= SAMPLE).select_from(newest).where(contains(newest.c.status_message, text))
+    return said.scalar_subquery()

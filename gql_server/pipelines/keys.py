@@ -10,7 +10,7 @@ from sqlalchemy import CTE, ColumnElement, Subquery, and_, case, exists, func, l
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gql_server import models
-from gql_server.jobs.search import contains, indexed_match
+from gql_server.jobs.search import contains, indexed_match, is_frequent
 from gql_server.pagination import Order, Window, newest
 from gql_server.pipelines.criteria import Branch, Clauses, Criteria
 from gql_server.pipelines.rows import ORPHAN_FAILED
@@ -79,11 +79,11 @@ async def counted(connection: AsyncConnection, viewer: Viewer, keys: Sequence[Cr
     """How many pipelines match each of the criteria, up to one above the limit."""
     lists = [listed(viewer, criteria, newest(limit)) for criteria in keys]
     counts = [
-        select(literal(place).label("place"), func.count().label("count")).select_from(matching)
+        select(literal(place).label("place"), func.count().label("counted")).select_from(matching)
         for place, matching in enumerate(lists)
         if matching is not None
     ]
-    found = {row.place: row.count for row in await connection.execute(union_all(*counts))} if counts else {}
+    found = {row.place: row.counted for row in await connection.execute(union_all(*counts))} if counts else {}
     return {criteria: found.get(place, 0) for place, criteria in enumerate(keys)}
 
 
@@ -113,14 +113,17 @@ def _orphans(viewer: Viewer, clauses: Clauses, by: Ordering | None) -> Source:
 def _found(source: Source, text: str, window: Window) -> list[AnySelect]:
     """What a job says the text of: of the first thousand by looking at each, and if they do not fill the window, by index.
 
-    PostgreSQL cannot tell how often a text occurs. A frequent one is found at once this way, a rare one by the index.
+    PostgreSQL cannot tell how often a text occurs. This way a frequent one is found at once, and a rare one by the index of
+    trigrams; where a frequent one is rare among what is listed, the walk goes on, because the index would name most jobs.
     """
     first = _merged(source.scans(replace(window, size=LOOK - 1)), overlapping=False)
     looked = select(first).order_by(*window.sorting(first.c.key, first.c.value)).limit(LOOK).subquery()
     says = exists().where(source.is_job_of(looked.c.key), contains(J.status_message, text)).correlate(looked)
     hits = select(looked).where(says).order_by(*window.sorting(looked.c.key, looked.c.value)).limit(window.size + 1).cte()
     filled = select(func.count() > window.size).select_from(hits).scalar_subquery()
-    return [select(hits), *source.scans(window, source.with_jobs.where(not_(filled), indexed_match(text)))]
+    walk = source.with_jobs.where(not_(filled), is_frequent(text), contains(J.status_message, text))
+    look_up = source.with_jobs.where(not_(filled), not_(is_frequent(text)), indexed_match(text))
+    return [select(hits), *source.scans(window, walk), *source.scans(window, look_up)]
 
 
 def _merged(scans: Sequence[AnySelect], *, overlapping: bool) -> Subquery:

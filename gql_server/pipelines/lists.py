@@ -10,7 +10,7 @@ from gql_server.context import Info
 from gql_server.errors import BadInput
 from gql_server.failures.types import FailureClass
 from gql_server.fields import After, Before, First, Last, SemanticNonNull
-from gql_server.filters import Direction, FloatRange, TimeRange, given, names, range_of, text, values
+from gql_server.filters import Direction, FloatRange, TimeRange, given, names, range_of, text, texts, values
 from gql_server.jobs.criteria import Match
 from gql_server.jobs.lists import KindMatch, match
 from gql_server.jobs.search import TERM_MAX, TERM_MIN, term
@@ -128,14 +128,14 @@ class PipelineFilter:
             triggered_by=self._triggered_by(viewer),
             not_triggered_by=viewer.subject if self.triggered_by_me is False else None,
             worker=key_of("Worker", self.worker_id) if self.worker_id else None,
-            search=None if given(self.search) is None else term(self.search),
+            search=term(self.search) if isinstance(self.search, str) else None,
         )
 
     def _triggered_by(self, viewer: Viewer) -> tuple[str, ...] | None:
         """Those who may have started it, as far as the viewer may know."""
-        named = values("triggeredBy", self.triggered_by)
+        named = texts("triggeredBy", self.triggered_by)
         if named is not None:
-            named = tuple(text("triggeredBy", name) for name in named if viewer.may(USERS_VIEW) or name == viewer.subject)
+            named = tuple(name for name in named if viewer.may(USERS_VIEW) or name == viewer.subject)
         if not given(self.triggered_by_me):
             return named
         return (viewer.subject,) if named is None or viewer.subject in named else ()

@@ -17,7 +17,7 @@ async def _kinds(client: Client, filter: dict[str, Any] | None = None) -> list[s
     return [node["kindRaw"] for node in (await client.query(query, filter=filter))["pipelines"]["nodes"]]
 
 
-async def test_pages_of_one_hold_one_pipeline_with_all_its_jobs(engine: AsyncEngine):
+async def test_l1_pages_of_one_hold_one_pipeline_with_all_its_jobs(engine: AsyncEngine):
     async with engine.begin() as connection:
         await build.run(connection, *[OK] * 5)
         await build.run(connection, *[OK] * 10)
@@ -36,7 +36,7 @@ async def test_pages_of_one_hold_one_pipeline_with_all_its_jobs(engine: AsyncEng
     assert sizes == [(10, 10), (5, 5)]
 
 
-async def test_a_pipeline_keeps_its_place_while_it_fans_out(engine: AsyncEngine):
+async def test_l2_a_pipeline_keeps_its_place_while_it_fans_out(engine: AsyncEngine):
     async with engine.begin() as connection:
         older = await build.run(connection, OK, kind="older")
         await build.run(connection, OK, kind="newer")
@@ -45,7 +45,7 @@ async def test_a_pipeline_keeps_its_place_while_it_fans_out(engine: AsyncEngine)
     assert await _kinds(Client(engine)) == ["newer", "older"]
 
 
-async def test_orphans_and_pipelines_interleave_by_time(engine: AsyncEngine):
+async def test_l6_orphans_and_pipelines_interleave_by_time(engine: AsyncEngine):
     async with engine.begin() as connection:
         await build.run(connection, OK, kind="first")
         await build.job(connection, job_type="second")
@@ -103,7 +103,7 @@ async def test_the_status_of_an_orphan_is_its_jobs(engine: AsyncEngine, values: 
     assert nodes == [{"status": status, "tone": tone}]
 
 
-async def test_all_jobs_are_shown_of_a_pipeline_that_one_job_qualifies(engine: AsyncEngine):
+async def test_l5_all_jobs_are_shown_of_a_pipeline_that_one_job_qualifies(engine: AsyncEngine):
     async with engine.begin() as connection:
         await build.run(connection, OK, OK, OK, OK)
         await build.run(connection, OK, kind=JobType.UNIT_SYNC)
@@ -152,7 +152,7 @@ async def test_kinds_nobody_knows_are_other_and_can_be_asked_for(engine: AsyncEn
     assert await _kinds(client, {"kind": {"notIn": ["OTHER"]}}) == ["csv_ingest"]
 
 
-async def test_a_status_filter_excludes_orphans(engine: AsyncEngine):
+async def test_l7_a_status_filter_excludes_orphans(engine: AsyncEngine):
     async with engine.begin() as connection:
         await build.run(connection, OK, kind="success")
         await build.run(connection, OK, OK, FAILED, kind="partial")
@@ -169,7 +169,7 @@ async def test_a_status_filter_excludes_orphans(engine: AsyncEngine):
     assert await _kinds(client, {"status": {"in": ["SUCCESS"]}, "isOrphan": True}) == []
 
 
-async def test_has_errors_divides_pipelines_and_orphans(engine: AsyncEngine):
+async def test_l8_has_errors_divides_pipelines_and_orphans(engine: AsyncEngine):
     async with engine.begin() as connection:
         await build.run(connection, OK, kind="success")
         await build.run(connection, OK, FAILED, kind="partial")
@@ -205,7 +205,7 @@ async def test_active_and_orphan_filters(engine: AsyncEngine):
 
 
 @pytest.mark.parametrize("value", ["BOGUS", "partial", 2])
-async def test_an_unknown_status_is_refused_with_the_names_there_are(engine: AsyncEngine, value: object):
+async def test_l9_an_unknown_status_is_refused_with_the_names_there_are(engine: AsyncEngine, value: object):
     query = "query ($filter: PipelineFilter) { pipelines(filter: $filter) { nodes { id } } }"
 
     answer = await Client(engine).execute(query, filter={"status": {"in": [value]}})
@@ -216,7 +216,7 @@ async def test_an_unknown_status_is_refused_with_the_names_there_are(engine: Asy
         assert "NOT_STARTED, RUNNING, SUCCESS, PARTIAL, FAILED, UNKNOWN" in error["message"]
 
 
-async def test_an_unknown_status_in_the_document_is_refused_with_the_names_there_are(engine: AsyncEngine):
+async def test_l9_an_unknown_status_in_the_document_is_refused_with_the_names_there_are(engine: AsyncEngine):
     answer = await Client(engine).execute("{ pipelines(filter: { status: { in: [BOGUS] } }) { nodes { id } } }")
 
     [error] = answer["errors"]
@@ -266,7 +266,7 @@ async def test_the_author_is_the_name_else_the_email_else_nobody(
     assert [tuple(node["triggeredBy"].values()) for node in nodes] == [actor, actor]
 
 
-async def test_pages_are_full_whatever_is_hidden_between(engine: AsyncEngine):
+async def test_l18_pages_are_full_whatever_is_hidden_between(engine: AsyncEngine):
     specific = {"entity_type": "MODULE_UNIT_SPECIFIC"}
     async with engine.begin() as connection:
         for unit in "ABABBBAB":
