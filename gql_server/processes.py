@@ -18,9 +18,9 @@ from gql_server import embedded, migrate
 from gql_server.app import create_app, create_worker
 from gql_server.commands import years
 from gql_server.db import OLDEST_POSTGRESQL, address, connect_arguments, read_engine, work_engine
-from gql_server.demo import Demo, summary
+from gql_server.demo import YEAR, Demo, summary
 from gql_server.edge.authentication import TokenAuthority
-from gql_server.edge.graphiql import PageConfig, Persona
+from gql_server.edge.graphiql import PageConfig, Persona, Tab
 from gql_server.edge.tabs import operator_tabs
 from gql_server.errors import PublicError, Stop
 from gql_server.generate import load
@@ -272,7 +272,12 @@ def demo_page(authority: TokenAuthority) -> PageConfig:
         Persona(f"{role} of unit {DEMO_UNIT}" if role == "principal" else role, demo_headers(authority, role))
         for role in ("operator", "superadmin", "principal", "standard")
     ]
-    return PageConfig(headers=viewers[0].headers, tabs=operator_tabs(), viewers=viewers)
+    return PageConfig(headers=viewers[0].headers, tabs=demo_tabs(), viewers=viewers)
+
+
+def demo_tabs() -> tuple[Tab, ...]:
+    """The tabs on the demo's day: a file that was refused, and one of which rows were left out."""
+    return operator_tabs(job_id=2, ingest_id=25, year=YEAR)
 
 
 def _origin(settings: Settings) -> str:

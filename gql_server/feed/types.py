@@ -156,12 +156,14 @@ def throttle_seconds(throttle_ms: int | None, default: int) -> float:
 _FIELDS = {
     **dict.fromkeys(("level", "year", "module_type_id", "data_entry_type_id", "unit_institutional_id", "provider"), "scope"),
     **dict.fromkeys(("actor_kind", "actor_name", "actor_email"), "triggered_by"),
+    **dict.fromkeys(("node_type", "key"), "id"),
     "root_id": "root_job",
     "has_live_jobs": "viewer_can",
+    "value": None,
 }
 
 
 def coordinates(attributes: tuple[str, ...]) -> list[SchemaCoordinate]:
     """Schema coordinates of the fields that show these attributes of a row."""
     fields = dict.fromkeys(_FIELDS.get(name, name) for name in attributes)
-    return [SchemaCoordinate(f"Pipeline.{to_camel_case(name)}") for name in fields]
+    return [SchemaCoordinate(f"Pipeline.{to_camel_case(name)}") for name in fields if name]

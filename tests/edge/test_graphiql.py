@@ -166,15 +166,17 @@ async def test_the_root_can_send_a_browser_to_the_page(built: Path) -> None:
     assert (response.status_code, response.headers["location"]) == (307, "/graphiql")
 
 
-@pytest.mark.parametrize("tab", operator_tabs(), ids=lambda tab: re.findall(r"(?:query|subscription) (\w+)", tab.query)[0])
+@pytest.mark.parametrize(
+    "tab", operator_tabs(), ids=lambda tab: re.findall(r"(?:query|mutation|subscription) (\w+)", tab.query)[0]
+)
 def test_a_default_tab_is_valid_against_the_schema(tab: Tab) -> None:
     schema = build_schema(SCHEMA.read_text())
 
     assert validate(schema, parse(tab.query)) == []
 
 
-def test_the_detail_and_live_tabs_point_at_the_same_job() -> None:
-    pointed = [tab.variables for tab in operator_tabs(job_id=17) if "$by" in tab.query or "$job" in tab.query]
+def test_the_detail_and_live_tabs_point_at_the_same_pipeline() -> None:
+    pointed = [tab.variables for tab in operator_tabs(job_id=17, ingest_id=25) if "$by" in tab.query or "$job" in tab.query]
 
     by = {"by": {"jobId": 17}}
-    assert pointed == [by, by, {"job": 17}, by]
+    assert pointed == [by, {"job": 25}, by]

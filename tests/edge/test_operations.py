@@ -30,11 +30,11 @@ async def ledger(engine: AsyncEngine) -> int:
 
 
 def name_of(tab: Tab) -> str:
-    return re.findall(r"(?:query|subscription) (\w+)", tab.query)[0]
+    return re.findall(r"(?:query|mutation|subscription) (\w+)", tab.query)[0]
 
 
 async def answer(engine: AsyncEngine, name: str, role: str = "superadmin") -> dict[str, Any]:
-    [tab] = [tab for tab in operator_tabs(job_id=await ledger(engine)) if name_of(tab) == name]
+    [tab] = [tab for tab in operator_tabs(ingest_id=await ledger(engine)) if name_of(tab) == name]
     return await Client(engine, role).query(tab.query, **tab.variables)
 
 
