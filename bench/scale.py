@@ -13,7 +13,7 @@ from bench.history import grow
 from bench.jobs import submit
 from bench.plans import recorded, sequential_scans
 from bench.report import table
-from gql_server.runner import Registry, ledger
+from gql_server.runner import Registry, claims, ledger
 from gql_server.runner.sweep import sweep
 
 LEASE = timedelta(seconds=10)
@@ -51,7 +51,7 @@ def chores(registry: Registry) -> dict[str, Chore]:
     """What workers do all the time, each rolled back, so that it can be done again."""
 
     async def claim(connection: AsyncConnection) -> object:
-        return await ledger.claim(connection, WORKER, registry.names, 4)
+        return await claims.claim(connection, WORKER, registry.names, 4)
 
     async def beat(connection: AsyncConnection) -> object:
         return await ledger.beat(connection, WORKER, {1: 1, 2: 1, 3: 1, 4: 1})
@@ -60,7 +60,7 @@ def chores(registry: Registry) -> dict[str, Chore]:
         return await ledger.recover(connection, LEASE)
 
     async def backlog(connection: AsyncConnection) -> object:
-        return await ledger.backlog(connection, registry.names)
+        return await claims.backlog(connection, registry.names)
 
     async def one_sweep(engine: AsyncEngine) -> object:
         return await sweep(engine, registry)

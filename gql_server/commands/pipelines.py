@@ -12,7 +12,7 @@ from gql_server import models
 from gql_server.commands import audit
 from gql_server.errors import BadInput, Conflict, Forbidden, NotFound, Reason
 from gql_server.policy import OPERATIONS_EDIT, Viewer, job_clause, orphan_clause, pipeline_clause
-from gql_server.runner import Registry, chain, ledger, reconcile
+from gql_server.runner import Registry, chain, interventions, reconcile
 
 REASON_LENGTH = 500
 
@@ -43,7 +43,7 @@ async def abort_pipeline(
     check_reason(reason)
     await _visible_pipeline(connection, viewer, pipeline_id)
     by = viewer.email or viewer.subject
-    aborted = await ledger.abort(connection, pipeline_id, by, reason)
+    aborted = await interventions.abort(connection, pipeline_id, by, reason)
     if not aborted:
         raise Conflict("nothing of this pipeline is live", reason=Reason.NOT_LIVE, pipelineId=str(pipeline_id))
     served = {pipeline for job in aborted for pipeline in job.serves}
@@ -65,7 +65,7 @@ async def recover_job(connection: AsyncConnection, viewer: Viewer, job_id: int, 
     pipeline_id = await _visible_job(connection, viewer, job_id)
     try:
         async with connection.begin_nested():
-            recovered = await ledger.requeue(connection, job_id, lease)
+            recovered = await interventions.requeue(connection, job_id, lease)
     except IntegrityError:
         raise Conflict("a follow-up of this job already waits", reason=Reason.FOLLOW_UP_WAITS, jobId=job_id) from None
     if not recovered:

@@ -22,8 +22,7 @@ from gql_server.models import (
     TargetType,
 )
 from gql_server.pipelines.progress import is_error, verdict
-
-HISTORY_LIMIT = 50
+from gql_server.runner.history import HISTORY_LIMIT
 
 
 @dataclass(slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gql_server import models
 from gql_server.models import LIVE_STATES, EntityType, IngestionMethod, JobState, JobType, TargetType
-from gql_server.runner import ledger, reconcile
+from gql_server.runner import interventions, reconcile
 from gql_server.runner.ledger import OWING_AGGREGATION
 from gql_server.runner.locks import Scope
 from gql_server.runner.registry import Child, Job, Registry
@@ -123,7 +123,7 @@ async def chain(connection: AsyncConnection, registry: Registry, parent: Job, ch
     return chained
 
 
-async def hand_over(connection: AsyncConnection, registry: Registry, aborted: Sequence[ledger.Aborted]) -> set[UUID]:
+async def hand_over(connection: AsyncConnection, registry: Registry, aborted: Sequence[interventions.Aborted]) -> set[UUID]:
     """Give the work that aborted jobs had taken over from other pipelines back to one of those.
 
     Returns the pipelines that got a job, which the caller recomputes.

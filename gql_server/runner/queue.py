@@ -18,7 +18,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gql_server.outages import is_connection_lost
-from gql_server.runner import ledger, reconcile, wakeup
+from gql_server.runner import claims, ledger, reconcile, wakeup
 from gql_server.runner.registry import Job as LedgerJob
 
 BEAT_DEADLINE_SECONDS = 2.0
@@ -58,7 +58,7 @@ class LedgerQueue(Queries):
         self.contexts: MutableMapping[JobId, Context] = {}
         self._failed_beats = 0
         self._has_room_again = False
-        self._backlog = ledger.NO_BACKLOG
+        self._backlog = claims.NO_BACKLOG
 
     def let_go(self, job_id: int) -> None:
         """The worker is done with this job, whatever became of it: there is room for another."""
@@ -88,14 +88,14 @@ class LedgerQueue(Queries):
         """
         try:
             async with self.engine.begin() as connection:
-                claimed = await ledger.claim(connection, self.worker, job_types, room, held=self.held)
+                claimed = await claims.claim(connection, self.worker, job_types, room, held=self.held)
                 unshown = await reconcile.show_running(connection, _pipelines(claimed))
         except DBAPIError as error:
             if is_connection_lost(error):
                 raise
             log.warning("job.claim_repeated", worker=self.worker, error=str(error.orig))
             async with self.engine.begin() as connection:
-                claimed = await ledger.claim(connection, self.worker, job_types, room, held=self.held)
+                claimed = await claims.claim(connection, self.worker, job_types, room, held=self.held)
             unshown = _pipelines(claimed)
         self.held |= {job.id: job for job in claimed}
         await self._show_running(unshown)
@@ -140,7 +140,7 @@ class LedgerQueue(Queries):
 
     async def eligible_queued_work(self, entrypoints: list[QueueEntrypoint]) -> int:
         if self._has_room_again or len(self.held) >= self.concurrency:
-            self._backlog = ledger.NO_BACKLOG
+            self._backlog = claims.NO_BACKLOG
         else:
             self._backlog = await self._look(entrypoints)
         return self._backlog.due
@@ -151,9 +151,9 @@ class LedgerQueue(Queries):
     async def queued_work(self, entrypoints: list[QueueEntrypoint]) -> int:
         return (await self._look(entrypoints)).waiting if self.drain else self._backlog.due
 
-    async def _look(self, entrypoints: list[QueueEntrypoint]) -> ledger.Backlog:
+    async def _look(self, entrypoints: list[QueueEntrypoint]) -> claims.Backlog:
         async with self.engine.connect() as connection:
-            return await ledger.backlog(connection, list(entrypoints))
+            return await claims.backlog(connection, list(entrypoints))
 
     async def has_table(self, table: str) -> bool:
         """Alembic owns the schema: PgQueuer's own tables are neither there nor needed."""

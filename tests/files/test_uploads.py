@@ -17,7 +17,7 @@ from gql_server.edge.authentication import TokenAuthority
 from gql_server.edge.uploads import Uploads
 from gql_server.files import BUCKET, FileMissing, Files, FileStore, NewUpload
 from gql_server.files.bucket import BucketStore
-from gql_server.runner import ledger, registry
+from gql_server.runner import claims, registry
 from gql_server.runner.attempt import Runner
 from tests.files.conftest import bucket_at
 from tests.handlers.conftest import OPERATOR
@@ -69,7 +69,7 @@ async def provisioned(engine: AsyncEngine) -> None:
 async def run_next(engine: AsyncEngine, bucket: FileStore | None) -> str:
     """Run the next job; returns its message."""
     async with engine.begin() as connection:
-        (job,) = await ledger.claim(connection, "w1", registry.names, 1)
+        (job,) = await claims.claim(connection, "w1", registry.names, 1)
     await Runner(engine, registry, "w1", {BUCKET: bucket}).run(job)
     async with engine.connect() as connection:
         message = text("SELECT status_message FROM data_ingestion_jobs WHERE id = :id")

@@ -18,7 +18,7 @@ from gql_server.commands.years import create_year
 from gql_server.handlers.units import UNIT_SOURCES
 from gql_server.models import TargetType, Upload, UploadChunk
 from gql_server.policy import Role, Viewer, permissions_of
-from gql_server.runner import ledger, registry
+from gql_server.runner import claims, registry
 from gql_server.runner.attempt import Runner
 
 YEAR = 2025
@@ -88,7 +88,7 @@ class World:
         runner = Runner(self.engine, registry, "w1", resources)
         while True:
             async with self.engine.begin() as connection:
-                claimed = await ledger.claim(connection, "w1", registry.names, 1)
+                claimed = await claims.claim(connection, "w1", registry.names, 1)
             if not claimed:
                 return
             await runner.run(claimed[0])

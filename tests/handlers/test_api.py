@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from gql_server.handlers.api import ENTRY_SOURCES
 from gql_server.models import EntityType, IngestionMethod, TargetType
-from gql_server.runner import Job, ledger, registry
+from gql_server.runner import Job, claims, ledger, registry
 from gql_server.runner.attempt import Runner
 from gql_server.runner.ledger import NewJob
 from tests.handlers.conftest import PROCESS_FACTORS, World
@@ -65,7 +65,7 @@ async def ingest(world: World, source: Any, **values: Any) -> UUID:
     runner = Runner(world.engine, registry, "w1", {ENTRY_SOURCES: sources})
     while True:
         async with world.engine.begin() as connection:
-            claimed = await ledger.claim(connection, "w1", registry.names, 1)
+            claimed = await claims.claim(connection, "w1", registry.names, 1)
         if not claimed:
             return submitted.pipeline_id
         await runner.run(claimed[0])

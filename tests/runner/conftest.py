@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gql_server import models
 from gql_server.models import IngestionMethod, TargetType
-from gql_server.runner import Child, Job, Outcome, Registry, ledger, locks
+from gql_server.runner import Child, Job, Outcome, Registry, claims, ledger, locks
 from gql_server.runner.attempt import Runner
 from gql_server.runner.ledger import NewJob, Submitted
 from gql_server.runner.worker import Worker, WorkerConfig
@@ -52,7 +52,7 @@ class Ledger:
 
     async def claim(self, worker: str = "w1", most: int = 1) -> list[Job]:
         async with self.engine.begin() as connection:
-            return await ledger.claim(connection, worker, self.registry.names, most)
+            return await claims.claim(connection, worker, self.registry.names, most)
 
     async def run(self, job: Job, worker: str = "w1") -> None:
         await Runner(self.engine, self.registry, worker, {}).run(job)

@@ -10,8 +10,8 @@ from sqlalchemy import text
 
 from bench.plans import recorded
 from gql_server.models import EntityType
-from gql_server.runner import ledger, reconcile
-from gql_server.runner.ledger import LOOKAHEAD
+from gql_server.runner import claims, reconcile
+from gql_server.runner.claims import LOOKAHEAD
 from gql_server.runner.queue import LedgerQueue, Listener
 from tests.runner.conftest import Ledger
 
@@ -72,7 +72,7 @@ async def test_a_claim_that_meets_another_of_its_combination_looks_again(work: L
     second = await work.submit("other", data_entry_type_id=10)
     elsewhere = await work.submit("other", data_entry_type_id=11)
     async with work.engine.begin() as connection:
-        [claimed] = await ledger.claim(connection, "w1", ["noop"], 1)
+        [claimed] = await claims.claim(connection, "w1", ["noop"], 1)
         late = asyncio.create_task(dequeue(work, "w2", "other"))
         await blocked(work)
 

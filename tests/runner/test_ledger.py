@@ -9,7 +9,7 @@ from sqlalchemy.exc import IntegrityError
 
 from gql_server import models
 from gql_server.models import EntityType, JobResult
-from gql_server.runner import Job, Outcome, RowError, ledger, locks
+from gql_server.runner import Job, Outcome, RowError, interventions, ledger, locks
 from tests.runner.conftest import Ledger
 
 
@@ -307,7 +307,7 @@ async def test_each_worker_is_judged_by_its_own_lease(work: Ledger) -> None:
 
     async with work.engine.begin() as connection:
         assert await ledger.recover(connection, lease) == []
-        assert not await ledger.requeue(connection, submitted.job_id, lease)
+        assert not await interventions.requeue(connection, submitted.job_id, lease)
 
     await work.execute("UPDATE pods SET lease = '30 seconds'")
     async with work.engine.begin() as connection:

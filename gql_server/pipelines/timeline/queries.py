@@ -15,7 +15,7 @@ from gql_server.models import TERMINAL_STATUSES
 from gql_server.pagination import Page, Window
 from gql_server.pipelines.timeline.entries import cut, timeline
 from gql_server.policy import Viewer, job_clause, pipeline_clause
-from gql_server.runner.ledger import HISTORY_LIMIT
+from gql_server.runner.history import HISTORY_LIMIT
 from gql_server.sql import AnySelect, among
 
 J, P = models.Job, models.Pipeline

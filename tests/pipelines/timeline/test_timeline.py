@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gql_server.models import EntityType, IngestionMethod, JobResult, JobState, JobType, Provider, TargetType
 from gql_server.pipelines.timeline.entries import cut, timeline
-from gql_server.runner import Outcome, ledger
+from gql_server.runner import Outcome, claims, interventions, ledger
 from tests import build
 from tests.graphql import PAGING, Client
 from tests.test_queries import statements
@@ -181,7 +181,7 @@ async def test_an_abort_tells_who_and_why_as_far_as_the_viewer_may_know(engine: 
     async with engine.begin() as connection:
         specific = {"entity_type": EntityType.MODULE_UNIT_SPECIFIC, "unit_institutional_id": "A", "created_by": ADA}
         pipeline_id = await build.run(connection, JobState.RUNNING, **specific)
-        await ledger.abort(connection, pipeline_id, "op@example.org", "wrong file")
+        await interventions.abort(connection, pipeline_id, "op@example.org", "wrong file")
         await build.settle(connection, pipeline_id)
 
     answer = await Client(engine, role, unit="A" if role == "principal" else None).execute(PIPELINES)
@@ -281,7 +281,7 @@ async def test_the_timelines_of_a_page_take_a_constant_number_of_statements(engi
 
 async def _claim(engine: AsyncEngine, worker: str) -> list[Any]:
     async with engine.begin() as connection:
-        return await ledger.claim(connection, worker, [JobType.CSV_INGEST], 1)
+        return await claims.claim(connection, worker, [JobType.CSV_INGEST], 1)
 
 
 async def _lose(engine: AsyncEngine, by_hand: int | None = None) -> None:
@@ -291,4 +291,4 @@ async def _lose(engine: AsyncEngine, by_hand: int | None = None) -> None:
         if by_hand is None:
             assert len(await ledger.recover(connection, timedelta(minutes=1))) == 1
         else:
-            assert await ledger.requeue(connection, by_hand, timedelta(minutes=1))
+            assert await interventions.requeue(connection, by_hand, timedelta(minutes=1))
