@@ -52,12 +52,10 @@ def parse_override(value: object) -> float | None:
     return number if abs(number) <= 1e12 else None
 
 
-def compute(
-    data_entry_type_id: int, data: Mapping[str, object], factors: FactorIndex, *, kg_co2eq: float | None = None
-) -> list[Emission]:
+def compute(data_entry_type_id: int, data: Mapping[str, object], factors: FactorIndex) -> list[Emission]:
     """Emissions of an entry; none when no factor matches.
 
-    `kg_co2eq`, else the override stored in `data`, replaces the result of every formula and unlinks the factor.
+    The override stored in `data` replaces the result of every formula and unlinks the factor.
     `additional_value` is what the factor was multiplied with: units of gas, kWh a year, units used, money in its currency.
     Raises EntryInvalid for entry types without formula and for missing numbers, AmbiguousFactor (both are ValueErrors).
     """
@@ -65,7 +63,7 @@ def compute(
     formula = _FORMULAS.get(info.module_id) if info else None
     if formula is None:
         raise EntryInvalid(f"no formula for data entry type {data_entry_type_id}")
-    override = kg_co2eq if kg_co2eq is not None else parse_override(data.get(OVERRIDE_KEY))
+    override = parse_override(data.get(OVERRIDE_KEY))
     if override is None:
         return formula(data_entry_type_id, data, factors)
     return [

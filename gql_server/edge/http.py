@@ -32,8 +32,6 @@ from gql_server.schema import Schema
 
 OPTIONAL: dict[str, type] = {"variables": dict, "operationName": str, "extensions": dict}
 
-SUBSCRIPTIONS = "Subscriptions are served over graphql-transport-ws, and to `Accept: text/event-stream`."
-
 T = TypeVar("T")
 
 Authenticate = Callable[[str | None], Viewer]

@@ -47,9 +47,7 @@ def land(story: Story, root: Draft, result: JobResult, inserted: int, skipped: i
     reasons = cycle(texts.reason(random) for _ in range(min(skipped, 3)))
     kept = range(1, min(skipped, ROW_ERRORS_KEPT) + 1)
     root.row_errors = [(row, "unit_institutional_id", next(reasons), f"L-{row}") for row in kept]
-    message = ingest_message(
-        result, "", inserted, skipped, [RowError(row, reason) for row, _, reason, _ in root.row_errors[:1]]
-    )
+    message = ingest_message(result, inserted, skipped, [RowError(row, reason) for row, _, reason, _ in root.row_errors[:1]])
     counts = {
         "rows_processed": inserted + skipped,
         "rows_skipped": skipped,

@@ -21,15 +21,13 @@ from gql_server.runner.locks import module_of_year
 
 BATCH_ROWS = 2_000
 
-# A factor keeps its id for life: emissions point to it. One identity given twice in a file: the last row counts.
+# A factor keeps its id for life: emissions point to it. The reader lets each identity through once.
 _UPSERT = text("""
 INSERT INTO factors (provider, year, emission_type_id, data_entry_type_id, classification, values, last_seen_job_id)
-SELECT DISTINCT ON (f.data_entry_type_id, f.emission_type_id, f.classification::jsonb)
-  :provider, :year, f.emission_type_id, f.data_entry_type_id, f.classification::jsonb, f.values::jsonb, :job_id
+SELECT :provider, :year, f.emission_type_id, f.data_entry_type_id, f.classification::jsonb, f.values::jsonb, :job_id
 FROM unnest(
   CAST(:emission_types AS int[]), CAST(:entry_types AS int[]), CAST(:classifications AS text[]), CAST(:values AS text[])
-) WITH ORDINALITY AS f(emission_type_id, data_entry_type_id, classification, values, position)
-ORDER BY f.data_entry_type_id, f.emission_type_id, f.classification::jsonb, f.position DESC
+) AS f(emission_type_id, data_entry_type_id, classification, values)
 ON CONFLICT (provider, data_entry_type_id, year, emission_type_id, (classification::text))
 DO UPDATE SET values = excluded.values, last_seen_job_id = excluded.last_seen_job_id
 """)

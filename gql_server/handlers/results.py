@@ -42,7 +42,7 @@ class Tally:
 
     @property
     def message(self) -> str:
-        return ingest_message(self.result, "", self.accepted, self.rejected, self.errors)
+        return ingest_message(self.result, self.accepted, self.rejected, self.errors)
 
     @property
     def meta(self) -> dict[str, Any]:
@@ -56,12 +56,10 @@ class Tally:
         }
 
 
-def ingest_message(result: JobResult, message: str, inserted: int, skipped: int, errors: Sequence[RowError]) -> str:
-    """The terminal message of an ingest. A message of its own is kept, unless it claims success where there was none."""
+def ingest_message(result: JobResult, inserted: int, skipped: int, errors: Sequence[RowError]) -> str:
+    """The terminal message of an ingest: where not all went well, the counts and the first reason."""
     if result == JobResult.SUCCESS:
-        return message or "Success"
-    if message.strip() and message.strip().lower() != "success":
-        return message
+        return "Success"
     counts = f"{result.value}: {inserted} inserted, {skipped} skipped"
     reason = next((error.reason for error in errors if error.reason), None)
     return counts if reason is None else f"{counts} — first error: {_cut(reason)}"

@@ -125,12 +125,6 @@ def test_every_emission_of_a_person_equals_the_override():
     assert [emission.scope for emission in emissions] == [3, 3, None, 3]
 
 
-def test_an_explicit_override_beats_the_stored_one():
-    data = {"category": "CO2", "quantity": 100.0, OVERRIDE_KEY: 7.0}
-
-    assert [emission.kg_co2eq for emission in compute(50, data, FACTORS, kg_co2eq=0.0)] == [0.0]
-
-
 @pytest.mark.parametrize("value", ["", "n/a", "nan", "inf", "1,5", None, True, [], 1e13, "1e13"])
 def test_a_stored_override_that_is_no_number_is_ignored(value: object):
     assert kilograms(50, {"category": "CO2", "quantity": 100.0, OVERRIDE_KEY: value}) == [150.0]

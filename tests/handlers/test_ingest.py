@@ -224,11 +224,11 @@ def test_the_message_of_an_ingest_counts_and_gives_the_first_reason() -> None:
     long = "x" * 300
     errors = [RowError(1, long)]
 
-    assert ingest_message(JobResult.WARNING, "Success", 1, 1, [RowError(2, "no unit")]) == (
+    assert ingest_message(JobResult.WARNING, 1, 1, [RowError(2, "no unit")]) == (
         "WARNING: 1 inserted, 1 skipped — first error: no unit"
     )
-    assert ingest_message(JobResult.ERROR, "", 0, 3, errors).removeprefix("ERROR: 0 inserted, 3 skipped — first error: ") == (
+    assert ingest_message(JobResult.ERROR, 0, 3, errors).removeprefix("ERROR: 0 inserted, 3 skipped — first error: ") == (
         "x" * 199 + "…"
     )
-    assert ingest_message(JobResult.ERROR, "the file is locked", 0, 0, []) == "the file is locked"
-    assert ingest_message(JobResult.SUCCESS, "", 5, 0, []) == "Success"
+    assert ingest_message(JobResult.ERROR, 0, 0, []) == "ERROR: 0 inserted, 0 skipped"
+    assert ingest_message(JobResult.SUCCESS, 5, 0, []) == "Success"
