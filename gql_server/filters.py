@@ -9,7 +9,7 @@ import strawberry
 from strawberry import UNSET
 
 from gql_server.errors import BadInput
-from gql_server.jobs.criteria import Range
+from gql_server.jobs.criteria import Match, Range
 
 VALUES_MAX = 100
 TEXT_MAX = 200
@@ -42,6 +42,15 @@ class FloatRange:
 def given(value: Any) -> Any:
     """The value of an argument; None when it was left out."""
     return None if value is UNSET else value
+
+
+def match(choice: Any) -> Match | None:
+    """The members of an enum to keep, or to drop: what an input of `in` and `notIn`, of which one is given, stands for."""
+    if not choice:
+        return None
+    is_negated = choice.in_ is None
+    chosen = choice.not_in if is_negated else choice.in_
+    return Match(tuple(sorted({member.name for member in chosen.value})), negated=is_negated)
 
 
 def range_of(value: TimeRange | FloatRange | None) -> Range[Any] | None:

@@ -8,9 +8,9 @@ from strawberry import UNSET
 
 from gql_server.context import Info
 from gql_server.fields import After, Before, First, Last, SemanticNonNull
-from gql_server.filters import Direction, TimeRange, given, names, range_of
+from gql_server.filters import Direction, TimeRange, given, match, names, range_of
 from gql_server.jobs import listing
-from gql_server.jobs.criteria import JobCriteria, Match
+from gql_server.jobs.criteria import JobCriteria
 from gql_server.jobs.types import JobConnection, JobKind, JobResult, JobState
 from gql_server.nodes import key_of
 
@@ -71,15 +71,6 @@ NEWEST_FIRST = JobOrder(field=JobOrderField.CREATED, direction=Direction.DESC)
 
 Filter = Annotated[JobFilter | None, strawberry.argument(description="Which ones; all without it.")]
 OrderBy = Annotated[JobOrder | None, strawberry.argument(description="In which order.")]
-
-
-def match(given: KindMatch | None) -> Match | None:
-    """The kinds to keep, or to drop."""
-    if not given:
-        return None
-    chosen = given.in_ if given.in_ is not None else given.not_in
-    assert chosen is not None
-    return Match(tuple(sorted({item.name for item in chosen.value})), negated=given.in_ is None)
 
 
 @strawberry.type

@@ -10,9 +10,8 @@ from gql_server.context import Info
 from gql_server.errors import BadInput
 from gql_server.failures.types import FailureClass
 from gql_server.fields import After, Before, First, Last, SemanticNonNull
-from gql_server.filters import Direction, FloatRange, TimeRange, given, names, range_of, text, texts, values
-from gql_server.jobs.criteria import Match
-from gql_server.jobs.lists import KindMatch, match
+from gql_server.filters import Direction, FloatRange, TimeRange, given, match, names, range_of, text, texts, values
+from gql_server.jobs.lists import KindMatch
 from gql_server.jobs.search import TERM_MAX, TERM_MIN, term
 from gql_server.nodes import key_of, uuid_key
 from gql_server.pipelines import queries
@@ -107,7 +106,7 @@ class PipelineFilter:
     def criteria(self, viewer: Viewer) -> Criteria:
         return Criteria(
             ids=_ids(self.ids),
-            status=_status(self.status),
+            status=match(self.status),
             kind=match(self.kind),
             module_type_ids=values("moduleTypeIds", self.module_type_ids),
             data_entry_type_ids=values("dataEntryTypeIds", self.data_entry_type_ids),
@@ -179,14 +178,6 @@ def _ordering(order_by: PipelineOrder | None) -> dict[str, Any]:
         return {"descending": True}
     by = ORDERINGS.get(order_by.field.name)
     return {"order": by and by.order, "descending": order_by.direction is Direction.DESC}
-
-
-def _status(given: StatusMatch | None) -> Match | None:
-    if not given:
-        return None
-    chosen = given.in_ if given.in_ is not None else given.not_in
-    assert chosen is not None
-    return Match(tuple(sorted({item.name for item in chosen.value})), negated=given.in_ is None)
 
 
 def _ids(ids: list[strawberry.ID] | None) -> tuple[Any, ...] | None:
