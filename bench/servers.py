@@ -132,7 +132,7 @@ def main(name: str) -> None:
         assert settings.database_url
         dsn = settings.database_url.get_secret_value()
         threading.Thread(target=_answer, args=(port, count_statements()), daemon=True).start()
-        asyncio.run(SERVERS[name](settings, dsn, listener))
+        processes.run(SERVERS[name](settings, dsn, listener))
 
 
 def count_statements() -> Callable[[], int]:

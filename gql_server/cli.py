@@ -71,7 +71,7 @@ def demo(
     with _listening(settings) as listener, _database(settings) as dsn:
         from gql_server import processes
 
-        asyncio.run(processes.demo(settings, dsn, listener, examples, replay=replay))
+        processes.run(processes.demo(settings, dsn, listener, examples, replay=replay))
 
 
 @app.command()
@@ -81,7 +81,7 @@ def serve(port: Port = None, host: Host = None) -> None:
     with _listening(settings) as listener, _database(settings) as dsn:
         from gql_server import processes
 
-        asyncio.run(processes.serve(settings, dsn, listener))
+        processes.run(processes.serve(settings, dsn, listener))
 
 
 @app.command()
