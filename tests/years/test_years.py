@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gql_server.errors import BadInput
-from gql_server.models import JobResult, JobState, Provider
+from gql_server.models import EntityType, JobResult, JobState, Provider
 from gql_server.nodes import encode
 from gql_server.years.types import parse_pointer
 from tests import build
@@ -145,3 +145,37 @@ async def test_active_pipelines_are_those_of_the_year_newest_first(engine: Async
     assert [year["activePipelines"]["pageInfo"]["hasNextPage"] for year in years] == [False, False, True]
     assert rest["activePipelines"]["nodes"] == [{"kindRaw": "a"}]
     assert rest["activePipelines"]["pageInfo"]["hasNextPage"] is False
+
+
+async def test_r11_the_unfinished_work_on_a_whole_year_is_neither_a_module_s_nor_over_nor_without_a_pipeline(engine: AsyncEngine):
+    whole = {"entity_type": EntityType.GLOBAL_PER_YEAR, "module_type_id": None}
+    async with engine.begin() as connection:
+        await build.year(connection, 2025)
+        sync = await build.run(connection, JobResult.SUCCESS, JobState.RUNNING, JobState.NOT_STARTED, kind="sync", **whole)
+        await build.run(connection, JobState.RUNNING, kind="module")
+        await build.run(connection, JobResult.SUCCESS, kind="ended", **whole)
+        await build.run(connection, JobState.RUNNING, kind="other year", **whole, year=2024)
+        await build.job(connection, state=JobState.RUNNING, job_type="orphan", **whole)
+
+    found = await Client(engine).query("""{
+      pipelines(filter: { years: [2025], level: [GLOBAL_PER_YEAR], isActive: true, isOrphan: false }) {
+        nodes { pipelineId jobCount }
+        totalCount { value precision }
+      }
+      yearConfiguration(by: { year: 2025 }) {
+        activePipelines { nodes { kindRaw isOrphan } totalCount { value precision } }
+      }
+    }""")
+
+    assert found["pipelines"] == {
+        "nodes": [{"pipelineId": str(sync), "jobCount": 3}],
+        "totalCount": {"value": 1, "precision": "EXACT"},
+    }
+    assert found["yearConfiguration"]["activePipelines"] == {
+        "nodes": [
+            {"kindRaw": "orphan", "isOrphan": True},
+            {"kindRaw": "module", "isOrphan": False},
+            {"kindRaw": "sync", "isOrphan": False},
+        ],
+        "totalCount": {"value": 3, "precision": "EXACT"},
+    }
