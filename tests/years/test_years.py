@@ -147,7 +147,7 @@ async def test_active_pipelines_are_those_of_the_year_newest_first(engine: Async
     assert rest["activePipelines"]["pageInfo"]["hasNextPage"] is False
 
 
-async def test_r11_the_unfinished_work_on_a_whole_year_is_neither_a_module_s_nor_over_nor_without_a_pipeline(engine: AsyncEngine):
+async def test_r11_unfinished_work_on_a_whole_year_is_neither_of_a_module_nor_over_nor_an_orphan(engine: AsyncEngine):
     whole = {"entity_type": EntityType.GLOBAL_PER_YEAR, "module_type_id": None}
     async with engine.begin() as connection:
         await build.year(connection, 2025)
