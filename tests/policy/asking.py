@@ -21,6 +21,8 @@ ARGUMENTS = {
     "JobBy!": "{ jobId: 10 }",
     "YearBy!": "{ year: 2025 }",
     "Int!": "2025",
+    "[ID!]!": '["VW5pdDpB"]',
+    "[PipelineFacetKey!]!": "[STATUS, KIND, MODULE, YEAR, SCOPE, FAILURE_CLASS]",
 }
 
 IDS: dict[str, dict[str, set[str]]] = {}
