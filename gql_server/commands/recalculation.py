@@ -17,7 +17,7 @@ from gql_server.policy import OPERATIONS_EDIT, Viewer
 from gql_server.runner import Registry
 from gql_server.runner.chain import EMISSION_RECALC
 from gql_server.runner.ledger import NewJob, Submitted, submit
-from gql_server.years.queries import entry_types_to_recalculate
+from gql_server.years.cells.queries import entry_types_to_recalculate
 
 
 async def recalculate(
@@ -117,7 +117,7 @@ def _entry_types(module: Module, data_entry_type_id: int | None) -> Sequence[int
 async def _stale(
     connection: AsyncConnection, viewer: Viewer, year: int, module: Module, entry_types: Sequence[int]
 ) -> Sequence[int]:
-    needed = await entry_types_to_recalculate(connection, viewer.provider, year, module.id)
+    needed = await entry_types_to_recalculate(connection, viewer, year, module.id)
     stale = [entry_type for entry_type in entry_types if entry_type in needed]
     if not stale:
         raise BadInput(f"nothing of module {module.key} needs recalculation in {year}", argument="onlyStale")

@@ -1,4 +1,4 @@
-"""When a running job is stuck: judged by what its worker says of itself, on the database's clock."""
+"""Which jobs a worker may claim, and when a running one is stuck: judged by what its worker says, on the database's clock."""
 
 from datetime import timedelta
 
@@ -13,6 +13,13 @@ J, W = models.Job, models.Pod
 USUAL_LEASE = timedelta(seconds=10)
 """Of a worker that is not in the register."""
 
+CLAIMABLE = and_(
+    J.state.in_([JobState.NOT_STARTED, JobState.QUEUED]),
+    J.locked_by.is_(None),
+    J.job_type.is_not(None),
+    J.attempts < J.max_attempts,
+)
+"""By some worker, now or once it is due."""
 IS_LIVE = W.last_heartbeat_at > func.now() - 2 * W.heartbeat_interval
 LEASE = func.coalesce(select(W.lease).where(W.pod_id == J.locked_by).scalar_subquery(), literal(USUAL_LEASE))
 IS_RUNNING = J.state == JobState.RUNNING

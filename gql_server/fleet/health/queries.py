@@ -11,26 +11,19 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from gql_server import models
 from gql_server.fleet.health.vitals import Vitals
 from gql_server.jobs import queries as jobs
-from gql_server.jobs.leases import IS_LIVE, IS_STUCK
-from gql_server.models import JobState
+from gql_server.jobs.leases import CLAIMABLE, IS_LIVE, IS_STUCK
 from gql_server.pagination import Counting, Page, Window
 from gql_server.policy import Viewer, job_clause, worker_clause
 from gql_server.sql import seconds
 
 E, J, W = models.Event, models.Job, models.Pod
-CLAIMABLE = (
-    J.state.in_([JobState.NOT_STARTED, JobState.QUEUED]),
-    J.locked_by.is_(None),
-    J.job_type.is_not(None),
-    J.attempts < J.max_attempts,
-)
 
 
 async def vitals(connection: AsyncConnection, viewer: Viewer, *, feed_sequence: int | None) -> Vitals:
     """The vital signs, in one statement. `feed_sequence` is the number of the newest event that this process has read."""
     due_at = func.greatest(J.created_at, J.run_after)
     due = select(J.id, seconds(due_at, func.now()).label("waited")).select_from(jobs.JOBS)
-    due = due.where(*CLAIMABLE, due_at <= func.now(), job_clause(viewer)).order_by(J.id).limit(1).subquery("due")
+    due = due.where(CLAIMABLE, due_at <= func.now(), job_clause(viewer)).order_by(J.id).limit(1).subquery("due")
     stuck = (
         select(
             func.count().label("count"),

@@ -13,9 +13,8 @@ from gql_server.fleet.health.vitals import Vitals
 from gql_server.jobs.types import JobConnection
 from gql_server.policy import GUARDS, permits
 from gql_server.scopes.types import StatusTone
-from gql_server.years.cells.queries import Cell
+from gql_server.years.cells.queries import Cell, stale_aggregations
 from gql_server.years.cells.types import ModuleYear
-from gql_server.years.queries import stale_aggregations
 
 MINUTES = 60
 

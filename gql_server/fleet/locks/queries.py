@@ -6,10 +6,9 @@ from sqlalchemy import Boolean, Float, Integer, Text, case, cast, false, func, l
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gql_server import models
-from gql_server.fleet.health.queries import CLAIMABLE
 from gql_server.fleet.locks.lock_map import HeldLock, Sighting, lock_map
 from gql_server.jobs import queries as jobs
-from gql_server.jobs.leases import IS_RUNNING
+from gql_server.jobs.leases import CLAIMABLE, IS_RUNNING
 from gql_server.policy import Viewer, job_clause
 from gql_server.runner.locks import MODULE_OF_YEAR, REPORTS_OF_YEAR, UNITS
 from gql_server.sql import AnySelect, seconds
@@ -62,7 +61,7 @@ def _waiting(viewer: Viewer) -> AnySelect:
             cast(null(), Float).label("seconds"),
         )
         .select_from(jobs.JOBS.join(key, key.c.key.in_(select(running.c.key))))
-        .where(*CLAIMABLE, due, job_clause(viewer))
+        .where(CLAIMABLE, due, job_clause(viewer))
         .order_by(J.id)
         .limit(WAITERS_SHOWN)
     )

@@ -16,8 +16,8 @@ from gql_server.pipelines.types import Pipeline
 from gql_server.policy import GUARDS, permits
 from gql_server.scopes.types import DataEntryType, ModuleType
 from gql_server.years.cells import queries
+from gql_server.years.cells.freshness import EntryTypeRecalculation
 from gql_server.years.cells.queries import Cell
-from gql_server.years.freshness import EntryTypeRecalculation
 from gql_server.years.queries import readiness_by_year
 
 
@@ -112,7 +112,7 @@ async def _needs_recalculation(cell: Cell, info: Info) -> bool:
 
 
 async def _recalculations(cell: Cell, info: Info) -> dict[int, EntryTypeRecalculation]:
-    return await info.context.load(queries.recalculation_by_cell, cell.key) or {}
+    return await info.context.load(queries.recalculations_by_cell, cell.key) or {}
 
 
 async def _module_readiness(cell: Cell, info: Info) -> Any:

@@ -8,9 +8,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from gql_server.models import EntityType, JobResult, JobState, JobType, Provider, TargetType
-from gql_server.years.cells.queries import LAST_AGGREGATIONS
+from gql_server.years.cells.queries import LAST_AGGREGATIONS, RECALCULATIONS
 from gql_server.years.configuration import default_config, merge
-from gql_server.years.queries import RECALCULATIONS
 from tests import build
 from tests.graphql import Client
 from tests.test_queries import statements
