@@ -116,10 +116,10 @@ class GraphQLEndpoint(GraphQL[Any, None]):
         return sse.single(self.encode_json(await self.process_result(request, result)))
 
     async def get_context(self, request: Request | WebSocket, response: Response | WebSocket) -> Context | SocketContext:
-        """Of a request, the context of its operation; of a socket, what makes one for each of its operations."""
+        """Of a request, the context of its operation; of a socket, what says who asks for each of its operations."""
         authorization = request.headers.get("authorization")
         if isinstance(request, WebSocket):
-            return SocketContext(authorization, lambda header: self.create_context(self.authenticate(header)))
+            return SocketContext(authorization, self.authenticate)
         return self.create_context(self.authenticate(authorization))
 
     async def process_result(self, request: Request, result: ExecutionResult) -> GraphQLHTTPResponse:

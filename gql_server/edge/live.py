@@ -108,9 +108,9 @@ def plan(query: str, name: str | None) -> Plan:
     return Plan(is_subscription=True, resume_variables=frozenset(after), asks_who=words.found)
 
 
-def scope(operation: Operation, variables: bytes, viewer: Viewer) -> Viewer:
+def scope(operation: Operation, variables: str, viewer: Viewer) -> Viewer:
     """Whoever sees the same, as one viewer: nobody in particular, unless the operation asks who they are."""
-    asks = plan(operation.query, operation.name).asks_who or any(f'"{word}"'.encode() in variables for word in OF_THE_SUBJECT)
+    asks = plan(operation.query, operation.name).asks_who or any(f'"{word}"' in variables for word in OF_THE_SUBJECT)
     if asks:
         return replace(viewer, expires_at=None)
     return Viewer(subject="", provider=viewer.provider, permissions=viewer.permissions)
@@ -325,7 +325,7 @@ class LiveOperations:
     async def _frames(self, operation: Operation, viewer: Viewer, position: Position | None) -> AsyncGenerator[Frame, None]:
         apart = plan(operation.query, operation.name).resume_variables
         shared = {name: value for name, value in operation.variables.items() if name not in apart}
-        variables = orjson.dumps(shared, option=orjson.OPT_SORT_KEYS)
+        variables = orjson.dumps(shared, option=orjson.OPT_SORT_KEYS).decode()
         everyone = scope(operation, variables, viewer)
         key = (operation.query, operation.name, variables, everyone)
         stream = self._streams.get(key)

@@ -50,14 +50,14 @@ class SocketContext:
     """What a socket said about its caller: in `connection_init` or a later `ping`, else in the headers of the handshake."""
 
     header: str | None
-    authenticated: Callable[[str | None], Context]
+    authenticate: Callable[[str | None], Viewer]
     connection_params: dict[str, Any] = field(default_factory=dict[str, Any])
 
-    def of_operation(self) -> Context:
-        """A fresh context. Raises Unauthenticated."""
+    def viewer(self) -> Viewer:
+        """The caller. Raises Unauthenticated."""
         given = {key.lower(): value for key, value in self.connection_params.items()}
         authorization = given.get("authorization", self.header)
-        return self.authenticated(authorization if isinstance(authorization, str) else None)
+        return self.authenticate(authorization if isinstance(authorization, str) else None)
 
 
 class TransportHandler(BaseGraphQLTransportWSHandler[Any, None]):
@@ -93,7 +93,7 @@ class TransportHandler(BaseGraphQLTransportWSHandler[Any, None]):
         context = cast(SocketContext, self.context)
         before, context.connection_params = context.connection_params, {**context.connection_params, **payload}
         try:
-            viewer = context.of_operation().viewer
+            viewer = context.viewer()
         except Unauthenticated as error:
             await self.websocket.close(EXPIRED, error.message)
             return
@@ -136,13 +136,12 @@ class TransportHandler(BaseGraphQLTransportWSHandler[Any, None]):
 
     async def _run(self, operation: Operation[Any, None]) -> None:
         """Raises Expired when the caller's token expires meanwhile."""
-        context = cast(SocketContext, self.context).of_operation()
-        self._viewer = context.viewer
-        lifetime = asyncio.timeout_at(_end_of(context.viewer))
+        viewer = self._viewer = cast(SocketContext, self.context).viewer()
+        lifetime = asyncio.timeout_at(_end_of(viewer))
         self._lifetimes.add(lifetime)
         try:
             async with lifetime:
-                await self._send_results(operation, context)
+                await self._send_results(operation, viewer)
         except TimeoutError:
             if lifetime.expired():
                 raise Expired from None
@@ -150,12 +149,12 @@ class TransportHandler(BaseGraphQLTransportWSHandler[Any, None]):
         finally:
             self._lifetimes.discard(lifetime)
 
-    async def _send_results(self, operation: Operation[Any, None], context: Context) -> None:
+    async def _send_results(self, operation: Operation[Any, None], viewer: Viewer) -> None:
         asked = live.Operation(operation.query, operation.variables or {}, operation.operation_name)
         if live.plan(asked.query, asked.name).is_subscription:
-            await self._follow(operation, asked, context.viewer)
+            await self._follow(operation, asked, viewer)
         else:
-            await self._execute(operation, context)
+            await self._execute(operation, self._endpoint.create_context(viewer))
         await operation.send_operation_message(CompleteMessage(id=operation.id, type="complete"))
 
     async def _follow(self, operation: Operation[Any, None], asked: live.Operation, viewer: Viewer) -> None:

@@ -188,8 +188,8 @@ async def test_an_operation_that_asks_who_asks_is_not_shared_among_people():
     asking = "subscription { pipelines(filter: { triggeredByMe: true }) { token } }"
     people = [Viewer(subject=name, provider="ACCRED", permissions=frozenset({"a"})) for name in ("ann", "bob")]
 
-    assert len({live.scope(Operation(asking, {}, None), b"{}", each) for each in people}) == 2
-    assert len({live.scope(Operation(FOLLOW, {}, None), b"{}", each) for each in people}) == 1
+    assert len({live.scope(Operation(asking, {}, None), "{}", each) for each in people}) == 2
+    assert len({live.scope(Operation(FOLLOW, {}, None), "{}", each) for each in people}) == 1
 
 
 async def test_an_operation_that_is_refused_says_why(engine: AsyncEngine, operations: LiveOperations):
