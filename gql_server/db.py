@@ -88,6 +88,8 @@ def read_engine(dsn: str, *, pool_size: int, statement_timeout: timedelta) -> As
             "statement_timeout": milliseconds(statement_timeout),
             "lock_timeout": "2000",
             "idle_in_transaction_session_timeout": "10000",
+            # so that a frequent text is not looked for again on whole pages of messages
+            "work_mem": "32MB",
         },
     )
 

@@ -327,7 +327,14 @@ class Job(Base):
             postgresql_include=[
                 *("state", "result", "job_type", "entity_type"),
                 *("module_type_id", "data_entry_type_id", "year", "failure_class"),
+                *("scope_key", "created_at", "started_at", "finished_at", "duration_seconds"),
             ],
+        ),
+        Index(
+            "ix_data_ingestion_jobs_orphans_aborted",
+            "provider",
+            "time_key",
+            postgresql_where=text("pipeline_id IS NULL AND coalesce(meta ->> 'aborted' = 'true', false)"),
         ),
         Index(
             "ix_data_ingestion_jobs_orphans_failed",

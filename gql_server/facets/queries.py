@@ -1,6 +1,6 @@
 """Reads of facets: how many pipelines of a list have each value of a dimension, in one statement for all dimensions asked for.
 
-Bounded: the newest pipelines that match are looked at, up to twice the limit. If there are more, every count is a lower bound.
+Bounded: the newest pipelines that match are looked at, up to the limit. If there are more, every count is a lower bound.
 """
 
 from collections import defaultdict
@@ -21,8 +21,6 @@ from gql_server.policy import USERS_VIEW, Viewer
 from gql_server.sql import AnySelect, member
 
 J, P = models.Job, models.Pipeline
-LOOK = 2
-"""Pipelines looked at, for each that may be counted."""
 VALUES_MAX = 100
 
 
@@ -67,7 +65,7 @@ async def facets(
     if not counts:
         return found
     for row in await connection.execute(union_all(*counts)):
-        complete = row.looked <= LOOK * limit
+        complete = row.looked <= limit
         found[keys[row.place]][row.facet].append(Value(row.value, row.label, row.counted, complete))
     for of_criteria in found.values():
         for values in of_criteria.values():
@@ -82,7 +80,7 @@ def _counts(viewer: Viewer, criteria: Criteria, names: Sequence[str], limit: int
         sharing[replace(criteria, **dict.fromkeys(DIMENSIONS[name].clauses))].append(name)
     counts: list[AnySelect] = []
     for base, of_base in sharing.items():
-        looked = listed(viewer, base, newest(LOOK * limit))
+        looked = listed(viewer, base, newest(limit))
         if looked is not None:
             counts += _of_base(viewer, base, looked, of_base, place)
     return counts
@@ -122,7 +120,7 @@ def _pipelines(viewer: Viewer, looked: CTE) -> CTE:
         member(J.entity_type, EntityType, "UNKNOWN"),
         *_creator(viewer, J.meta["created_by"]),
     ).join_from(looked, J, J.time_key == looked.c.key)
-    return union_all(stored, orphans.where(J.pipeline_id.is_(None))).cte()
+    return union_all(stored, orphans.where(J.provider == viewer.provider, J.pipeline_id.is_(None))).cte()
 
 
 def _creator(viewer: Viewer, created_by: Any) -> tuple[ColumnElement[Any], ...]:

@@ -68,7 +68,7 @@ Keys = Annotated[list[PipelineFacetKey], strawberry.argument(description="Dimens
 class Faceted:
     @strawberry.field(
         description="Counts per value under the current filter, each facet ignoring its own clause. The newest pipelines that "
-        "match are looked at, up to twice the limit; if there are more, the counts are AT_LEAST.",
+        "match are looked at, up to the limit; if there are more, the counts are AT_LEAST.",
         directives=[SemanticNonNull()],
     )
     async def facets(self: Any, info: Info, keys: Keys, limit: CountLimit = COUNT_LIMIT) -> list[PipelineFacet] | None:

@@ -75,7 +75,10 @@ class Criteria:
         return repr({field.name: value for field in fields(self) if (value := getattr(self, field.name)) is not None})
 
     def of_stored(self, viewer: Viewer) -> list[Branch]:
-        """Branches whose union are the pipelines with a row that match; they may overlap in pipelines with several jobs."""
+        """Branches whose union are the pipelines with a row that match; they may overlap in pipelines with several jobs.
+
+        Where `unresolved` is wanted, `scope.unresolved` has to keep those.
+        """
         if self.is_orphan is True:
             return []
         shared = [
@@ -87,7 +90,7 @@ class Criteria:
             *flag(one_of(P.status, FAILURES), self.has_errors),
             *flag(one_of(P.status, OPEN_STATUSES), self.is_active),
             *flag(P.aborted_at.is_not(None), self.is_aborted),
-            *flag(and_(one_of(P.status, FAILURES), not_(resolved(P.scope_key, P.id))), self.unresolved),
+            *_unresolved([one_of(P.status, FAILURES)], resolved(P.scope_key, P.id), self.unresolved),
             *self._triggered(P.created_by.op("->>")(USER_ID)),
             *(not_(exists().where(J.pipeline_id == P.id, clause).correlate(P)) for clause in self._dropped_jobs()),
         ]
@@ -117,7 +120,7 @@ class Criteria:
             *_failed(self.has_errors),
             *flag(J.state.in_(models.LIVE_STATES), self.is_active),
             *flag(jobs.IS_ABORTED, self.is_aborted),
-            *flag(and_(*_failed(True), not_(resolved(J.scope_key, J.time_key))), self.unresolved),
+            *_unresolved(_failed(True), resolved(J.scope_key, J.time_key), self.unresolved),
             *self._triggered(J.meta.op("->")(constant("created_by")).op("->>")(USER_ID)),
             *(not_(func.coalesce(clause, False)) for clause in self._dropped_jobs()),
             *self._kept_jobs(),
@@ -186,6 +189,11 @@ def _failed(wanted: bool | None) -> Clauses:
     if wanted:
         return [J.state == inline(JobState.FINISHED, J.state.type), J.result == inline(JobResult.ERROR, J.result.type)]
     return flag(ORPHAN_FAILED, wanted)
+
+
+def _unresolved(failed: Clauses, is_resolved: Clause, wanted: bool | None) -> Clauses:
+    """All but the failures that no later run resolved; or failures, of which the list then keeps these, scope by scope."""
+    return failed if wanted else flag(and_(*failed, not_(is_resolved)), wanted)
 
 
 def _levels(column: Column, levels: tuple[str, ...]) -> Clause:

@@ -6,7 +6,23 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CTE, ColumnElement, Subquery, and_, case, exists, func, literal, not_, null, select, union, union_all
+from sqlalchemy import (
+    CTE,
+    ColumnElement,
+    ScalarSelect,
+    Subquery,
+    and_,
+    case,
+    exists,
+    func,
+    literal,
+    not_,
+    null,
+    or_,
+    select,
+    union,
+    union_all,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gql_server import models
@@ -14,12 +30,15 @@ from gql_server.jobs.search import contains, indexed_match, is_frequent
 from gql_server.pagination import Order, Window, newest
 from gql_server.pipelines.criteria import Branch, Clauses, Criteria
 from gql_server.pipelines.rows import ORPHAN_FAILED
+from gql_server.pipelines.scope import unresolved
 from gql_server.policy import Viewer, orphan_clause, pipeline_clause
 from gql_server.sql import AnySelect, Column
 
 J, P = models.Job, models.Pipeline
-LOOK = 1000
+LOOK = 500
 """Pipelines in which a text is looked for one after the other, before the index of trigrams is asked."""
+PROMISING = 0.1
+"""Share of a page that they must fill for the rest to be looked for in the same way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +83,9 @@ class Source:
 def listed(viewer: Viewer, criteria: Criteria, window: Window) -> CTE | None:
     """Key and value of each pipeline in the window and of one more, as a part of a statement; None when nothing can match."""
     by = ORDERINGS[window.order.name] if window.order else None
-    stored = [_stored(viewer, branch, by) for branch in criteria.of_stored(viewer)]
+    stored = [_stored(viewer, branch, by, criteria.unresolved) for branch in criteria.of_stored(viewer)]
     clauses = criteria.of_orphans(viewer)
-    sources = stored if clauses is None else [*stored, _orphans(viewer, clauses, by)]
+    sources = stored if clauses is None else [*stored, _orphans(viewer, clauses, by, criteria.unresolved)]
     if not sources:
         return None
     text = criteria.indexed_search(viewer)
@@ -95,35 +114,44 @@ async def members(connection: AsyncConnection, viewer: Viewer, *, criteria: Crit
     return list(await connection.scalars(select(matching.c.key).order_by(matching.c.key.desc())))
 
 
-def _stored(viewer: Viewer, branch: Branch, by: Ordering | None) -> Source:
+def _stored(viewer: Viewer, branch: Branch, by: Ordering | None, is_unresolved: bool | None) -> Source:
     value = by and by.stored
     statement = select(P.id.label("key"), _labelled(value)).where(pipeline_clause(viewer), *branch.pipeline)
+    if is_unresolved:
+        statement = unresolved(statement, P.scope_key, P.id)
     of_one_job = and_(J.provider == viewer.provider, *branch.job)
     with_jobs = statement.join(J, J.pipeline_id == P.id).where(of_one_job).distinct()
     keys = with_jobs if branch.job else statement
     return Source(keys, with_jobs, P.id, value, lambda key: and_(J.pipeline_id == key, of_one_job))
 
 
-def _orphans(viewer: Viewer, clauses: Clauses, by: Ordering | None) -> Source:
+def _orphans(viewer: Viewer, clauses: Clauses, by: Ordering | None, is_unresolved: bool | None) -> Source:
     value = by and by.orphans
     keys = select(J.time_key.label("key"), _labelled(value)).where(J.pipeline_id.is_(None), orphan_clause(viewer), *clauses)
+    if is_unresolved:
+        keys = unresolved(keys, J.scope_key, J.time_key)
     return Source(keys, keys, J.time_key, value, lambda key: J.time_key == key)
 
 
 def _found(source: Source, text: str, window: Window) -> list[AnySelect]:
-    """What a job says the text of: of the first thousand by looking at each, and if they do not fill the window, by index.
+    """What a job says the text of: looked for in the first few hundred, and if they do not fill the window, in one of two ways.
 
-    PostgreSQL cannot tell how often a text occurs. This way a frequent one is found at once, and a rare one by the index of
-    trigrams; where a frequent one is rare among what is listed, the walk goes on, because the index would name most jobs.
+    PostgreSQL cannot tell how often a text occurs. Where those few say it often enough to promise a full page, or most jobs say
+    it, so that the index of trigrams would name too many, the walk goes on; else what is left is looked up in the index.
     """
     first = _merged(source.scans(replace(window, size=LOOK - 1)), overlapping=False)
-    looked = select(first).order_by(*window.sorting(first.c.key, first.c.value)).limit(LOOK).subquery()
+    looked = select(first).order_by(*window.sorting(first.c.key, first.c.value)).limit(LOOK).cte()
     says = exists().where(source.is_job_of(looked.c.key), contains(J.status_message, text)).correlate(looked)
     hits = select(looked).where(says).order_by(*window.sorting(looked.c.key, looked.c.value)).limit(window.size + 1).cte()
-    filled = select(func.count() > window.size).select_from(hits).scalar_subquery()
-    walk = source.with_jobs.where(not_(filled), is_frequent(text), contains(J.status_message, text))
-    look_up = source.with_jobs.where(not_(filled), not_(is_frequent(text)), indexed_match(text))
+    found, more = _count(hits), _count(looked) == LOOK
+    promising = or_(found >= max(1, round(window.size * PROMISING)), is_frequent(text))
+    walk = source.with_jobs.where(found <= window.size, more, promising, contains(J.status_message, text))
+    look_up = source.with_jobs.where(found <= window.size, more, not_(promising), indexed_match(text))
     return [select(hits), *source.scans(window, walk), *source.scans(window, look_up)]
+
+
+def _count(rows: CTE) -> ScalarSelect[int]:
+    return select(func.count()).select_from(rows).scalar_subquery()
 
 
 def _merged(scans: Sequence[AnySelect], *, overlapping: bool) -> Subquery:

@@ -10,12 +10,12 @@ order by key alone, PostgreSQL may walk all pipelines from the key on.
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, exists, select, tuple_
+from sqlalchemy import ColumnElement, Select, and_, exists, or_, select, true, tuple_
 from sqlalchemy.orm import aliased
 
 from gql_server import models
 from gql_server.models import PipelineStatus
-from gql_server.sql import Column
+from gql_server.sql import AnySelect, Column
 
 Run = type[models.Pipeline]
 
@@ -35,6 +35,17 @@ def nearest_before(run: Run, scope_key: Column, key: Column) -> Select[UUID]:
     """Id of the last run on the scope before the key."""
     on_scope_before = and_(tuple_(run.scope_key, run.id) < tuple_(scope_key, key), run.scope_key >= scope_key)
     return select(run.id).where(on_scope_before).order_by(run.scope_key.desc(), run.id.desc()).limit(1)
+
+
+def unresolved(statement: AnySelect, scope_key: Column, key: Column) -> AnySelect:
+    """Those runs of the statement after which none on the scope succeeded.
+
+    The last success is joined by scope alone: PostgreSQL remembers it for all runs of a scope, which are many.
+    """
+    success: Any = aliased(models.Pipeline)
+    on_scope = and_(success.scope_key >= scope_key, success.scope_key <= scope_key, succeeded(success))
+    latest = select(success.id).where(on_scope).order_by(success.scope_key.desc(), success.id.desc()).limit(1).lateral()
+    return statement.outerjoin(latest, true()).where(or_(latest.c.id.is_(None), latest.c.id < key))
 
 
 def resolved(scope_key: Column, key: Column) -> ColumnElement[bool]:
