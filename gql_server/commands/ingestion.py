@@ -150,7 +150,7 @@ def _check_format(ingestion: Ingestion, module: Module) -> None:
         raise BadInput("only data entries, factors and reference data can be uploaded", argument="target")
     elif ingestion.target == TargetType.DATA_ENTRIES and entry_format(module.id, entry_type) is None:
         known = ", ".join(info.key for info in module.data_entry_types)
-        hint = f"say which entryType the file holds: {known}" if entry_type is None else "this data entry type takes no files"
+        hint = f"say which data entry type it is: {known}" if entry_type is None else "this data entry type takes no files"
         raise BadInput(f"module {module.key}: {hint}", argument="entryType")
 
 

@@ -64,7 +64,7 @@ def _known(schema: GraphQLSchema, coordinate: str) -> str:
     """The coordinate. Raises BadInput when there is nothing of that name."""
     try:
         found = resolve_schema_coordinate(schema, coordinate)
-    except (GraphQLError, ValueError):
+    except (GraphQLError, TypeError, ValueError):
         found = None
     if found is None:
         raise BadInput(f"Not a coordinate of this schema: {coordinate!r}.")

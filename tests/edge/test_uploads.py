@@ -145,7 +145,7 @@ async def test_a_file_over_the_limit_is_refused_also_when_it_does_not_say_so(
         ({**PROCESS, "unit": "\0"}, "unit must not hold the character NUL"),
         ({**PROCESS, "target": "gold"}, "target must be data, factors or reference"),
         ({**PROCESS, "entryType": "member"}, "entryType must be one of: process_emissions"),
-        ({"module": "headcount", "year": "2025"}, "say which entryType the file holds: member, student"),
+        ({"module": "headcount", "year": "2025"}, "say which data entry type it is: member, student"),
         ({**PROCESS, "unit": "99999"}, "unknown unit 99999"),
     ],
 )

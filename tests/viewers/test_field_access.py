@@ -62,7 +62,18 @@ async def test_a_refusal_names_the_permission(engine: AsyncEngine):
 
 
 @pytest.mark.parametrize(
-    "coordinate", ["Nothing", "Job.nothing", "Job.", "", "Job.state ", "Query.pipelines(nothing:)", "@nothing"]
+    "coordinate",
+    [
+        "Nothing",
+        "Job.nothing",
+        "Job.",
+        "",
+        "Job.state ",
+        "Query.pipelines(nothing:)",
+        "@nothing",
+        "Nothing.state",
+        "@nothing(x:)",
+    ],
 )
 async def test_an_unknown_coordinate_is_named(engine: AsyncEngine, coordinate: str):
     answer = await Client(engine).execute(QUERY, coordinates=["Job.state", coordinate])
