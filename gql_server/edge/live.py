@@ -200,6 +200,7 @@ class Stream:
             if not caught_up.is_over:
                 last = caught_up.frames[-1] if caught_up.frames else None
                 seen = last and last.position
+                del caught_up  # it may be large, and the stream long
                 async with aclosing(follower.frames()) as frames:
                     async for frame in frames:
                         if not _is_shown(frame, seen) and not (frame.is_value and last and frame.payload == last.payload):
