@@ -40,6 +40,8 @@ BACKLOG_MAX = 256
 BACKLOG_BYTES_MAX = 1024 * 1024
 OF_THE_SUBJECT = ("triggeredByMe", "triggeredBy", "TRIGGERED_BY")
 """Arguments that make an answer depend on who asks, and not only on what they may see."""
+ANYWHERE = Position("anywhere", 0).token()
+"""Where the live part comes from: it does not look, but a variable may have to have a value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -350,6 +352,8 @@ class LiveOperations:
     ) -> AsyncGenerator[Frame, None]:
         context = self._create_context(viewer)
         session.resume, *coming = resume or (None,)
+        if session.phase is Phase.LIVE:
+            coming = [(name, ANYWHERE) for name in plan(operation.query, operation.name).resume_variables]
         self._loaders = self._loaders or SharedLoaders(context.engine, lambda: context.hub.generation)
         results = await self._schema.stream(
             operation.query,

@@ -174,6 +174,24 @@ async def test_whoever_comes_at_any_moment_ends_with_the_last_state(engine: Asyn
     assert operations.stream_count == 0
 
 
+async def test_an_operation_may_insist_on_where_it_comes_from(engine: AsyncEngine, operations: LiveOperations):
+    key, job_id = await _running(engine)
+    insisting = FOLLOW.replace("$after: FeedToken", "$after: FeedToken!")
+    async with engine.connect() as connection:
+        after = (await queries.now(connection)).token()
+    async with engine.begin() as connection:
+        await build.change(connection, job_id, status_message="half of it")
+    frames = operations.frames(Operation(insisting, {"id": str(key), "after": after}, None), viewer("operator"))
+    async with asyncio.timeout(10):
+        shown = [json.loads((await anext(frames)).payload)]
+        await _end(engine, (key, job_id))
+        shown += [json.loads(frame.payload) async for frame in frames]
+
+    with pytest.raises(live.Refused):
+        await anext(operations.frames(Operation(insisting, {"id": str(key)}, None), viewer("operator")))
+    assert [each["data"]["pipeline"]["pipeline"]["status"] for each in shown] == ["RUNNING", "SUCCESS"]
+
+
 async def test_a_client_that_takes_nothing_in_is_let_go(engine: AsyncEngine):
     follower = Follower()
     for number in range(live.BACKLOG_MAX + 1):
