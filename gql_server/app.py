@@ -2,8 +2,9 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from importlib.metadata import version
+from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -12,7 +13,8 @@ from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.routing import Route, WebSocketRoute
+from starlette.routing import Mount, Route, WebSocketRoute
+from starlette.staticfiles import StaticFiles
 
 from gql_server import handlers, migrate
 from gql_server.commands.execution import Commands
@@ -42,10 +44,13 @@ READY_WITHIN_SECONDS = 2
 assert handlers.__all__  # importing it registers the job types
 
 
-def create_app(settings: Settings, dsn: str, page: PageConfig, *, allowed_hosts: Sequence[str] = ("*",)) -> Starlette:
+def create_app(
+    settings: Settings, dsn: str, page: PageConfig, *, allowed_hosts: Sequence[str] = ("*",), pages: Mapping[str, Path] = {}
+) -> Starlette:
     """The API: GraphQL over HTTP and WebSocket, uploads, the GraphiQL page, and probes.
 
-    `allowed_hosts` guards a page that carries tokens against DNS rebinding.
+    `allowed_hosts` guards a page that carries tokens against DNS rebinding. `pages` are folders of static files by their path:
+    a browser lets none but this origin's pages open a socket.
     """
     load_job_modules(settings.job_modules)
     engine = read_engine(dsn, pool_size=settings.database_pool_size, statement_timeout=settings.statement_timeout)
@@ -94,6 +99,7 @@ def create_app(settings: Settings, dsn: str, page: PageConfig, *, allowed_hosts:
             Route("/readyz", ready),
             Route("/", redirect_to_page),
             *routes(page),
+            *(Mount(path, StaticFiles(directory=folder, html=True)) for path, folder in pages.items()),
         ],
         middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=list(allowed_hosts), www_redirect=False)],
     )

@@ -6,7 +6,7 @@ import gc
 import signal
 import socket
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -104,8 +104,8 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def _server(settings: Settings, dsn: str, page: PageConfig, *, allowed_hosts: Sequence[str] = ("*",)) -> _Server:
-    app = create_app(settings, dsn, page, allowed_hosts=allowed_hosts)
+def _server(settings: Settings, dsn: str, page: PageConfig, **served: Any) -> _Server:
+    app = create_app(settings, dsn, page, **served)
     return _Server(web(app), app.state.drain)
 
 
@@ -246,7 +246,9 @@ async def demo(settings: Settings, dsn: str, listener: socket.socket, examples: 
     origin = _origin(settings)
     authority = TokenAuthority.of(settings)
     as_operator = demo_headers(authority, "operator")
-    server = _server(settings, dsn, demo_page(authority), allowed_hosts=[settings.host, *LOOPBACK])
+    hosts = [settings.host, *LOOPBACK]
+    pages = {"/live": folder} if (folder := examples / "live").is_dir() else {}
+    server = _server(settings, dsn, demo_page(authority), allowed_hosts=hosts, pages=pages)
     worker, engine = create_worker(settings, dsn)
     viewer = authority.authenticate(as_operator()["Authorization"])
     day = Demo(engine, registry, viewer, as_operator, origin=origin, examples=examples, console=out)
@@ -310,6 +312,7 @@ def _explain(settings: Settings, origin: str, minted: str) -> None:
         summary(
             {
                 "GraphiQL": f"{origin}/graphiql  (signed in as operator)",
+                "Live list": f"{origin}/live/  (asks for the token below)",
                 "GraphQL": f"{origin}/graphql",
                 "Database": f"{database}" + (f", in {settings.data_dir}" if settings.database_url is None else ""),
                 "Stop": "Ctrl-C (or SIGTERM); the data stays",

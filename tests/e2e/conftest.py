@@ -37,16 +37,21 @@ ENDED = "{ pipelines(first: 50, filter: { isActive: false }) { nodes { id } } }"
 @contextmanager
 def demo_server() -> Generator[str]:
     """`gql-server demo` on a free port, its day played to the end; yields its origin."""
-    port = _free_port()
+    with tempfile.TemporaryDirectory(prefix="gql-demo-") as data_dir, running_demo(free_port(), data_dir) as origin:
+        yield origin
+
+
+@contextmanager
+def running_demo(port: int, data_dir: str) -> Generator[str]:
+    """The same on that port, with what an earlier one left in its data directory."""
     origin = f"http://127.0.0.1:{port}"
-    with tempfile.TemporaryDirectory(prefix="gql-demo-") as data_dir:
-        process = subprocess.Popen([*DEMO, "--port", str(port)], env={**os.environ, "GQL_DATA_DIR": data_dir})
-        try:
-            _wait_until(process, lambda: _has_played(origin))
-            yield origin
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait(timeout=30)
+    process = subprocess.Popen([*DEMO, "--port", str(port)], env={**os.environ, "GQL_DATA_DIR": data_dir})
+    try:
+        _wait_until(process, lambda: _has_played(origin))
+        yield origin
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(timeout=30)
 
 
 @contextmanager
@@ -78,10 +83,19 @@ def page(browser: Browser) -> Iterator[Page]:
     context.close()
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+def operator_of(origin: str) -> dict[str, str]:
+    """Headers of the operator whom the GraphiQL page acts as."""
+    return _headers(httpx.get(f"{origin}/graphiql").raise_for_status().text)
+
+
+def _headers(page: str) -> dict[str, str]:
+    return json.loads(re.findall(r"window.__GQL__ = (.*)</script>", page)[0])["viewers"][0]["headers"]
 
 
 def _has_played(origin: str) -> bool:
@@ -90,8 +104,7 @@ def _has_played(origin: str) -> bool:
         page = httpx.get(f"{origin}/graphiql").raise_for_status().text
     except httpx.TransportError:
         return False
-    config = json.loads(re.findall(r"window.__GQL__ = (.*)</script>", page)[0])
-    answer = httpx.post(f"{origin}/graphql", json={"query": ENDED}, headers=config["viewers"][0]["headers"])
+    answer = httpx.post(f"{origin}/graphql", json={"query": ENDED}, headers=_headers(page))
     return len(answer.json()["data"]["pipelines"]["nodes"]) > len(DAY)
 
 
