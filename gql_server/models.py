@@ -102,6 +102,10 @@ class JobType(StrEnum):
     AGGREGATION = "aggregation"
 
 
+FILE_JOBS = (JobType.CSV_INGEST, JobType.FACTOR_INGEST, JobType.REFERENCE_INGEST)
+RECALCULATIONS = (JobType.EMISSION_RECALC, JobType.MODULE_EMISSION_RECALC)
+
+
 class Storage(StrEnum):
     """Where the bytes of an upload are."""
 

@@ -15,7 +15,9 @@ from gql_server.commands.recalculation import submit_once
 from gql_server.errors import BadInput, Conflict, NotFound, Reason
 from gql_server.jobs.queries import PIPELINE_KEY, in_pipeline
 from gql_server.models import (
+    FILE_JOBS,
     LIVE_STATES,
+    RECALCULATIONS,
     TERMINAL_STATUSES,
     EntityType,
     IngestionMethod,
@@ -29,8 +31,6 @@ from gql_server.runner import Registry
 from gql_server.runner.ledger import NewJob, Submitted
 from gql_server.sql import AnyRow
 
-FILE_JOBS = (JobType.CSV_INGEST, JobType.FACTOR_INGEST, JobType.REFERENCE_INGEST)
-RECALCULATIONS = (JobType.EMISSION_RECALC, JobType.MODULE_EMISSION_RECALC)
 LANDED = (JobResult.SUCCESS, JobResult.WARNING)
 J, P, U = models.Job, models.Pipeline, models.Upload
 

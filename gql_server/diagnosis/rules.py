@@ -6,7 +6,7 @@ from functools import partial
 
 from gql_server.diagnosis.facts import Fleet, JobFacts, PipelineFacts
 from gql_server.diagnosis.reasons import Code, Reason, Severity, worst_first
-from gql_server.models import JobResult, JobState, JobType
+from gql_server.models import RECALCULATIONS, JobResult, JobState, JobType
 from gql_server.pipelines.progress import is_live, verdict
 
 PATIENCE = timedelta(minutes=1)
@@ -14,7 +14,6 @@ PATIENCE = timedelta(minutes=1)
 LOCK_PATIENCE = timedelta(minutes=10)
 MESSAGE_LENGTH = 200
 PENDING = (JobState.NOT_STARTED, JobState.QUEUED)
-RECALCULATIONS = (JobType.EMISSION_RECALC, JobType.MODULE_EMISSION_RECALC)
 
 
 def of_job(job: JobFacts, fleet: Fleet) -> list[Reason]:

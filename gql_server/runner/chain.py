@@ -10,9 +10,8 @@ from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gql_server import models
-from gql_server.models import LIVE_STATES, EntityType, IngestionMethod, JobState, JobType, TargetType
+from gql_server.models import LIVE_STATES, RECALCULATIONS, EntityType, IngestionMethod, JobState, JobType, TargetType
 from gql_server.runner import interventions, reconcile
-from gql_server.runner.ledger import OWING_AGGREGATION
 from gql_server.runner.locks import Scope
 from gql_server.runner.registry import Child, Job, Registry
 
@@ -111,7 +110,7 @@ async def chain(connection: AsyncConnection, registry: Registry, parent: Job, ch
         await insert_job(connection, _values(registry, parent, child), DEDUPLICATED.get(child.job_type)) for child in ordered
     ]
     created = [child.job_type for child, result in zip(ordered, chained, strict=True) if result.created]
-    if parent.pipeline_id is not None and any(job_type in OWING_AGGREGATION for job_type in created):
+    if parent.pipeline_id is not None and any(job_type in RECALCULATIONS for job_type in created):
         await connection.execute(
             update(pipelines)
             .where(pipelines.id == parent.pipeline_id)
@@ -135,7 +134,7 @@ async def hand_over(connection: AsyncConnection, registry: Registry, aborted: Se
         values = {column: getattr(job, column) for column in HANDED_OVER} | {"pipeline_id": receiver}
         dedup = DEDUPLICATED.get(str(job.job_type))
         chained = await insert_job(connection, values, dedup)
-        if chained.created and job.job_type in OWING_AGGREGATION:
+        if chained.created and job.job_type in RECALCULATIONS:
             await connection.execute(update(pipelines).where(pipelines.id == receiver).values(owes_aggregation=True))
         receivers.add(receiver)
     return receivers
@@ -175,7 +174,7 @@ async def _aggregate(connection: AsyncConnection, registry: Registry, pipeline_i
             func.max(jobs.id).label("parent_job_id"),
             func.bool_or(jobs.affected_module_ids.is_(None)).label("unscoped"),
         )
-        .where(jobs.pipeline_id == pipeline_id, jobs.job_type.in_(OWING_AGGREGATION), jobs.state == JobState.FINISHED)
+        .where(jobs.pipeline_id == pipeline_id, jobs.job_type.in_(RECALCULATIONS), jobs.state == JobState.FINISHED)
         .where(jobs.module_type_id.is_not(None), jobs.year.is_not(None))
         .group_by(jobs.provider, jobs.module_type_id, jobs.year)
         .order_by(jobs.module_type_id, jobs.year)

@@ -31,13 +31,21 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gql_server import models
-from gql_server.models import NOW, EntityType, HistoryKind, IngestionMethod, JobResult, JobState, JobType, TargetType
+from gql_server.models import (
+    NOW,
+    RECALCULATIONS,
+    EntityType,
+    HistoryKind,
+    IngestionMethod,
+    JobResult,
+    JobState,
+    JobType,
+    TargetType,
+)
 from gql_server.runner import failures
 from gql_server.runner.history import history
 from gql_server.runner.locks import Lock
 from gql_server.runner.registry import Job, Outcome
-
-OWING_AGGREGATION = (JobType.EMISSION_RECALC, JobType.MODULE_EMISSION_RECALC)
 
 Bound = BindParameter[Any]
 
@@ -99,7 +107,7 @@ async def submit(connection: AsyncConnection, new: NewJob, locks: Sequence[Lock]
         "unit_institutional_id": new.unit_institutional_id,
         "created_by": new.created_by,
         "expected_recalc": int(new.job_type == JobType.EMISSION_RECALC),
-        "owes_aggregation": new.job_type in OWING_AGGREGATION,
+        "owes_aggregation": new.job_type in RECALCULATIONS,
         "job_count": 1,
     }
     pipeline_id = await connection.scalar(insert(models.Pipeline).values(pipeline).returning(models.Pipeline.id))

@@ -10,9 +10,7 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Protocol
 
-from gql_server.models import JobType
-
-RECALCS = (JobType.EMISSION_RECALC, JobType.MODULE_EMISSION_RECALC)
+from gql_server.models import RECALCULATIONS, JobType
 
 
 class Provenance(StrEnum):
@@ -102,7 +100,7 @@ def _edges_into(job: JobFacts, earlier: Sequence[JobFacts]) -> list[Edge]:
 
 def _recalculated_for(aggregation: JobFacts, earlier: Sequence[JobFacts]) -> set[int]:
     """The recalculations of the same module and year; all there are where the aggregation names none of theirs."""
-    recalcs = [job for job in earlier if job.kind_raw in RECALCS]
+    recalcs = [job for job in earlier if job.kind_raw in RECALCULATIONS]
     place = (aggregation.module_type_id, aggregation.year)
     same = [job for job in recalcs if (job.module_type_id, job.year) == place]
     return {job.job_id for job in same or recalcs}

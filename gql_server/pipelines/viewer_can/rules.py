@@ -8,12 +8,11 @@ from uuid import UUID
 from gql_server.capabilities import ALLOWED, Permission, Refusal, missing, refused
 from gql_server.carbon.catalog import MODULES
 from gql_server.carbon.formats import entry_format, factor_format
-from gql_server.models import JobType, TargetType
+from gql_server.models import FILE_JOBS, RECALCULATIONS, JobType, TargetType
 from gql_server.policy import OPERATIONS_EDIT, OPERATIONS_VIEW, Viewer, permits
 from gql_server.years.permissions import UPLOAD
 
-FILE_JOBS = (JobType.CSV_INGEST, JobType.FACTOR_INGEST, JobType.REFERENCE_INGEST)
-OF_A_YEAR = (*FILE_JOBS, JobType.API_INGEST, JobType.EMISSION_RECALC, JobType.MODULE_EMISSION_RECALC)
+OF_A_YEAR = (*FILE_JOBS, JobType.API_INGEST, *RECALCULATIONS)
 CANNOT_RECOVER = {
     "NOT_RUNNING": "It is not running.",
     "HELD": "Its worker is still at work on it.",
