@@ -153,7 +153,7 @@ async def test_a_file_that_would_not_be_taken_today_is_not_read_again(engine: As
         await build.settle(connection, pipeline_id)
 
     assert (await of_pipeline(engine, pipeline_id))["retry"] == refused("NOT_AVAILABLE")
-    assert await retried(engine, pipeline_id) is BadInput
+    assert await retried(engine, pipeline_id) is Conflict
 
 
 async def test_a_file_that_is_being_read_is_not_read_again(engine: AsyncEngine):
