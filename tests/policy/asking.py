@@ -23,6 +23,8 @@ ARGUMENTS = {
     "Int!": "2025",
     "[ID!]!": '["VW5pdDpB"]',
     "[PipelineFacetKey!]!": "[STATUS, KIND, MODULE, YEAR, SCOPE, FAILURE_CLASS]",
+    # of another database, so that all are told to begin anew; what they are told of changes, tests/feed says
+    "FeedToken!": '"YW5vdGhlcjow"',
 }
 
 IDS: dict[str, dict[str, set[str]]] = {}
@@ -52,7 +54,7 @@ class Asker:
 
 
 # Types and fields that differ between two databases or moments; and those about the caller, and not about what they see.
-OF_A_DATABASE = {"FeedToken", "QueryCost.resetAt"}
+OF_A_DATABASE = {"FeedToken", "FeedReset.at", "QueryCost.resetAt"}
 OF_A_CALLER = {"Permission", "Viewer", "Pipeline.ticketMarkdown"}
 
 
