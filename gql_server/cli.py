@@ -21,6 +21,8 @@ from gql_server.settings import Settings
 ROOT = Path(__file__).parent.parent
 SCHEMA_FILE = Path("schema.graphql")
 PROVIDERS = Literal["ACCRED", "DEFAULT", "TEST"]
+UNREAD_MILLISECONDS = 11_000
+"""How long a client may leave unacknowledged what it was sent: a little longer than the server waits itself."""
 ROLES = Literal["superadmin", "operator", "principal", "standard"]
 
 app = typer.Typer(
@@ -237,6 +239,8 @@ def _listening(settings: Settings) -> Generator[socket.socket]:
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):  # connections inherit it: whoever takes nothing in is given up
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_MILLISECONDS)
         listener.bind((settings.host, settings.port))
     except OSError as error:
         listener.close()

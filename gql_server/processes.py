@@ -33,7 +33,7 @@ from gql_server.runner.wakeup import wake_all
 from gql_server.settings import Settings
 
 DEMO_UNIT = "10208"
-DRAIN_SECONDS = 10
+DRAIN_SECONDS = 7
 GUARD_SECONDS = 2
 STOPPING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")

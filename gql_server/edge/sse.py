@@ -5,11 +5,13 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from datetime import UTC, datetime
 from math import inf
+from typing import cast
 
 import orjson
 from graphql import GraphQLError
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
+from starlette.types import Message, Send
 
 from gql_server.edge.live import Draining, LiveOperations, Operation, Refused, TooSlow
 from gql_server.edge.masking import internal, public
@@ -18,6 +20,7 @@ from gql_server.feed.tokens import Position
 from gql_server.policy import Viewer
 
 MEDIA_TYPE = "text/event-stream"
+SEND_SECONDS = 10.0
 KEEP_ALIVE_SECONDS = 12.0
 KEEP_ALIVE = b":\n\n"
 COMPLETE = b"event: complete\ndata:\n\n"
@@ -30,9 +33,21 @@ def is_asked_for(request: Request) -> bool:
     return MEDIA_TYPE in request.headers.get("accept", "")
 
 
+class EventStream(StreamingResponse):
+    """Gives up a client that takes nothing in; it may come again, with its last token."""
+
+    async def stream_response(self, send: Send) -> None:
+        async def in_time(message: Message) -> None:
+            async with asyncio.timeout(SEND_SECONDS):
+                await send(message)
+
+        async with aclosing(cast(AsyncGenerator[bytes, None], self.body_iterator)):
+            await super().stream_response(in_time)
+
+
 def stream(request: Request, live: LiveOperations, operation: Operation, viewer: Viewer) -> StreamingResponse:
     """The results of a subscription. `Last-Event-ID` resumes it."""
-    return StreamingResponse(
+    return EventStream(
         _while_valid(_events(live, operation, viewer, request.headers.get("last-event-id")), viewer),
         media_type=MEDIA_TYPE,
         headers=HEADERS,
@@ -59,11 +74,13 @@ async def _events(
     live: LiveOperations, operation: Operation, viewer: Viewer, last_event_id: str | None
 ) -> AsyncGenerator[bytes, None]:
     """Ends with `complete` when the operation does; a stream that ends without is to be resumed."""
+    has_begun = False
     try:
         resume = Position.from_token(last_event_id) if last_event_id else None
         async with aclosing(live.frames(operation, viewer, resume=resume)) as frames:
             async for frame in frames:
                 yield event(frame.payload, frame.position)
+                has_begun = True
     except (TooSlow, Draining):
         return
     except Refused as refused:
@@ -73,7 +90,10 @@ async def _events(
     except Exception as error:
         yield _errors([internal(error)])
         return
-    yield COMPLETE
+    else:
+        has_begun = False
+    if not has_begun:
+        yield COMPLETE
 
 
 async def _while_valid(events: AsyncGenerator[bytes, None], viewer: Viewer) -> AsyncGenerator[bytes, None]:

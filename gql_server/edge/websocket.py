@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from gql_server.edge.http import GraphQLEndpoint
 
 SEND_SECONDS = 10.0
+DRAIN_SECONDS = 1.0
 # Close codes after which graphql-ws's client comes again by itself, and may resume.
 RESTART = 1012
 EXPIRED = 4440
@@ -70,8 +71,9 @@ class TransportHandler(BaseGraphQLTransportWSHandler[Any, None]):
         self._lifetimes: set[asyncio.Timeout] = set()
 
     async def handle(self) -> None:
-        with self._endpoint.open_socket(self):
-            await super().handle()
+        with self._endpoint.open_socket(self), suppress(TimeoutError):
+            async with asyncio.timeout(None) as self._patience:
+                await super().handle()
 
     @property
     def _endpoint(self) -> "GraphQLEndpoint":
@@ -79,8 +81,9 @@ class TransportHandler(BaseGraphQLTransportWSHandler[Any, None]):
 
     async def drain(self) -> None:
         """Let the client go; it comes again by itself."""
-        with suppress(RuntimeError, WebSocketDisconnect):
-            await self.websocket.close(RESTART, "The server restarts: connect again and resume with the last token")
+        with suppress(RuntimeError, WebSocketDisconnect, TimeoutError):
+            async with asyncio.timeout(DRAIN_SECONDS):
+                await self.websocket.close(RESTART, "The server restarts: connect again and resume with the last token")
 
     async def handle_ping(self, message: PingMessage) -> None:
         payload = cast(object, message.get("payload"))
@@ -164,12 +167,15 @@ class TransportHandler(BaseGraphQLTransportWSHandler[Any, None]):
                 await self._send_text(prefix + frame.payload + "}")
 
     async def _send_text(self, text: str) -> None:
-        """Raises WebSocketDisconnected, also for a client that takes nothing in."""
+        """Raises WebSocketDisconnected, also for a client that takes nothing in: its socket ends, and what waits for it."""
         socket = cast(ASGIWebSocketAdapter, self.websocket).ws
         try:
             async with asyncio.timeout(SEND_SECONDS):
                 await socket.send_text(text)
-        except (WebSocketDisconnect, TimeoutError, RuntimeError) as error:
+        except TimeoutError as error:
+            self._patience.reschedule(asyncio.get_running_loop().time())
+            raise WebSocketDisconnected from error
+        except (WebSocketDisconnect, RuntimeError) as error:
             raise WebSocketDisconnected from error
 
     async def _execute(self, operation: Operation[Any, None], context: Context) -> None:
