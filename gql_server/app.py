@@ -76,6 +76,9 @@ def create_app(
     async def lifespan(app: Starlette) -> AsyncGenerator[None]:
         following = asyncio.create_task(hub.run())
         try:
+            with contextlib.suppress(TimeoutError):  # whoever subscribes before it follows would be told to begin anew
+                async with asyncio.timeout(READY_WITHIN_SECONDS):
+                    await hub.connected.wait()
             yield
         finally:
             following.cancel()

@@ -141,6 +141,8 @@ class Follower:
         self._ended = False
 
     def put(self, frame: Frame) -> None:
+        if self._ended:
+            return
         self._frames.append(frame)
         self._bytes += len(frame.payload)
         self._woken.set()
@@ -176,6 +178,7 @@ class CaughtUp(NamedTuple):
 
     frames: list[Frame]
     is_over: bool
+    position: Position | None
 
 
 class Stream:
@@ -201,7 +204,7 @@ class Stream:
                 yield frame
             if not caught_up.is_over:
                 last = caught_up.frames[-1] if caught_up.frames else None
-                seen = last and last.position
+                seen = caught_up.position
                 del caught_up  # it may be large, and the stream long
                 async with aclosing(follower.frames()) as frames:
                     async for frame in frames:
@@ -217,8 +220,10 @@ class Stream:
             follower.end(error)
 
     async def stop(self) -> None:
-        self._task.cancel()
-        await asyncio.gather(self._task, *self._waiting.values(), *self._running.values(), return_exceptions=True)
+        tasks: set[asyncio.Task[Any]] = {self._task, *self._waiting.values(), *self._running.values()}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _run(self) -> None:
         error: BaseException | None = None
@@ -250,7 +255,10 @@ class Stream:
         try:
             session = Session(Phase.CATCH_UP)
             async with aclosing(self._execute(session, resume)) as frames:
-                return CaughtUp([frame async for frame in frames], session.is_over)
+                caught_up = CaughtUp([frame async for frame in frames], session.is_over, session.position)
+            if session.position is not None:
+                self._session.welcome(session.told, session.position)
+            return caught_up
         finally:
             if self._running.get(resume) is asyncio.current_task():
                 del self._running[resume]

@@ -37,7 +37,7 @@ class PipelineSource:
         throttle_seconds: float,
         heartbeat_seconds: float = HEARTBEAT_SECONDS,
     ) -> None:
-        self.is_over = False
+        self.is_over, self.told = False, frozenset[UUID]()
         self._hub, self._key, self._read = hub, key, read
         self._is_resumable, self._has_changed = is_resumable, has_changed
         self._throttle_seconds, self._heartbeat_seconds = throttle_seconds, heartbeat_seconds
@@ -47,6 +47,9 @@ class PipelineSource:
     async def attach(self) -> AsyncGenerator[None, None]:
         async with self._hub.subscribe(self._key) as self._changes:
             yield
+
+    def welcome(self, told: frozenset[UUID], at: Position) -> None:
+        """No list, no members."""
 
     async def catch_up(self, after: Position | None) -> AsyncIterator[Reading | Reset]:
         row = await persistently(self._read)
@@ -68,13 +71,14 @@ class PipelineSource:
             if row is None:
                 return
             self._last = Reading(row)
+            yield self._last  # whoever was caught up before this reading has not seen it
         while not self._last.row.is_terminal:
             await asyncio.sleep(self._throttle_seconds)
             try:
                 async with asyncio.timeout(self._heartbeat_seconds):
                     await _after(self._changes, self._last.position)
             except TimeoutError:
-                yield self._hub.heartbeat(self._last.position)
+                yield self._hub.heartbeat(self._last.position, self._changes)
                 continue
             row = await persistently(self._read)
             if row is None:

@@ -18,7 +18,9 @@ from gql_server.feed.tokens import Position
 
 CHANNEL = "gql_events"
 BATCH = 1000
-DEADLINE_SECONDS = 2
+KEYS_MAX = 10_000
+"""Pipelines that may change before a subscriber looks; of more, it is told that it missed something."""
+DEADLINE_SECONDS = 1
 DEAF_POLL_SECONDS = 0.2
 """How often events are looked for while notifications do not arrive."""
 SELF_TEST_EVERY_SECONDS = 60
@@ -47,9 +49,18 @@ class Subscription:
         self._change = Change(0)
 
     def wake(self, sequence: int, keys: Mapping[UUID, int] = NO_KEYS, *, is_gap: bool = False) -> None:
-        self._change = Change(
-            sequence, self._change.is_gap or is_gap, {**self._change.keys, **keys} if keys else self._change.keys
-        )
+        known = {**self._change.keys, **keys} if keys else self._change.keys
+        is_gap = is_gap or self._change.is_gap or len(known) > KEYS_MAX
+        self._change = Change(sequence, is_gap, NO_KEYS if is_gap else known)
+        self._woken.set()
+
+    @property
+    def is_woken(self) -> bool:
+        """There is something to look at."""
+        return self._woken.is_set()
+
+    def nudge(self) -> None:
+        """Let it look, though nothing happened."""
         self._woken.set()
 
     def __aiter__(self) -> "Subscription":
@@ -97,10 +108,15 @@ class Hub:
     def subscriber_count(self) -> int:
         return sum(map(len, self._subscriptions.values()))
 
-    def heartbeat(self, seen: Position) -> Heartbeat:
-        """That nothing happened after what a reader has seen, up to where events were read."""
+    def vitals(self) -> dict[str, Any]:
+        """What an operator should know of it."""
+        return {"feed_sequence": self.sequence, "feed_is_deaf": self.is_deaf}
+
+    def heartbeat(self, seen: Position, changes: Subscription) -> Heartbeat:
+        """That nothing happened after what a reader has seen, up to where events were read if it has looked at all of them."""
         read = self._position
-        latest = read if read and read.epoch == seen.epoch and read > seen else seen
+        goes_on = read and read.epoch == seen.epoch and read > seen and not changes.is_woken
+        latest = read if read and goes_on else seen
         return Heartbeat(latest, time.monotonic() - self._read_at)
 
     @asynccontextmanager
@@ -157,7 +173,13 @@ class Hub:
     async def _test_hearing(self, connection: asyncpg.Connection) -> None:
         """Whether a notification of our own comes back."""
         self._echo = uuid4().hex
-        await connection.execute("SELECT pg_notify($1, $2)", CHANNEL, self._echo, timeout=DEADLINE_SECONDS)
+        try:
+            await connection.execute("SELECT pg_notify($1, $2)", CHANNEL, self._echo, timeout=DEADLINE_SECONDS)
+        except asyncpg.ProgramLimitExceededError as error:  # the queue of notifications is full
+            log.warning("feed.cannot_notify", error=repr(error))
+            await connection.execute(
+                "SELECT pg_notification_queue_usage()", timeout=DEADLINE_SECONDS
+            )  # drops what all have read
         deadline = time.monotonic() + DEADLINE_SECONDS
         while self._echo and time.monotonic() < deadline:
             await self._wait()

@@ -1,8 +1,9 @@
 """A filtered list of pipelines as a source of events: what enters it, changes in it, and leaves it."""
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
@@ -27,6 +28,9 @@ RESUMED_AT_ONCE = 1000
 """Pipelines that changed since a token, above which the client is told to begin anew."""
 ROWS_KEPT = 1000
 """Pipelines whose last reading is kept to say what differs."""
+
+MEMBERS_KEPT = 20_000
+"""Pipelines whose membership is certain: when a long-lived list has grown to twice as many, the oldest are forgotten."""
 
 Event = Snapshot | Entered | Reading | Left | Reset | Heartbeat
 
@@ -82,6 +86,8 @@ class ListSource:
         self._hub, self._reader, self._with_snapshot = hub, reader, with_snapshot
         self._throttle_seconds, self._heartbeat_seconds = throttle_seconds, heartbeat_seconds
         self._rows: dict[UUID, Any] = {}
+        self._newcomers: dict[UUID, int] = {}
+        self.told: frozenset[UUID] = frozenset()
 
     @asynccontextmanager
     async def attach(self) -> AsyncGenerator[None, None]:
@@ -89,7 +95,23 @@ class ListSource:
             await self._know_members()
             yield
 
+    def welcome(self, told: frozenset[UUID], at: Position) -> None:
+        """Note what a newcomer holds that is not in the list here: it may come and go within one reading, and must be told."""
+        if strange := told - self._members:
+            self._newcomers |= dict.fromkeys(strange, at.sequence)
+            self._changes.nudge()
+
     async def catch_up(self, after: Position | None) -> AsyncIterator[Event]:
+        async with aclosing(self._catch_up(after)) as events:
+            async for event in events:
+                self._tell(event)
+                yield event
+
+    def _tell(self, event: Event) -> None:
+        rows = event.page.nodes if isinstance(event, Snapshot) else [event.row] if isinstance(event, Entered | Reading) else []
+        self.told |= {row.key for row in rows}
+
+    async def _catch_up(self, after: Position | None) -> AsyncGenerator[Event, None]:
         if after is None:
             if self._with_snapshot:
                 yield await persistently(self._reader.snapshot)
@@ -105,16 +127,24 @@ class ListSource:
         yield snapshot
 
     async def live(self) -> AsyncIterator[Event]:
+        told_at = time.monotonic()
         while True:
-            try:
-                async with asyncio.timeout(self._heartbeat_seconds):
-                    change = await anext(self._changes)
-            except TimeoutError:
-                yield self._hub.heartbeat(self._seen)
-                continue
-            async for event in self._began_anew() if change.is_gap else self._events(change):
-                yield event
-            await asyncio.sleep(self._throttle_seconds)
+            if change := await self._change(told_at + self._heartbeat_seconds - time.monotonic()):
+                async for event in self._began_anew() if change.is_gap else self._events(change):
+                    yield event
+                    told_at = time.monotonic()
+            if time.monotonic() - told_at >= self._heartbeat_seconds:
+                yield self._hub.heartbeat(self._seen, self._changes)
+                told_at = time.monotonic()
+            await asyncio.sleep(self._throttle_seconds if change else 0)
+
+    async def _change(self, seconds: float) -> Change | None:
+        """The next change; None without one. A heartbeat is due after so many seconds whatever is hidden from the viewer."""
+        try:
+            async with asyncio.timeout(seconds):
+                return await anext(self._changes)
+        except TimeoutError:
+            return None
 
     async def slice(self, after: Position, limit: int) -> Slice:
         """What happened after that position to at most so many pipelines."""
@@ -132,6 +162,7 @@ class ListSource:
         self._members = set(members.keys)
         self._newest = members.keys[0] if members.keys else None
         self._floor = None if members.are_all else members.keys[-1]
+        self._newcomers.clear()
 
     async def _began_anew(self) -> AsyncIterator[Event]:
         """After a gap: nobody knows what was missed."""
@@ -139,6 +170,7 @@ class ListSource:
         self._rows.clear()
         await self._know_members()
         snapshot = await persistently(self._reader.snapshot)
+        self.welcome(frozenset(row.key for row in snapshot.page.nodes), snapshot.position)
         yield Reset(snapshot.position, reset_reason(before, snapshot.position))
         yield snapshot
 
@@ -158,20 +190,27 @@ class ListSource:
                 yield Reading(row, after, differences(None, row), position)
 
     async def _events(self, change: Change) -> AsyncIterator[Event]:
-        since = self._seen
-        news = {key: sequence for key, sequence in change.keys.items() if sequence > since.sequence}
+        since, until = self._seen, max(self._seen.sequence, change.sequence)
+        missed = dict.fromkeys(self._missed(until), until)
+        news = missed | {key: sequence for key, sequence in change.keys.items() if sequence > since.sequence}
         if not news:
             return
         rows = await persistently(lambda: self._reader.read(list(news)))
-        gone = [key for key in news if key not in rows and self._may_be_member(key)]
+        gone = [key for key in news if key not in rows and (key in missed or self._may_be_member(key))]
         visible = await persistently(lambda: self._reader.visible(gone)) if gone else set[UUID]()
         for key, sequence in sorted(news.items(), key=lambda item: item[1]):
             position = Position(since.epoch, sequence)
             if (row := rows.get(key)) is not None:
                 yield self._entered_or_changed(key, row, since, position)
-            elif key in visible or key in self._members:
+            elif key in visible or key in missed or key in self._members:
                 yield self._left(key, position, is_visible=key in visible)
-        self._seen = Position(since.epoch, change.sequence)
+        self._seen = Position(since.epoch, until)
+
+    def _missed(self, until: int) -> list[UUID]:
+        """What newcomers hold and the list does not, now that all they have seen has been read here too."""
+        strange = {key: at for key, at in self._newcomers.items() if key not in self._members}
+        self._newcomers = {key: at for key, at in strange.items() if at >= until}
+        return [key for key in strange if key not in self._newcomers]
 
     def _entered_or_changed(self, key: UUID, row: Any, since: Position, position: Position) -> Event:
         was_member, is_newest = self._may_be_member(key), self._newest is None or key > self._newest
@@ -180,8 +219,14 @@ class ListSource:
         if len(self._rows) > ROWS_KEPT:
             del self._rows[next(iter(self._rows))]
         self._members.add(key)
+        self._forget_oldest()
         self._newest = key if is_newest else self._newest
         return Reading(row, since, differences(before, row), position) if was_member else Entered(position, row, is_newest)
+
+    def _forget_oldest(self) -> None:
+        if len(self._members) > 2 * MEMBERS_KEPT:
+            kept = sorted(self._members)[-MEMBERS_KEPT:]
+            self._members, self._floor = set(kept), kept[0]
 
     def _left(self, key: UUID, position: Position, *, is_visible: bool) -> Event:
         self._members.discard(key)

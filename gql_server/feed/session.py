@@ -1,11 +1,12 @@
 """What a live operation is executed for: to bring one client up to now, to go on from now for all alike, or both."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol, TypeVar
+from uuid import UUID
 
 from gql_server.feed.events import Heartbeat
 from gql_server.feed.tokens import Position
@@ -26,8 +27,8 @@ class Session:
     """One execution of a live operation.
 
     `resume` is where its client comes from, if its transport says so; `position` is that of the event yielded last, which is a
-    heartbeat if `is_quiet`; `is_over` says that no other follows. With `shows_changes_only`, a result like the one before is
-    not sent.
+    heartbeat if `is_quiet`; `is_over` says that no other follows. `told` are the members of a list that a catch-up showed,
+    which the live part is to `welcome`. With `shows_changes_only`, a result like the one before is not sent.
     """
 
     phase: Phase = Phase.WHOLE
@@ -37,6 +38,8 @@ class Session:
     position: Position | None = None
     is_quiet: bool = False
     is_over: bool = False
+    told: frozenset[UUID] = frozenset()
+    welcome: Callable[[frozenset[UUID], Position], None] = lambda told, at: None
     shows_changes_only: bool = False
 
     def end(self) -> None:
@@ -70,17 +73,26 @@ class Source(Protocol[E]):
         """What happens from the catch-up on or, without one, from now on; ends after the last event."""
         ...
 
+    def welcome(self, told: frozenset[UUID], at: Position) -> None:
+        """Somebody begins to follow the live part who was told of these, as they were then or later."""
+        ...
+
     is_over: bool
+    told: frozenset[UUID]
 
 
 async def play(session: Session, source: Source[E], after: Position | None) -> AsyncGenerator[E, None]:
     """The events of the session's phase."""
     async with source.attach():
+        session.welcome = source.welcome
         session.attached.set()
         if session.phase is not Phase.LIVE:
+            session.position = after
             async for event in _noted(session, source.catch_up(after)):
                 yield event
-            session.is_over = source.is_over
+            session.is_over, session.told = source.is_over, source.told
+            if session.position is not None:
+                source.welcome(source.told, session.position)
         if session.phase is not Phase.CATCH_UP and not session.is_over:
             async for event in _noted(session, source.live()):
                 yield event

@@ -148,7 +148,7 @@ class PipelineSubscription:
 
         async def read() -> Any:
             context.renew()
-            return await context.read(vitals, feed_sequence=context.hub.sequence)
+            return await context.read(vitals, **context.hub.vitals())
 
         async with aclosing(_watched(context, None, read, seconds, at_least_every=max(seconds, 1.0))) as samples:
             async for sample in samples:
@@ -226,8 +226,9 @@ class ListReading:
 
     async def snapshot(self) -> Snapshot:
         self._context.renew()
+        before = await self.now()  # of a page that is empty, and may no longer be so a moment later
         shown: Page = await self._context.read(page, criteria=self._criteria, window=self.window)
-        return Snapshot(page_position(shown) or await self.now(), shown)
+        return Snapshot(page_position(shown) or before, shown)
 
     async def members(self) -> Members:
         position = await self.now()

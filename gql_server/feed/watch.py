@@ -27,7 +27,7 @@ class ValueSource:
         at_least_every: float | None = None,
         is_last: Callable[[Any], bool] = lambda _: False,
     ) -> None:
-        self.is_over = False
+        self.is_over, self.told = False, frozenset[UUID]()
         self._hub, self._key, self._read, self._now = hub, key, read, now
         self._throttle_seconds, self._at_least_every, self._is_last = throttle_seconds, at_least_every, is_last
 
@@ -35,6 +35,9 @@ class ValueSource:
     async def attach(self) -> AsyncGenerator[None, None]:
         async with self._hub.subscribe(self._key) as self._changes:
             yield
+
+    def welcome(self, told: frozenset[UUID], at: Position) -> None:
+        """No list, no members."""
 
     async def catch_up(self, after: Position | None) -> AsyncIterator[Sample]:
         sample = await self._sample()

@@ -17,6 +17,7 @@ from gql_server.edge.live import Follower, Frame, LiveOperations, Operation, Too
 from gql_server.feed import queries
 from gql_server.feed.hub import Hub
 from gql_server.models import EntityType, JobState
+from gql_server.nodes import encode
 from gql_server.policy import Viewer
 from tests import build
 from tests.graphql import endpoint, viewer
@@ -76,6 +77,11 @@ async def _running(engine: AsyncEngine, **values: Any) -> tuple[UUID, int]:
     return key, job_id
 
 
+async def _notify(engine: AsyncEngine) -> None:
+    async with engine.begin() as connection:
+        await build.notify(connection)
+
+
 async def _end(engine: AsyncEngine, *ends: tuple[UUID, int]) -> None:
     async with engine.begin() as connection:
         for key, job_id in ends:
@@ -114,6 +120,34 @@ async def test_many_pipelines_that_change_at_once_are_read_together(engine: Asyn
         costs.append(sum(statement.startswith(("SELECT", "WITH", "(SELECT")) for statement in seen) - 2 * count)
 
     assert costs[1] <= costs[0] + 1
+
+
+async def test_whoever_joins_a_list_is_told_what_came_and_went_within_one_reading(
+    engine: AsyncEngine, operations: LiveOperations
+):
+    query = """subscription { pipelines(filter: { status: { in: [RUNNING] } }, throttleMs: 1000) { __typename
+      ... on FeedSnapshot { pipelines { nodes { id } } } ... on PipelineEntered { pipeline { id } }
+      ... on PipelineLeft { pipelineNodeId } } }"""
+    first, second = [operations.frames(Operation(query, {}, None), viewer("operator")) for _ in range(2)]
+
+    async def told(frames: Any) -> Any:
+        async with asyncio.timeout(10):
+            return json.loads((await anext(frames)).payload)["data"]["pipelines"]
+
+    assert (await told(first))["pipelines"]["nodes"] == []
+    stays, _ = await _running(engine)
+    await _notify(engine)
+    assert (await told(first))["pipeline"]["id"] == encode("Pipeline", stays)
+    goes, job_id = await _running(engine)
+    assert [node["id"] for node in (await told(second))["pipelines"]["nodes"]] == [
+        encode("Pipeline", goes),
+        encode("Pipeline", stays),
+    ]
+    await _end(engine, (goes, job_id))
+
+    assert await told(second) == {"__typename": "PipelineLeft", "pipelineNodeId": encode("Pipeline", goes)}
+    await first.aclose()
+    await second.aclose()
 
 
 async def test_viewers_of_another_scope_do_not_share(engine: AsyncEngine, operations: LiveOperations):

@@ -2,14 +2,14 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gql_server.db import connect_arguments
-from gql_server.feed.hub import Change, Hub
+from gql_server.feed.hub import Change, Hub, Subscription
 from tests import build
 
 KILL = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'hub'"
@@ -215,3 +215,12 @@ async def test_a_subscriber_of_all_learns_which_pipelines_changed(engine: AsyncE
 
     assert change.keys == {first: await _newest(engine, first), second: await _newest(engine, second)}
     assert change.sequence == max(change.keys.values())
+
+
+async def test_a_subscriber_that_sleeps_too_long_is_told_that_it_missed_something(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("gql_server.feed.hub.KEYS_MAX", 2)
+    subscription = Subscription()
+    for sequence in range(1, 4):
+        subscription.wake(sequence, {uuid4(): sequence})
+
+    assert await anext(subscription) == Change(3, is_gap=True)

@@ -19,7 +19,9 @@ from gql_server.sql import seconds
 E, J, W = models.Event, models.Job, models.Pod
 
 
-async def vitals(connection: AsyncConnection, viewer: Viewer, *, feed_sequence: int | None) -> Vitals:
+async def vitals(
+    connection: AsyncConnection, viewer: Viewer, *, feed_sequence: int | None, feed_is_deaf: bool = False
+) -> Vitals:
     """The vital signs, in one statement. `feed_sequence` is the number of the newest event that this process has read."""
     due_at = func.greatest(J.created_at, J.run_after)
     due = select(J.id, seconds(due_at, func.now()).label("waited")).select_from(jobs.JOBS)
@@ -59,6 +61,7 @@ async def vitals(connection: AsyncConnection, viewer: Viewer, *, feed_sequence: 
         stuck_id=row.stuck_id,
         stuck_worker_id=row.stuck_workers[0] if row.stuck_workers else None,
         feed_lag_seconds=row.lag,
+        feed_is_deaf=feed_is_deaf,
     )
 
 

@@ -67,4 +67,4 @@ class HealthQuery:
     async def health(self, info: Info) -> Vitals | None:
         if not may_read("Query.health", self, info):
             return None
-        return await info.context.read(queries.vitals, feed_sequence=info.context.hub.sequence)
+        return await info.context.read(queries.vitals, **info.context.hub.vitals())

@@ -14,7 +14,7 @@ FEED_PATIENCE_SECONDS = 10.0
 class Vitals:
     """The vital signs as one viewer sees them: workers are everybody's, jobs are those of the viewer's provider.
 
-    `feed_lag_seconds` is None while this process does not follow the feed.
+    `feed_lag_seconds` is None while this process does not follow the feed; `feed_is_deaf` when it is not notified and polls.
     """
 
     live_workers: int
@@ -25,6 +25,7 @@ class Vitals:
     stuck_id: int | None
     stuck_worker_id: str | None
     feed_lag_seconds: float | None
+    feed_is_deaf: bool = False
 
     @cached_property
     def diagnosis(self) -> list[Reason]:
@@ -68,6 +69,12 @@ def _feed(vitals: Vitals) -> Iterator[Reason]:
     elif lag > FEED_PATIENCE_SECONDS:
         message = f"Live views are {round(lag)} s behind."
         yield Reason(Code.OTHER, Severity.WARNING, message, "See in the log of this server why it cannot keep up.")
+    if vitals.feed_is_deaf:
+        message = "This server is not notified of changes, so it looks for them several times a second."
+        remedy = (
+            "Connect it to PostgreSQL directly, or through a pooler of sessions: one of transactions passes no notifications."
+        )
+        yield Reason(Code.OTHER, Severity.WARNING, message, remedy)
 
 
 def _jobs(count: int) -> str:

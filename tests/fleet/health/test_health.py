@@ -183,3 +183,16 @@ async def _reports(connection: Any, *modules: int) -> None:
                 SELECT module, id FROM carbon_reports, unnest(CAST(:modules AS int[])) AS module"""),
         {"modules": list(modules)},
     )
+
+
+async def test_a_server_that_is_not_notified_says_so(engine: AsyncEngine, hub: Hub):
+    async with engine.begin() as connection:
+        await build.worker(connection, "a")
+    hub.is_deaf = True
+
+    shown = await health(engine, hub)
+
+    assert shown["tone"] == "WARNING"
+    assert [(reason["code"], reason["message"]) for reason in shown["diagnosis"]] == [
+        ("OTHER", "This server is not notified of changes, so it looks for them several times a second.")
+    ]
