@@ -27,6 +27,7 @@ class Cluster:
         if running(self.path) is None:
             (self.path / "postmaster.pid").unlink(missing_ok=True)
             own = {"listen_addresses": "127.0.0.1", "port": str(self.port), "unix_socket_directories": ""}
+            own["max_notify_queue_pages"] = "64"  # so few that a test can fill them
             options = ("-D", str(self.path), "-l", str(self.path / "server.log"), "-t", str(PATIENCE))
             run(self.path, "pg_ctl", "start", "--silent", "--wait", "-o", command_line(SETTINGS | own), *options)
         assert settled(self.path)

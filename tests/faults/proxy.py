@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import socket
 import struct
+from collections import deque
 from enum import Enum, auto
 from typing import Self
 
@@ -27,6 +28,8 @@ class FaultProxy:
         self._upstream = port
         self._refusing = False
         self._clients: set[asyncio.StreamWriter] = set()
+        self._misquoted: tuple[bytes, bytes] | None = None
+        self._links: set[Link] = set()
         self.doomed: tuple[bytes, Loss] | None = None
         self.struck = asyncio.Event()
 
@@ -54,6 +57,18 @@ class FaultProxy:
         """Strike the next COMMIT on the connection over which `marker` is sent; once."""
         self.doomed = (marker, loss)
 
+    def silence(self, marker: bytes) -> None:
+        """Let nothing more through, either way, on the connections over which that was sent."""
+        for link in self._links:
+            link.is_silent |= any(marker in said for said in link.said)
+
+    def misquote(self, said: bytes, heard: bytes) -> None:
+        """Let the database hear something else of the same length."""
+        self._misquoted = (said, heard)
+
+    def quoted(self, data: bytes) -> bytes:
+        return data.replace(*self._misquoted) if self._misquoted else data
+
     def lost(self, marked: bool, data: bytes) -> Loss | None:
         """What befalls these bytes of a connection that has, or has not, carried the marker."""
         if self.doomed is None or not marked or b"COMMIT" not in data:
@@ -69,9 +84,12 @@ class FaultProxy:
         self._clients.add(writer)
         try:
             above, upstream = await asyncio.open_connection("127.0.0.1", self._upstream)
+            link = Link(self, reader, writer, above, upstream)
+            self._links.add(link)
             try:
-                await Link(self, reader, writer, above, upstream).run()
+                await link.run()
             finally:
+                self._links.discard(link)
                 upstream.transport.abort()
         except OSError:
             reset(writer)
@@ -94,6 +112,8 @@ class Link:
         self.proxy = proxy
         self.reader, self.writer, self.above, self.upstream = reader, writer, above, upstream
         self.marked = False
+        self.said: deque[bytes] = deque(maxlen=1000)
+        self.is_silent = False
         self.loss: Loss | None = None
 
     async def run(self) -> None:
@@ -110,7 +130,10 @@ class Link:
             if self.loss is Loss.REQUEST:
                 reset(self.writer)
                 return
-            self.upstream.write(data)
+            if self.is_silent:
+                continue
+            self.said.append(data)
+            self.upstream.write(self.proxy.quoted(data))
             await self.upstream.drain()
 
     async def _down(self) -> None:
@@ -118,7 +141,7 @@ class Link:
             if self.loss is Loss.REPLY:
                 reset(self.writer)
                 return
-            if self.loss is Loss.SILENCE:
+            if self.loss is Loss.SILENCE or self.is_silent:
                 continue
             self.writer.write(data)
             await self.writer.drain()
