@@ -47,6 +47,11 @@ def array(column: QueryableAttribute[Any], keys: Collection[Any]) -> ColumnEleme
     return literal(list(keys), ARRAY(column.expression.type))
 
 
+def given_keys(column: QueryableAttribute[Any]) -> ColumnElement[Any]:
+    """An array parameter of the column's type that is given as `keys` when the statement is executed."""
+    return bindparam("keys", type_=ARRAY(column.expression.type))
+
+
 def inline(value: Any, kind: TypeEngine[Any] = TEXT) -> ColumnElement[Any]:
     """A value of a closed set, written into the statement: PostgreSQL plans for it, and matches partial indexes."""
     return bindparam(None, value, type_=kind, unique=True, literal_execute=True)

@@ -4,10 +4,11 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CTE, ColumnElement, func, literal, null, select, true, union_all
+from sqlalchemy import CTE, ColumnElement, Select, func, literal, null, select, true, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gql_server import models
@@ -15,7 +16,7 @@ from gql_server.jobs.criteria import JobCriteria
 from gql_server.jobs.queries import JOBS, columns, in_pipeline
 from gql_server.pagination import Counting, Order, Page, Window, newest
 from gql_server.policy import Viewer, job_clause
-from gql_server.sql import AnyRow, Column, array
+from gql_server.sql import AnyRow, Column, array, given_keys
 
 J, P = models.Job, models.Pipeline
 
@@ -65,19 +66,26 @@ async def page_by_pipeline(
     connection: AsyncConnection, viewer: Viewer, keys: Sequence[UUID], *, criteria: JobCriteria, window: Window
 ) -> dict[UUID, Page]:
     """A page of the jobs of each pipeline."""
-    asked = func.unnest(array(P.id, keys)).table_valued("key").render_derived(name="asked")
-    jobs = select(*columns(viewer), _value(window)).select_from(JOBS)
-    jobs = jobs.where(in_pipeline(asked.c.key), job_clause(viewer), *criteria.clauses(viewer))
-    of_key = window.sift(jobs, J.id, int, _ordered_by(window)).lateral("of_key")
-    statement = select(asked.c.key, *of_key.c).join_from(asked, of_key, true())
+    statement = _page_by_pipeline(replace(viewer, expires_at=None), criteria, window)
     rows: defaultdict[UUID, list[AnyRow]] = defaultdict(list)
-    for row in await connection.execute(statement.order_by(*window.sorting(of_key.c.job_id, of_key.c.value))):
+    for row in await connection.execute(statement, {"keys": list(keys)}):
         rows[row.key].append(row)
     counting = {"criteria": criteria}
     return {
         key: replace(window.page(rows[key], "job_id", "value"), counting=Counting(counted_by_pipeline, key, counting))
         for key in keys
     }
+
+
+@lru_cache(maxsize=64)
+def _page_by_pipeline(viewer: Viewer, criteria: JobCriteria, window: Window) -> Select[Any]:
+    """Made once for a viewer: to make it takes longer than to execute it."""
+    pipelines = func.unnest(given_keys(P.id)).table_valued("key").render_derived(name="asked")
+    jobs = select(*columns(viewer), _value(window)).select_from(JOBS)
+    jobs = jobs.where(in_pipeline(pipelines.c.key), job_clause(viewer), *criteria.clauses(viewer))
+    of_key = window.sift(jobs, J.id, int, _ordered_by(window)).lateral("of_key")
+    statement = select(pipelines.c.key, *of_key.c).join_from(pipelines, of_key, true())
+    return statement.order_by(*window.sorting(of_key.c.job_id, of_key.c.value))
 
 
 async def counted_by_pipeline(

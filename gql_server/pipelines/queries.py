@@ -3,10 +3,11 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Text, cast, literal, select, union_all
+from sqlalchemy import CompoundSelect, Text, any_, cast, literal, select, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gql_server import models
@@ -19,14 +20,22 @@ from gql_server.pipelines.keys import counted, listed
 from gql_server.pipelines.progress import Progress, progress
 from gql_server.pipelines.rows import orphans, stored
 from gql_server.policy import Viewer, job_clause
-from gql_server.sql import AnyRow, AnySelect, among
+from gql_server.sql import AnyRow, AnySelect, among, given_keys
 
 J, P = models.Job, models.Pipeline
 
 
 async def pipelines_by_key(connection: AsyncConnection, viewer: Viewer, keys: Sequence[UUID]) -> dict[UUID, AnyRow]:
-    rows = await connection.execute(union_all(stored(viewer, among(P.id, keys)), orphans(viewer, among(J.time_key, keys))))
-    return {row.key: row for row in rows}
+    statement = _pipelines_by_key(replace(viewer, expires_at=None))
+    return {row.key: row for row in await connection.execute(statement, {"keys": list(keys)})}
+
+
+@lru_cache(maxsize=32)
+def _pipelines_by_key(viewer: Viewer) -> CompoundSelect[Any]:
+    """Made once for a viewer: to make it takes longer than to execute it, and every event of a live pipeline does."""
+    return union_all(
+        stored(viewer, P.id == any_(given_keys(P.id))), orphans(viewer, J.time_key == any_(given_keys(J.time_key)))
+    )
 
 
 async def keys_by_job(connection: AsyncConnection, viewer: Viewer, keys: Sequence[int]) -> dict[int, UUID]:
