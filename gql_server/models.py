@@ -354,8 +354,7 @@ class Job(Base):
             postgresql_where=text("pipeline_id IS NULL"),
         ),
         Index("ix_data_ingestion_jobs_pipeline_id", "pipeline_id", "id"),
-        Index("ix_data_ingestion_jobs_parent_job_id", "parent_job_id"),
-        Index("ix_data_ingestion_jobs_upload_id", "upload_id"),
+        Index("ix_data_ingestion_jobs_upload_id", "upload_id", postgresql_where=text("upload_id IS NOT NULL")),
         Index(
             "ix_data_ingestion_jobs_serves", "serves", postgresql_using="gin", postgresql_where=text("serves <> '{}'::uuid[]")
         ),
@@ -408,7 +407,13 @@ class Job(Base):
         Index("ix_data_ingestion_jobs_kind_of_pipeline", "provider", "job_type", "pipeline_id"),
         Index("ix_data_ingestion_jobs_year_of_pipeline", "provider", "year", "pipeline_id"),
         Index("ix_data_ingestion_jobs_module_of_pipeline", "provider", "module_type_id", "pipeline_id"),
-        Index("ix_data_ingestion_jobs_entry_type_of_pipeline", "provider", "data_entry_type_id", "pipeline_id"),
+        Index(
+            "ix_data_ingestion_jobs_entry_type_of_pipeline",
+            "provider",
+            "data_entry_type_id",
+            "pipeline_id",
+            postgresql_where=text("data_entry_type_id IS NOT NULL"),
+        ),
         Index(
             "ix_data_ingestion_jobs_other",
             "provider",
@@ -433,7 +438,7 @@ class Job(Base):
             "failure_fingerprint",
             text("coalesce(finished_at, created_at)"),
             postgresql_where=text("failure_fingerprint IS NOT NULL"),
-            postgresql_include=["year", "module_type_id"],
+            postgresql_include=["year", "module_type_id", "pipeline_id", "time_key", "id", "created_at", "finished_at"],
         ),
         Index(
             "ix_data_ingestion_jobs_unclassified",

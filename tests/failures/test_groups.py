@@ -129,7 +129,11 @@ async def test_a_histogram_has_equal_buckets_until_now(engine: AsyncEngine, fail
     assert abs(_width(day[0]) - timedelta(hours=1)) < timedelta(milliseconds=1)
 
 
-@pytest.mark.parametrize("arguments", ["buckets: 0", "buckets: 201", f'since: "{NOW + timedelta(days=9):%Y-%m-%dT%H:%M:%SZ}"'])
+@pytest.mark.parametrize(
+    "arguments",
+    ["buckets: 0", "buckets: 201", f'since: "{NOW + timedelta(days=9):%Y-%m-%dT%H:%M:%SZ}"'],
+    ids=["too few", "too many", "not begun"],
+)
 async def test_a_histogram_is_bounded(engine: AsyncEngine, fail: Fail, arguments: str):
     await fail()
 
