@@ -24,6 +24,7 @@ RUNTIME := .venv/.runtime
 DEV := .venv/.dev
 MODULES := frontend/node_modules/.installed
 RELAY := tests/relay/node_modules/.installed
+CLIENTS := tests/js/node_modules/.installed
 PAGE := .venv/.page
 PAGE_SOURCES := $(wildcard frontend/*.json frontend/*.js frontend/*.html frontend/.npmrc) $(shell find frontend/src frontend/public -type f 2>/dev/null)
 
@@ -32,7 +33,7 @@ HAND_ON_INTERRUPT = { make=/proc/$$PPID/status; \
 	while kill -0 $$$$ && grep -q '^SigBlk.*[014589cd]$$' $$make; do sleep 1; done; \
 	[ ! -e $$make ] || { sleep 2; kill -TERM $$$$; }; } </dev/null >/dev/null 2>&1 &
 
-.PHONY: help run test check format schema lock frontend browser relay faults bench clean reset
+.PHONY: help run test check format schema lock frontend browser relay clients faults bench clean reset
 
 help:
 	@echo 'make run       set up, run a real operating day, serve it on http://127.0.0.1:8000'
@@ -43,6 +44,7 @@ help:
 	@echo 'make frontend  build the GraphiQL page'
 	@echo 'make browser   test the page in Chromium'
 	@echo 'make relay     run the Relay compiler and graphql-eslint over the schema'
+	@echo 'make clients   well-known JavaScript clients against a server that restarts'
 	@echo 'make faults    kill, stop and starve processes for some minutes'
 	@echo 'make bench     measure'
 	@echo 'make lock      pin dependencies again (newer ones: UPGRADE=--upgrade)'
@@ -81,6 +83,9 @@ browser: $(DEV) frontend
 relay: $(DEV) $(RELAY)
 	@cd tests/relay && npm run --silent check
 
+clients: $(DEV) $(CLIENTS)
+	@exec pytest -m clients $(ARGS) tests/js
+
 faults: $(DEV)
 	@exec pytest -m faults $(ARGS)
 
@@ -92,7 +97,7 @@ lock: $(DEV)
 	$(COMPILE) --extra frontend --extra build --constraints requirements-dev.lock pyproject.toml -o requirements.lock
 
 clean:
-	rm -rf .venv frontend/node_modules tests/relay/node_modules gql_server/static build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv frontend/node_modules tests/relay/node_modules tests/js/node_modules gql_server/static build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 reset:
@@ -131,6 +136,11 @@ $(MODULES): frontend/package.json frontend/package-lock.json frontend/.npmrc | $
 $(RELAY): tests/relay/package.json tests/relay/package-lock.json tests/relay/.npmrc | $(RUNTIME)
 	@echo '  Relay compiler and graphql-eslint'
 	@cd tests/relay && npm ci --silent
+	@touch $@
+
+$(CLIENTS): tests/js/package.json tests/js/package-lock.json tests/js/.npmrc | $(RUNTIME)
+	@echo '  graphql-ws, graphql-sse and urql'
+	@cd tests/js && npm ci --silent
 	@touch $@
 
 # Tolerant, and tried once: without the page the API still serves, and a second `make run` must be quick.

@@ -105,13 +105,15 @@ class GraphQLEndpoint(GraphQL[Any, None]):
             return _failure(internal(error), 500)
 
     async def _stream(self, request: Request) -> Response:
-        """The results of any operation as an event stream."""
+        """The results of any operation as an event stream; but one answer as JSON to whoever takes that too."""
         viewer = self.authenticate(request.headers.get("authorization"))
         data = await self.parse_http_body(self.request_adapter_class(request))
         assert data.query is not None
         operation = Operation(data.query, data.variables or {}, data.operation_name)
         if plan(operation.query, operation.name).is_subscription:
             return sse.stream(request, self.live, operation, viewer)
+        if "json" in request.headers["accept"]:
+            return await self.run(request)
         result = await self.execute_operation(request, data, self.create_context(viewer))
         return sse.single(self.encode_json(await self.process_result(request, result)))
 

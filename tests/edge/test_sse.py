@@ -153,6 +153,15 @@ async def test_queries_and_refusals_come_as_one_event(url: str):
     assert lost["errors"][0]["extensions"]["code"] == "BAD_USER_INPUT"
 
 
+async def test_a_client_that_also_takes_json_gets_one_answer_as_json(url: str):
+    headers = {"Accept": "application/json, text/event-stream", "Authorization": f"Bearer {AUTHORITY.mint('operator')}"}
+    async with httpx.AsyncClient() as client:
+        answer = await client.post(url, json={"query": "{ __typename }"}, headers=headers)
+
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.json() == {"data": {"__typename": "Query"}}
+
+
 async def test_a_stream_ends_with_its_token(url: str, engine: AsyncEngine):
     pipeline_id, _ = await _running(engine)
     short = {"Authorization": f"Bearer {AUTHORITY.mint('operator', lifetime=timedelta(seconds=1))}"}
