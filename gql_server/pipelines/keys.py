@@ -37,7 +37,7 @@ from gql_server.sql import AnySelect, Column
 J, P = models.Job, models.Pipeline
 LOOK = 500
 """Pipelines in which a text is looked for one after the other, before the index of trigrams is asked."""
-PROMISING = 0.1
+PROMISING = 0.2
 """Share of a page that they must fill for the rest to be looked for in the same way."""
 
 
