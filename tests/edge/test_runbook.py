@@ -252,8 +252,11 @@ def test_the_operator_learns_what_they_may_do(answers: dict[str, Any]):
 def test_a_client_that_comes_back_is_told_what_it_missed_and_then_what_happens(desk: Desk, answers: dict[str, Any]):
     missed = desk.upload(ALL_BAD)
     token = answers["Console"]["pipelines"]["feedToken"]
-    while (polled := desk.ask("Poll", after=token)["changes"]["events"])[-1]["pipeline"]["status"] != "FAILED":
-        time.sleep(0.1)
+    before, polled = None, desk.ask("Poll", after=token)["changes"]
+    while before != polled["nextToken"] or polled["events"][-1]["pipeline"]["status"] != "FAILED":
+        time.sleep(0.3)
+        before, polled = polled["nextToken"], desk.ask("Poll", after=token)["changes"]
+    polled = polled["events"]
 
     messages = desk.follow("LiveList", after=token)
     resumed = [next(messages) for _ in polled]

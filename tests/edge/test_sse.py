@@ -164,7 +164,7 @@ async def test_a_client_that_also_takes_json_gets_one_answer_as_json(url: str):
 
 async def test_a_stream_ends_with_its_token(url: str, engine: AsyncEngine):
     pipeline_id, _ = await _running(engine)
-    short = {"Authorization": f"Bearer {AUTHORITY.mint('operator', lifetime=timedelta(seconds=1))}"}
+    short = {"Authorization": f"Bearer {AUTHORITY.mint('operator', lifetime=timedelta(seconds=3))}"}
 
     async with streamed(url, FOLLOW, short, id=str(pipeline_id)) as events:
         await events.next()
