@@ -8,7 +8,7 @@ from enum import Enum
 from typing import Protocol, TypeVar
 from uuid import UUID
 
-from gql_server.feed.events import Heartbeat
+from gql_server.feed.events import Heartbeat, Reset
 from gql_server.feed.tokens import Position
 
 HEARTBEAT_SECONDS = 15.0
@@ -102,5 +102,7 @@ async def play(session: Session, source: Source[E], after: Position | None) -> A
 async def _noted(session: Session, events: AsyncIterator[E]) -> AsyncGenerator[E, None]:
     async with aclosing(events) as each:  # type: ignore[type-var]
         async for event in each:
-            session.position, session.is_quiet = event.position, isinstance(event, Heartbeat)
+            # from a reset alone nothing can be resumed: what it announces has not been told yet
+            session.position = None if isinstance(event, Reset) else event.position
+            session.is_quiet = isinstance(event, Heartbeat)
             yield event

@@ -139,6 +139,19 @@ async def test_the_id_of_the_last_event_resumes_a_stream(url: str, engine: Async
     assert end["data"]["pipeline"]["pipeline"]["status"] == "SUCCESS"
 
 
+async def test_nothing_is_resumed_from_a_reset_before_its_snapshot_has_come(url: str, engine: AsyncEngine):
+    pipeline_id, _ = await _running(engine)
+    lost = {"Last-Event-ID": Position("elsewhere.1", 1).token()}
+
+    async with streamed(url, FOLLOW, lost, id=str(pipeline_id)) as events:
+        reset, snapshot = await events.next(), await events.next()
+
+    assert reset is not None
+    assert snapshot is not None
+    assert "id" not in reset
+    assert snapshot["id"] == json.loads(snapshot["data"])["data"]["pipeline"]["token"]
+
+
 async def test_queries_and_refusals_come_as_one_event(url: str):
     async with streamed(url, "{ viewer { id } }") as events:
         answer, complete = await events.payload(), await events.next()
