@@ -29,8 +29,6 @@ from gql_server.policy import GUARDS, POLICY, DenialMode
 TABLE = "gql_server/policy/table.py"
 REMOVAL = re.compile(r"removed after \d{4}-\d{2}-\d{2}\b")
 FORWARD, BACKWARD = ("first", "after"), ("last", "before")
-PAGED_BY_THEIR_PARENT = ("FeedSnapshot.pipelines",)
-"""A page that was read before it is asked for: the subscription's arguments say which."""
 
 Complaints = Iterator[str]
 
@@ -201,8 +199,6 @@ def _connection(type_: GraphQLObjectType) -> Complaints:
 
 
 def _connection_field(coordinate: str, field: GraphQLField) -> Complaints:
-    if coordinate in PAGED_BY_THEIR_PARENT:
-        return
     if isinstance(field.type, GraphQLNonNull):
         yield f"{coordinate} may fail without its parent, so it must be nullable (with `SemanticNonNull`)."
     directions = [pair for pair in (FORWARD, BACKWARD) if set(pair) <= field.args.keys()]

@@ -103,6 +103,7 @@ async def _noted(session: Session, events: AsyncIterator[E]) -> AsyncGenerator[E
     async with aclosing(events) as each:  # type: ignore[type-var]
         async for event in each:
             # from a reset alone nothing can be resumed: what it announces has not been told yet
-            session.position = None if isinstance(event, Reset) else event.position
-            session.is_quiet = isinstance(event, Heartbeat)
+            said: object = event
+            session.position = None if isinstance(said, Reset) else event.position
+            session.is_quiet = isinstance(said, Heartbeat)
             yield event

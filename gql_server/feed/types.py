@@ -2,20 +2,24 @@
 
 from datetime import UTC, datetime
 from enum import Enum
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 from uuid import UUID
 
 import strawberry
 from strawberry import UNSET
 from strawberry.utils.str_converters import to_camel_case
 
+from gql_server import fields
 from gql_server.context import Info
 from gql_server.errors import BadInput
 from gql_server.feed import queries
 from gql_server.feed.events import Entered, Heartbeat, Left, Reading, Reset, Snapshot
 from gql_server.feed.tokens import Position
+from gql_server.fields import First, SemanticNonNull
 from gql_server.jobs.types import Job
 from gql_server.nodes import encode
+from gql_server.pagination import Page
+from gql_server.pipelines.queries import page
 from gql_server.pipelines.types import Pipeline, PipelineConnection
 from gql_server.scalars import FeedToken, SchemaCoordinate
 
@@ -88,7 +92,20 @@ class FeedHeartbeat(FeedEvent):
 
 @strawberry.type(description="A page of the list as it is now: the first message, unless `snapshot: false`.")
 class FeedSnapshot(FeedEvent):
-    pipelines: PipelineConnection = strawberry.field(description="The page. Its cursors go on in `Query.pipelines`.")
+    page: strawberry.Private[Page]
+
+    @strawberry.field(
+        description="The first page, as long as the subscription says unless an argument says otherwise. Its cursors are "
+        "those of `Query.pipelines` with the same filter.",
+        directives=[SemanticNonNull()],
+        graphql_type=PipelineConnection | None,
+    )
+    async def pipelines(self, info: Info, first: First = UNSET, after: fields.After = UNSET) -> Page:
+        if first is UNSET and after is UNSET:
+            return self.page
+        criteria = self.page.criteria
+        window = info.context.window("Query.pipelines", first=first, after=after, criteria=criteria, descending=True)
+        return await info.context.read(page, criteria=criteria, window=window)
 
 
 @strawberry.enum(description="Where a newly matching pipeline belongs in the list.")
@@ -128,7 +145,7 @@ def event_of(event: Reading | Reset | Heartbeat | Snapshot | Entered | Left) -> 
         case Heartbeat():
             return FeedHeartbeat(**moment(event.position), lag_seconds=event.lag_seconds)
         case Snapshot():
-            return FeedSnapshot(**moment(event.position), pipelines=cast(Any, event.page))
+            return FeedSnapshot(**moment(event.position), page=event.page)
         case Entered():
             where = EntryPosition.HEAD if event.at_head else EntryPosition.ELSEWHERE
             return PipelineEntered(**moment(event.position), pipeline=event.row, position=where)

@@ -212,3 +212,25 @@ async def test_polling_tells_the_same_in_slices(engine: AsyncEngine):
     assert list(map(_said, failed["events"])) == [("PipelineLeft", encode("Pipeline", key))]
     assert (quiet["events"], quiet["nextToken"], quiet["hasMore"]) == ([], third["nextToken"], False)
     assert [event["resetReason"] for event in lost["events"]] == ["SERVER_RESTART"]
+
+
+async def test_a_snapshot_can_be_paged_through(engine: AsyncEngine, hub: Hub):
+    async with engine.begin() as connection:
+        for number in range(3):
+            await build.pipeline(connection, kind=f"kind {number}")
+    pages = """subscription { pipelines { ... on FeedSnapshot {
+      whole: pipelines { nodes { kindRaw } }
+      first: pipelines(first: 1) { nodes { kindRaw } pageInfo { endCursor hasNextPage } }
+    } } }"""
+
+    async with subscribed(context(engine, viewer("operator"), hub), pages) as results:
+        shown = await _next(results)
+    after = shown["first"]["pageInfo"]["endCursor"]
+    rest = await Client(engine, "operator").query(
+        "query ($after: String) { pipelines(after: $after) { nodes { kindRaw } } }", after=after
+    )
+
+    assert [node["kindRaw"] for node in shown["whole"]["nodes"]] == ["kind 2", "kind 1", "kind 0"]
+    assert [node["kindRaw"] for node in shown["first"]["nodes"]] == ["kind 2"]
+    assert shown["first"]["pageInfo"]["hasNextPage"] is True
+    assert [node["kindRaw"] for node in rest["pipelines"]["nodes"]] == ["kind 1", "kind 0"]
