@@ -44,6 +44,8 @@ from tests.policy.worlds import (
 )
 
 NUMBERS = range(10, 130, 10)
+TOLD_BY_COMMANDS = {"PipelineCapabilities.retry"}
+"""Whoever may start work again is told by the attempt, too, whether its unit and year exist and take it."""
 CURSORS, SIZES = {"after", "before"}, {"first", "last"}
 ROUNDS = 4
 WORDS = ("A", "B", "C", "12 inserted", "duplicate key", "secret of", "failed unexpectedly", "unit", "pod-1", "%%%", "[")
@@ -147,7 +149,7 @@ def any_walk(random: Random) -> Walk:
             return None
         return str(random.randint(1, 5)) if name in SIZES else literal(random, argument.type)
 
-    return Walk(SCHEMA.executable, argue, OF_A_DATABASE)
+    return Walk(SCHEMA.executable, argue, OF_A_DATABASE | TOLD_BY_COMMANDS)
 
 
 async def first_difference(postgres: str, template: str, viewer: Viewer, random: Random) -> str | None:
@@ -166,7 +168,7 @@ async def first_difference(postgres: str, template: str, viewer: Viewer, random:
     return None
 
 
-@settings(max_examples=6, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
+@settings(max_examples=6, derandomize=True, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
 @given(persona=st.sampled_from(list(PERSONAS)), seed=st.integers(0, 2**32))
 def test_what_a_viewer_may_not_see_changes_no_answer(postgres: str, template: str, persona: str, seed: int):
     difference = asyncio.run(first_difference(postgres, template, PERSONAS[persona], Random(seed)))
