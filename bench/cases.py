@@ -6,7 +6,7 @@ from itertools import combinations
 from typing import Any
 
 from bench.graph import Graph
-from gql_server.nodes import encode
+from gql_server.graph.nodes import encode
 
 FIRST = 50
 ASKED = "$filter: PipelineFilter"

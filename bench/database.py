@@ -8,7 +8,8 @@ from pathlib import Path
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from gql_server import db, embedded, migrate
+from gql_server import db
+from gql_server.db import embedded, migrate
 
 
 @contextmanager

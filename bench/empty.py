@@ -13,10 +13,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gql_server import logs
 from gql_server.db import work_engine
-from gql_server.models import JobType
-from gql_server.runner import Child, Job, Outcome, Registry, Run, locks
-from gql_server.runner.locks import Lock, Scope
-from gql_server.runner.worker import Worker, WorkerConfig
+from gql_server.db.models import JobType
+from gql_server.ledger import locks
+from gql_server.ledger.locks import Lock, Scope
+from gql_server.worker import Child, Job, Outcome, Registry, Run
+from gql_server.worker.worker import Worker, WorkerConfig
 
 DATABASE = "GQL_DATABASE_URL"
 NOOP = "noop"

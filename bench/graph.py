@@ -9,15 +9,15 @@ from graphql import GraphQLInputObjectType, GraphQLSchema
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gql_server.commands.execution import Commands
-from gql_server.context import Context
-from gql_server.cost.budgets import Budgets
-from gql_server.edge.http import GraphQLEndpoint
 from gql_server.feed.hub import Hub
+from gql_server.graph.context import Context
+from gql_server.graph.cost.budgets import Budgets
+from gql_server.graph.schema import create_schema
 from gql_server.handlers.api import entry_sources
-from gql_server.pagination import Cursors, Paging
+from gql_server.http.http import GraphQLEndpoint
 from gql_server.policy import Role, Viewer, permissions_of
-from gql_server.runner import registry
-from gql_server.schema import create_schema
+from gql_server.reads.pagination import Cursors, Paging
+from gql_server.worker import registry
 
 UNLIMITED = 10**12
 LEASE = timedelta(seconds=10)

@@ -23,11 +23,11 @@ from gql_server import handlers
 from gql_server.commands.ingestion import Ingestion, start_ingestion
 from gql_server.commands.years import create_year
 from gql_server.db import driver_connection
+from gql_server.db.models import TERMINAL_STATUSES, TargetType, Upload, UploadChunk
 from gql_server.handlers.entries import ENTRY_COLUMNS
-from gql_server.models import TERMINAL_STATUSES, TargetType, Upload, UploadChunk
+from gql_server.ledger.wakeup import wake_all
 from gql_server.policy import Role, Viewer, permissions_of
-from gql_server.runner import registry
-from gql_server.runner.wakeup import wake_all
+from gql_server.worker import registry
 
 assert handlers.__all__  # importing it registers the job types
 

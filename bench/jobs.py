@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from bench.database import connected
 from bench.processes import cpu_seconds, cpu_seconds_of_family, postmaster, running
 from bench.report import table
-from gql_server.runner.wakeup import wake_all
+from gql_server.ledger.wakeup import wake_all
 
 WARM_UP = 50
 

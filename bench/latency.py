@@ -12,11 +12,12 @@ from bench import empty
 from bench.database import connected
 from bench.report import quantile, table
 from gql_server.db import work_engine
-from gql_server.models import IngestionMethod, JobType, TargetType
-from gql_server.runner import Job, Registry, ledger
-from gql_server.runner.ledger import NewJob, Submitted
-from gql_server.runner.wakeup import EVENTS_CHANNEL, wake_all
-from gql_server.runner.worker import Worker, WorkerConfig
+from gql_server.db.models import IngestionMethod, JobType, TargetType
+from gql_server.ledger import verbs as ledger
+from gql_server.ledger.verbs import NewJob, Submitted
+from gql_server.ledger.wakeup import EVENTS_CHANNEL, wake_all
+from gql_server.worker import Job, Registry
+from gql_server.worker.worker import Worker, WorkerConfig
 
 _STATUS = "SELECT status FROM pipelines WHERE id = $1"
 

@@ -21,8 +21,8 @@ from bench.database import connected
 from bench.report import quantile, table
 from bench.servers import Figures, Server, server
 from bench.sockets import Sockets, allow_files, sockets
-from gql_server.edge.authentication import TokenAuthority
-from gql_server.runner.wakeup import wake_feed
+from gql_server.http.authentication import TokenAuthority
+from gql_server.ledger.wakeup import wake_feed
 from gql_server.settings import Settings
 
 PEOPLE = 20

@@ -10,7 +10,7 @@ import psutil
 from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from gql_server.models import Pod
+from gql_server.db.models import Pod
 
 READY_WITHIN_SECONDS = 60
 SAMPLE_SECONDS = 0.02

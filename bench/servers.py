@@ -27,15 +27,15 @@ from bench.graph import LEASE, UNLIMITED
 from bench.processes import cpu_seconds
 from gql_server import db, logs, processes
 from gql_server.commands.execution import Commands
-from gql_server.context import Context
-from gql_server.cost.budgets import Budgets
-from gql_server.edge.authentication import TokenAuthority
 from gql_server.feed.hub import Hub
+from gql_server.graph.context import Context
+from gql_server.graph.cost.budgets import Budgets
+from gql_server.graph.schema import create_schema
 from gql_server.handlers.api import entry_sources
-from gql_server.pagination import Cursors, Paging
-from gql_server.runner import registry
-from gql_server.schema import create_schema
+from gql_server.http.authentication import TokenAuthority
+from gql_server.reads.pagination import Cursors, Paging
 from gql_server.settings import Settings
+from gql_server.worker import registry
 
 STARTED_WITHIN_SECONDS = 60
 

@@ -16,28 +16,28 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 
-from gql_server import handlers, migrate
+from gql_server import handlers
 from gql_server.commands.execution import Commands
-from gql_server.context import Context
-from gql_server.cost.budgets import Budgets
-from gql_server.db import connect_arguments, read_engine, work_engine
-from gql_server.edge.authentication import TokenAuthority
-from gql_server.edge.graphiql import PageConfig, redirect_to_page, routes
-from gql_server.edge.http import GraphQLEndpoint
-from gql_server.edge.live import Limits
-from gql_server.edge.sources import Sources
-from gql_server.edge.uploads import Uploads
+from gql_server.db import connect_arguments, migrate, read_engine, work_engine
 from gql_server.feed.hub import Hub
 from gql_server.files import BUCKET, FileStore
 from gql_server.files.bucket import open_bucket
+from gql_server.graph.context import Context
+from gql_server.graph.cost.budgets import Budgets
+from gql_server.graph.schema import create_schema
 from gql_server.handlers.api import ENTRY_SOURCES, entry_sources
 from gql_server.handlers.units import UNIT_SOURCES, default_unit_sources
-from gql_server.pagination import Cursors, Paging
-from gql_server.runner import registry
-from gql_server.runner.plugins import load_job_modules
-from gql_server.runner.worker import Worker, WorkerConfig
-from gql_server.schema import create_schema
+from gql_server.http.authentication import TokenAuthority
+from gql_server.http.graphiql import PageConfig, redirect_to_page, routes
+from gql_server.http.http import GraphQLEndpoint
+from gql_server.http.live import Limits
+from gql_server.http.sources import Sources
+from gql_server.http.uploads import Uploads
+from gql_server.reads.pagination import Cursors, Paging
 from gql_server.settings import Settings
+from gql_server.worker import registry
+from gql_server.worker.plugins import load_job_modules
+from gql_server.worker.worker import Worker, WorkerConfig
 
 READY_WITHIN_SECONDS = 2
 

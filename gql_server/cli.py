@@ -14,7 +14,8 @@ import typer
 from pydantic import ValidationError
 from rich.console import Console
 
-from gql_server import embedded, logs
+from gql_server import logs
+from gql_server.db import embedded
 from gql_server.errors import Stop
 from gql_server.settings import Settings
 
@@ -107,7 +108,8 @@ def migrate_database(
     if check:
         _check_migrations()
         return
-    from gql_server import migrate, processes
+    from gql_server import processes
+    from gql_server.db import migrate
 
     with _database(settings) as dsn:
         asyncio.run(processes.bring_up_to_date(dsn))
@@ -150,7 +152,7 @@ def token(
     provider: Annotated[PROVIDERS, typer.Option(help="Directory the person belongs to.")] = "ACCRED",
 ) -> None:
     """Mint a development token and print nothing else."""
-    from gql_server.edge.authentication import TokenAuthority
+    from gql_server.http.authentication import TokenAuthority
 
     authority = TokenAuthority.of(_settings())
     try:
@@ -168,7 +170,7 @@ def schema(
     write: Annotated[bool, typer.Option("--write", help="Write schema.graphql.")] = False,
 ) -> None:
     """Print the schema definition."""
-    from gql_server.schema import sdl
+    from gql_server.graph.schema import sdl
 
     if write:
         SCHEMA_FILE.write_text(sdl(), encoding="utf-8")
@@ -180,7 +182,7 @@ def schema(
 
 def _check_schema(sdl: str) -> None:
     """Raises Stop with everything that is wrong."""
-    from gql_server.lint import lint
+    from gql_server.graph.lint import lint
 
     complaints = lint(sdl)
     if not SCHEMA_FILE.exists() or SCHEMA_FILE.read_text(encoding="utf-8") != sdl:
@@ -193,7 +195,7 @@ def _check_schema(sdl: str) -> None:
 @app.command()
 def doctor() -> None:
     """Check the database: reachable, version, migration, clock, LISTEN; and say what to do."""
-    from gql_server.doctor import examine
+    from gql_server.db.doctor import examine
 
     settings = _settings()
 
@@ -255,8 +257,7 @@ def _listening(settings: Settings) -> Generator[socket.socket]:
 
 
 def _check_migrations() -> None:
-    from gql_server import migrate
-    from gql_server.db import read_engine
+    from gql_server.db import migrate, read_engine
 
     async def compare(dsn: str) -> list[object]:
         await migrate.upgrade(dsn)

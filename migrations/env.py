@@ -5,8 +5,8 @@ import asyncio
 from alembic import context
 from sqlalchemy import Connection, text
 
-from gql_server.carbon import tables
 from gql_server.db import create_engine
+from gql_server.db.models import carbon as tables
 from gql_server.settings import Settings
 
 MIGRATION_LOCK = 1241

@@ -8,9 +8,9 @@ from uuid import UUID
 from sqlalchemy import insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gql_server import models
-from gql_server.models import EntityType, IngestionMethod, JobResult, JobState, JobType, Provider, TargetType
-from gql_server.pipelines.progress import is_error, verdict
+from gql_server.db import models
+from gql_server.db.models import EntityType, IngestionMethod, JobResult, JobState, JobType, Provider, TargetType
+from gql_server.ledger.progress import is_error, verdict
 
 _RECALCS = (JobType.EMISSION_RECALC, JobType.MODULE_EMISSION_RECALC)
 

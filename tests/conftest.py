@@ -12,7 +12,8 @@ import asyncpg
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from gql_server import db, embedded, migrate
+from gql_server import db
+from gql_server.db import embedded, migrate
 
 
 @pytest.fixture(scope="session")

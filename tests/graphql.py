@@ -10,17 +10,17 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gql_server import handlers
 from gql_server.commands.execution import Commands
-from gql_server.context import Context
-from gql_server.cost.budgets import Budgets
-from gql_server.edge.authentication import DEVELOPMENT_ROLES, TokenAuthority
-from gql_server.edge.http import GraphQLEndpoint
+from gql_server.db.models import Provider
 from gql_server.feed.hub import Hub
+from gql_server.graph.context import Context
+from gql_server.graph.cost.budgets import Budgets
+from gql_server.graph.schema import create_schema
 from gql_server.handlers.api import entry_sources
-from gql_server.models import Provider
-from gql_server.pagination import Cursors, Paging
+from gql_server.http.authentication import DEVELOPMENT_ROLES, TokenAuthority
+from gql_server.http.http import GraphQLEndpoint
 from gql_server.policy import Viewer, permissions_of
-from gql_server.runner import registry
-from gql_server.schema import create_schema
+from gql_server.reads.pagination import Cursors, Paging
+from gql_server.worker import registry
 
 AUTHORITY = TokenAuthority(key="a key that is long enough for HS256", issuer="tests", audience="tests")
 PAGING = Paging(Cursors(b"secret of the cursors"), size_max=200)

@@ -12,12 +12,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gql_server import handlers
 from gql_server.commands.years import create_year
-from gql_server.edge.authentication import TokenAuthority
-from gql_server.embedded.cluster import free_port
-from gql_server.models import Provider
+from gql_server.db.embedded.cluster import free_port
+from gql_server.db.models import Provider
+from gql_server.http.authentication import TokenAuthority
+from gql_server.ledger.wakeup import wake_all
 from gql_server.policy import Role, Viewer, permissions_of
-from gql_server.runner import registry
-from gql_server.runner.wakeup import wake_all
+from gql_server.worker import registry
 from tests.faults.processes import Process, launch
 
 assert handlers.__all__

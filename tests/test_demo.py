@@ -13,11 +13,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.applications import Starlette
 from starlette.routing import Route
 
-from gql_server.demo import DAY, Demo, UploadRefused
-from gql_server.edge.authentication import TokenAuthority
-from gql_server.edge.uploads import Uploads
+from gql_server.http.authentication import TokenAuthority
+from gql_server.http.uploads import Uploads
 from gql_server.processes import demo_headers, demo_page
-from gql_server.runner import registry
+from gql_server.processes.operating_day import DAY, Demo, UploadRefused
+from gql_server.worker import registry
 
 AUTHORITY = TokenAuthority("k" * 32, "issuer", "audience")
 EXAMPLES = Path(__file__).parents[1] / "examples"

@@ -12,11 +12,11 @@ from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gql_server.db import work_engine
-from gql_server.models import EntityType, IngestionMethod, TargetType
-from gql_server.runner import Job, JobError, Outcome, Run, job_type, registry
-from gql_server.runner.ledger import NewJob, Submitted, submit
-from gql_server.runner.locks import reports_of_year
-from gql_server.runner.wakeup import wake_all
+from gql_server.db.models import EntityType, IngestionMethod, TargetType
+from gql_server.ledger.locks import reports_of_year
+from gql_server.ledger.verbs import NewJob, Submitted, submit
+from gql_server.ledger.wakeup import wake_all
+from gql_server.worker import Job, JobError, Outcome, Run, job_type, registry
 
 NIGHTLY_EXPORT = "nightly_export"
 COLUMNS = ("unit_institutional_id", "unit", "total_kg_co2eq")

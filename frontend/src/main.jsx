@@ -6,7 +6,7 @@ import { createRoot } from 'react-dom/client';
 
 import { App } from './App.jsx';
 
-// Filled in by the server; see gql_server/edge/graphiql.py.
+// Filled in by the server; see gql_server/http/graphiql.py.
 const config = { url: '/graphql', title: 'gql-server', headers: {}, tabs: [], viewers: [], ...window.__GQL__ };
 
 document.title = `${config.title} · GraphiQL`;

@@ -8,14 +8,7 @@ from pydantic import ValidationError
 from gql_server.carbon.catalog import DATA_ENTRY_TYPES, MODULES, entry_type_by_key
 from gql_server.carbon.csvfile import OUTSIDE, FileRefused
 from gql_server.carbon.emissions import OVERRIDE_KEY, parse_override
-from gql_server.carbon.factors import (
-    KIND_COLUMNS,
-    AmbiguousFactor,
-    FactorIndex,
-    FactorInvalid,
-    ParsedFactor,
-    parsed_factors,
-)
+from gql_server.carbon.factors import KIND_COLUMNS, AmbiguousFactor, FactorIndex, FactorInvalid, ParsedFactor, parsed_factors
 from gql_server.carbon.formats import UNIT_COLUMN, EntryFormat, FactorFormat
 
 OVERRIDE_COLUMN = "kg_co2eq"

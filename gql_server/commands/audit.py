@@ -7,7 +7,7 @@ from sqlalchemy import insert, null
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gql_server.commands.gate import creator
-from gql_server.models import AuditEntry
+from gql_server.db.models import AuditEntry
 from gql_server.policy import Viewer
 
 ABSENT = object()

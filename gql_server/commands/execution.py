@@ -13,10 +13,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from gql_server.commands.idempotency import Key, remember, remembered
 from gql_server.commands.ingestion import ApiSource
 from gql_server.db import dumps
-from gql_server.outages import sqlstate
+from gql_server.db.outages import sqlstate
+from gql_server.ledger.wakeup import cancel_jobs, wake_all
 from gql_server.policy import Viewer
-from gql_server.runner import Registry
-from gql_server.runner.wakeup import cancel_jobs, wake_all
+from gql_server.worker import Registry
 
 Command = Callable[[AsyncConnection], Awaitable[object]]
 ATTEMPTS = 3

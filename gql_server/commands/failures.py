@@ -7,10 +7,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gql_server.commands import audit
 from gql_server.commands.gate import creator
+from gql_server.db.models import NOW, Acknowledgement
 from gql_server.errors import BadInput, Forbidden, NotFound
-from gql_server.failures.queries import groups_by_fingerprint
-from gql_server.models import NOW, Acknowledgement
 from gql_server.policy import OPERATIONS_VIEW, Viewer
+from gql_server.reads.failures.queries import groups_by_fingerprint
 
 NOTE_LENGTH = 2000
 

@@ -6,10 +6,10 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gql_server.db.expressions import AnyRow
+from gql_server.db.models import YearConfiguration
 from gql_server.errors import BadInput, Conflict, NotFound, Reason
-from gql_server.models import YearConfiguration
 from gql_server.policy import Viewer, year_clause
-from gql_server.sql import AnyRow
 
 YEARS = range(2000, 2101)
 

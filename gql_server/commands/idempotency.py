@@ -8,8 +8,8 @@ from sqlalchemy import ColumnElement, and_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gql_server.db.models import IdempotencyKey
 from gql_server.errors import BadInput
-from gql_server.models import IdempotencyKey
 from gql_server.policy import Viewer
 
 

@@ -10,14 +10,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gql_server.carbon.catalog import MODULES, Module, entry_types_of
 from gql_server.carbon.formats import entry_format, factor_format
-from gql_server.carbon.tables import Unit
 from gql_server.commands import audit
 from gql_server.commands.gate import check_year, creator, year_accepts_uploads
+from gql_server.db.models import EntityType, IngestionMethod, JobType, TargetType, Upload
+from gql_server.db.models.carbon import Unit
 from gql_server.errors import BadInput, Forbidden, NotFound
-from gql_server.models import EntityType, IngestionMethod, JobType, TargetType, Upload
+from gql_server.ledger.verbs import NewJob, Submitted, submit
 from gql_server.policy import OPERATIONS_EDIT, Viewer, upload_clause
-from gql_server.runner import Registry
-from gql_server.runner.ledger import NewJob, Submitted, submit
+from gql_server.worker import Registry
 
 JOB_TYPES = {
     TargetType.DATA_ENTRIES: JobType.CSV_INGEST,

@@ -8,11 +8,12 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gql_server import models
 from gql_server.commands import audit
+from gql_server.db import models
 from gql_server.errors import BadInput, Conflict, Forbidden, NotFound, Reason
+from gql_server.ledger import chain, interventions, reconcile
 from gql_server.policy import OPERATIONS_EDIT, Viewer, job_clause, orphan_clause, pipeline_clause
-from gql_server.runner import Registry, chain, interventions, reconcile
+from gql_server.worker import Registry
 
 REASON_LENGTH = 500
 

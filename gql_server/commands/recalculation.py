@@ -11,13 +11,13 @@ from gql_server.carbon.catalog import MODULES, Module, entry_types_of
 from gql_server.commands import audit
 from gql_server.commands.gate import check_year, creator, lock_year, year_accepts_uploads
 from gql_server.commands.years import unit_sync
+from gql_server.db.models import LIVE_STATES, IngestionMethod, Job, JobType, TargetType
 from gql_server.errors import BadInput, Conflict, Forbidden, Reason
-from gql_server.models import LIVE_STATES, IngestionMethod, Job, JobType, TargetType
+from gql_server.ledger.chain import EMISSION_RECALC
+from gql_server.ledger.verbs import NewJob, Submitted, submit
 from gql_server.policy import OPERATIONS_EDIT, Viewer
-from gql_server.runner import Registry
-from gql_server.runner.chain import EMISSION_RECALC
-from gql_server.runner.ledger import NewJob, Submitted, submit
-from gql_server.years.cells.queries import entry_types_to_recalculate
+from gql_server.reads.years.module_years import entry_types_to_recalculate
+from gql_server.worker import Registry
 
 
 async def recalculate(

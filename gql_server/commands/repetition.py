@@ -7,14 +7,13 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, and_, literal, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gql_server import models
 from gql_server.commands.gate import creator, lock_year, year_accepts_uploads
 from gql_server.commands.ingestion import ApiSource, Ingestion, authorize, start_api_ingestion, start_ingestion
 from gql_server.commands.pipelines import may_operate
 from gql_server.commands.recalculation import submit_once
-from gql_server.errors import BadInput, Conflict, NotFound, Reason
-from gql_server.jobs.queries import PIPELINE_KEY, in_pipeline
-from gql_server.models import (
+from gql_server.db import models
+from gql_server.db.expressions import AnyRow
+from gql_server.db.models import (
     FILE_JOBS,
     LIVE_STATES,
     RECALCULATIONS,
@@ -26,10 +25,11 @@ from gql_server.models import (
     JobType,
     TargetType,
 )
+from gql_server.errors import BadInput, Conflict, NotFound, Reason
+from gql_server.ledger.verbs import NewJob, Submitted
 from gql_server.policy import Viewer, job_clause
-from gql_server.runner import Registry
-from gql_server.runner.ledger import NewJob, Submitted
-from gql_server.sql import AnyRow
+from gql_server.reads.jobs.queries import PIPELINE_KEY, in_pipeline
+from gql_server.worker import Registry
 
 LANDED = (JobResult.SUCCESS, JobResult.WARNING)
 J, P, U = models.Job, models.Pipeline, models.Upload

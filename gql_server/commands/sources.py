@@ -6,11 +6,11 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gql_server import models
+from gql_server.db import models
+from gql_server.db.expressions import INTEGER_MAX
 from gql_server.errors import Forbidden, NotFound
 from gql_server.policy import OPERATIONS_EDIT, Viewer, job_clause, permits
-from gql_server.sql import INTEGER_MAX
-from gql_server.years.permissions import UPLOAD
+from gql_server.policy.years import UPLOAD
 
 J, P, U = models.Job, models.Pipeline, models.Upload
 

@@ -12,8 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from gql_server.commands import audit
 from gql_server.commands.gate import creator
 from gql_server.db import dumps
+from gql_server.db.models import NOW, TriageView
 from gql_server.errors import BadInput, Conflict, Forbidden, NotFound, Reason
-from gql_server.models import NOW, TriageView
 from gql_server.policy import OPERATIONS_VIEW, Viewer, view_clause
 
 OWNER = "view.isOwner"

@@ -8,14 +8,14 @@ from sqlalchemy import update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gql_server.carbon.year_configuration import default_config, patched
 from gql_server.commands import audit
 from gql_server.commands.gate import check_year, creator, lock_year, not_provisioned
+from gql_server.db.models import NOW, EntityType, IngestionMethod, JobType, TargetType, YearConfiguration
 from gql_server.errors import Conflict, Forbidden, Reason
-from gql_server.models import NOW, EntityType, IngestionMethod, JobType, TargetType, YearConfiguration
+from gql_server.ledger.verbs import NewJob, Submitted, submit
 from gql_server.policy import CONFIGURATION_EDIT, Viewer
-from gql_server.runner import Registry
-from gql_server.runner.ledger import NewJob, Submitted, submit
-from gql_server.years.configuration import default_config, patched
+from gql_server.worker import Registry
 
 
 async def create_year(

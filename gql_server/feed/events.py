@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from gql_server.feed.tokens import Position
-from gql_server.pagination import Page
+from gql_server.reads.pagination import Page
 
 
 class ResetReason(StrEnum):

@@ -8,11 +8,11 @@ from uuid import UUID
 
 import structlog
 
+from gql_server.db.outages import is_outage
 from gql_server.feed.events import Heartbeat, Reading, Reset, differences, reset_reason
 from gql_server.feed.hub import Change, Hub, Subscription
 from gql_server.feed.session import HEARTBEAT_SECONDS
 from gql_server.feed.tokens import Position
-from gql_server.outages import is_outage
 
 RETRY_SECONDS = 1.0
 T = TypeVar("T")

@@ -10,11 +10,11 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import aliased
 
-from gql_server import models
+from gql_server.db import models
+from gql_server.db.expressions import AnyRow, array
 from gql_server.feed.tokens import Position
-from gql_server.jobs import queries as jobs
 from gql_server.policy import Viewer, job_clause
-from gql_server.sql import AnyRow, array
+from gql_server.reads.jobs import queries as jobs
 
 E, J, P = models.Event, models.Job, models.Pipeline
 

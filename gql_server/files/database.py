@@ -6,8 +6,8 @@ from uuid import UUID
 from sqlalchemy import delete, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gql_server.db.models import UploadChunk
 from gql_server.files.store import CHUNK_BYTES, FileMissing
-from gql_server.models import UploadChunk
 
 
 class DatabaseStore:

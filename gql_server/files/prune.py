@@ -6,10 +6,10 @@ import structlog
 from sqlalchemy import func, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gql_server.db.models import Storage, Upload
 from gql_server.files.database import DatabaseStore
 from gql_server.files.store import FileStore
 from gql_server.files.uploads import Files
-from gql_server.models import Storage, Upload
 
 UNUSED_FOR = timedelta(days=1)
 MOST = 100

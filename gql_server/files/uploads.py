@@ -9,9 +9,9 @@ from uuid import UUID
 from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from gql_server.db.models import TIME_ORDERED_ID, Storage, Upload
 from gql_server.files.database import DatabaseStore
 from gql_server.files.store import FileMissing, FileStore, StoreUnavailable
-from gql_server.models import TIME_ORDERED_ID, Storage, Upload
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

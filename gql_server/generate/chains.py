@@ -7,12 +7,12 @@ from typing import Any
 
 from gql_server.carbon.catalog import entry_types_of
 from gql_server.db import dumps
+from gql_server.db.models import EntityType, HistoryKind, IngestionMethod, JobResult, JobState, JobType, TargetType
 from gql_server.generate import texts
 from gql_server.generate.drafts import Draft
 from gql_server.generate.story import Story
 from gql_server.handlers.results import ROW_ERRORS_KEPT, ingest_message
-from gql_server.models import EntityType, HistoryKind, IngestionMethod, JobResult, JobState, JobType, TargetType
-from gql_server.runner import RowError
+from gql_server.worker import RowError
 
 SUCCESS, WARNING, ERROR = JobResult.SUCCESS, JobResult.WARNING, JobResult.ERROR
 TARGETS = {JobType.FACTOR_INGEST: TargetType.FACTORS, JobType.REFERENCE_INGEST: TargetType.REFERENCE_DATA}

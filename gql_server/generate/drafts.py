@@ -9,8 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from gql_server.db import dumps
-from gql_server.failures.classify import Ending, Failure, classify
-from gql_server.models import (
+from gql_server.db.models import (
     TERMINAL_STATUSES,
     EntityType,
     HistoryKind,
@@ -21,8 +20,9 @@ from gql_server.models import (
     PipelineStatus,
     TargetType,
 )
-from gql_server.pipelines.progress import is_error, verdict
-from gql_server.runner.history import HISTORY_LIMIT
+from gql_server.ledger.failures.classify import Ending, Failure, classify
+from gql_server.ledger.history import HISTORY_LIMIT
+from gql_server.ledger.progress import is_error, verdict
 
 
 @dataclass(slots=True, kw_only=True)

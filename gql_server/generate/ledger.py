@@ -9,12 +9,12 @@ from itertools import count
 from typing import Any
 from uuid import UUID
 
-from gql_server.failures.classify import Failure
+from gql_server.db.models import EntityType, Storage
 from gql_server.generate.calendar import Occasion, occasions
 from gql_server.generate.drafts import Draft, DraftJob, job_record, pipeline_record, uuid7
 from gql_server.generate.stories import ORPHANS, STORIES, not_started, running
 from gql_server.generate.story import Story, World
-from gql_server.models import EntityType, Storage
+from gql_server.ledger.failures.classify import Failure
 
 ORPHAN_SHARE = 0.075
 AUTHORLESS_SHARE = 0.08

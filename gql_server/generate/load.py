@@ -12,9 +12,11 @@ from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from gql_server import handlers
-from gql_server.carbon import tables
 from gql_server.carbon.directory import read_directory
+from gql_server.carbon.year_configuration import default_config
 from gql_server.db import driver_connection, dumps
+from gql_server.db.models import Job, Pipeline, Pod, YearConfiguration
+from gql_server.db.models import carbon as tables
 from gql_server.errors import Stop
 from gql_server.generate.calendar import reporting_years
 from gql_server.generate.drafts import JOB_COLUMNS, PIPELINE_COLUMNS
@@ -23,10 +25,8 @@ from gql_server.generate.story import World
 from gql_server.generate.texts import PEOPLE
 from gql_server.handlers.reports import create_modules, create_reports
 from gql_server.handlers.units import store_directory
-from gql_server.models import Job, Pipeline, Pod, YearConfiguration
-from gql_server.runner import registry
-from gql_server.runner.failures import name_groups
-from gql_server.years.configuration import default_config
+from gql_server.ledger.failures.record import name_groups
+from gql_server.worker import registry
 
 assert handlers.__all__  # importing it registers the job types
 

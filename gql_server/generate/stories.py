@@ -6,11 +6,11 @@ from typing import Any
 
 from gql_server.carbon.catalog import entry_types_of
 from gql_server.db import dumps
+from gql_server.db.models import EntityType, IngestionMethod, JobResult, JobType, TargetType
 from gql_server.generate import texts
 from gql_server.generate.chains import aggregate, chain, ingest, land, recalculate, rows_of_a_file, some_modules, waits
 from gql_server.generate.drafts import Draft
 from gql_server.generate.story import Story
-from gql_server.models import EntityType, IngestionMethod, JobResult, JobType, TargetType
 
 SUCCESS, ERROR = JobResult.SUCCESS, JobResult.ERROR
 STAGES = ("fetch_units", "upsert_units_and_users", "create_carbon_reports", "ensure_modules")

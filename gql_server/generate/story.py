@@ -7,11 +7,11 @@ from random import Random
 from typing import Any
 from uuid import UUID
 
+from gql_server.db.models import HistoryKind, JobResult, JobState, JobType
 from gql_server.generate import texts
 from gql_server.generate.calendar import Occasion
 from gql_server.generate.drafts import Draft, DraftJob, uuid7
-from gql_server.models import HistoryKind, JobResult, JobState, JobType
-from gql_server.runner import Registry
+from gql_server.worker import Registry
 
 SECONDS = {
     JobType.CSV_INGEST: (1.0, 12, 180),

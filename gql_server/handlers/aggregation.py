@@ -12,9 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gql_server.carbon.statistics import IN_PROGRESS, ModuleState, module_stats, report_summary
 from gql_server.db import dumps
-from gql_server.models import JobType
-from gql_server.runner import Job, JobError, Outcome, Run, job_type
-from gql_server.runner.locks import reports_of_year
+from gql_server.db.models import JobType
+from gql_server.ledger.locks import reports_of_year
+from gql_server.worker import Job, JobError, Outcome, Run, job_type
 
 _ALL_MODULES = text("""
 SELECT m.id FROM carbon_report_modules m

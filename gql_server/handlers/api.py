@@ -7,10 +7,10 @@ import httpx
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gql_server.carbon.catalog import MODULES
+from gql_server.db.models import IngestionMethod, JobType
 from gql_server.handlers.entries import BATCH_ROWS, NumberedRow, replace_entries, target_of
-from gql_server.models import IngestionMethod, JobType
-from gql_server.runner import Job, JobError, Outcome, Run, job_type
-from gql_server.runner.locks import module_of_year
+from gql_server.ledger.locks import module_of_year
+from gql_server.worker import Job, JobError, Outcome, Run, job_type
 
 ENTRY_SOURCES = "entry_sources"
 CAUSE_LENGTH = 200

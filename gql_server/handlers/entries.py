@@ -12,11 +12,11 @@ from gql_server.carbon.csvfile import FileRefused
 from gql_server.carbon.formats import EntryFormat, entry_format
 from gql_server.carbon.readers import OVERRIDE_COLUMN, EntryReader, ParsedEntry, RowRejected
 from gql_server.db import driver_connection, dumps
+from gql_server.db.models import EntityType, IngestionMethod, JobType
 from gql_server.handlers.factors import factor_index
 from gql_server.handlers.reports import ReportModules
 from gql_server.handlers.results import ROW_ERRORS_KEPT, Tally
-from gql_server.models import EntityType, IngestionMethod, JobType
-from gql_server.runner import Child, Job, JobError, Outcome, Run
+from gql_server.worker import Child, Job, JobError, Outcome, Run
 
 BATCH_ROWS = 5_000
 ENTRY_COLUMNS = ("provider", "data_entry_type_id", "carbon_report_module_id", "data", "year", "unit_id", "source")

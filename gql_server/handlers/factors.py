@@ -7,17 +7,17 @@ from itertools import islice
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gql_server.carbon import tables
 from gql_server.carbon.catalog import entry_types_of
 from gql_server.carbon.csvfile import CsvRows, FileRefused
 from gql_server.carbon.factors import Factor, FactorIndex, ParsedFactor
 from gql_server.carbon.formats import factor_format, open_rows
 from gql_server.carbon.readers import FactorReader, RowRejected
 from gql_server.db import dumps
+from gql_server.db.models import JobType
+from gql_server.db.models import carbon as tables
 from gql_server.handlers.results import Tally
-from gql_server.models import JobType
-from gql_server.runner import Child, Job, JobError, Outcome, Run, job_type
-from gql_server.runner.locks import module_of_year
+from gql_server.ledger.locks import module_of_year
+from gql_server.worker import Child, Job, JobError, Outcome, Run, job_type
 
 BATCH_ROWS = 2_000
 

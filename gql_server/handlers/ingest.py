@@ -8,10 +8,10 @@ from pathlib import Path
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gql_server.carbon.formats import open_rows
+from gql_server.db.models import IngestionMethod, JobType
 from gql_server.handlers.entries import BATCH_ROWS, NumberedRow, Target, replace_entries, target_of
-from gql_server.models import IngestionMethod, JobType
-from gql_server.runner import Job, Outcome, Run, job_type
-from gql_server.runner.locks import module_of_year
+from gql_server.ledger.locks import module_of_year
+from gql_server.worker import Job, Outcome, Run, job_type
 
 
 @job_type(JobType.CSV_INGEST, locks=module_of_year)

@@ -12,10 +12,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from gql_server.carbon.emissions import compute
 from gql_server.carbon.factors import FactorIndex
 from gql_server.db import driver_connection, dumps
+from gql_server.db.models import JobResult, JobType
 from gql_server.handlers.factors import factor_index
-from gql_server.models import JobResult, JobType
-from gql_server.runner import Job, JobError, Outcome, Run, job_type
-from gql_server.runner.locks import module_of_year
+from gql_server.ledger.locks import module_of_year
+from gql_server.worker import Job, JobError, Outcome, Run, job_type
 
 BATCH_ENTRIES = 5_000
 ERROR_DETAILS_KEPT = 100

@@ -11,13 +11,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gql_server.carbon.csvfile import OUTSIDE, FileRefused, open_csv
 from gql_server.carbon.readers import RowRejected
-from gql_server.carbon.tables import ReferenceData
 from gql_server.db import driver_connection, dumps
+from gql_server.db.models import JobType
+from gql_server.db.models.carbon import ReferenceData
 from gql_server.handlers.entries import BATCH_ROWS, NumberedRow
 from gql_server.handlers.results import Tally
-from gql_server.models import JobType
-from gql_server.runner import Job, JobError, Outcome, Run, job_type
-from gql_server.runner.locks import module_of_year
+from gql_server.ledger.locks import module_of_year
+from gql_server.worker import Job, JobError, Outcome, Run, job_type
 
 KEY_COLUMN = "key"
 COLUMNS = ("provider", "year", "module_type_id", "data_entry_type_id", "key", "data")

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gql_server.carbon.readers import RowRejected
-from gql_server.models import JobResult
-from gql_server.runner import RowError
+from gql_server.db.models import JobResult
+from gql_server.worker import RowError
 
 ROW_ERRORS_KEPT = 100
 REASON_LENGTH = 200

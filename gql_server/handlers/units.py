@@ -7,12 +7,12 @@ from typing import Protocol
 from sqlalchemy import select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gql_server.carbon import tables
 from gql_server.carbon.directory import Directory, read_directory
+from gql_server.db.models import NOW, JobType, Provider, YearConfiguration
+from gql_server.db.models import carbon as tables
 from gql_server.handlers.reports import create_modules, create_reports
-from gql_server.models import NOW, JobType, Provider, YearConfiguration
-from gql_server.runner import Job, JobError, Outcome, Run, job_type
-from gql_server.runner.locks import units_and_reports_of_year
+from gql_server.ledger.locks import units_and_reports_of_year
+from gql_server.worker import Job, JobError, Outcome, Run, job_type
 
 UNIT_SOURCES = "unit_sources"
 PRINCIPAL = "calco2.user.principal"

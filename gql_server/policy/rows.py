@@ -5,9 +5,9 @@ from collections.abc import Iterable
 
 from sqlalchemy import ColumnElement, and_, false, or_, true
 
-from gql_server import models
 from gql_server.carbon.catalog import MODULES, module_by_key
-from gql_server.models import EntityType
+from gql_server.db import models
+from gql_server.db.models import EntityType
 from gql_server.policy.permissions import CONFIGURATION_VIEW, OPERATIONS_EDIT, OPERATIONS_VIEW, Viewer
 
 

@@ -2,14 +2,7 @@
 
 import pytest
 
-from gql_server.carbon.emission_types import (
-    EMISSION_TYPES,
-    emission_type_of,
-    headcount_emission_type,
-    is_it,
-    root_of,
-    scope_of,
-)
+from gql_server.carbon.emission_types import EMISSION_TYPES, emission_type_of, headcount_emission_type, is_it, root_of, scope_of
 
 
 def test_every_emission_type_belongs_to_the_root_its_path_starts_with():

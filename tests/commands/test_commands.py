@@ -11,10 +11,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from gql_server import handlers
 from gql_server.commands.ingestion import Ingestion, start_ingestion
 from gql_server.commands.years import create_year
+from gql_server.db.models import TargetType, Upload
 from gql_server.errors import BadInput, Conflict, Forbidden, NotFound
-from gql_server.models import TargetType, Upload
 from gql_server.policy import Role, Viewer, permissions_of
-from gql_server.runner import registry
+from gql_server.worker import registry
 from tests.graphql import Client
 
 assert handlers.__all__

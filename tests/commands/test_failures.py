@@ -8,13 +8,13 @@ import pytest
 from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from gql_server import models
 from gql_server.commands.failures import NOTE_LENGTH, acknowledge
+from gql_server.db import models
+from gql_server.db.models import EntityType
 from gql_server.errors import BadInput, Forbidden, NotFound
-from gql_server.failures.queries import groups_by_fingerprint
-from gql_server.models import EntityType
 from gql_server.policy import Viewer
-from tests.failures.conftest import Fail, ago, fail, revision
+from gql_server.reads.failures.queries import groups_by_fingerprint
+from tests.graph.failures.conftest import Fail, ago, fail, revision
 from tests.graphql import Client, viewer
 
 __all__ = ["fail", "revision"]

@@ -7,12 +7,13 @@ from uuid import uuid4
 
 import pytest
 
-from gql_server import models
 from gql_server.commands.pipelines import Aborted, abort_pipeline, recover_job
+from gql_server.db import models
 from gql_server.errors import Conflict, Forbidden, NotFound
+from gql_server.ledger import wakeup
 from gql_server.policy import Role, Viewer, permissions_of
-from gql_server.runner import Child, Job, Outcome, wakeup
-from tests.runner.conftest import Ledger, work
+from gql_server.worker import Child, Job, Outcome
+from tests.ledger.conftest import Ledger, work
 
 __all__ = ["work"]
 OPERATOR = Viewer("operator", "ACCRED", permissions_of(Role.OPERATOR, None), email="op@example.org")

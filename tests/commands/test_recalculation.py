@@ -9,11 +9,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gql_server import handlers
 from gql_server.commands.recalculation import recalculate, sync_units
+from gql_server.db.models import EntityType, IngestionMethod, JobResult, JobState, JobType, Provider, TargetType
 from gql_server.errors import BadInput, Conflict, Forbidden, NotFound
-from gql_server.models import EntityType, IngestionMethod, JobResult, JobState, JobType, Provider, TargetType
+from gql_server.ledger.verbs import Submitted
 from gql_server.policy import Viewer
-from gql_server.runner import registry
-from gql_server.runner.ledger import Submitted
+from gql_server.worker import registry
 from tests import build
 from tests.graphql import viewer
 from tests.handlers.conftest import EQUIPMENT_FACTORS, World, world

@@ -10,12 +10,12 @@ from sqlalchemy.engine import Row
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gql_server import handlers
+from gql_server.carbon.year_configuration import default_config, merge
 from gql_server.commands.years import close_year, create_year, open_year, update_year
+from gql_server.db.models import Provider
 from gql_server.errors import BadInput, Conflict, Forbidden, NotFound
-from gql_server.models import Provider
 from gql_server.policy import Viewer
-from gql_server.runner import registry
-from gql_server.years.configuration import default_config, merge
+from gql_server.worker import registry
 from tests import build
 from tests.graphql import viewer
 

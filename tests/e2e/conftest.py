@@ -16,7 +16,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from gql_server.demo import DAY
+from gql_server.processes.operating_day import DAY
 
 CHROMIUM = "/usr/bin/chromium"
 # Without these Chromium asks its maker for updates, and QUIC hides requests from the page's log.

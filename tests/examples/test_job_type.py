@@ -10,10 +10,10 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gql_server.errors import Stop
-from gql_server.runner import registry
-from gql_server.runner.plugins import load_job_modules
-from gql_server.runner.worker import Worker, WorkerConfig
 from gql_server.settings import Settings
+from gql_server.worker import registry
+from gql_server.worker.plugins import load_job_modules
+from gql_server.worker.worker import Worker, WorkerConfig
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "examples" / "job_type"
@@ -75,7 +75,7 @@ async def test_the_example_exports_a_year_and_a_second_run_replaces_the_file(
 def test_a_module_that_fails_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(tmp_path))
     (tmp_path / "taken.py").write_text(
-        "from gql_server.runner import job_type\n@job_type('csv_ingest')\nasync def again(job, connection, run): ...\n"
+        "from gql_server.worker import job_type\n@job_type('csv_ingest')\nasync def again(job, connection, run): ...\n"
     )
 
     with pytest.raises(Stop, match=r"^GQL_JOB_MODULES: nowhere\.at\.all cannot be imported: No module named 'nowhere'$"):

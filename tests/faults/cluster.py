@@ -3,8 +3,8 @@
 import time
 from pathlib import Path
 
-from gql_server.embedded.cluster import PATIENCE, SETTINGS, command_line, create, free_port, password, running, settled
-from gql_server.embedded.programs import make_reachable, run
+from gql_server.db.embedded.cluster import PATIENCE, SETTINGS, command_line, create, free_port, password, running, settled
+from gql_server.db.embedded.programs import make_reachable, run
 
 ADMINISTRATION = "gql_server"
 

@@ -10,9 +10,10 @@ from uuid import uuid4
 
 import pytest
 
-from gql_server import db, handlers, migrate
+from gql_server import db, handlers
 from gql_server.commands.years import create_year
-from gql_server.runner import registry
+from gql_server.db import migrate
+from gql_server.worker import registry
 from tests.conftest import execute
 from tests.faults.audit import AUDIT
 from tests.faults.cluster import Cluster

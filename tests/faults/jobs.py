@@ -13,7 +13,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gql_server.cli import main
-from gql_server.runner import Child, Job, Outcome, Run, job_type
+from gql_server.worker import Child, Job, Outcome, Run, job_type
 
 BEFORE, AFTER = "before the effect", "after the effect"
 EFFECT = text("INSERT INTO effects (job_id, attempt) VALUES (:job_id, :attempt)")

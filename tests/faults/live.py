@@ -15,9 +15,9 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 from websockets.typing import Subprotocol
 
-from gql_server.edge.authentication import TokenAuthority
-from gql_server.embedded.cluster import free_port
-from gql_server.models import Provider
+from gql_server.db.embedded.cluster import free_port
+from gql_server.db.models import Provider
+from gql_server.http.authentication import TokenAuthority
 from tests.faults.processes import Process
 from tests.faults.site import SECRET, Site, answers
 

@@ -15,7 +15,7 @@ import asyncpg
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from gql_server.nodes import encode
+from gql_server.graph.nodes import encode
 from tests.faults.live import LIST, ONE, Api, Watcher, bearer, subscribe
 from tests.faults.proxy import FaultProxy
 from tests.faults.site import Site

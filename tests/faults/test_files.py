@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from gql_server.models import TargetType
+from gql_server.db.models import TargetType
 from tests.faults.files import PROCESS, PROCESS_HEADER, example, process_file, total, upload
 from tests.faults.site import Site
 

@@ -6,8 +6,9 @@ from sqlalchemy import text
 
 from gql_server.commands.pipelines import abort_pipeline
 from gql_server.commands.years import create_year
-from gql_server.models import TargetType
-from gql_server.runner import registry, wakeup
+from gql_server.db.models import TargetType
+from gql_server.ledger import wakeup
+from gql_server.worker import registry
 from tests.faults.files import EQUIPMENT, equipment_file, example, total, upload
 from tests.faults.site import OPERATOR, Site
 

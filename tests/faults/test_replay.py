@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from itertools import count
 
 from gql_server.carbon.catalog import entry_type_by_key, module_by_key
-from gql_server.models import TargetType
-from gql_server.runner.ledger import Submitted
+from gql_server.db.models import TargetType
+from gql_server.ledger.verbs import Submitted
 from tests.faults.conftest import YEAR, open_year
 from tests.faults.files import example, upload
 from tests.faults.processes import Process

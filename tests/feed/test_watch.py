@@ -10,9 +10,9 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gql_server.db import connect_arguments
-from gql_server.edge.live import LiveOperations, Operation, Refused
+from gql_server.db.models import JobResult, JobState
 from gql_server.feed.hub import Hub
-from gql_server.models import JobResult, JobState
+from gql_server.http.live import LiveOperations, Operation, Refused
 from tests import build
 from tests.graphql import endpoint, viewer
 

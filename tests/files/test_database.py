@@ -8,9 +8,9 @@ import pytest
 from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from gql_server.db.models import Upload, UploadChunk
 from gql_server.files import FileMissing
 from gql_server.files.database import DatabaseStore
-from gql_server.models import Upload, UploadChunk
 
 MIB = 1024 * 1024
 

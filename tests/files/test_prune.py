@@ -7,10 +7,10 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from gql_server.db.models import JobResult, JobState
 from gql_server.files import FileMissing, Files, StoreUnavailable
 from gql_server.files.bucket import BucketStore
 from gql_server.files.prune import prune
-from gql_server.models import JobResult, JobState
 from tests import build
 from tests.files.conftest import bucket_at
 from tests.files.test_uploads import NEW, content, objects, read

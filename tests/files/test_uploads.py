@@ -13,12 +13,13 @@ from starlette.routing import Route
 
 from gql_server import handlers
 from gql_server.commands.years import create_year
-from gql_server.edge.authentication import TokenAuthority
-from gql_server.edge.uploads import Uploads
 from gql_server.files import BUCKET, FileMissing, Files, FileStore, NewUpload
 from gql_server.files.bucket import BucketStore
-from gql_server.runner import claims, registry
-from gql_server.runner.attempt import Runner
+from gql_server.http.authentication import TokenAuthority
+from gql_server.http.uploads import Uploads
+from gql_server.ledger import claims
+from gql_server.worker import registry
+from gql_server.worker.attempt import Runner
 from tests.files.conftest import bucket_at
 from tests.handlers.conftest import OPERATOR
 

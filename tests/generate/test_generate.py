@@ -9,26 +9,21 @@ import pytest
 from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from gql_server import handlers, migrate
+from gql_server import handlers
+from gql_server.db import migrate
+from gql_server.db.models import TERMINAL_STATUSES, Event, Job, JobState, Pipeline, RowError, YearConfiguration
 from gql_server.errors import Stop
-from gql_server.failures.classify import FailureClass
 from gql_server.generate.calendar import reporting_years
 from gql_server.generate.drafts import JOB_COLUMNS, PIPELINE_COLUMNS
 from gql_server.generate.ledger import Batch, Ledger
 from gql_server.generate.load import generate
 from gql_server.generate.story import World
-from gql_server.models import (
-    TERMINAL_STATUSES,
-    Event,
-    Job,
-    JobState,
-    Pipeline,
-    RowError,
-    YearConfiguration,
-)
-from gql_server.pipelines.progress import verdict
-from gql_server.runner import ledger, reconcile, registry
-from gql_server.runner.failures import record_left_over
+from gql_server.ledger import reconcile
+from gql_server.ledger import verbs as ledger
+from gql_server.ledger.failures.classify import FailureClass
+from gql_server.ledger.failures.record import record_left_over
+from gql_server.ledger.progress import verdict
+from gql_server.worker import registry
 
 assert handlers.__all__
 UNTIL = datetime(2026, 11, 20, 12, tzinfo=UTC)

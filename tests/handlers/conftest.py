@@ -10,16 +10,18 @@ from sqlalchemy import insert, select, text
 from sqlalchemy.engine import Row
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from gql_server import handlers, models
+from gql_server import handlers
 from gql_server.carbon.catalog import module_by_key
 from gql_server.carbon.directory import Directory, DirectoryUnit, DirectoryUser
 from gql_server.commands.ingestion import Ingestion, start_ingestion
 from gql_server.commands.years import create_year
+from gql_server.db import models
+from gql_server.db.models import TargetType, Upload, UploadChunk
 from gql_server.handlers.units import UNIT_SOURCES
-from gql_server.models import TargetType, Upload, UploadChunk
+from gql_server.ledger import claims
 from gql_server.policy import Role, Viewer, permissions_of
-from gql_server.runner import claims, registry
-from gql_server.runner.attempt import Runner
+from gql_server.worker import registry
+from gql_server.worker.attempt import Runner
 
 YEAR = 2025
 UNITS = ("10208", "10209", "10210")

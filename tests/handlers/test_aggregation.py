@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from gql_server.models import IngestionMethod, TargetType
-from gql_server.runner import ledger, registry
-from gql_server.runner.ledger import NewJob
+from gql_server.db.models import IngestionMethod, TargetType
+from gql_server.ledger import verbs as ledger
+from gql_server.ledger.verbs import NewJob
+from gql_server.worker import registry
 from tests.handlers.conftest import PROCESS_FACTORS, World
 
 PROCESS = "unit_institutional_id,category,subcategory,quantity,note\n10208,CO2,,100,\n10209,CO2,,50,\n"

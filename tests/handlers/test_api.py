@@ -9,11 +9,13 @@ import httpx
 import pytest
 from sqlalchemy import text
 
+from gql_server.db.models import EntityType, IngestionMethod, TargetType
 from gql_server.handlers.api import ENTRY_SOURCES
-from gql_server.models import EntityType, IngestionMethod, TargetType
-from gql_server.runner import Job, claims, ledger, registry
-from gql_server.runner.attempt import Runner
-from gql_server.runner.ledger import NewJob
+from gql_server.ledger import claims
+from gql_server.ledger import verbs as ledger
+from gql_server.ledger.verbs import NewJob
+from gql_server.worker import Job, registry
+from gql_server.worker.attempt import Runner
 from tests.handlers.conftest import PROCESS_FACTORS, World
 
 PROCESS = "unit_institutional_id,category,subcategory,quantity,note\n"

@@ -5,9 +5,9 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import text
 
+from gql_server.db.models import JobResult
 from gql_server.handlers.results import ingest_message
-from gql_server.models import JobResult
-from gql_server.runner import RowError
+from gql_server.worker import RowError
 from tests.handlers.conftest import EQUIPMENT_FACTORS, PROCESS_FACTORS, PURCHASE_FACTORS, World
 
 PROCESS = "unit_institutional_id,category,subcategory,quantity,note\n"

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from gql_server.db.models import TargetType
 from gql_server.errors import BadInput
-from gql_server.models import TargetType
 from tests.handlers.conftest import World
 
 ROOMS = "key,building,surface\nBC 001,BC,20\nBC 002,BC,30.5\n"

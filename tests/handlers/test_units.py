@@ -9,10 +9,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from gql_server.carbon.directory import Directory
 from gql_server.commands.recalculation import sync_units
 from gql_server.commands.years import create_year
+from gql_server.db.models import TargetType
 from gql_server.errors import Conflict
 from gql_server.handlers.units import BundledDirectory
-from gql_server.models import TargetType
-from gql_server.runner import registry
+from gql_server.worker import registry
 from tests.handlers.conftest import OPERATOR, PROCESS_FACTORS, SmallDirectory, World
 
 

@@ -20,7 +20,7 @@ from graphql import (
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from gql_server.models import EntityType, JobType
+from gql_server.db.models import EntityType, JobType
 from gql_server.policy import Viewer
 from tests.graphql import SCHEMA
 from tests.policy.asking import OF_A_DATABASE, Asker, crawled, differences, documents

@@ -2,7 +2,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from gql_server.models import EntityType, JobResult, Provider
+from gql_server.db.models import EntityType, JobResult, Provider
 from tests import build
 from tests.graphql import Client, context, subscribed, viewer
 

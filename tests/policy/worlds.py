@@ -11,10 +11,11 @@ from uuid import UUID, uuid4
 from sqlalchemy import insert, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from gql_server import db, models
-from gql_server.carbon import tables
-from gql_server.models import EntityType, JobType
-from gql_server.pipelines.progress import is_error, verdict
+from gql_server import db
+from gql_server.db import models
+from gql_server.db.models import EntityType, JobType
+from gql_server.db.models import carbon as tables
+from gql_server.ledger.progress import is_error, verdict
 from gql_server.policy import Role, Viewer, permissions_of
 from tests.conftest import execute, on_database
 

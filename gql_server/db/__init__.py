@@ -1,0 +1,25 @@
+"""PostgreSQL: engines, tables, expressions, migrations, and the embedded server."""
+
+from gql_server.db.engine import (
+    OLDEST_POSTGRESQL,
+    address,
+    connect_arguments,
+    create_engine,
+    driver_connection,
+    dumps,
+    milliseconds,
+    read_engine,
+    work_engine,
+)
+
+__all__ = [
+    "OLDEST_POSTGRESQL",
+    "address",
+    "connect_arguments",
+    "create_engine",
+    "driver_connection",
+    "dumps",
+    "milliseconds",
+    "read_engine",
+    "work_engine",
+]

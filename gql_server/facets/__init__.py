@@ -1,1 +1,0 @@
-"""Counts of a pipeline list along its dimensions: what a client sees, and their SQL."""

@@ -1,1 +1,0 @@
-"""Failures by cause: how they are classified, grouped and acknowledged."""

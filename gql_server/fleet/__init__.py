@@ -1,1 +1,0 @@
-"""The workers: what a client sees of them, and their SQL."""

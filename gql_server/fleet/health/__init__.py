@@ -1,1 +1,0 @@
-"""One-look state of the installation."""

@@ -1,0 +1,74 @@
+"""Connection types over pages."""
+
+from enum import Enum
+from typing import Annotated, Any, Generic, TypeVar
+
+import strawberry
+
+from gql_server.errors import BadInput
+from gql_server.graph.context import Info
+from gql_server.graph.fields import SemanticNonNull, part
+
+T = TypeVar("T")
+COUNT_LIMIT = 1000
+COUNT_LIMIT_MAX = 10_000
+
+
+@strawberry.type(description="Relay page information.")
+class PageInfo:
+    has_next_page: bool = strawberry.field(description="The list goes on after this page.")
+    has_previous_page: bool = strawberry.field(description="The list has something before this page.")
+    start_cursor: str | None = strawberry.field(description="Cursor of the first item; null on an empty page.")
+    end_cursor: str | None = strawberry.field(description="Cursor of the last item; null on an empty page.")
+
+
+@strawberry.type(description="An item and its cursor.")
+class Edge(Generic[T]):
+    cursor: str = strawberry.field(description="Position in the list; it fits only the same list, filter and order.")
+    node: T = strawberry.field(description="The item.")
+
+
+@strawberry.type(description="A page of a list.")
+class Connection(Generic[T]):
+    edges: list[Edge[T]] = strawberry.field(description="Items with their cursors.")
+    nodes: list[T] = strawberry.field(description="Items alone.")
+    page_info: PageInfo = part("Where this page lies in the list.")
+
+
+@strawberry.enum(description="Whether a count is exact or was cut at its limit.")
+class CountPrecision(Enum):
+    EXACT = strawberry.enum_value("EXACT", description="There are this many.")
+    AT_LEAST = strawberry.enum_value("AT_LEAST", description="There are this many, and perhaps more.")
+
+
+@strawberry.type(description="A count that never scans further than asked.")
+class BoundedCount:
+    value: int = strawberry.field(description="The count.")
+    precision: CountPrecision = strawberry.field(description="Whether there are more.")
+
+    @classmethod
+    def of(cls, counted: int, limit: int) -> "BoundedCount":
+        """From a count that went at most one above the limit."""
+        return cls(value=min(counted, limit), precision=CountPrecision.AT_LEAST if counted > limit else CountPrecision.EXACT)
+
+
+CountLimit = Annotated[int | None, strawberry.argument(description=f"Count no further than this; up to {COUNT_LIMIT_MAX}.")]
+
+
+def count_limit(limit: int | None) -> int:
+    """The limit asked for. Raises BadInput."""
+    if limit is None:
+        return COUNT_LIMIT
+    if not 1 <= limit <= COUNT_LIMIT_MAX:
+        raise BadInput(f"`limit` must be between 1 and {COUNT_LIMIT_MAX}.")
+    return limit
+
+
+@strawberry.type(description="A page of a list that can be counted.")
+class CountedConnection(Connection[T], Generic[T]):
+    @strawberry.field(description="Items the viewer may see, counted up to `limit`.", directives=[SemanticNonNull()])
+    async def total_count(self: Any, info: Info, limit: CountLimit = COUNT_LIMIT) -> BoundedCount | None:
+        limit = count_limit(limit)
+        counting = self.counting
+        counted = await info.context.load(counting.query, counting.key, limit=limit, **counting.arguments)
+        return BoundedCount.of(counted or 0, limit)

@@ -1,0 +1,79 @@
+"""What resolvers may touch while ONE operation, or ONE event of a subscription, is executed."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Hashable
+from typing import Any
+
+import strawberry
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from gql_server.commands.execution import Commands
+from gql_server.feed.hub import Hub
+from gql_server.feed.queries import now
+from gql_server.feed.session import Session
+from gql_server.feed.tokens import Position
+from gql_server.graph.cost.budgets import Bill, Budgets
+from gql_server.graph.loaders import Loaders, Query, SharedLoaders
+from gql_server.policy import Viewer
+from gql_server.reads.pagination import Paging, Window
+
+
+class Context:
+    """The viewer, the loaders, the paging rules, the price, the feed and the commands.
+
+    Its engine runs single reads, each its own snapshot.
+    """
+
+    def __init__(
+        self, *, viewer: Viewer, engine: AsyncEngine, hub: Hub, paging: Paging, commands: Commands, budgets: Budgets
+    ) -> None:
+        self.viewer = viewer
+        self.commands = commands
+        self.hub = hub
+        self.paging = paging
+        self.session = Session()
+        self.budgets = budgets
+        self.bill: Bill | None = None
+        self.engine = engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._shared: SharedLoaders | None = None
+        self.renew()
+
+    def share(self, loaders: SharedLoaders, session: Session) -> "Context":
+        """This context, as one of several that read together."""
+        self._shared, self.session = loaders, session
+        self.renew()
+        return self
+
+    def renew(self) -> None:
+        """Begin anew: the next event reads afresh, and reports its own redactions."""
+        self.forget()
+        self.redactions: Counter[str] = Counter()
+
+    def forget(self) -> None:
+        """Forget what was loaded: what is read after a command is what it left."""
+        self._loaders = self._shared.of(self.viewer) if self._shared else Loaders(self.engine, self.viewer)
+
+    def load(self, query: Query, key: Hashable, **arguments: Any) -> "asyncio.Future[Any]":
+        """The value of a batched query for one key."""
+        return self._loaders.load(query, key, **arguments)
+
+    async def position(self) -> Position:
+        """Up to where this process has read the feed, which no read is older than; else where the feed is now."""
+        if self.hub.position is not None:
+            return self.hub.position
+        async with self.engine.connect() as connection:
+            return await now(connection)
+
+    def window(self, coordinate: str, **arguments: Any) -> Window:
+        """The window that a connection's arguments ask for; those left out count as null."""
+        given = {name: value for name, value in arguments.items() if value is not strawberry.UNSET}
+        return self.paging.window(coordinate, **given)
+
+    async def read(self, query: Callable[..., Awaitable[Any]], **arguments: Any) -> Any:
+        """The result of a query that has no key, on one short connection."""
+        async with self.engine.connect() as connection:
+            return await query(connection, self.viewer, **arguments)
+
+
+Info = strawberry.Info[Context, None]

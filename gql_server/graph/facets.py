@@ -1,0 +1,86 @@
+"""Facets as a client sees them: counts that drive an alert strip, each with the filter that drills down."""
+
+from collections.abc import Callable, Mapping
+from enum import Enum
+from typing import Annotated, Any
+
+import strawberry
+
+from gql_server.carbon.catalog import MODULES
+from gql_server.graph.connections import COUNT_LIMIT, BoundedCount, CountLimit, CountPrecision, count_limit
+from gql_server.graph.context import Info
+from gql_server.graph.fields import SemanticNonNull
+from gql_server.graph.scalars import JSON
+from gql_server.reads.facets import Value, facets
+
+
+@strawberry.enum(description="Dimensions a pipeline list can be counted by.")
+class PipelineFacetKey(Enum):
+    STATUS = strawberry.enum_value("STATUS", description="Stored status; an orphan has none.")
+    KIND = strawberry.enum_value("KIND", description="Kinds of their jobs: a pipeline counts for each of them.")
+    MODULE = strawberry.enum_value("MODULE", description="Modules of their jobs.")
+    YEAR = strawberry.enum_value("YEAR", description="Reporting years of their jobs.")
+    SCOPE = strawberry.enum_value("SCOPE", description="How wide the work reaches.")
+    FAILURE_CLASS = strawberry.enum_value("FAILURE_CLASS", description="Shapes of the failures of their jobs.")
+    TRIGGERED_BY = strawberry.enum_value(
+        "TRIGGERED_BY", description="Who started them. Without `backoffice.users:view`, you alone."
+    )
+
+
+FILTERS: Mapping[PipelineFacetKey, Callable[[str], Any]] = {
+    PipelineFacetKey.STATUS: lambda value: {"status": {"in": [value]}},
+    PipelineFacetKey.KIND: lambda value: {"kind": {"in": [value]}},
+    PipelineFacetKey.MODULE: lambda value: {"moduleTypeIds": [int(value)]},
+    PipelineFacetKey.YEAR: lambda value: {"years": [int(value)]},
+    PipelineFacetKey.SCOPE: lambda value: {"level": [value]},
+    PipelineFacetKey.FAILURE_CLASS: lambda value: {"failureClass": [value]},
+    PipelineFacetKey.TRIGGERED_BY: lambda value: {"triggeredBy": [value]},
+}
+
+
+@strawberry.type(description="One value of a dimension.")
+class FacetValue:
+    value: str = strawberry.field(description="Name of the enum's member, key of the module, year, or name of the user.")
+    count: BoundedCount = strawberry.field(description="Pipelines that have it.")
+    filter: JSON = strawberry.field(description="Merge this into the `PipelineFilter` to drill down.")
+
+    @classmethod
+    def of(cls, key: PipelineFacetKey, found: Value, limit: int) -> "FacetValue":
+        cut = not found.complete or found.count > limit
+        precision = CountPrecision.AT_LEAST if cut else CountPrecision.EXACT
+        return cls(
+            value=_shown(key, found),
+            count=BoundedCount(value=min(found.count, limit), precision=precision),
+            filter=JSON(FILTERS[key](found.value)),
+        )
+
+
+@strawberry.type(description="Counts along one dimension.")
+class PipelineFacet:
+    key: PipelineFacetKey = strawberry.field(description="The dimension.")
+    values: list[FacetValue] = strawberry.field(description="Its values that occur, most frequent first; at most 100.")
+
+
+Keys = Annotated[list[PipelineFacetKey], strawberry.argument(description="Dimensions to count by.")]
+
+
+@strawberry.type
+class Faceted:
+    @strawberry.field(
+        description="Counts per value under the current filter, each facet ignoring its own clause. The newest pipelines that "
+        "match are looked at, up to the limit; if there are more, the counts are AT_LEAST.",
+        directives=[SemanticNonNull()],
+    )
+    async def facets(self: Any, info: Info, keys: Keys, limit: CountLimit = COUNT_LIMIT) -> list[PipelineFacet] | None:
+        limit = count_limit(limit)
+        asked = list(dict.fromkeys(keys))
+        names = tuple(key.name for key in asked)
+        found = await info.context.load(facets, self.criteria, names=names, limit=limit)
+        return [PipelineFacet(key=key, values=[FacetValue.of(key, value, limit) for value in found[key.name]]) for key in asked]
+
+
+def _shown(key: PipelineFacetKey, found: Value) -> str:
+    if key is PipelineFacetKey.MODULE:
+        module = MODULES.get(int(found.value))
+        return module.key if module else found.value
+    return found.label or found.value

@@ -1,0 +1,248 @@
+"""Failure groups as a client sees them."""
+
+from asyncio import gather
+from datetime import UTC, datetime
+from enum import Enum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import strawberry
+from strawberry import UNSET
+
+from gql_server.errors import BadInput
+from gql_server.graph.connections import COUNT_LIMIT, BoundedCount, CountedConnection, CountLimit, count_limit
+from gql_server.graph.context import Info
+from gql_server.graph.fields import After, First, SemanticNonNull, guarded, part
+from gql_server.graph.filters import Direction, TimeRange
+from gql_server.graph.nodes import Node, global_id, key_of
+from gql_server.graph.scopes import Actor
+from gql_server.ledger.failures.classify import FailureClass as Class
+from gql_server.reads.failures import queries
+from gql_server.reads.failures.filter import Criteria
+from gql_server.reads.failures.filter import Order as OrderField
+from gql_server.reads.pagination import Order
+
+if TYPE_CHECKING:
+    from gql_server.graph.jobs.types import JobKind
+    from gql_server.graph.pipelines.types import PipelineConnection
+
+BUCKETS_MAX = 200
+PARSERS = {
+    OrderField.LAST_SEEN: datetime.fromisoformat,
+    OrderField.FIRST_SEEN: datetime.fromisoformat,
+    OrderField.PIPELINE_COUNT: int,
+}
+
+
+@strawberry.enum(description="Shape of a failure, decided by rules published in `FailureGroup.rule`.")
+class FailureClass(Enum):
+    DEADLOCK = strawberry.enum_value("DEADLOCK", description="Two jobs got in each other's way, and the database ended one.")
+    TRANSACTION_POISONED = strawberry.enum_value(
+        "TRANSACTION_POISONED", description="Statements were refused because an earlier one in the same transaction had failed."
+    )
+    TIMEOUT = strawberry.enum_value("TIMEOUT", description="A statement took too long, or a lock was not free in time.")
+    CONSTRAINT = strawberry.enum_value("CONSTRAINT", description="The database refused a row that breaks a constraint.")
+    ALL_ROWS_REJECTED = strawberry.enum_value("ALL_ROWS_REJECTED", description="No row of the input was accepted.")
+    SOME_ROWS_REJECTED = strawberry.enum_value(
+        "SOME_ROWS_REJECTED", description="The data landed, but rows or entries were left out."
+    )
+    MISSING_FACTOR = strawberry.enum_value("MISSING_FACTOR", description="There were no emission factors for the data.")
+    UPSTREAM_API = strawberry.enum_value("UPSTREAM_API", description="A system that the data comes from did not answer well.")
+    VALIDATION = strawberry.enum_value("VALIDATION", description="The job refused its input and said why.")
+    WORKER_LOST = strawberry.enum_value("WORKER_LOST", description="Its workers fell silent in every attempt.")
+    ABORTED = strawberry.enum_value("ABORTED", description="An operator stopped it.")
+    UNCLASSIFIED = strawberry.enum_value("UNCLASSIFIED", description="No rule of this server applies.")
+
+
+@strawberry.enum(description="Sort keys of failure groups. The tie-break is the fingerprint.")
+class FailureGroupOrderField(Enum):
+    LAST_SEEN = strawberry.enum_value("LAST_SEEN", description="Latest occurrence. It moves while failures happen.")
+    FIRST_SEEN = strawberry.enum_value("FIRST_SEEN", description="First occurrence.")
+    PIPELINE_COUNT = strawberry.enum_value("PIPELINE_COUNT", description="Pipelines hit.")
+
+
+@strawberry.type(
+    description="Someone has taken this; it reopens by itself when `until` passes, or when it happens again after a revision "
+    "that no worker had run before began to work."
+)
+class Acknowledgement:
+    by: Actor = part("Who has taken it.")
+    acknowledged_at: datetime = strawberry.field(name="at", description="When.")
+    acknowledged_until: datetime | None = strawberry.field(name="until", description="It holds until then; null means no end.")
+    note: str | None = guarded("Acknowledgement.note", "Why, or what is done.", lambda row, _: row.acknowledged_note)
+    reopened_at: datetime | None = strawberry.field(description="When it ended by itself; null while it holds.")
+
+
+@strawberry.type(description="Occurrences in a time bucket.")
+class HistogramBucket:
+    from_: datetime = strawberry.field(name="from", description="Its first instant.")
+    to: datetime = strawberry.field(description="The first instant after it.")
+    count: int = strawberry.field(description="Jobs that failed in it.")
+
+
+@strawberry.type(
+    description="Failures with the same fingerprint, across runs: triage the cause, not the rows. All that it tells is told of "
+    "the jobs the viewer may see. A job that another program ended joins its group within a minute."
+)
+class FailureGroup(Node):
+    id: strawberry.ID = global_id("fingerprint")
+    fingerprint: str = strawberry.field(description="Hash of the normalised message, job kind and class.")
+    failure_class: FailureClass = strawberry.field(name="class", description="Shape of the failure.")
+    kind: Annotated["JobKind", strawberry.lazy("gql_server.graph.jobs.types")] = strawberry.field(
+        description="Kind of the jobs that failed."
+    )
+    kind_raw: str | None = strawberry.field(description="Stored text of the kind; read it when `kind` is OTHER.")
+    title: str = strawberry.field(
+        description="What failed; for viewers with operations view, with the error's words, in which values are left out."
+    )
+    rule: str = strawberry.field(description="Human-readable rule that put failures in this group.")
+    sample: str | None = guarded(
+        "FailureGroup.sample",
+        "One full message, the latest.",
+        lambda row, info: info.context.load(queries.samples, row.fingerprint),
+    )
+    first_seen_at: datetime = strawberry.field(description="When the first of these jobs ended.")
+    last_seen_at: datetime = strawberry.field(description="When the latest of these jobs ended.")
+    is_new: bool = strawberry.field(
+        description="First seen since the current deployment revision, the one that was the last to begin, began to work. "
+        "Always false while only one revision has ever worked."
+    )
+    acknowledgement: Acknowledgement | None = part("Null when nobody has taken it.", present="acknowledged_at")
+
+    @strawberry.field(description="Pipelines hit, counted up to `limit`.", directives=[SemanticNonNull()])
+    async def affected_pipelines(self: Any, info: Info, limit: CountLimit = COUNT_LIMIT) -> BoundedCount | None:
+        return await _bounded(info, queries.affected_pipelines, self.fingerprint, limit)
+
+    @strawberry.field(description="Jobs hit, counted up to `limit`.", directives=[SemanticNonNull()])
+    async def affected_jobs(self: Any, info: Info, limit: CountLimit = COUNT_LIMIT) -> BoundedCount | None:
+        return await _bounded(info, queries.affected_jobs, self.fingerprint, limit)
+
+    @strawberry.field(
+        description="Occurrences per bucket, oldest first; the last one ends now.", directives=[SemanticNonNull()]
+    )
+    async def histogram(
+        self: Any,
+        info: Info,
+        buckets: Annotated[int | None, strawberry.argument(description=f"How many, 1 to {BUCKETS_MAX}.")] = 24,
+        since: Annotated[
+            datetime | None, strawberry.argument(description="Begin of the first bucket; 24 hours ago without it.")
+        ] = UNSET,
+    ) -> list[HistogramBucket] | None:
+        count = _bucket_count(buckets)
+        start = _past(since)
+        histogram = await info.context.load(queries.histograms, self.fingerprint, buckets=count, since=start)
+        width = (histogram.until - histogram.since) / count
+        return [
+            HistogramBucket(from_=histogram.since + index * width, to=histogram.since + (index + 1) * width, count=found)
+            for index, found in enumerate(histogram.counts)
+        ]
+
+    @strawberry.field(description="Pipelines hit, newest first.", directives=[SemanticNonNull()])
+    async def pipelines(
+        self: Any, info: Info, first: First = 20, after: After = UNSET
+    ) -> Annotated["PipelineConnection", strawberry.lazy("gql_server.graph.pipelines.types")] | None:
+        window = info.context.window("FailureGroup.pipelines", first=first, after=after, descending=True)
+        return await info.context.load(queries.pipelines_by_group, self.fingerprint, window=window)
+
+
+@strawberry.type(name="FailureGroupConnection", description="A page of failure groups.")
+class FailureGroupConnection(CountedConnection[FailureGroup]):
+    pass
+
+
+@strawberry.input(
+    description="All clauses are ANDed. `seenAt`, `years` and `moduleTypeIds` must hold for the same failed job of the group."
+)
+class FailureGroupFilter:
+    failure_class: list[FailureClass] | None = strawberry.field(name="class", default=UNSET, description="Any of these.")
+    seen_at: TimeRange | None = strawberry.field(default=UNSET, description="It happened then.")
+    years: list[int] | None = strawberry.field(default=UNSET, description="Reporting year of a job.")
+    module_type_ids: list[int] | None = strawberry.field(default=UNSET, description="Module of a job.")
+    acknowledged: bool | None = strawberry.field(
+        default=UNSET, description="Somebody has taken it and it has not reopened; false means the others."
+    )
+    is_new: bool | None = strawberry.field(default=UNSET, description="First seen on the current revision, or before.")
+
+    def criteria(self) -> Criteria:
+        seen_from, seen_to = self.seen_at.bounds()[:2] if self.seen_at else (None, None)
+        classes = None if self.failure_class is UNSET else self.failure_class
+        return Criteria(
+            classes=tuple(sorted({Class[each.name] for each in classes}))
+            if classes is not UNSET and classes is not None
+            else None,
+            seen_from=seen_from,
+            seen_to=seen_to,
+            years=_values(self.years),
+            module_type_ids=_values(self.module_type_ids),
+            acknowledged=None if self.acknowledged is UNSET else self.acknowledged,
+            is_new=None if self.is_new is UNSET else self.is_new,
+        )
+
+
+@strawberry.input(description="Sort order of failure groups.")
+class FailureGroupOrder:
+    field: FailureGroupOrderField = strawberry.field(description="By what.")
+    direction: Direction = strawberry.field(default=Direction.DESC, description="Which way.")
+
+
+@strawberry.type
+class FailureQuery:
+    @strawberry.field(description="What is broken, by cause; the latest first.", directives=[SemanticNonNull()])
+    async def failure_groups(
+        self,
+        info: Info,
+        filter: Annotated[FailureGroupFilter | None, strawberry.argument(description="Which ones; all without it.")] = UNSET,
+        order_by: Annotated[FailureGroupOrder | None, strawberry.argument(description="The latest first without it.")] = UNSET,
+        first: First = 25,
+        after: After = UNSET,
+    ) -> FailureGroupConnection | None:
+        criteria = filter.criteria() if filter else Criteria()
+        order = OrderField[order_by.field.name] if order_by else OrderField.LAST_SEEN
+        window = info.context.window(
+            "Query.failureGroups",
+            first=first,
+            after=after,
+            criteria=criteria,
+            order=Order(order.name, PARSERS[order]),
+            descending=not order_by or order_by.direction is Direction.DESC,
+        )
+        return await info.context.read(queries.page, criteria=criteria, order=order, window=window)
+
+
+def failures_of(key: str) -> Any:
+    """The distinct failures inside the pipeline whose key that attribute holds."""
+
+    async def resolve(root: strawberry.Parent[Any], info: Info) -> list[Any]:
+        fingerprints = await info.context.load(queries.fingerprints_by_pipeline, getattr(root, key)) or []
+        groups = [info.context.load(queries.groups_by_fingerprint, fingerprint) for fingerprint in fingerprints]
+        return [group for group in await gather(*groups) if group is not None]
+
+    return strawberry.field(resolver=resolve, description="Distinct failures inside this pipeline, the first to happen first.")
+
+
+def group_key(global_id: str) -> str:
+    """The fingerprint in a global id. Raises BadInput."""
+    return key_of("FailureGroup", global_id)
+
+
+async def _bounded(info: Info, query: Any, fingerprint: str, limit: int | None) -> BoundedCount:
+    limit = count_limit(limit)
+    return BoundedCount.of(await info.context.load(query, fingerprint, limit=limit) or 0, limit)
+
+
+def _bucket_count(buckets: int | None) -> int:
+    count = 24 if buckets is None else buckets
+    if not 1 <= count <= BUCKETS_MAX:
+        raise BadInput(f"`buckets` must be between 1 and {BUCKETS_MAX}.")
+    return count
+
+
+def _past(since: datetime | None) -> datetime | None:
+    if since is None or since is UNSET:
+        return None
+    if since >= datetime.now(UTC):
+        raise BadInput("`since` must be in the past.")
+    return since
+
+
+def _values(values: list[int] | None) -> tuple[int, ...] | None:
+    return tuple(sorted(set(values))) if values is not UNSET and values is not None else None

@@ -1,0 +1,280 @@
+"""Live data over a socket or an event stream, read through the same loaders and the same policy as queries."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import replace
+from functools import partial
+from typing import Annotated, Any
+from uuid import UUID
+
+import strawberry
+from strawberry import UNSET
+
+from gql_server.db.models import JobState
+from gql_server.feed import queries
+from gql_server.feed.events import Snapshot
+from gql_server.feed.follow import PipelineSource
+from gql_server.feed.live_list import ListSource, Members
+from gql_server.feed.queries import Changed
+from gql_server.feed.session import play
+from gql_server.feed.tokens import Position
+from gql_server.feed.watch import ValueSource
+from gql_server.graph.connections import COUNT_LIMIT
+from gql_server.graph.context import Context, Info
+from gql_server.graph.facets import FacetValue, Keys, PipelineFacet
+from gql_server.graph.feed.types import After, FeedEvent, ThrottleMs, event_of, moment, position_of, throttle_seconds
+from gql_server.graph.fields import First, SemanticNonNull, access, access_sentence, may_read
+from gql_server.graph.fleet.health import SystemHealth
+from gql_server.graph.jobs.types import Job, JobBy
+from gql_server.graph.pipelines.list import PipelineFilter
+from gql_server.graph.pipelines.types import PipelineBy, page_position
+from gql_server.graph.scalars import FeedToken
+from gql_server.reads.facets import facets
+from gql_server.reads.fleet.health import vitals
+from gql_server.reads.jobs.queries import jobs_by_id
+from gql_server.reads.pagination import Page, Window, newest
+from gql_server.reads.pipelines.filter import Criteria
+from gql_server.reads.pipelines.ids import members
+from gql_server.reads.pipelines.queries import keys_by_job, page, pipelines_by_key
+
+THROTTLE_MS = 250
+LIST_THROTTLE_MS = 500
+FACETS_THROTTLE_MS = 2000
+HEALTH_THROTTLE_MS = 5000
+MEMBERS_MAX = 10_000
+
+Filter = Annotated[PipelineFilter | None, strawberry.argument(description="Which ones; all without it.")]
+
+
+@strawberry.type(description="A job as it is now.")
+class JobProgressed(FeedEvent):
+    job: Job = strawberry.field(description="The job, read for this message.")
+
+
+@strawberry.type
+class PipelineSubscription:
+    @strawberry.subscription(
+        description="One pipeline until it is terminal, then complete. Begins with its present state, or after `after`. "
+        "A pipeline that is unknown or not visible completes at once.",
+        directives=[SemanticNonNull()],
+    )
+    async def pipeline(
+        self,
+        info: Info,
+        by: Annotated[PipelineBy, strawberry.argument(description="Its name.")],
+        after: After = UNSET,
+        throttle_ms: ThrottleMs = THROTTLE_MS,
+    ) -> AsyncIterator[FeedEvent | None]:
+        seconds, position = throttle_seconds(throttle_ms, THROTTLE_MS), position_of(after, info)
+        context = info.context
+        key = await by.key(info)
+        if key is None:
+            context.session.end()
+            return
+        source = PipelineSource(
+            context.hub,
+            key,
+            partial(_afresh, context, pipelines_by_key, key),
+            is_resumable=partial(_asked, context, queries.is_resumable),
+            has_changed=partial(_asked, context, queries.has_changed_since, pipeline_key=key),
+            throttle_seconds=seconds,
+            heartbeat_seconds=context.session.heartbeat_seconds,
+        )
+        async with aclosing(play(context.session, source, position)) as readings:
+            async for reading in readings:
+                yield event_of(reading)
+
+    @strawberry.subscription(
+        description="A live list, newest first: what enters, changes and leaves, by the filter and by what you may see.",
+        directives=[SemanticNonNull()],
+    )
+    async def pipelines(
+        self,
+        info: Info,
+        filter: Filter = UNSET,
+        after: After = UNSET,
+        snapshot: Annotated[
+            bool | None,
+            strawberry.argument(description="Begin with the first page, unless resumed."),
+        ] = True,
+        first: First = 25,
+        throttle_ms: ThrottleMs = LIST_THROTTLE_MS,
+    ) -> AsyncIterator[FeedEvent | None]:
+        seconds, position = throttle_seconds(throttle_ms, LIST_THROTTLE_MS), position_of(after, info)
+        context = info.context
+        source = ListSource(
+            context.hub,
+            ListReading.of(context, filter, first),
+            with_snapshot=snapshot is not False,
+            throttle_seconds=seconds,
+            heartbeat_seconds=context.session.heartbeat_seconds,
+        )
+        async with aclosing(play(context.session, source, position)) as events:
+            async for event in events:
+                yield event_of(event)
+
+    @strawberry.subscription(
+        description="The alert strip: bounded counts, pushed when they change, at most once per `throttleMs`.",
+        directives=[SemanticNonNull()],
+    )
+    async def facets(
+        self, info: Info, keys: Keys, filter: Filter = UNSET, throttle_ms: ThrottleMs = FACETS_THROTTLE_MS
+    ) -> AsyncIterator[list[PipelineFacet] | None]:
+        seconds = throttle_seconds(throttle_ms, FACETS_THROTTLE_MS)
+        context = info.context
+        criteria = filter.criteria(context.viewer) if filter else Criteria()
+        asked = list(dict.fromkeys(keys))
+        count = partial(_afresh, context, facets, criteria, names=tuple(key.name for key in asked), limit=COUNT_LIMIT)
+        async with aclosing(_watched(context, None, count, seconds)) as samples:
+            async for sample in samples:
+                yield [
+                    PipelineFacet(key=key, values=[FacetValue.of(key, value, COUNT_LIMIT) for value in sample.value[key.name]])
+                    for key in asked
+                ]
+
+    @strawberry.subscription(
+        description=f"Health, pushed when it changes, at most once per `throttleMs`. {access_sentence('Subscription.health')}",
+        directives=access("Subscription.health"),
+        graphql_type=SystemHealth | None,
+    )
+    async def health(self, info: Info, throttle_ms: ThrottleMs = HEALTH_THROTTLE_MS) -> AsyncIterator[Any]:
+        seconds = throttle_seconds(throttle_ms, HEALTH_THROTTLE_MS)
+        context = info.context
+        if not may_read("Subscription.health", self, info):
+            context.session.end()
+            yield None
+            return
+
+        async def read() -> Any:
+            context.renew()
+            return await context.read(vitals, **context.hub.vitals())
+
+        async with aclosing(_watched(context, None, read, seconds, at_least_every=max(seconds, 1.0))) as samples:
+            async for sample in samples:
+                yield sample.value
+
+    @strawberry.subscription(
+        description="One job, with the rows it has handled, until it is finished, then complete. A job that is unknown or not "
+        "visible completes at once.",
+        directives=[SemanticNonNull()],
+    )
+    async def job_progress(
+        self,
+        info: Info,
+        by: Annotated[JobBy, strawberry.argument(description="Its name.")],
+        throttle_ms: ThrottleMs = THROTTLE_MS,
+    ) -> AsyncIterator[JobProgressed | None]:
+        seconds, job_id = throttle_seconds(throttle_ms, THROTTLE_MS), by.key()
+        context = info.context
+        key = await context.load(keys_by_job, job_id)
+        if key is None:
+            context.session.end()
+            return
+        read = partial(_afresh, context, jobs_by_id, job_id)
+        async with aclosing(_watched(context, key, read, seconds, is_last=_is_finished)) as samples:
+            async for sample in samples:
+                yield JobProgressed(**moment(sample.position), job=sample.value)
+
+
+@strawberry.type(description="A slice of the change feed.")
+class ChangePage:
+    events: list[FeedEvent] = strawberry.field(description="What happened, oldest first; what happened twice is there once.")
+    next_token: FeedToken = strawberry.field(description="Where to go on.")
+    has_more: bool = strawberry.field(description="There is more already.")
+
+
+@strawberry.type
+class ChangesQuery:
+    @strawberry.field(
+        description="The live list by polling: same events, same tokens. Without history since the token: a `FeedReset`.",
+        directives=[SemanticNonNull()],
+    )
+    async def changes(
+        self,
+        info: Info,
+        after: Annotated[FeedToken, strawberry.argument(description="Where to go on; a page's `feedToken` to begin with.")],
+        filter: Filter = UNSET,
+        first: Annotated[int | None, strawberry.argument(description="Pipelines at most; up to 200.")] = 100,
+    ) -> ChangePage | None:
+        reader = ListReading.of(info.context, filter, first)
+        source = ListSource(info.context.hub, reader, with_snapshot=False, throttle_seconds=0)
+        slice = await source.slice(Position.from_token(after), reader.window.size)
+        return ChangePage(
+            events=[event_of(event) for event in slice.events],
+            next_token=FeedToken(slice.next.token()),
+            has_more=slice.has_more,
+        )
+
+
+class ListReading:
+    """What a live list asks of the database."""
+
+    def __init__(self, context: Context, criteria: Criteria, window: Window) -> None:
+        self.window = window
+        self._context, self._criteria = context, criteria
+
+    @classmethod
+    def of(cls, context: Context, filter: PipelineFilter | None, first: int | None) -> "ListReading":
+        """Raises BadInput."""
+        criteria = filter.criteria(context.viewer) if filter else Criteria()
+        window = context.window("Query.pipelines", first=first, criteria=criteria, descending=True)
+        return cls(context, criteria, window)
+
+    async def now(self) -> Position:
+        return await _asked(self._context, queries.now)
+
+    async def snapshot(self) -> Snapshot:
+        self._context.renew()
+        before = await self.now()  # of a page that is empty, and may no longer be so a moment later
+        shown: Page = await self._context.read(page, criteria=self._criteria, window=self.window)
+        return Snapshot(page_position(shown) or before, shown)
+
+    async def members(self) -> Members:
+        position = await self.now()
+        keys = await self._context.read(members, criteria=self._criteria, limit=MEMBERS_MAX)
+        return Members(position, keys[:MEMBERS_MAX], are_all=len(keys) <= MEMBERS_MAX)
+
+    async def is_resumable(self, after: Position) -> bool:
+        return await _asked(self._context, queries.is_resumable, after)
+
+    async def changed_since(self, after: Position, limit: int) -> list[Changed]:
+        return await _asked(self._context, queries.changed_since, after, limit=limit)
+
+    async def read(self, keys: Sequence[UUID]) -> Mapping[UUID, Any]:
+        self._context.renew()
+        asked = tuple(keys) if self._criteria.ids is None else tuple(set(keys) & set(self._criteria.ids))
+        if not asked:
+            return {}
+        among = replace(self._criteria, ids=asked)
+        shown: Page = await self._context.read(page, criteria=among, window=newest(len(asked)))
+        return {row.key: row for row in shown.nodes}
+
+    async def visible(self, keys: Sequence[UUID]) -> set[UUID]:
+        rows = await asyncio.gather(*[self._context.load(pipelines_by_key, key) for key in keys])
+        return {row.key for row in rows if row is not None}
+
+
+def _watched(
+    context: Context, key: UUID | None, read: Callable[[], Awaitable[Any]], throttle_seconds: float, **ending: Any
+) -> Any:
+    now = partial(_asked, context, queries.now)
+    source = ValueSource(context.hub, key, read, now=now, throttle_seconds=throttle_seconds, **ending)
+    context.session.shows_changes_only = True
+    return play(context.session, source, None)
+
+
+async def _afresh(context: Context, query: Any, key: Any, **arguments: Any) -> Any:
+    """The value of the key with fresh loaders, which then serve the rest of the message."""
+    context.renew()
+    return await context.load(query, key, **arguments)
+
+
+async def _asked(context: Context, query: Any, *values: Any, **arguments: Any) -> Any:
+    """What a query of the feed itself answers: nobody's rows, so for no viewer."""
+    async with context.engine.connect() as connection:
+        return await query(connection, *values, **arguments)
+
+
+def _is_finished(job: Any) -> bool:
+    return job.state == JobState.FINISHED

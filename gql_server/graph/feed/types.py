@@ -1,0 +1,186 @@
+"""What a feed says, as a client sees it."""
+
+from datetime import UTC, datetime
+from enum import Enum
+from typing import Annotated, Any
+from uuid import UUID
+
+import strawberry
+from strawberry import UNSET
+from strawberry.utils.str_converters import to_camel_case
+
+from gql_server.errors import BadInput
+from gql_server.feed import queries
+from gql_server.feed.events import Entered, Heartbeat, Left, Reading, Reset, Snapshot
+from gql_server.feed.tokens import Position
+from gql_server.graph import fields
+from gql_server.graph.context import Info
+from gql_server.graph.fields import First, SemanticNonNull
+from gql_server.graph.jobs.types import Job
+from gql_server.graph.nodes import encode
+from gql_server.graph.pipelines.types import Pipeline, PipelineConnection
+from gql_server.graph.scalars import FeedToken, SchemaCoordinate
+from gql_server.reads.pagination import Page
+from gql_server.reads.pipelines.queries import page
+
+THROTTLE_MS = 250
+THROTTLE_MAX_MS = 60_000
+
+After = Annotated[
+    FeedToken | None,
+    strawberry.argument(description="Go on from there: nothing that happened later is missed, and nothing before is repeated."),
+]
+ThrottleMs = Annotated[
+    int | None,
+    strawberry.argument(description=f"At most one message in that many milliseconds; up to {THROTTLE_MAX_MS}."),
+]
+
+
+@strawberry.interface(description="Every message carries the token that resumes right after it.")
+class FeedEvent:
+    token: FeedToken = strawberry.field(description="Position of the feed when this was read.")
+    at: datetime = strawberry.field(description="When this was read.")
+
+
+def moment(position: Position) -> dict[str, Any]:
+    """The fields of every event."""
+    return {"token": FeedToken(position.token()), "at": datetime.now(UTC)}
+
+
+@strawberry.type(description="A pipeline as it is now. The first message of a subscription says that nothing has changed yet.")
+class PipelineChanged(FeedEvent):
+    pipeline: Pipeline = strawberry.field(description="The pipeline, read for this message.")
+    changed: list[SchemaCoordinate] = strawberry.field(
+        description="Fields of the pipeline that differ from the message before, `progress` always among them; "
+        "those of its jobs are not. Resumed from a token, all that may differ."
+    )
+    key: strawberry.Private[UUID]
+    span: strawberry.Private[tuple[int, int] | None]
+
+    @strawberry.field(description="Jobs that changed since the message before, lowest id first.")
+    async def changed_jobs(self, info: Info) -> list[Job]:
+        if self.span is None:
+            return []
+        return await info.context.load(queries.jobs_by_event_span, (self.key, self.span))
+
+    @classmethod
+    def of(cls, reading: Reading) -> "PipelineChanged":
+        return cls(
+            **moment(reading.position),
+            pipeline=reading.row,
+            changed=coordinates(reading.changed) if reading.since is None else coordinates((*reading.changed, "progress")),
+            key=reading.row.key,
+            span=reading.span,
+        )
+
+
+@strawberry.enum(description="Why the feed cannot continue from the given token.")
+class ResetReason(Enum):
+    TOKEN_EXPIRED = strawberry.enum_value("TOKEN_EXPIRED", description="What happened after it is no longer kept.")
+    SERVER_RESTART = strawberry.enum_value("SERVER_RESTART", description="The database is another one than the token's.")
+
+
+@strawberry.type(description="History before this point is gone: forget what you hold, and go on from what follows.")
+class FeedReset(FeedEvent):
+    reset_reason: ResetReason = strawberry.field(description="Why.")
+
+
+@strawberry.type(description="Sent when nothing happened for a while, so that a client can tell quiet from dead.")
+class FeedHeartbeat(FeedEvent):
+    lag_seconds: float = strawberry.field(description="How long ago the server last read the feed to its end.")
+
+
+@strawberry.type(description="A page of the list as it is now: the first message, unless `snapshot: false`.")
+class FeedSnapshot(FeedEvent):
+    page: strawberry.Private[Page]
+
+    @strawberry.field(
+        description="The first page, as long as the subscription says unless an argument says otherwise. Its cursors are "
+        "those of `Query.pipelines` with the same filter.",
+        directives=[SemanticNonNull()],
+        graphql_type=PipelineConnection | None,
+    )
+    async def pipelines(self, info: Info, first: First = UNSET, after: fields.After = UNSET) -> Page:
+        if first is UNSET and after is UNSET:
+            return self.page
+        criteria = self.page.criteria
+        window = info.context.window("Query.pipelines", first=first, after=after, criteria=criteria, descending=True)
+        return await info.context.read(page, criteria=criteria, window=window)
+
+
+@strawberry.enum(description="Where a newly matching pipeline belongs in the list.")
+class EntryPosition(Enum):
+    HEAD = strawberry.enum_value("HEAD", description="Before all others: it is the newest.")
+    ELSEWHERE = strawberry.enum_value("ELSEWHERE", description="Where its `createdAt` puts it.")
+
+
+@strawberry.type(description="A pipeline began to match the filter: it was created, or changed into it.")
+class PipelineEntered(FeedEvent):
+    pipeline: Pipeline = strawberry.field(description="The pipeline, read for this message.")
+    position: EntryPosition = strawberry.field(description="Where it belongs.")
+
+
+@strawberry.enum(description="Why a pipeline left the live list.")
+class LeaveReason(Enum):
+    NO_LONGER_MATCHES = strawberry.enum_value("NO_LONGER_MATCHES", description="It changed, and the filter excludes it.")
+    ACCESS_REVOKED = strawberry.enum_value("ACCESS_REVOKED", description="You may no longer see it.")
+
+
+@strawberry.type(description="A pipeline is no longer in the list.")
+class PipelineLeft(FeedEvent):
+    pipeline_node_id: strawberry.ID = strawberry.field(description="Its global id; it is not sent again.")
+    leave_reason: LeaveReason = strawberry.field(description="Why.")
+
+
+EVENTS = (FeedSnapshot, PipelineEntered, PipelineChanged, PipelineLeft, FeedReset, FeedHeartbeat)
+
+
+def event_of(event: Reading | Reset | Heartbeat | Snapshot | Entered | Left) -> FeedEvent:
+    """The event as a client sees it."""
+    match event:
+        case Reading():
+            return PipelineChanged.of(event)
+        case Reset():
+            return FeedReset(**moment(event.position), reset_reason=ResetReason[event.reason.name])
+        case Heartbeat():
+            return FeedHeartbeat(**moment(event.position), lag_seconds=event.lag_seconds)
+        case Snapshot():
+            return FeedSnapshot(**moment(event.position), page=event.page)
+        case Entered():
+            where = EntryPosition.HEAD if event.at_head else EntryPosition.ELSEWHERE
+            return PipelineEntered(**moment(event.position), pipeline=event.row, position=where)
+        case Left():
+            gone = strawberry.ID(encode("Pipeline", event.key))
+            return PipelineLeft(**moment(event.position), pipeline_node_id=gone, leave_reason=LeaveReason[event.reason.name])
+
+
+def position_of(token: FeedToken | None, info: Info) -> Position | None:
+    """Where the client comes from: its transport knows best, else the token says. Raises BadInput."""
+    if info.context.session.resume is not None:
+        return info.context.session.resume
+    return None if token is None or token is UNSET else Position.from_token(token)
+
+
+def throttle_seconds(throttle_ms: int | None, default: int) -> float:
+    """Raises BadInput."""
+    throttle_ms = default if throttle_ms is None else throttle_ms
+    if not 0 <= throttle_ms <= THROTTLE_MAX_MS:
+        raise BadInput(f"`throttleMs` must be between 0 and {THROTTLE_MAX_MS}.")
+    return throttle_ms / 1000
+
+
+# Attributes of a row that are fields of another name, or of no field.
+_FIELDS = {
+    **dict.fromkeys(("level", "year", "module_type_id", "data_entry_type_id", "unit_institutional_id", "provider"), "scope"),
+    **dict.fromkeys(("actor_kind", "actor_name", "actor_email"), "triggered_by"),
+    **dict.fromkeys(("node_type", "key"), "id"),
+    "root_id": "root_job",
+    "has_live_jobs": "viewer_can",
+    "value": None,
+}
+
+
+def coordinates(attributes: tuple[str, ...]) -> list[SchemaCoordinate]:
+    """Schema coordinates of the fields that show these attributes of a row."""
+    fields = dict.fromkeys(_FIELDS.get(name, name) for name in attributes)
+    return [SchemaCoordinate(f"Pipeline.{to_camel_case(name)}") for name in fields if name]

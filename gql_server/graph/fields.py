@@ -1,0 +1,158 @@
+"""Fields that are declared instead of coded: children over a loader, parts of the same row, guarded fields."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Annotated, Any
+
+import strawberry
+from strawberry import UNSET
+from strawberry.schema_directive import Location
+
+from gql_server import policy
+from gql_server.errors import Forbidden
+from gql_server.graph.context import Info
+from gql_server.graph.loaders import Query
+from gql_server.policy import GUARDS
+
+
+@strawberry.enum(description="What a caller without the permission gets.")
+class DenialMode(Enum):
+    REDACT = strawberry.enum_value(
+        "REDACT", description="Value is null and one aggregated entry is added to `extensions.redactions`. No per-row error."
+    )
+    ERROR = strawberry.enum_value("ERROR", description="Value is null and an error with code FORBIDDEN is added at this path.")
+    HIDE = strawberry.enum_value(
+        "HIDE", description="The object behaves as if it did not exist (null from `node`, absent from lists and counts)."
+    )
+    PROBLEM = strawberry.enum_value("PROBLEM", description="Mutations: the result union carries ForbiddenProblem.")
+
+
+@strawberry.schema_directive(
+    locations=[Location.FIELD_DEFINITION, Location.OBJECT],
+    name="access",
+    description="Permission needed to read this. Applied directives are not visible to introspection, so the same sentence "
+    "ends the description.",
+)
+class Access:
+    permission: str = strawberry.field(description="Permission key, e.g. `backoffice.pipeline_operations:view`.")
+    on_denied: DenialMode = strawberry.field(
+        default=DenialMode.REDACT, description="What a caller without the permission gets."
+    )
+
+
+@strawberry.schema_directive(
+    locations=[Location.FIELD_DEFINITION],
+    name="semanticNonNull",
+    description="Null only on error, never as a value. Clients that treat errors as exceptions may generate a non-null type.",
+)
+class SemanticNonNull:
+    levels: list[int] = strawberry.field(default=(0,), description="Depths of the list at which null means an error.")
+
+
+@strawberry.schema_directive(
+    locations=[Location.FIELD_DEFINITION],
+    name="experimental",
+    description="Exempt from the deprecation promise: may change or vanish in any release.",
+)
+class Experimental:
+    since: str = strawberry.field(description="Release that brought it.")
+
+
+First = Annotated[int | None, strawberry.argument(description="Size of the page, from the start of the list.")]
+After = Annotated[str | None, strawberry.argument(description="Only what follows this cursor.")]
+Last = Annotated[int | None, strawberry.argument(description="Size of the page, from the end of the list.")]
+Before = Annotated[str | None, strawberry.argument(description="Only what precedes this cursor.")]
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """Metadata of a declared child: what an executor needs to resolve it for all parents of a list at once."""
+
+    query: Query
+    key: str
+    coordinate: str | None = None
+
+
+def child(query: Query, *, key: str, description: str, missing: object = None, directives: Sequence[object] = ()) -> Any:
+    """A field answered by a batched query, keyed by an attribute of the parent row; without a key it is `missing`."""
+
+    def resolve(root: strawberry.Parent[Any], info: Info) -> Any:
+        value = getattr(root, key)
+        return missing if value is None else info.context.load(query, value)
+
+    return strawberry.field(
+        resolver=resolve, description=description, directives=directives, metadata={"child": Child(query, key)}
+    )
+
+
+def child_connection(query: Query, *, key: str, coordinate: str, description: str) -> Any:
+    """A paged child: the query gets the window of all parents as its argument."""
+
+    def resolve(
+        root: strawberry.Parent[Any],
+        info: Info,
+        first: First = UNSET,
+        after: After = UNSET,
+        last: Last = UNSET,
+        before: Before = UNSET,
+    ) -> Any:
+        window = info.context.window(coordinate, first=first, after=after, last=last, before=before)
+        return info.context.load(query, getattr(root, key), window=window)
+
+    return strawberry.field(
+        resolver=resolve,
+        description=description,
+        directives=[SemanticNonNull()],
+        metadata={"child": Child(query, key, coordinate)},
+    )
+
+
+def part(description: str, *, present: str | None = None) -> Any:
+    """An object made of the parent row itself; null when the attribute `present` is null."""
+
+    def resolve(root: strawberry.Parent[Any]) -> Any:
+        return root if present is None or getattr(root, present) is not None else None
+
+    return strawberry.field(resolver=resolve, description=description, metadata={"part": present})
+
+
+def guarded(coordinate: str, description: str, read: Callable[[Any, Info], Any], *, present: str | None = None) -> Any:
+    """A nullable field that only some may read; for the others it is null, and counted in `extensions.redactions`.
+
+    Where the attribute `present` is null there is nothing to read and nothing to deny.
+    """
+
+    def resolve(root: strawberry.Parent[Any], info: Info) -> Any:
+        if present is not None and getattr(root, present) is None:
+            return None
+        return read(root, info) if may_read(coordinate, root, info) else None
+
+    return strawberry.field(
+        resolver=resolve,
+        name=coordinate.partition(".")[2],
+        description=f"{description} {access_sentence(coordinate)}",
+        directives=access(coordinate),
+        metadata={"guard": coordinate},
+    )
+
+
+def may_read(coordinate: str, root: Any, info: Info) -> bool:
+    """Whether the viewer may read the coordinate of this row. A refusal is noted; where the policy says ERROR it is raised."""
+    guard = GUARDS[coordinate]
+    if policy.permits(info.context.viewer, guard, root):
+        return True
+    if guard.on_denied is policy.DenialMode.ERROR:
+        raise Forbidden(f"You need the permission `{guard.permission}`.", permission=guard.permission)
+    info.context.redactions[coordinate] += 1
+    return False
+
+
+def access_sentence(coordinate: str) -> str:
+    return f"Needs `{GUARDS[coordinate].permission}`."
+
+
+def access(coordinate: str) -> list[Access]:
+    """The directive that says in the SDL what guards this coordinate."""
+    guard = GUARDS[coordinate]
+    return [Access(permission=guard.permission, on_denied=DenialMode[guard.on_denied.name])]

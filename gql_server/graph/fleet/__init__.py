@@ -1,0 +1,1 @@
+"""Workers, locks and health as a client sees them."""

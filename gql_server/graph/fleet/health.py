@@ -1,0 +1,70 @@
+"""The state of the installation as a client sees it."""
+
+from typing import Annotated, Any
+
+import strawberry
+from strawberry import UNSET
+
+from gql_server.graph.context import Info
+from gql_server.graph.diagnosis import Diagnosis
+from gql_server.graph.fields import After, Before, First, Last, SemanticNonNull, access, access_sentence, may_read
+from gql_server.graph.jobs.types import JobConnection
+from gql_server.graph.scopes import StatusTone
+from gql_server.graph.years.module_years import ModuleYear
+from gql_server.policy import GUARDS, permits
+from gql_server.reads.fleet import health as queries
+from gql_server.reads.fleet.checks import Vitals
+from gql_server.reads.years.module_years import Cell, stale_aggregations
+
+MINUTES = 60
+
+
+@strawberry.type(description="One-look state of the whole installation. Workers are everybody's; jobs are those you may see.")
+class SystemHealth:
+    tone: StatusTone = strawberry.field(description="Worst severity of `diagnosis`; SUCCESS when that is empty.")
+    diagnosis: list[Diagnosis] = strawberry.field(description="What is wrong with the installation, worst first.")
+    live_workers: int = strawberry.field(description="Workers whose heartbeat is not lost.")
+    revisions: list[str] = strawberry.field(description="Commits that live workers run; more than one is a mixed fleet.")
+    oldest_queued_seconds: float | None = strawberry.field(
+        description="How long the oldest job that is due has waited to be claimed; null when none waits."
+    )
+    feed_lag_seconds: float | None = strawberry.field(
+        description="How far this API's feed is behind the database; null while it does not follow it."
+    )
+
+    @strawberry.field(description="Jobs whose worker has fallen silent, oldest first.", directives=[SemanticNonNull()])
+    async def stuck_jobs(
+        self: Any, info: Info, first: First = UNSET, after: After = UNSET, last: Last = UNSET, before: Before = UNSET
+    ) -> JobConnection | None:
+        window = info.context.window("SystemHealth.stuckJobs", first=first, after=after, last=last, before=before)
+        return await info.context.read(queries.stuck_jobs, window=window)
+
+    @strawberry.field(
+        description="Modules whose totals do not show what is there. The tone does not count them.",
+        directives=[SemanticNonNull()],
+        graphql_type=list[ModuleYear] | None,
+    )
+    async def stale_scopes(
+        self: Any,
+        info: Info,
+        older_than_minutes: Annotated[
+            int | None, strawberry.argument(description="How long totals may be due before they count, in minutes.")
+        ] = MINUTES,
+    ) -> list[Cell] | None:
+        minutes = MINUTES if older_than_minutes is None else older_than_minutes
+        stale = await info.context.read(stale_aggregations, older_than_minutes=minutes)
+        cells = [Cell(scope.year, scope.module_type_id, minutes) for scope in stale]
+        return [cell for cell in cells if permits(info.context.viewer, GUARDS["ModuleYear"], cell)]
+
+
+@strawberry.type
+class HealthQuery:
+    @strawberry.field(
+        description=f"One-look state. {access_sentence('Query.health')}",
+        directives=access("Query.health"),
+        graphql_type=SystemHealth | None,
+    )
+    async def health(self, info: Info) -> Vitals | None:
+        if not may_read("Query.health", self, info):
+            return None
+        return await info.context.read(queries.vitals, **info.context.hub.vitals())

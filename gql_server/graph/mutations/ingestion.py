@@ -1,0 +1,193 @@
+"""Mutations that bring data in, or compute anew what follows from it."""
+
+from enum import Enum
+from typing import Annotated, Any
+from uuid import UUID
+
+import strawberry
+from strawberry import UNSET
+
+from gql_server.commands import ingestion as commands
+from gql_server.commands import recalculation
+from gql_server.commands.ingestion import Ingestion
+from gql_server.commands.repetition import start_from_job
+from gql_server.db import models
+from gql_server.graph.context import Info
+from gql_server.graph.jobs.types import job_key
+from gql_server.graph.mutations.perform import about, argument, idempotency_key, members, mutation
+from gql_server.graph.mutations.started import PIPELINE, start
+from gql_server.graph.pipelines.types import Pipeline
+from gql_server.graph.problems import Problems
+from gql_server.graph.scalars import JSON
+
+MODULE = "Number of the module (`ModuleType.typeId`)."
+ENTRY_TYPE = "Number of the data entry type (`DataEntryType.typeId`)"
+
+
+@strawberry.enum(description="What a file is about.")
+class IngestionTarget(Enum):
+    DATA_ENTRIES = strawberry.enum_value("DATA_ENTRIES", description="Data entries.")
+    FACTORS = strawberry.enum_value("FACTORS", description="Emission factors.")
+    REFERENCE_DATA = strawberry.enum_value("REFERENCE_DATA", description="Reference data.")
+
+
+@strawberry.input(description="An institution's API, if the server has one for the module.")
+class ApiSourceInput:
+    filters: JSON | None = strawberry.field(
+        default=UNSET, description="What to ask it for: an object that the API understands."
+    )
+
+
+@strawberry.input(description="Where the rows come from.", one_of=True)
+class IngestionSourceInput:
+    upload_id: strawberry.Maybe[UUID] = strawberry.field(
+        description="A file that was sent with `POST /uploads?start=false`, which answers its `uploadId`."
+    )
+    previous_job: strawberry.Maybe[strawberry.ID] = strawberry.field(
+        description="Global id of a job that read a file: the same file is read again. The job must have ended in SUCCESS or "
+        "WARNING, be of the same module and target, and its file must still be kept."
+    )
+    api: strawberry.Maybe[ApiSourceInput] = strawberry.field(
+        description="The institution's API, for data entries of all units."
+    )
+
+
+@strawberry.input(description="Read a file, or an institution's API, into a module of a year.")
+class StartIngestionInput:
+    source: IngestionSourceInput = strawberry.field(description="Where the rows come from.")
+    year: int = strawberry.field(description="Reporting year; its unit sync must have succeeded.")
+    module_type_id: int = strawberry.field(description=MODULE)
+    target: IngestionTarget = strawberry.field(default=IngestionTarget.DATA_ENTRIES, description="What the rows are about.")
+    data_entry_type_id: int | None = strawberry.field(
+        default=UNSET, description=f"{ENTRY_TYPE} of all rows; unless each row says its own."
+    )
+    unit_institutional_id: str | None = strawberry.field(
+        default=UNSET, description="Unit of all rows, for a file of one unit: it adds to what the unit has."
+    )
+    idempotency_key: UUID | None = idempotency_key()
+
+    def ingestion(self) -> Ingestion:
+        return Ingestion(
+            year=self.year,
+            module_type_id=self.module_type_id,
+            target=models.TargetType(self.target.name),
+            data_entry_type_id=self.data_entry_type_id or None,
+            unit=self.unit_institutional_id or None,
+        )
+
+
+@strawberry.type(description="The ingestion was submitted.")
+class StartIngestionPayload:
+    pipeline: Pipeline | None = strawberry.field(description=f"What ingests it. {PIPELINE}")
+
+
+StartIngestionResult = Annotated[
+    StartIngestionPayload | Problems, strawberry.union("StartIngestionResult", description="Outcome of `startIngestion`.")
+]
+
+
+@strawberry.input(description="Read a file of emission factors, and compute anew what they change.")
+class UploadFactorsInput:
+    upload_id: UUID = strawberry.field(
+        description="A file that was sent with `POST /uploads?start=false`, which answers its `uploadId`."
+    )
+    year: int = strawberry.field(description="Reporting year; its unit sync must have succeeded.")
+    module_type_id: int = strawberry.field(description=MODULE)
+    data_entry_type_id: int | None = strawberry.field(
+        default=UNSET, description=f"{ENTRY_TYPE}, for factors of that one; else they are common to the module."
+    )
+    idempotency_key: UUID | None = idempotency_key()
+
+
+@strawberry.type(description="The factors are being read.")
+class UploadFactorsPayload:
+    pipeline: Pipeline | None = strawberry.field(description=f"What reads them. {PIPELINE}")
+
+
+UploadFactorsResult = Annotated[
+    UploadFactorsPayload | Problems, strawberry.union("UploadFactorsResult", description="Outcome of `uploadFactors`.")
+]
+
+
+@strawberry.input(description="Compute emissions anew, of one data entry type or of a module.")
+class RecalculateInput:
+    year: int = strawberry.field(description="Reporting year; its unit sync must have succeeded.")
+    module_type_id: int = strawberry.field(description=MODULE)
+    data_entry_type_id: int | None = strawberry.field(default=UNSET, description=f"{ENTRY_TYPE}; else all of the module.")
+    only_stale: bool = strawberry.field(
+        default=False, description="Only those whose factors are newer than their emissions; refused when there are none."
+    )
+    idempotency_key: UUID | None = idempotency_key()
+
+
+@strawberry.type(description="The recalculation was submitted.")
+class RecalculatePayload:
+    pipeline: Pipeline | None = strawberry.field(description=f"What recalculates. {PIPELINE}")
+
+
+RecalculateResult = Annotated[
+    RecalculatePayload | Problems, strawberry.union("RecalculateResult", description="Outcome of `recalculate`.")
+]
+
+
+@strawberry.type
+class IngestionMutation:
+    @mutation("Mutation.startIngestion", "Read a file, or an institution's API, into a module of a year.")
+    async def start_ingestion(
+        self, info: Info, input: Annotated[StartIngestionInput, argument("What to read, and what it is about.")]
+    ) -> StartIngestionResult | None:
+        return await start(info, input, lambda connection: _start(info, input, connection), StartIngestionPayload)
+
+    @mutation("Mutation.uploadFactors", "Read a file of emission factors, and compute anew what they change.")
+    async def upload_factors(
+        self, info: Info, input: Annotated[UploadFactorsInput, argument("Which file, and what it is about.")]
+    ) -> UploadFactorsResult | None:
+        context = info.context
+        ingestion = Ingestion(
+            year=input.year,
+            module_type_id=input.module_type_id,
+            target=models.TargetType.FACTORS,
+            data_entry_type_id=input.data_entry_type_id or None,
+        )
+        return await start(
+            info,
+            input,
+            lambda connection: commands.start_ingestion(
+                connection, context.commands.registry, context.viewer, ingestion, input.upload_id
+            ),
+            UploadFactorsPayload,
+        )
+
+    @mutation("Mutation.recalculate", "Compute emissions anew, of one data entry type or of a module.")
+    async def recalculate(
+        self, info: Info, input: Annotated[RecalculateInput, argument("Of what.")]
+    ) -> RecalculateResult | None:
+        context = info.context
+        return await start(
+            info,
+            input,
+            lambda connection: recalculation.recalculate(
+                connection,
+                context.commands.registry,
+                context.viewer,
+                input.year,
+                input.module_type_id,
+                data_entry_type_id=input.data_entry_type_id or None,
+                only_stale=input.only_stale,
+            ),
+            RecalculatePayload,
+        )
+
+
+async def _start(info: Info, input: StartIngestionInput, connection: Any) -> object:
+    context, source = info.context, input.source
+    common = (connection, context.commands.registry, context.viewer, input.ingestion())
+    if source.upload_id is not None:
+        return await commands.start_ingestion(*common, source.upload_id.value)
+    if source.previous_job is not None:
+        with about("source"):
+            job_id = job_key(source.previous_job.value)
+        return await start_from_job(*common, job_id)
+    assert source.api is not None
+    filters = members(source.api.value.filters, "source", "/api/filters")
+    return await commands.start_api_ingestion(*common, context.commands.api_sources, filters)

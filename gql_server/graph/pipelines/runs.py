@@ -1,0 +1,58 @@
+"""What a pipeline says of the other runs on its scope."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import strawberry
+
+from gql_server.graph.context import Info
+from gql_server.graph.fields import SemanticNonNull, child
+from gql_server.reads.pipelines import runs as queries
+
+if TYPE_CHECKING:
+    from gql_server.graph.jobs.types import Job
+    from gql_server.graph.pipelines.types import Pipeline
+
+Run = Annotated["Pipeline", strawberry.lazy("gql_server.graph.pipelines.types")]
+OtherJob = Annotated["Job", strawberry.lazy("gql_server.graph.jobs.types")]
+FAILED = ("PARTIAL", "FAILED")
+
+
+@strawberry.type
+class AmongRuns:
+    """Fields of a pipeline."""
+
+    previous: Run | None = child(
+        queries.previous_by_pipeline, key="key", description="The last run of the same kind on the same scope before it."
+    )
+    next: Run | None = child(
+        queries.next_by_pipeline, key="key", description="The first run of the same kind on the same scope after it."
+    )
+
+    @strawberry.field(
+        description="It is PARTIAL or FAILED, and a later run of the same kind on the same scope succeeded.",
+        directives=[SemanticNonNull()],
+    )
+    async def is_resolved(self: Any, info: Info) -> bool | None:
+        return await _resolved_by(self, info) is not None
+
+    @strawberry.field(description="The run that resolved it: the first later SUCCESS of the same kind on the same scope.")
+    async def resolved_by(self: Any, info: Info) -> Run | None:
+        return await _resolved_by(self, info)
+
+
+@strawberry.type
+class Lineage:
+    """Fields of a job: the jobs before and after it, of one kind, module, entry type, target, method and year."""
+
+    supersedes: OtherJob | None = child(
+        queries.superseded_by_job,
+        key="job_id",
+        description="The last job of the same combination before it, in whichever run; null for unit-specific jobs.",
+    )
+    superseded_by: OtherJob | None = child(
+        queries.superseding_by_job, key="job_id", description="The first job of the same combination after it."
+    )
+
+
+async def _resolved_by(pipeline: Any, info: Info) -> Any:
+    return await info.context.load(queries.resolved_by_pipeline, pipeline.key) if pipeline.status in FAILED else None

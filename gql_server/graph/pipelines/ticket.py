@@ -1,0 +1,27 @@
+"""A ticket's card as a client gets it."""
+
+from typing import Any
+
+import strawberry
+
+from gql_server.graph.context import Info
+from gql_server.graph.fields import Experimental, SemanticNonNull, may_read
+from gql_server.reads.pipelines.ticket.markdown import card
+from gql_server.reads.pipelines.ticket.queries import failed_step_by_pipeline
+
+
+@strawberry.type
+class Ticketed:
+    """Field of a pipeline."""
+
+    @strawberry.field(
+        description="Markdown card for a ticket: status, scope, times, and the first step that failed with its message, as far "
+        "as the viewer may know them. Quoted texts are escaped.",
+        directives=[SemanticNonNull(), Experimental(since="0.2")],
+    )
+    async def ticket_markdown(self: Any, info: Info) -> str | None:
+        step = await info.context.load(failed_step_by_pipeline, self.key) if self.error_count else None
+        who = self.actor_name if self.actor_name and may_read("Actor.displayName", self, info) else None
+        unit = self.unit_institutional_id
+        shown = unit if unit and may_read("WorkScope.unit", self, info) else None
+        return card(self, step, who=who, unit=shown)

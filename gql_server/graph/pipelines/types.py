@@ -1,0 +1,188 @@
+"""Pipelines as a client sees them."""
+
+from datetime import datetime
+from enum import Enum
+from typing import Annotated, Any
+from uuid import UUID
+
+import strawberry
+from strawberry import UNSET
+
+from gql_server.feed.tokens import Position, to_token
+from gql_server.graph.connections import CountedConnection
+from gql_server.graph.context import Info
+from gql_server.graph.diagnosis import Diagnosis
+from gql_server.graph.facets import Faceted
+from gql_server.graph.failures import FailureGroup, failures_of
+from gql_server.graph.fields import After, Before, First, Last, SemanticNonNull, access, access_sentence, child, part
+from gql_server.graph.jobs.list import OLDEST_FIRST, ordering
+from gql_server.graph.jobs.list import Filter as JobsWanted
+from gql_server.graph.jobs.list import OrderBy as JobsOrderedBy
+from gql_server.graph.jobs.types import Job, JobConnection, JobKind, Meta, NoMeta, RowProgress
+from gql_server.graph.nodes import Node, global_id, uuid_key
+from gql_server.graph.pipelines.comparison import Compared
+from gql_server.graph.pipelines.estimates import Estimated
+from gql_server.graph.pipelines.graph import Charted
+from gql_server.graph.pipelines.impacts import Impactful
+from gql_server.graph.pipelines.runs import AmongRuns
+from gql_server.graph.pipelines.ticket import Ticketed
+from gql_server.graph.pipelines.timeline import PipelineTimeline
+from gql_server.graph.pipelines.viewer_can import PipelineCapabilities
+from gql_server.graph.scalars import FeedToken
+from gql_server.graph.scopes import Actor, StatusTone, WorkScope, scope
+from gql_server.reads.diagnosis.queries import reasons_by_pipeline
+from gql_server.reads.jobs.filter import JobCriteria
+from gql_server.reads.jobs.list import page_by_pipeline
+from gql_server.reads.jobs.queries import jobs_by_id, meta_by_job
+from gql_server.reads.pagination import Page
+from gql_server.reads.pipelines import queries
+
+
+@strawberry.enum(description="Authoritative pipeline status. Clients must tolerate unknown members.")
+class PipelineStatus(Enum):
+    NOT_STARTED = strawberry.enum_value("NOT_STARTED", description="No job has been claimed yet.")
+    RUNNING = strawberry.enum_value("RUNNING", description="A job is unfinished, or one is still owed.")
+    SUCCESS = strawberry.enum_value("SUCCESS", description="Every job ended without error.")
+    PARTIAL = strawberry.enum_value("PARTIAL", description="The root job landed its data but a descendant failed.")
+    FAILED = strawberry.enum_value("FAILED", description="The root job failed: the data did not land.")
+    UNKNOWN = strawberry.enum_value("UNKNOWN", description="A value this server does not know; read `statusRaw`.")
+
+
+@strawberry.enum(description="Where `status` came from.")
+class StatusSource(Enum):
+    STORED = strawberry.enum_value("STORED", description="Read from the pipelines row.")
+    DERIVED = strawberry.enum_value("DERIVED", description="No pipelines row exists (orphan); computed from the job.")
+
+
+@strawberry.enum(description="The three fixed phases of a pipeline.")
+class PhaseKey(Enum):
+    DATA = strawberry.enum_value("DATA", description="The root job lands its data.")
+    EMISSIONS = strawberry.enum_value("EMISSIONS", description="Emissions are recomputed.")
+    AGGREGATION = strawberry.enum_value("AGGREGATION", description="Totals are rolled up.")
+
+
+@strawberry.type(description="How far a pipeline is, computed by the server so that every client agrees on “done”.")
+class PipelineProgress(Estimated):
+    phase: PhaseKey = strawberry.field(description="Current phase.")
+    phase_index: int = strawberry.field(description="Number of the phase, from 1.")
+    phase_count: int = strawberry.field(description="Always 3.")
+    fraction: float | None = strawberry.field(description="0 to 1; null when it cannot be said honestly.")
+    finished_jobs: int = strawberry.field(description="Jobs that have ended.")
+    expected_jobs: int | None = strawberry.field(description="Null until the fan-out is known.")
+    rows: RowProgress | None = strawberry.field(description="Rows of the running job, for kinds that report them.")
+
+
+@strawberry.type(
+    description="One run: a root job and everything it chained. A parent that failed before it got a pipeline_id is a pipeline "
+    f"of one (`isOrphan: true`, `pipelineId: null`). {access_sentence('Pipeline')}",
+    directives=access("Pipeline"),
+)
+class Pipeline(AmongRuns, Charted, Impactful, Compared, Ticketed, PipelineTimeline, Node):
+    id: strawberry.ID = global_id("key")
+    pipeline_id: UUID | None = strawberry.field(
+        description="Null for an orphan. UUID v7, so its order is the order of creation and it is what the cursor pages on."
+    )
+    is_orphan: bool = strawberry.field(description="No pipelines row exists for it.")
+    kind: JobKind = strawberry.field(description="Kind of the root job.")
+    kind_raw: str | None = strawberry.field(description="Stored text of the kind; read it when `kind` is OTHER.")
+    status: PipelineStatus = strawberry.field(description="Stored status, or computed for an orphan.")
+    status_raw: str | None = strawberry.field(description="Stored text of the status; null for an orphan.")
+    status_source: StatusSource = strawberry.field(description="Where the status came from.")
+    tone: StatusTone = strawberry.field(description="Colour family; a SUCCESS in which a job warned is WARNING.")
+    is_terminal: bool = strawberry.field(description="No further change is expected.")
+    is_aborted: bool = strawberry.field(description="An operator stopped it.")
+    has_warning: bool = strawberry.field(description="A job ended with result WARNING.")
+    scope: WorkScope = scope()
+    triggered_by: Actor = part("Who started it.")
+    created_at: datetime = strawberry.field(description="Immutable; default sort key.")
+    started_at: datetime | None = strawberry.field(description="First claim of any job.")
+    finished_at: datetime | None = strawberry.field(description="Last finish, once terminal.")
+    updated_at: datetime = strawberry.field(description="Last change of the pipeline or one of its jobs.")
+    queued_seconds: float | None = strawberry.field(description="Seconds from creation to first claim.")
+    duration_seconds: float | None = strawberry.field(
+        description="Seconds from first claim to finish, or to now while running."
+    )
+    progress: PipelineProgress = child(queries.progress_by_pipeline, key="key", description="How far it is.")
+    message: str | None = strawberry.field(
+        description="What went wrong if it is PARTIAL or FAILED, else the message of the root job; at most 500 characters."
+    )
+    last_error: str | None = strawberry.field(
+        description="Message of the first job that failed and said why; at most 500 characters."
+    )
+    job_count: int = strawberry.field(description="Jobs in the pipeline now; grows while it fans out.")
+    error_count: int = strawberry.field(description="Finished jobs with result ERROR.")
+    failures: list[FailureGroup] = failures_of("key")
+    root_job: Job | None = child(jobs_by_id, key="root_id", description="The parent: the lowest job id.")
+    viewer_can: PipelineCapabilities = part("What you may do here, with the reason when you may not.")
+    diagnosis: list[Diagnosis] | None = child(
+        reasons_by_pipeline,
+        key="key",
+        description="Why it is in this state, worst first. Empty when nothing is unusual.",
+        directives=[SemanticNonNull()],
+    )
+    meta: Meta = child(meta_by_job, key="root_id", description="Metadata of the root job.", missing=NoMeta())
+
+    @strawberry.field(description="Jobs of this pipeline, parent first.", directives=[SemanticNonNull()])
+    async def jobs(
+        self: Any,
+        info: Info,
+        filter: JobsWanted = UNSET,
+        order_by: JobsOrderedBy = OLDEST_FIRST,
+        first: First = UNSET,
+        after: After = UNSET,
+        last: Last = UNSET,
+        before: Before = UNSET,
+    ) -> JobConnection | None:
+        criteria = filter.criteria() if filter else JobCriteria()
+        window = info.context.window(
+            "Pipeline.jobs", first=first, after=after, last=last, before=before, criteria=criteria, **ordering(order_by)
+        )
+        return await info.context.load(page_by_pipeline, self.key, criteria=criteria, window=window)
+
+    @strawberry.field(description="Position of the feed when this was read: whatever changes later has a later token.")
+    def feed_token(self: Any) -> FeedToken:
+        return FeedToken(to_token(self.feed_position))
+
+
+@strawberry.type(description="A page of pipelines.")
+class PipelineConnection(CountedConnection[Pipeline], Faceted):
+    @strawberry.field(
+        description="Position of the feed when this page was read: subscribe with `after: feedToken`, and nothing is missed."
+    )
+    async def feed_token(self: Any, info: Info) -> FeedToken:
+        position = page_position(self)
+        return FeedToken((position or await info.context.position()).token())
+
+
+def page_position(page: Page) -> Position | None:
+    """The oldest position that the rows of a page show; None for one that is empty, and does not say."""
+    positions = [Position.parse(row.feed_position) for row in page.nodes]
+    if page.position is not None:
+        positions.append(Position.parse(page.position))
+    return min(positions, key=lambda position: position.sequence, default=None)
+
+
+@strawberry.input(description="Ways to name one pipeline.", one_of=True)
+class PipelineBy:
+    id: strawberry.Maybe[strawberry.ID] = strawberry.field(description="Global id.")
+    pipeline_id: strawberry.Maybe[UUID] = strawberry.field(description="Its UUID; an orphan has none.")
+    job_id: strawberry.Maybe[int] = strawberry.field(description="Database key of any of its jobs.")
+
+    async def key(self, info: Info) -> UUID | None:
+        """The key of the pipeline; None when there is no such job for the viewer. Raises BadInput."""
+        if self.job_id is not None:
+            return await info.context.load(queries.keys_by_job, self.job_id.value)
+        if self.pipeline_id is not None:
+            return self.pipeline_id.value
+        assert self.id is not None
+        return uuid_key("Pipeline", self.id.value)
+
+
+@strawberry.type
+class PipelineQuery:
+    @strawberry.field(description="One pipeline, by whatever name you have; null when absent or not visible.")
+    async def pipeline(
+        self, info: Info, by: Annotated[PipelineBy, strawberry.argument(description="Its name.")]
+    ) -> Pipeline | None:
+        key = await by.key(info)
+        return None if key is None else await info.context.load(queries.pipelines_by_key, key)

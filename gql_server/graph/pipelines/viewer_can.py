@@ -1,0 +1,45 @@
+"""What a viewer may do with a pipeline or a job, as a client sees it."""
+
+from collections.abc import Callable
+from typing import Any
+
+import strawberry
+
+from gql_server.graph.context import Info
+from gql_server.policy import Viewer
+from gql_server.policy import pipelines as rules
+from gql_server.policy.capabilities import Permission
+from gql_server.reads.pipelines.capabilities import retry_facts_by_pipeline
+
+
+def _permission(rule: Callable[[Viewer, Any], Permission], description: str) -> Any:
+    """A permission that the parent's row decides."""
+
+    def resolve(root: strawberry.Parent[Any], info: Info) -> Permission:
+        return rule(info.context.viewer, root)
+
+    return strawberry.field(resolver=resolve, description=description)
+
+
+@strawberry.type(description="What the viewer may do with this pipeline.")
+class PipelineCapabilities:
+    abort: Permission = _permission(rules.may_abort, "Stop what of it has not ended.")
+    view_error_details: Permission = _permission(
+        lambda viewer, row: rules.may_view_error(viewer, failed=row.error_count > 0), "Read the full text of its errors."
+    )
+    acknowledge: Permission = _permission(rules.may_acknowledge, "Take care of its failures, with `acknowledgeFailure`.")
+
+    @strawberry.field(description="Start the same work again, as a new pipeline.")
+    async def retry(self: Any, info: Info) -> Permission:
+        context = info.context
+        facts = await context.load(retry_facts_by_pipeline, self.key)
+        return rules.may_retry(context.viewer, facts, context.commands.registry.names, context.commands.api_sources)
+
+
+@strawberry.type(description="What the viewer may do with this job.")
+class JobCapabilities:
+    recover: Permission = _permission(rules.may_recover, "Put it back in the queue, when its worker has fallen silent.")
+    view_error_details: Permission = _permission(
+        lambda viewer, row: rules.may_view_error(viewer, failed=row.result == "ERROR"), "Read the full text of its error."
+    )
+    download_source: Permission = _permission(rules.may_download, "Get the file that it has read: `GET /jobs/{jobId}/source`.")

@@ -1,0 +1,189 @@
+"""Joins the roots of the features into one schema."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from functools import cache
+from typing import Annotated, Any
+
+import strawberry
+from graphql import GraphQLError, GraphQLSchema
+from strawberry.extensions import MaxTokensLimiter, ParserCache, SchemaExtension, ValidationCache
+from strawberry.schema.config import StrawberryConfig
+from strawberry.schema.schema_converter import GraphQLCoreConverter
+from strawberry.types import ExecutionContext
+
+from gql_server.errors import BadInput
+from gql_server.graph.context import Context, Info
+from gql_server.graph.cost.prices import Prices
+from gql_server.graph.cost.pricing import Pricing
+from gql_server.graph.cost.sdl import DIRECTIVES, show_prices
+from gql_server.graph.cost.types import CostQuery
+from gql_server.graph.failures import FailureQuery, group_key
+from gql_server.graph.feed.subscriptions import ChangesQuery, PipelineSubscription
+from gql_server.graph.feed.types import EVENTS
+from gql_server.graph.fields import SemanticNonNull
+from gql_server.graph.fleet.health import HealthQuery
+from gql_server.graph.fleet.locks import LockQuery
+from gql_server.graph.fleet.workers import FleetQuery
+from gql_server.graph.jobs.list import JobListQuery
+from gql_server.graph.jobs.types import JobQuery, job_key
+from gql_server.graph.limits import MAX_TOKENS, Validation, bound_validation
+from gql_server.graph.mutations.bulk import BulkMutation
+from gql_server.graph.mutations.failures import FailureMutation
+from gql_server.graph.mutations.ingestion import IngestionMutation
+from gql_server.graph.mutations.jobs import JobMutation
+from gql_server.graph.mutations.pipelines import PipelineMutation
+from gql_server.graph.mutations.views import ViewMutation
+from gql_server.graph.mutations.years import YearMutation
+from gql_server.graph.nodes import Node, decode, integer_key, key_of, uuid_key
+from gql_server.graph.pipelines.list import PipelineListQuery
+from gql_server.graph.pipelines.types import PipelineQuery
+from gql_server.graph.scalars import SCALARS
+from gql_server.graph.scopes import DataEntryType, ModuleType, Unit
+from gql_server.graph.viewer import ViewerQuery
+from gql_server.graph.years.types import YearQuery, year_key
+from gql_server.policy import GUARDS
+from gql_server.reads.failures.queries import groups_by_fingerprint
+from gql_server.reads.fleet.workers import workers_by_pod_id
+from gql_server.reads.jobs.queries import jobs_by_id
+from gql_server.reads.pipelines.queries import pipelines_by_key
+from gql_server.reads.scopes import units_by_institutional_id
+from gql_server.reads.views import views_by_id
+from gql_server.reads.years.queries import years_by_key
+
+NODES_MAX = 100
+HEADER = "# The graph as clients see it. Printed by `gql-server schema`; do not edit.\n\n"
+
+
+async def _unit(context: Context, global_id: str) -> Unit | None:
+    row = await context.load(units_by_institutional_id, decode(global_id)[1])
+    return row and Unit.of(row)
+
+
+async def _constant(value: ModuleType | DataEntryType | None) -> ModuleType | DataEntryType | None:
+    return value
+
+
+NODES: Mapping[str, Callable[[Context, str], Awaitable[Any]]] = {
+    "Pipeline": lambda context, id: context.load(pipelines_by_key, uuid_key("Pipeline", id)),
+    "Job": lambda context, id: context.load(jobs_by_id, job_key(id)),
+    "FailureGroup": lambda context, id: context.load(groups_by_fingerprint, group_key(id)),
+    "YearConfiguration": lambda context, id: context.load(years_by_key, year_key(id)),
+    "Worker": lambda context, id: context.load(workers_by_pod_id, key_of("Worker", id)),
+    "TriageView": lambda context, id: context.load(views_by_id, uuid_key("TriageView", id)),
+    "Unit": _unit,
+    "ModuleType": lambda _, id: _constant(ModuleType.of(integer_key("ModuleType", id))),
+    "DataEntryType": lambda _, id: _constant(DataEntryType.of(integer_key("DataEntryType", id))),
+}
+
+
+async def _fetch(context: Context, global_id: str) -> Any:
+    fetch = NODES.get(decode(global_id)[0])
+    return fetch and await fetch(context, global_id)
+
+
+@strawberry.type(description="Reads.")
+class Query(
+    PipelineListQuery,
+    PipelineQuery,
+    JobListQuery,
+    JobQuery,
+    FailureQuery,
+    YearQuery,
+    FleetQuery,
+    HealthQuery,
+    LockQuery,
+    ViewerQuery,
+    ChangesQuery,
+    CostQuery,
+):
+    @strawberry.field(description="Refetch anything by global ID; null when absent or not visible.")
+    async def node(
+        self, info: Info, id: Annotated[strawberry.ID, strawberry.argument(description="Global id.")]
+    ) -> Node | None:
+        return await _fetch(info.context, id)
+
+    @strawberry.field(
+        description=f"Same order and length as `ids`, at most {NODES_MAX}; null for what is absent or not visible.",
+        directives=[SemanticNonNull()],
+    )
+    async def nodes(
+        self, info: Info, ids: Annotated[list[strawberry.ID], strawberry.argument(description="Global ids.")]
+    ) -> list[Node | None] | None:
+        if len(ids) > NODES_MAX:
+            raise BadInput(f"`ids` takes at most {NODES_MAX} values.")
+        return await asyncio.gather(*(_fetch(info.context, id) for id in ids))
+
+
+@strawberry.type(description="Writes. Every result is a union: a payload, or a problem.")
+class Mutation(PipelineMutation, BulkMutation, JobMutation, FailureMutation, YearMutation, IngestionMutation, ViewMutation):
+    pass
+
+
+@strawberry.type(description="Live data.")
+class Subscription(PipelineSubscription):
+    pass
+
+
+class Redactions(SchemaExtension):
+    """Reports what the viewer was not shown: one entry a field, however many rows."""
+
+    def get_results(self) -> dict[str, Any]:
+        context = self.execution_context.context
+        redactions = context.redactions if isinstance(context, Context) else {}
+        entries = [
+            {"coordinate": coordinate, "permission": GUARDS[coordinate].permission, "count": count}
+            for coordinate, count in sorted(redactions.items())
+        ]
+        return {"redactions": entries} if entries else {}
+
+
+class Schema(strawberry.Schema):
+    @property
+    def executable(self) -> GraphQLSchema:
+        """The schema as graphql-core knows it."""
+        return self._schema
+
+    def process_errors(self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None) -> None:
+        """Nothing: the edge logs what it masks, and only that."""
+
+
+def create_schema() -> Schema:
+    """The executable schema, with bounds on documents and caches for those that come again."""
+    bound_validation()
+
+    @cache
+    def prices() -> Prices:
+        return Prices(schema.executable)
+
+    schema = Schema(
+        query=Query,
+        mutation=Mutation,
+        subscription=Subscription,
+        types=[*EVENTS, ModuleType, DataEntryType, Unit, *DIRECTIVES],
+        extensions=[
+            lambda: MaxTokensLimiter(MAX_TOKENS),
+            ParserCache,
+            ValidationCache,
+            Validation,
+            lambda: Pricing(prices()),
+            Redactions,
+        ],
+        config=StrawberryConfig(scalar_map=SCALARS),
+    )
+    _describe_arguments(schema)
+    show_prices(schema.executable)
+    return schema
+
+
+def _describe_arguments(schema: Schema) -> None:
+    """Arguments of directives get the descriptions they were declared with, which Strawberry leaves out."""
+    for directive in schema.executable.directives:
+        declared = directive.extensions.get(GraphQLCoreConverter.DEFINITION_BACKREF)
+        for field in declared.fields if declared else ():
+            directive.args[schema.config.name_converter.get_graphql_name(field)].description = field.description
+
+
+def sdl() -> str:
+    """The schema definition, as committed in schema.graphql."""
+    return f"{HEADER}{create_schema().as_str()}\n"

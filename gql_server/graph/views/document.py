@@ -1,0 +1,26 @@
+"""What the document of a saved view must be."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from graphql import GraphQLError, GraphQLSchema, OperationDefinitionNode, parse, specified_rules, validate
+
+from gql_server.errors import BadInput
+from gql_server.graph.limits import MAX_TOKENS, DocumentLimits, NoNul
+
+
+def check_document(schema: GraphQLSchema, text: str, variables: Mapping[str, Any] | None) -> None:
+    """Raises BadInput unless the text is one operation that this schema would execute, and declares these variables."""
+    try:
+        document = parse(text, max_tokens=MAX_TOKENS)
+    except GraphQLError as error:
+        raise BadInput(error.message, argument="document") from None
+    if errors := validate(schema, document, rules=[*specified_rules, DocumentLimits, NoNul], max_errors=1):
+        raise BadInput(errors[0].message, argument="document")
+    operations = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
+    if len(operations) != 1:
+        raise BadInput("the document must have exactly one operation", argument="document")
+    declared = {definition.variable.name.value for definition in operations[0].variable_definitions or ()}
+    for name in variables or {}:
+        if name not in declared:
+            raise BadInput(f"the document declares no variable ${name}", argument="variables", path=f"/{name}")

@@ -1,0 +1,1 @@
+"""Reporting years as a client sees them."""

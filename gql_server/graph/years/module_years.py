@@ -1,0 +1,213 @@
+"""The year × module matrix as a client sees it."""
+
+from enum import Enum
+from typing import Any, NamedTuple
+
+import strawberry
+
+from gql_server.carbon.catalog import MODULES, entry_types_of
+from gql_server.graph.context import Info
+from gql_server.graph.fields import access, access_sentence, guarded
+from gql_server.graph.jobs.types import Job
+from gql_server.graph.loaders import Query
+from gql_server.graph.pipelines.types import Pipeline
+from gql_server.graph.scopes import DataEntryType, ModuleType
+from gql_server.policy import GUARDS, permits
+from gql_server.reads.jobs.queries import jobs_by_id
+from gql_server.reads.pipelines.queries import pipelines_by_key
+from gql_server.reads.years import module_years as queries
+from gql_server.reads.years.freshness import EntryTypeRecalculation
+from gql_server.reads.years.module_years import Cell
+from gql_server.reads.years.queries import readiness_by_year
+
+
+@strawberry.enum(description="State of the totals of a module in a year.")
+class Freshness(Enum):
+    FRESH = strawberry.enum_value("FRESH", description="The totals show what is there.")
+    NO_AGGREGATION_EVER = strawberry.enum_value("NO_AGGREGATION_EVER", description="There are no totals.")
+    PENDING_AGGREGATION_STUCK = strawberry.enum_value(
+        "PENDING_AGGREGATION_STUCK", description="The newest aggregation has waited or run for too long."
+    )
+    LAST_AGGREGATION_FAILED = strawberry.enum_value("LAST_AGGREGATION_FAILED", description="The newest aggregation failed.")
+    LAST_AGGREGATION_TOO_OLD = strawberry.enum_value(
+        "LAST_AGGREGATION_TOO_OLD", description="Data or factors have changed since, and nothing has followed for too long."
+    )
+
+
+@strawberry.enum(description="What a data entry type lacks.")
+class IncompleteReason(Enum):
+    MISSING_FACTOR = strawberry.enum_value(
+        "MISSING_FACTOR", description="No factor file of its own, and none for the whole module, was uploaded."
+    )
+    MISSING_REFERENCE = strawberry.enum_value("MISSING_REFERENCE", description="No reference file was uploaded.")
+
+
+def _job(attribute: str, description: str) -> Any:
+    """The job whose number the attribute of the parent holds; null when there is none, or the viewer may not see it."""
+
+    async def resolve(root: strawberry.Parent[Any], info: Info) -> Job | None:
+        job_id = getattr(root, attribute)
+        return None if job_id is None else await info.context.load(jobs_by_id, job_id)
+
+    return strawberry.field(resolver=resolve, description=description)
+
+
+def _current(attribute: str, description: str) -> Any:
+    """The current job that the attribute of the parent holds."""
+
+    async def resolve(root: strawberry.Parent[Any], info: Info) -> Job | None:
+        current = getattr(root, attribute)
+        return None if current is None else await info.context.load(jobs_by_id, current.job_id)
+
+    return strawberry.field(resolver=resolve, description=f"{description}; null as well when you may not see it.")
+
+
+def _pipeline(query: Query, description: str) -> Any:
+    """The pipeline that the query names for a cell."""
+
+    async def resolve(root: strawberry.Parent[Any], info: Info) -> Pipeline | None:
+        key = await info.context.load(query, root.key)
+        return None if key is None else await info.context.load(pipelines_by_key, key)
+
+    return strawberry.field(resolver=resolve, description=description)
+
+
+@strawberry.type(
+    description="What a data entry type has and lacks before its year can be opened. A failed upload counts as uploaded: that "
+    "it failed is shown by its job."
+)
+class DataEntryTypeReadiness:
+    enabled: bool = strawberry.field(name="isEnabled", description="The settings of the year use it.")
+    incomplete: bool = strawberry.field(name="isIncomplete", description="Something mandatory was never uploaded.")
+    incomplete_reasons: list[IncompleteReason] = strawberry.field(description="What was never uploaded.")
+    current_data_job: Job | None = _current("latest_data_job", "Newest file of data for all units")
+    current_api_data_job: Job | None = _current("latest_api_data_job", "Newest data from another system")
+    current_factor_job: Job | None = _current("latest_factor_job", "Newest factors of its own, failed ones included")
+    current_reference_job: Job | None = _current("latest_reference_job", "Newest reference data")
+
+
+@strawberry.type(description="What a module has and lacks before its year can be opened.")
+class ModuleReadiness:
+    enabled: bool = strawberry.field(name="isEnabled", description="The settings of the year use it.")
+    incomplete: bool = strawberry.field(
+        name="isIncomplete",
+        description="It is enabled, and lacks the factors common to its entry types, or one of these is incomplete.",
+    )
+    current_common_data_job: Job | None = _current("latest_common_data_job", "Newest file of data for all its entry types")
+    current_common_factor_job: Job | None = _current(
+        "latest_common_factor_job", "Newest factors for all its entry types, failed ones included"
+    )
+
+
+async def _freshness(cell: Cell, info: Info) -> Any:
+    return await info.context.load(queries.freshness_by_cell, cell.key, older_than_minutes=cell.older_than_minutes)
+
+
+async def _state(cell: Cell, info: Info) -> Any:
+    return (await _freshness(cell, info)).freshness
+
+
+async def _needs_recalculation(cell: Cell, info: Info) -> bool:
+    return any(found.needs_recalculation for found in (await _recalculations(cell, info)).values())
+
+
+async def _recalculations(cell: Cell, info: Info) -> dict[int, EntryTypeRecalculation]:
+    return await info.context.load(queries.recalculations_by_cell, cell.key) or {}
+
+
+async def _module_readiness(cell: Cell, info: Info) -> Any:
+    modules = await info.context.load(readiness_by_year, (info.context.viewer.provider, cell.year)) or {}
+    return modules.get(cell.module_type_id)
+
+
+class EntryTypeCell(NamedTuple):
+    """An entry type in a year: the source of `DataEntryTypeYear`."""
+
+    cell: Cell
+    data_entry_type_id: int
+    recalculation: EntryTypeRecalculation | None
+
+    @property
+    def last_factor_job_id(self) -> int | None:
+        return self.recalculation and self.recalculation.last_factor_job_id
+
+    @property
+    def last_recalculation_job_id(self) -> int | None:
+        return self.recalculation and self.recalculation.last_recalculation_job_id
+
+
+async def _entry_type_readiness(entry_type: EntryTypeCell, info: Info) -> Any:
+    module = await _module_readiness(entry_type.cell, info)
+    parts = module.submodules if module else ()
+    return next((part for part in parts if part.data_entry_type_id == entry_type.data_entry_type_id), None)
+
+
+@strawberry.type(description="A data entry type in a year: whether its emissions follow its factors, and what was uploaded.")
+class DataEntryTypeYear:
+    @strawberry.field(description="Kind of data entry.")
+    def data_entry_type(self: Any) -> DataEntryType:
+        found = DataEntryType.of(self.data_entry_type_id)
+        assert found is not None
+        return found
+
+    needs_recalculation: bool | None = guarded(
+        "DataEntryTypeYear.needsRecalculation",
+        "Factors, or a failed recalculation, are newer than the emissions.",
+        lambda row, _: row.recalculation is not None and row.recalculation.needs_recalculation,
+    )
+
+    last_factor_job: Job | None = _job("last_factor_job_id", "Newest factors that landed, of its own or common to its module.")
+    last_recalculation_job: Job | None = _job("last_recalculation_job_id", "Newest recalculation that has begun.")
+
+    readiness: DataEntryTypeReadiness | None = guarded(
+        "DataEntryTypeYear.readiness",
+        "What it lacks before the year can be opened; null when the settings of the year do not name it.",
+        _entry_type_readiness,
+    )
+
+
+@strawberry.type(
+    description=f"One cell of the year × module matrix. {access_sentence('ModuleYear')}", directives=access("ModuleYear")
+)
+class ModuleYear:
+    year: int = strawberry.field(description="Reporting year.")
+
+    @strawberry.field(description="Module.")
+    def module(self: Any) -> ModuleType:
+        found = ModuleType.of(self.module_type_id)
+        assert found is not None
+        return found
+
+    freshness: Freshness | None = guarded("ModuleYear.freshness", "Whether its totals show what is there.", _state)
+
+    @strawberry.field(description="Newest aggregation; null when there is none, or you may not see it.")
+    async def last_aggregation(self: Any, info: Info) -> Job | None:
+        job_id = (await _freshness(self, info)).last_aggregation_job_id
+        return None if job_id is None else await info.context.load(jobs_by_id, job_id)
+
+    needs_recalculation: bool | None = guarded(
+        "ModuleYear.needsRecalculation", "Factors are newer than the emissions computed from them.", _needs_recalculation
+    )
+
+    @strawberry.field(description="Its kinds of data entry, all of them.", graphql_type=list[DataEntryTypeYear])
+    async def data_entry_types(self: Any, info: Info) -> list[EntryTypeCell]:
+        found = await _recalculations(self, info)
+        return [EntryTypeCell(self, entry_type, found.get(entry_type)) for entry_type in entry_types_of(self.module_type_id)]
+
+    current_pipeline: Pipeline | None = _pipeline(
+        queries.current_pipeline_by_cell, "Newest unfinished pipeline on this cell, of those you may see."
+    )
+    last_successful: Pipeline | None = _pipeline(
+        queries.last_successful_by_cell, "Newest pipeline on this cell that ended in SUCCESS, of those you may see."
+    )
+    readiness: ModuleReadiness | None = guarded(
+        "ModuleYear.readiness",
+        "What it lacks before the year can be opened; null when the settings of the year do not name it.",
+        _module_readiness,
+    )
+
+
+def cells_of(year: int, info: Info) -> list[Cell]:
+    """The cells of a year that the viewer may see."""
+    seen = GUARDS["ModuleYear"]
+    return [cell for module in MODULES if permits(info.context.viewer, seen, cell := Cell(year, module))]

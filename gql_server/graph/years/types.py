@@ -1,0 +1,194 @@
+"""Reporting years as a client sees them."""
+
+import asyncio
+from datetime import datetime
+from enum import Enum
+from typing import Annotated, Any
+
+import strawberry
+from strawberry import UNSET
+
+from gql_server.errors import BadInput
+from gql_server.graph.context import Info
+from gql_server.graph.fields import After, First, SemanticNonNull, access, access_sentence, child, guarded, may_read
+from gql_server.graph.nodes import DESCRIPTION, Node, encode, key_of
+from gql_server.graph.pipelines.types import Pipeline, PipelineConnection
+from gql_server.graph.scalars import JSON
+from gql_server.graph.scopes import DataEntryType, ModuleType, Provider
+from gql_server.graph.years.module_years import ModuleYear, cells_of
+from gql_server.policy.capabilities import Permission
+from gql_server.policy.years import may_open, may_upload
+from gql_server.reads.pipelines.queries import active_by_year, pipelines_by_key
+from gql_server.reads.years import queries
+from gql_server.reads.years.blockers import year_readiness
+from gql_server.reads.years.module_years import Cell
+from gql_server.reads.years.queries import Pointer, YearKey
+
+
+@strawberry.enum(description="Why a year is not ready to be opened.")
+class YearBlockerCode(Enum):
+    NOT_PROVISIONED = strawberry.enum_value("NOT_PROVISIONED", description="Its unit sync has not succeeded.")
+    SYNC_IN_FLIGHT = strawberry.enum_value("SYNC_IN_FLIGHT", description="Its unit sync is under way.")
+    MISSING_COMMON_FACTOR = strawberry.enum_value(
+        "MISSING_COMMON_FACTOR", description="The factors common to the entry types of a module were never uploaded."
+    )
+    MISSING_FACTOR = strawberry.enum_value("MISSING_FACTOR", description="Factors of an entry type were never uploaded.")
+    MISSING_REFERENCE = strawberry.enum_value(
+        "MISSING_REFERENCE", description="Reference data of an entry type was never uploaded."
+    )
+
+
+@strawberry.type(description="One missing thing.")
+class YearBlocker:
+    code: YearBlockerCode = strawberry.field(description="What sort of thing.")
+    message: str = strawberry.field(description="One sentence.")
+    pipeline: Pipeline | None = child(
+        pipelines_by_key, key="pipeline_key", description="The unit sync that failed or is under way, if you may see it."
+    )
+
+    @strawberry.field(description="Module that lacks it; null when the unit sync does.")
+    def module(self: Any) -> ModuleType | None:
+        return ModuleType.of(self.module_type_id)
+
+    @strawberry.field(description="Entry type that lacks it; null when all of the module do.")
+    def data_entry_type(self: Any) -> DataEntryType | None:
+        return DataEntryType.of(self.data_entry_type_id)
+
+
+@strawberry.type(description="Whether a year can be opened with all it needs, and what is missing.")
+class YearReadiness:
+    ready: bool = strawberry.field(description="Nothing is missing.")
+    blockers: list[YearBlocker] = strawberry.field(description="What is missing: the unit sync first, then module by module.")
+
+
+async def _readiness(year: Any, info: Info) -> Any:
+    key = (year.provider, year.year)
+    modules, sync = await asyncio.gather(
+        info.context.load(queries.readiness_by_year, key), info.context.load(queries.unit_sync_by_year, key)
+    )
+    return year_readiness((modules or {}).values(), sync, is_provisioned=year.is_provisioned)
+
+
+@strawberry.type(description="What the viewer may do with this year.")
+class YearCapabilities:
+    open: Permission = strawberry.field(
+        description="Show it to everyone. What its modules lack does not forbid it: that is for `readiness` to say."
+    )
+    upload: Permission = strawberry.field(description="Upload a file of this year, for some module at least.")
+
+
+@strawberry.type(
+    description=f"A reporting year as one provider sees it. {access_sentence('YearConfiguration')}",
+    directives=access("YearConfiguration"),
+)
+class YearConfiguration(Node):
+    year: int = strawberry.field(description="Reporting year.")
+    provider: Provider = strawberry.field(description="Directory it belongs to.")
+    is_started: bool = strawberry.field(description="Open to end users.")
+    is_provisioned: bool = strawberry.field(
+        description="The unit sync for this year finished successfully; uploads are accepted."
+    )
+    provisioned_at: datetime | None = strawberry.field(description="When the unit sync finished successfully.")
+    updated_at: datetime = strawberry.field(description="Last change.")
+
+    @strawberry.field(description=DESCRIPTION)
+    def id(self: Any) -> strawberry.ID:
+        return strawberry.ID(encode("YearConfiguration", f"{self.provider}:{self.year}"))
+
+    @strawberry.field(description="Unfinished pipelines of this year.", directives=[SemanticNonNull()])
+    async def active_pipelines(self: Any, info: Info, first: First = 20, after: After = UNSET) -> PipelineConnection | None:
+        window = info.context.window("YearConfiguration.activePipelines", first=first, after=after, descending=True)
+        return await info.context.load(active_by_year, self.year, window=window)
+
+    readiness: YearReadiness | None = guarded(
+        "YearConfiguration.readiness", "What still stands between this year and opening it.", _readiness
+    )
+
+    @strawberry.field(description="Newest unit sync of this year; null when there is none, or you may not see it.")
+    async def provisioning_pipeline(self: Any, info: Info) -> Pipeline | None:
+        sync = await info.context.load(queries.unit_sync_by_year, (self.provider, self.year))
+        return sync and await info.context.load(pipelines_by_key, sync.pipeline_key)
+
+    @strawberry.field(description="What you may do here, with the reason when you may not.")
+    def viewer_can(self: Any, info: Info) -> YearCapabilities:
+        viewer = info.context.viewer
+        return YearCapabilities(open=may_open(viewer, self), upload=may_upload(viewer, self))
+
+    @strawberry.field(
+        description="Its modules, as far as you may see them: their totals, emissions, uploads and pipelines. "
+        + access_sentence("YearConfiguration.modules"),
+        directives=access("YearConfiguration.modules"),
+        graphql_type=list[ModuleYear] | None,
+    )
+    def modules(self: Any, info: Info) -> list[Cell] | None:
+        return cells_of(self.year, info) if may_read("YearConfiguration.modules", self, info) else None
+
+    @strawberry.field(
+        description="Deep settings; pass JSON Pointers to ship only parts, as an object with a key for each pointer. "
+        + access_sentence("YearConfiguration.config"),
+        directives=access("YearConfiguration.config"),
+    )
+    async def config(
+        self: Any,
+        info: Info,
+        paths: Annotated[
+            list[str] | None, strawberry.argument(description="JSON Pointers (RFC 6901), such as `/modules/1/enabled`.")
+        ] = UNSET,
+    ) -> JSON | None:
+        if not may_read("YearConfiguration.config", self, info):
+            return None
+        paths = None if paths is UNSET else paths
+        pointers = None if paths is None else tuple(parse_pointer(path) for path in paths)
+        parts = await info.context.load(queries.config_by_key, (self.provider, self.year), pointers=pointers)
+        if parts is None:
+            return None
+        return JSON(parts[0] if paths is None else dict(zip(paths, parts, strict=True)))
+
+
+@strawberry.input(description="Names one year of one provider.")
+class YearBy:
+    year: int = strawberry.field(description="Reporting year.")
+    provider: Provider | None = strawberry.field(
+        default=None, description="Directory it belongs to; the viewer's own unless given."
+    )
+
+
+@strawberry.type
+class YearQuery:
+    @strawberry.field(description="Years visible to the viewer, newest first.", directives=[SemanticNonNull()])
+    async def year_configurations(self, info: Info) -> list[YearConfiguration] | None:
+        return await info.context.read(queries.years)
+
+    @strawberry.field(description="One year; null when absent or not visible.")
+    async def year_configuration(
+        self, info: Info, by: Annotated[YearBy, strawberry.argument(description="Its name.")]
+    ) -> YearConfiguration | None:
+        return await info.context.load(
+            queries.years_by_key, (by.provider.name if by.provider else info.context.viewer.provider, by.year)
+        )
+
+    @strawberry.field(
+        description="Modules of a year in one round trip, as `YearConfiguration.modules`; empty for a year you cannot see.",
+        directives=[SemanticNonNull()],
+        graphql_type=list[ModuleYear] | None,
+    )
+    async def freshness(
+        self, info: Info, year: Annotated[int, strawberry.argument(description="Reporting year.")]
+    ) -> list[Cell] | None:
+        visible = await info.context.load(queries.years_by_key, (info.context.viewer.provider, year))
+        return cells_of(year, info) if visible else []
+
+
+def year_key(global_id: str) -> YearKey:
+    """Provider and year in a global id. Raises BadInput."""
+    provider, _, year = key_of("YearConfiguration", global_id).partition(":")
+    if not (provider and year.isascii() and year.isdigit() and int(year) < 2**31):
+        raise BadInput(f"Not a global id: {global_id!r}.")
+    return provider, int(year)
+
+
+def parse_pointer(text: str) -> Pointer:
+    """The reference tokens of a JSON Pointer (RFC 6901 §4). Raises BadInput."""
+    if text and not text.startswith("/"):
+        raise BadInput(f"Not a JSON Pointer: {text!r}.")
+    return tuple(token.replace("~1", "/").replace("~0", "~") for token in text.split("/")[1:])

@@ -1,0 +1,126 @@
+"""Bearer tokens: JWT, HS256, checked in full; what they say becomes a Viewer."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol, cast
+
+import jwt
+
+from gql_server.db.models import Provider
+from gql_server.errors import Unauthenticated
+from gql_server.policy import Role, Viewer, permissions_of
+
+ALGORITHM = "HS256"
+REQUIRED_CLAIMS = ["exp", "iat", "sub", "aud", "iss"]
+REFUSED_HEADERS = ("crit", "jku", "jwk", "x5u")
+DEVELOPMENT_ROLES = {
+    "superadmin": Role.SUPERADMIN,
+    "operator": Role.OPERATOR,
+    "principal": Role.PRINCIPAL,
+    "standard": Role.STANDARD,
+}
+
+
+class TokenSettings(Protocol):
+    """What of the settings says how tokens are made."""
+
+    jwt_issuer: str
+    jwt_audience: str
+
+    def signing_key(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class TokenAuthority:
+    """The one key with which tokens are made and checked, and who they must come from and be for."""
+
+    key: str = field(repr=False)
+    issuer: str
+    audience: str
+
+    @classmethod
+    def of(cls, settings: "TokenSettings") -> "TokenAuthority":
+        """The authority that the settings describe."""
+        return cls(settings.signing_key(), settings.jwt_issuer, settings.jwt_audience)
+
+    def mint(
+        self,
+        role: str,
+        *,
+        unit: str | None = None,
+        provider: str = Provider.DEFAULT,
+        lifetime: timedelta = timedelta(hours=8),
+        subject: str | None = None,
+        name: str | None = None,
+    ) -> str:
+        """A token for a development role: superadmin, operator, principal (of a unit), standard. Raises ValueError."""
+        if role not in DEVELOPMENT_ROLES:
+            raise ValueError(f"Unknown role {role!r}: one of {', '.join(DEVELOPMENT_ROLES)}.")
+        if role == "principal" and not unit:
+            raise ValueError("A principal needs a unit.")
+        subject = subject or (f"{role}-{unit}" if unit else role)
+        now = datetime.now(UTC)
+        claims = {
+            "sub": subject,
+            "email": f"{subject}@example.org",
+            "name": name or subject.replace("-", " ").capitalize(),
+            "provider": Provider(provider).value,
+            "roles": [{"role": DEVELOPMENT_ROLES[role].value, **({"unit": unit} if unit else {})}],
+            "type": "access",
+            "iss": self.issuer,
+            "aud": self.audience,
+            "iat": now,
+            "exp": now + lifetime,
+        }
+        return jwt.encode(claims, self.key, ALGORITHM)
+
+    def authenticate(self, authorization: str | None) -> Viewer:
+        """The viewer of an Authorization header. Raises Unauthenticated, which never says what was wrong."""
+        scheme, _, token = (authorization or "").partition(" ")
+        try:
+            if scheme.lower() != "bearer" or any(name in jwt.get_unverified_header(token) for name in REFUSED_HEADERS):
+                raise ValueError
+            return _viewer(self._claims(token))
+        except (jwt.PyJWTError, ValueError, OverflowError):
+            raise Unauthenticated("A valid access token is needed: send `Authorization: Bearer <token>`.") from None
+
+    def _claims(self, token: str) -> dict[str, Any]:
+        return jwt.decode(
+            token,
+            self.key,
+            algorithms=[ALGORITHM],
+            audience=self.audience,
+            issuer=self.issuer,
+            options={"require": REQUIRED_CLAIMS, "strict_aud": True},
+        )
+
+
+def _viewer(claims: dict[str, Any]) -> Viewer:
+    """Raises ValueError for claims of another shape."""
+    roles = claims.get("roles", [])
+    if claims.get("type") != "access" or not isinstance(roles, list):
+        raise ValueError
+    return Viewer(
+        subject=_text(claims, "sub") or "",
+        provider=Provider(claims.get("provider")).value,
+        permissions=frozenset[str]().union(*map(_permissions, cast(list[object], roles))),
+        display_name=_text(claims, "name"),
+        email=_text(claims, "email"),
+        expires_at=datetime.fromtimestamp(int(claims["exp"]), UTC),
+    )
+
+
+def _permissions(entry: object) -> frozenset[str]:
+    match entry:
+        case {"role": str(role), **rest}:
+            unit = rest.get("unit")
+            return permissions_of(role, unit if isinstance(unit, str) else None)
+        case _:
+            raise ValueError
+
+
+def _text(claims: dict[str, Any], name: str) -> str | None:
+    value = claims.get(name)
+    if value is not None and not isinstance(value, str):
+        raise ValueError
+    return value

@@ -1,0 +1,87 @@
+"""What of an error a client may see: a message and a code, never a stack trace, never SQL."""
+
+import re
+from collections.abc import Iterable
+from uuid import uuid4
+
+import structlog
+from graphql import GraphQLEnumType, GraphQLError, GraphQLSchema, GraphQLSyntaxError
+from strawberry.exceptions import MissingQueryError
+from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
+
+from gql_server.db.outages import is_outage
+from gql_server.errors import ErrorCode, PublicError
+
+CODES = frozenset(code.value for code in ErrorCode)
+REQUEST_ERRORS = (CannotGetOperationTypeError, InvalidOperationTypeError, MissingQueryError)
+UNAVAILABLE = "The database cannot be reached, or took too long: try again in a moment."
+INTERNAL = "Something went wrong here. Quote the request id when you report it."
+PYTHON_WORDS = ("<strawberry.", "Maybe[")
+UNKNOWN_MEMBER = re.compile(r"does not exist in '(\w+)' enum\.")
+
+log = structlog.get_logger(__name__)
+
+
+def masked(errors: Iterable[GraphQLError], schema: GraphQLSchema) -> list[GraphQLError]:
+    """The errors as the client sees them; what is hidden is logged with its request id."""
+    return [_masked(error, schema) for error in errors]
+
+
+def _masked(error: GraphQLError, schema: GraphQLSchema) -> GraphQLError:
+    cause = error.original_error
+    if isinstance(cause, PublicError) or (error.extensions or {}).get("code") in CODES:
+        return _named_members(error, schema)
+    if isinstance(error, GraphQLSyntaxError):
+        return _with(error, error.message, ErrorCode.GRAPHQL_PARSE_FAILED)
+    before_execution = error.path is None and isinstance(cause, GraphQLError | None)
+    if before_execution or isinstance(cause, REQUEST_ERRORS):
+        return _named_members(_with(error, error.message, ErrorCode.BAD_USER_INPUT), schema)
+    return concealed(cause or error, error)
+
+
+def concealed(cause: BaseException, error: GraphQLError | None = None) -> GraphQLError:
+    """The public face of an exception that was not meant for the client: the database is away, or nobody expected it."""
+    if is_outage(cause):
+        log.warning("request.unavailable", error=repr(cause), path=error and error.path)
+        return _with(error or GraphQLError(UNAVAILABLE), UNAVAILABLE, ErrorCode.UNAVAILABLE)
+    return internal(cause, error)
+
+
+def internal(cause: BaseException, error: GraphQLError | None = None) -> GraphQLError:
+    """The public face of an exception nobody expected, which is logged."""
+    bound = structlog.contextvars.get_contextvars().get("request_id")
+    request_id = str(bound or uuid4().hex)
+    log.error("request.failed", request_id=request_id, path=error and error.path, exc_info=cause)
+    return _with(error or GraphQLError(INTERNAL), INTERNAL, ErrorCode.INTERNAL, requestId=request_id)
+
+
+def public(error: PublicError) -> GraphQLError:
+    """A public error that was raised outside the execution."""
+    return GraphQLError(error.message, extensions=error.extensions)
+
+
+def refusal(message: str, code: ErrorCode = ErrorCode.BAD_USER_INPUT) -> GraphQLError:
+    return GraphQLError(message, extensions={"code": code.value})
+
+
+def _named_members(error: GraphQLError, schema: GraphQLSchema) -> GraphQLError:
+    """Completes the complaint about an unknown member of an enum with those there are, and hides Python's own words."""
+    if any(word in error.message for word in PYTHON_WORDS):
+        return _with(error, "`null` is not a value here: leave the field out instead.", ErrorCode.BAD_USER_INPUT)
+    found = UNKNOWN_MEMBER.search(error.message)
+    enum = schema.type_map.get(found[1]) if found else None
+    if not isinstance(enum, GraphQLEnumType):
+        return error
+    message = f"{error.message} Its members are {', '.join(enum.values)}."
+    return _with(error, message, ErrorCode.BAD_USER_INPUT)
+
+
+def _with(error: GraphQLError, message: str, code: ErrorCode, **extensions: object) -> GraphQLError:
+    return GraphQLError(
+        message,
+        nodes=error.nodes,
+        source=error.source,
+        positions=error.positions,
+        path=error.path,
+        extensions={"code": code.value, **extensions},
+    )

@@ -1,0 +1,125 @@
+"""graphql-sse in distinct connections: the results of one operation as an event stream, which a client resumes by itself."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from datetime import UTC, datetime
+from math import inf
+from typing import cast
+
+import orjson
+from graphql import GraphQLError
+from starlette.requests import Request
+from starlette.responses import StreamingResponse
+from starlette.types import Message, Send
+
+from gql_server.errors import PublicError, Unauthenticated
+from gql_server.feed.tokens import Position
+from gql_server.http.live import Draining, LiveOperations, Operation, Refused, TooSlow
+from gql_server.http.masking import internal, public
+from gql_server.policy import Viewer
+
+MEDIA_TYPE = "text/event-stream"
+SEND_SECONDS = 10.0
+KEEP_ALIVE_SECONDS = 12.0
+KEEP_ALIVE = b":\n\n"
+COMPLETE = b"event: complete\ndata:\n\n"
+EXPIRED = "The access token has expired: connect again with a new one, and resume."
+HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+
+
+def is_asked_for(request: Request) -> bool:
+    """Whether the client wants an event stream."""
+    return MEDIA_TYPE in request.headers.get("accept", "")
+
+
+class EventStream(StreamingResponse):
+    """Gives up a client that takes nothing in; it may come again, with its last token."""
+
+    async def stream_response(self, send: Send) -> None:
+        async def in_time(message: Message) -> None:
+            async with asyncio.timeout(SEND_SECONDS):
+                await send(message)
+
+        async with aclosing(cast(AsyncGenerator[bytes, None], self.body_iterator)):
+            await super().stream_response(in_time)
+
+
+def stream(request: Request, live: LiveOperations, operation: Operation, viewer: Viewer) -> StreamingResponse:
+    """The results of a subscription. `Last-Event-ID` resumes it."""
+    return EventStream(
+        _while_valid(_events(live, operation, viewer, request.headers.get("last-event-id")), viewer),
+        media_type=MEDIA_TYPE,
+        headers=HEADERS,
+    )
+
+
+def single(payload: str) -> StreamingResponse:
+    """The one result of a query or a mutation."""
+
+    async def events() -> AsyncIterator[bytes]:
+        yield event(payload)
+        yield COMPLETE
+
+    return StreamingResponse(events(), media_type=MEDIA_TYPE, headers=HEADERS)
+
+
+def event(payload: str, position: Position | None = None) -> bytes:
+    """One result; its id is what `Last-Event-ID` brings back."""
+    id = f"id: {position.token()}\n" if position else ""
+    return f"{id}event: next\ndata: {payload}\n\n".encode()
+
+
+async def _events(
+    live: LiveOperations, operation: Operation, viewer: Viewer, last_event_id: str | None
+) -> AsyncGenerator[bytes, None]:
+    """Ends with `complete` when the operation does; a stream that ends without is to be resumed."""
+    has_begun = False
+    try:
+        resume = Position.from_token(last_event_id) if last_event_id else None
+        async with aclosing(live.frames(operation, viewer, resume=resume)) as frames:
+            async for frame in frames:
+                yield event(frame.payload, frame.position)
+                has_begun = True
+    except (TooSlow, Draining):
+        return
+    except Refused as refused:
+        yield _errors(refused.errors)
+    except PublicError as error:
+        yield _errors([public(error)])
+    except Exception as error:
+        yield _errors([internal(error)])
+        return
+    else:
+        has_begun = False
+    if not has_begun:
+        yield COMPLETE
+
+
+async def _while_valid(events: AsyncGenerator[bytes, None], viewer: Viewer) -> AsyncGenerator[bytes, None]:
+    """The events until the token expires, and a comment whenever there was none for a while."""
+    async with aclosing(events):
+        following = asyncio.ensure_future(anext(events, None))
+        try:
+            while (left := _seconds_left(viewer)) > 0:
+                done, _ = await asyncio.wait([following], timeout=min(left, KEEP_ALIVE_SECONDS))
+                if not done:
+                    yield KEEP_ALIVE
+                    continue
+                if (chunk := following.result()) is None:
+                    return
+                yield chunk
+                following = asyncio.ensure_future(anext(events, None))
+            yield _errors([public(Unauthenticated(EXPIRED))])
+            yield COMPLETE
+        finally:
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
+
+
+def _errors(errors: list[GraphQLError]) -> bytes:
+    return event(orjson.dumps({"errors": [error.formatted for error in errors]}).decode())
+
+
+def _seconds_left(viewer: Viewer) -> float:
+    return inf if viewer.expires_at is None else (viewer.expires_at - datetime.now(UTC)).total_seconds()

@@ -1,0 +1,33 @@
+"""The operations an operator starts from, each a file under `operations/`, in the order of their tabs."""
+
+from importlib import resources
+
+from gql_server.feed.tokens import to_token
+from gql_server.http.graphiql import Tab
+
+NO_HISTORY = to_token("none:0")
+
+
+def operator_tabs(job_id: int = 1, ingest_id: int = 1, year: int = 2025) -> tuple[Tab, ...]:
+    """The default tabs. `job_id` names the pipeline of the detail tabs, `ingest_id` the job whose rejected rows are shown."""
+    one = {"by": {"jobId": job_id}}
+    return (
+        Tab(_operation("console")),
+        Tab(_operation("what_broke")),
+        Tab(_operation("unresolved")),
+        Tab(_operation("why_stuck"), one),
+        Tab(_operation("row_errors"), {"job": ingest_id}),
+        Tab(_operation("follow_pipeline"), one),
+        Tab(_operation("live_list")),
+        Tab(_operation("live_strip")),
+        Tab(_operation("poll"), {"after": NO_HISTORY}),
+        Tab(_operation("year_board"), {"year": year}),
+        Tab(_operation("fleet")),
+        Tab(_operation("bulk_abort_preview"), {"filter": {"isActive": True, "years": [year]}}),
+        Tab(_operation("price_first")),
+        Tab(_operation("who_am_i")),
+    )
+
+
+def _operation(name: str) -> str:
+    return resources.files("gql_server.http").joinpath("operations", f"{name}.graphql").read_text("utf-8").rstrip()

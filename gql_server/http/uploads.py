@@ -1,0 +1,205 @@
+"""POST /uploads: a CSV file in, streamed to disk and then to where files are kept, with the pipeline that ingests it.
+
+With `start=false` the file is only kept, for the mutation `startIngestion`.
+"""
+
+import asyncio
+import hashlib
+import tempfile
+from collections.abc import AsyncGenerator, Callable
+from typing import IO, NoReturn
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+from starlette.datastructures import QueryParams
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+
+from gql_server.carbon.catalog import MODULES, entry_type_by_key, module_by_key
+from gql_server.carbon.formats import factor_format
+from gql_server.commands.gate import creator
+from gql_server.commands.ingestion import Ingestion, authorize, start_ingestion
+from gql_server.db.models import TargetType
+from gql_server.errors import BadInput, ErrorCode, Forbidden, PublicError, Unavailable
+from gql_server.files import Files, FileStore, NewUpload, StoreUnavailable
+from gql_server.files.store import CHUNK_BYTES
+from gql_server.http.masking import concealed
+from gql_server.ledger.wakeup import wake_all
+from gql_server.policy import OPERATIONS_EDIT, Viewer, may_upload
+from gql_server.worker import Registry
+
+PARAMETERS = ("module", "year", "target", "entryType", "unit", "filename", "start")
+TARGETS = {"data": TargetType.DATA_ENTRIES, "factors": TargetType.FACTORS, "reference": TargetType.REFERENCE_DATA}
+STATUS_OF = {
+    ErrorCode.UNAUTHENTICATED: 401,
+    ErrorCode.FORBIDDEN: 403,
+    ErrorCode.NOT_FOUND: 404,
+    ErrorCode.CONFLICT: 409,
+    ErrorCode.UNAVAILABLE: 503,
+}
+
+
+class Uploads:
+    """The endpoint. `authenticate` turns an Authorization header into a viewer or raises Unauthenticated."""
+
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        registry: Registry,
+        authenticate: Callable[[str | None], Viewer],
+        max_bytes: int,
+        bucket: FileStore | None = None,
+    ) -> None:
+        self.engine = engine
+        self.files = Files(engine, bucket)
+        self.registry = registry
+        self.authenticate = authenticate
+        self.max_bytes = max_bytes
+
+    async def post(self, request: Request) -> Response:
+        try:
+            viewer = self.authenticate(request.headers.get("authorization"))
+            if request.headers.get("content-type", "").startswith("multipart/"):
+                raise MultipartRefused(
+                    "send the file itself as the body: curl --data-binary @file.csv, not -F", argument="body"
+                )
+            ingestion = ingestion_from(request.query_params) if starts(request.query_params) else None
+            _authorize(viewer, ingestion)
+            return await self._accept(request, viewer, ingestion)
+        except PublicError as error:
+            return refusal(error)
+        except StoreUnavailable as error:
+            return refusal(Unavailable(str(error)))
+        except ClientDisconnect:
+            return Response(status_code=400)
+        except Exception as error:
+            return failure(error)
+
+    async def _accept(self, request: Request, viewer: Viewer, ingestion: Ingestion | None) -> Response:
+        with tempfile.TemporaryFile() as file:
+            size, digest = await self._receive(request, file)
+            filename = request.query_params.get("filename") or "upload.csv"
+            upload = NewUpload(
+                provider=viewer.provider,
+                filename=filename[:255],
+                size_bytes=size,
+                sha256=digest,
+                created_by=creator(viewer),
+            )
+            async with self.files.adding(upload, chunks_of(file)) as (connection, upload_id):
+                kept = {"uploadId": str(upload_id), "sizeBytes": size, "sha256": digest}
+                if ingestion is None:
+                    return JSONResponse(kept, status_code=201)
+                submitted = await start_ingestion(connection, self.registry, viewer, ingestion, upload_id)
+        await wake_all(self.engine)
+        started = {"pipelineId": str(submitted.pipeline_id), "jobId": submitted.job_id}
+        return JSONResponse({**kept, **started}, status_code=202)
+
+    async def _receive(self, request: Request, file: IO[bytes]) -> tuple[int, str]:
+        """Stream the body to disk; the database is not touched before the last byte is here."""
+        declared = request.headers.get("content-length", "")
+        if declared.isdigit() and int(declared) > self.max_bytes:
+            self._refuse_size()
+        size, digest = 0, hashlib.sha256()
+        async for part in request.stream():
+            size += len(part)
+            if size > self.max_bytes:
+                self._refuse_size()
+            digest.update(part)
+            await asyncio.to_thread(file.write, part)
+        if size == 0:
+            raise BadInput("the file is empty", argument="body")
+        return size, digest.hexdigest()
+
+    def _refuse_size(self) -> NoReturn:
+        raise TooLarge(f"the file is larger than {self.max_bytes // (1024 * 1024)} MiB", limitBytes=self.max_bytes)
+
+
+class TooLarge(PublicError):
+    """The body is over the limit."""
+
+    code = ErrorCode.BAD_USER_INPUT
+    status = 413
+
+
+class MultipartRefused(PublicError):
+    """A form, whose boundaries would be read as rows."""
+
+    code = ErrorCode.BAD_USER_INPUT
+    status = 415
+
+
+def refusal(error: PublicError) -> Response:
+    """An error as the client reads it."""
+    status = getattr(error, "status", None) or STATUS_OF.get(error.code, 400)
+    return JSONResponse({"error": {"message": error.message, **error.extensions}}, status)
+
+
+def failure(error: Exception) -> Response:
+    """An exception that is not for the client as it reads it; what is hidden is logged."""
+    shown = concealed(error)
+    extensions = shown.extensions or {}
+    status = 503 if extensions["code"] == ErrorCode.UNAVAILABLE else 500
+    return JSONResponse({"error": {"message": shown.message, **extensions}}, status)
+
+
+async def chunks_of(file: IO[bytes]) -> AsyncGenerator[bytes]:
+    """The file from its beginning, in chunks of 1 MiB."""
+    await asyncio.to_thread(file.seek, 0)
+    while chunk := await asyncio.to_thread(file.read, CHUNK_BYTES):
+        yield chunk
+
+
+def _check_parameters(query: QueryParams) -> None:
+    """Raises BadInput for one that is unknown or given twice, as a misspelt `unit` would replace a whole year, or holds NUL."""
+    names = [name for name, _ in query.multi_items()]
+    for name in names:
+        if name not in PARAMETERS:
+            raise BadInput(f"unknown parameter {name[:50]!r}; there are: {', '.join(PARAMETERS)}", argument=name[:50])
+        if names.count(name) > 1:
+            raise BadInput(f"{name} is given more than once", argument=name)
+        if "\0" in query[name]:
+            raise BadInput(f"{name} must not hold the character NUL", argument=name)
+
+
+def starts(query: QueryParams) -> bool:
+    """Whether the file is to be ingested at once. Raises BadInput, also for what would be said of a file that is not."""
+    _check_parameters(query)
+    if (start := query.get("start", "true")) not in ("true", "false"):
+        raise BadInput("start must be true or false", argument="start")
+    if start == "false" and (said := [name for name in query if name not in ("start", "filename")]):
+        raise BadInput(f"with start=false, {said[0]} is said when the ingestion is started", argument=said[0])
+    return start == "true"
+
+
+def _authorize(viewer: Viewer, ingestion: Ingestion | None) -> None:
+    if ingestion is not None:
+        authorize(viewer, ingestion)
+    elif not may_upload(viewer):
+        raise Forbidden("you may not upload files", permission=OPERATIONS_EDIT)
+
+
+def ingestion_from(query: QueryParams) -> Ingestion:
+    """What the query string says of the file: module, year, target, entryType, unit. Raises BadInput."""
+    module = module_by_key(query.get("module", ""))
+    if module is None:
+        known = ", ".join(module.key for module in MODULES.values() if factor_format(module.id))
+        raise BadInput(f"module must be one of: {known}", argument="module")
+    year = query.get("year", "")
+    if not (year.isascii() and year.isdigit() and len(year) == 4):
+        raise BadInput("year must be a number of four digits", argument="year")
+    target = TARGETS.get(query.get("target", "data"))
+    if target is None:
+        raise BadInput("target must be data, factors or reference", argument="target")
+    entry_type = None
+    if (key := query.get("entryType")) is not None:
+        entry_type = entry_type_by_key(module.id, key)
+        if entry_type is None:
+            known = ", ".join(info.key for info in module.data_entry_types)
+            raise BadInput(f"entryType must be one of: {known}", argument="entryType")
+    return Ingestion(
+        year=int(year),
+        module_type_id=module.id,
+        target=target,
+        data_entry_type_id=entry_type.id if entry_type else None,
+        unit=query.get("unit"),
+    )

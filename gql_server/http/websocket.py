@@ -1,0 +1,220 @@
+"""graphql-transport-ws: one context for each operation, and no operation can bring down its siblings."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing, suppress
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, cast
+
+import structlog
+from graphql import GraphQLError
+from starlette.websockets import WebSocketDisconnect
+from strawberry.asgi import ASGIWebSocketAdapter
+from strawberry.http.exceptions import WebSocketDisconnected
+from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import BaseGraphQLTransportWSHandler, Operation
+from strawberry.subscriptions.protocols.graphql_transport_ws.types import (
+    CompleteMessage,
+    ConnectionInitMessage,
+    Message,
+    PingMessage,
+)
+
+from gql_server.errors import PublicError, Unauthenticated
+from gql_server.graph.context import Context
+from gql_server.graph.schema import Schema
+from gql_server.http import live
+from gql_server.http.masking import internal, masked, public
+from gql_server.policy import Viewer
+
+if TYPE_CHECKING:
+    from gql_server.http.http import GraphQLEndpoint
+
+SEND_SECONDS = 10.0
+DRAIN_SECONDS = 1.0
+# Close codes after which graphql-ws's client comes again by itself, and may resume.
+RESTART = 1012
+EXPIRED = 4440
+TOO_SLOW = 4441
+FORBIDDEN = 4403
+
+
+class Expired(Exception):
+    """The caller's token is no longer valid."""
+
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class SocketContext:
+    """What a socket said about its caller: in `connection_init` or a later `ping`, else in the headers of the handshake."""
+
+    header: str | None
+    authenticate: Callable[[str | None], Viewer]
+    connection_params: dict[str, Any] = field(default_factory=dict[str, Any])
+
+    def viewer(self) -> Viewer:
+        """The caller. Raises Unauthenticated."""
+        given = {key.lower(): value for key, value in self.connection_params.items()}
+        authorization = given.get("authorization", self.header)
+        return self.authenticate(authorization if isinstance(authorization, str) else None)
+
+
+class TransportHandler(BaseGraphQLTransportWSHandler[Any, None]):
+    """Answers whatever is wrong with an operation to that operation alone. A socket lives as long as its token, which a `ping`
+    with a payload `{"authorization": …}` renews."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._viewer: Viewer | None = None
+        self._lifetimes: set[asyncio.Timeout] = set()
+
+    async def handle(self) -> None:
+        with self._endpoint.open_socket(self), suppress(TimeoutError):
+            async with asyncio.timeout(None) as self._patience:
+                await super().handle()
+
+    @property
+    def _endpoint(self) -> "GraphQLEndpoint":
+        return cast("GraphQLEndpoint", self.view)
+
+    async def drain(self) -> None:
+        """Let the client go; it comes again by itself."""
+        with suppress(RuntimeError, WebSocketDisconnect, TimeoutError):
+            async with asyncio.timeout(DRAIN_SECONDS):
+                await self.websocket.close(RESTART, "The server restarts: connect again and resume with the last token")
+
+    async def handle_ping(self, message: PingMessage) -> None:
+        payload = cast(object, message.get("payload"))
+        if isinstance(payload, dict) and "authorization" in payload:
+            await self._renew(cast(dict[str, Any], payload))
+        await super().handle_ping(message)
+
+    async def _renew(self, payload: dict[str, Any]) -> None:
+        """Go on with another token of the same caller. Closes the socket for what is none."""
+        context = cast(SocketContext, self.context)
+        before, context.connection_params = context.connection_params, {**context.connection_params, **payload}
+        try:
+            viewer = context.viewer()
+        except Unauthenticated as error:
+            await self.websocket.close(EXPIRED, error.message)
+            return
+        if self._viewer is not None and replace(viewer, expires_at=None) != replace(self._viewer, expires_at=None):
+            context.connection_params = before
+            await self.websocket.close(FORBIDDEN, "This token is somebody else's, or of another scope: connect again with it")
+            return
+        for lifetime in self._lifetimes:
+            lifetime.reschedule(_end_of(viewer))
+
+    async def handle_message(self, message: Message) -> None:
+        if not _is_well_formed(message):
+            await self.handle_invalid_message("Failed to parse message")
+        else:
+            await super().handle_message(message)
+
+    async def handle_connection_init(self, message: ConnectionInitMessage) -> None:
+        payload = message.get("payload")
+        await super().handle_connection_init({"type": "connection_init", "payload": {} if payload is None else payload})
+
+    async def run_operation(self, operation: Operation[Any, None]) -> None:
+        try:
+            await self._run(operation)
+        except WebSocketDisconnected:
+            log.debug("socket.gone", operation_id=operation.id)
+        except live.TooSlow:
+            await self.websocket.close(TOO_SLOW, "Too slow: connect again and resume with the last token")
+        except live.Draining:
+            await self.drain()
+        except Expired:
+            await self.websocket.close(EXPIRED, "The access token has expired: connect again with a new one, and resume")
+        except live.Refused as refused:
+            await operation.send_initial_errors(refused.errors)
+        except PublicError as error:
+            await operation.send_initial_errors([public(error)])
+        except GraphQLError as error:
+            await operation.send_initial_errors(masked([error], cast(Schema, self.schema).executable))
+        except Exception as error:
+            await operation.send_initial_errors([internal(error)])
+
+    async def _run(self, operation: Operation[Any, None]) -> None:
+        """Raises Expired when the caller's token expires meanwhile."""
+        viewer = self._viewer = cast(SocketContext, self.context).viewer()
+        lifetime = asyncio.timeout_at(_end_of(viewer))
+        self._lifetimes.add(lifetime)
+        try:
+            async with lifetime:
+                await self._send_results(operation, viewer)
+        except TimeoutError:
+            if lifetime.expired():
+                raise Expired from None
+            raise
+        finally:
+            self._lifetimes.discard(lifetime)
+
+    async def _send_results(self, operation: Operation[Any, None], viewer: Viewer) -> None:
+        asked = live.Operation(operation.query, operation.variables or {}, operation.operation_name)
+        if live.plan(asked.query, asked.name).is_subscription:
+            await self._follow(operation, asked, viewer)
+        else:
+            await self._execute(operation, self._endpoint.create_context(viewer))
+        await operation.send_operation_message(CompleteMessage(id=operation.id, type="complete"))
+
+    async def _follow(self, operation: Operation[Any, None], asked: live.Operation, viewer: Viewer) -> None:
+        prefix = f'{{"id":{self._endpoint.encode_json(operation.id)},"type":"next","payload":'
+        async with aclosing(self._endpoint.live.frames(asked, viewer)) as frames:
+            async for frame in frames:
+                await self._send_text(prefix + frame.payload + "}")
+
+    async def _send_text(self, text: str) -> None:
+        """Raises WebSocketDisconnected, also for a client that takes nothing in: its socket ends, and what waits for it."""
+        socket = cast(ASGIWebSocketAdapter, self.websocket).ws
+        try:
+            async with asyncio.timeout(SEND_SECONDS):
+                await socket.send_text(text)
+        except TimeoutError as error:
+            self._patience.reschedule(asyncio.get_running_loop().time())
+            raise WebSocketDisconnected from error
+        except (WebSocketDisconnect, RuntimeError) as error:
+            raise WebSocketDisconnected from error
+
+    async def _execute(self, operation: Operation[Any, None], context: Context) -> None:
+        results = await self.schema.stream(
+            operation.query,
+            variable_values=operation.variables,
+            context_value=context,
+            operation_name=operation.operation_name,
+        )
+        async with aclosing(results):
+            await self._send_result_stream(operation, self._masked(results))
+
+    async def _masked(self, results: AsyncGenerator[Any, None]) -> AsyncGenerator[Any, None]:
+        async for result in results:
+            if result.errors:
+                result.errors = masked(result.errors, cast(Schema, self.schema).executable)
+            yield result
+
+    @staticmethod
+    def _get_pre_execution_close_reason(error: GraphQLError) -> str | None:
+        return None
+
+
+def _end_of(viewer: Viewer) -> float | None:
+    """When the token expires, in the loop's time."""
+    if viewer.expires_at is None:
+        return None
+    return asyncio.get_running_loop().time() + (viewer.expires_at - datetime.now(UTC)).total_seconds()
+
+
+def _is_well_formed(message: object) -> bool:
+    """Whether it has the shape of a message of the protocol, as far as the handler relies on it."""
+    match message:
+        case {"type": "connection_init" | "ping" | "pong"}:
+            return True
+        case {"type": "complete", "id": str()}:
+            return True
+        case {"type": "subscribe", "id": str(), "payload": {"query": str(), **rest}}:
+            variables, name = rest.get("variables"), rest.get("operationName")
+            return isinstance(variables, dict | None) and isinstance(name, str | None)
+        case _:
+            return False

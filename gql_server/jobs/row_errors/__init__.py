@@ -1,1 +1,0 @@
-"""Rejected rows of an ingest: what a client sees of them, and their SQL."""

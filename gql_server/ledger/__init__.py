@@ -1,0 +1,1 @@
+"""Rules of the ledger and their SQL, each stated once."""

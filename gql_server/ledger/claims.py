@@ -1,0 +1,133 @@
+"""What a worker may take from the ledger: claim, the verb, and the backlog of what is left to claim."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gql_server.db.models import HistoryKind
+from gql_server.ledger.history import LATEST
+from gql_server.worker.registry import Job
+
+LOOKAHEAD = 50
+"""Pending jobs that one look at the queue considers, oldest first."""
+
+# What a worker of these job types may claim, now or once it is due. The words are those of the partial index of pending jobs.
+_CLAIMABLE = """
+j.state IN ('NOT_STARTED', 'QUEUED') AND j.locked_by IS NULL AND j.job_type IS NOT NULL
+AND j.job_type = ANY(:job_types) AND j.attempts < j.max_attempts
+"""
+_DUE = "(j.run_after IS NULL OR j.run_after <= clock_timestamp())"
+_COMBINATION = "{0}.provider, {0}.module_type_id, {0}.data_entry_type_id, {0}.target_type, {0}.ingestion_method, {0}.year"
+
+# A running job keeps its locks, and stays the current one of its combination: of those at most one may be RUNNING.
+# Read once, not once for each pending job: between two vacuums the index leads through all that ran since.
+_RUNNING = f"""
+running AS MATERIALIZED (
+  SELECT r.lock_keys, r.is_current, {_COMBINATION.format("r")} FROM data_ingestion_jobs r WHERE r.state = 'RUNNING'
+)
+"""
+_BLOCKED = f"""
+EXISTS (
+  SELECT FROM running r
+  WHERE r.lock_keys && j.lock_keys OR r.is_current AND j.entity_type <> 'MODULE_UNIT_SPECIFIC'
+    AND ({_COMBINATION.format("r")}) = ({_COMBINATION.format("j")})
+)
+"""
+
+# `started_at` tells of the first claim; what came after it is told by the history.
+_CLAIMED_AGAIN = f"""
+jsonb_build_object('status_history', jsonb_path_query_array(
+  coalesce(j.meta->'status_history', '[]') || jsonb_build_array(jsonb_build_object(
+    'message', format('Attempt %s of %s', j.attempts + 1, j.max_attempts), 'ts', clock_timestamp(),
+    'kind', CASE WHEN j.attempts = 0 THEN '{HistoryKind.CLAIMED}' ELSE '{HistoryKind.RETRIED}' END)),
+  '{LATEST}'))
+"""
+
+# The update waits for `demoted` by counting it, because the index of current jobs admits one of a combination at any time.
+_CLAIM = text(f"""
+WITH {_RUNNING}, pending AS (
+  SELECT j.id, j.lock_keys, j.entity_type, {_COMBINATION.format("j")}
+  FROM data_ingestion_jobs j
+  WHERE {_CLAIMABLE} AND j.id <> ALL(:held) AND {_DUE} AND NOT {_BLOCKED}
+  ORDER BY j.id
+  LIMIT {LOOKAHEAD}
+), ranked AS (
+  SELECT p.id,
+    NOT EXISTS (SELECT FROM pending o WHERE o.id < p.id AND o.lock_keys && p.lock_keys) AS is_first,
+    row_number() OVER (PARTITION BY {_COMBINATION.format("p")},
+      CASE WHEN p.entity_type = 'MODULE_UNIT_SPECIFIC'
+        OR num_nulls(p.module_type_id, p.data_entry_type_id, p.target_type, p.year) > 0 THEN p.id END ORDER BY p.id) AS place
+  FROM pending p
+), mine AS (
+  SELECT j.id, j.entity_type, {_COMBINATION.format("j")}
+  FROM data_ingestion_jobs j
+  WHERE j.id IN (SELECT id FROM ranked WHERE is_first AND place = 1) AND {_CLAIMABLE}
+  ORDER BY j.id
+  LIMIT :most
+  FOR NO KEY UPDATE SKIP LOCKED
+), demoted AS (
+  UPDATE data_ingestion_jobs o SET is_current = false
+  FROM mine m
+  WHERE m.entity_type <> 'MODULE_UNIT_SPECIFIC' AND o.is_current AND o.state <> 'RUNNING' AND o.id <> ALL(SELECT id FROM mine)
+    AND o.provider = m.provider AND o.ingestion_method = m.ingestion_method
+    AND o.module_type_id IS NOT DISTINCT FROM m.module_type_id
+    AND o.data_entry_type_id IS NOT DISTINCT FROM m.data_entry_type_id
+    AND o.target_type IS NOT DISTINCT FROM m.target_type
+    AND o.year IS NOT DISTINCT FROM m.year
+  RETURNING o.id
+)
+UPDATE data_ingestion_jobs j
+SET state = 'RUNNING', locked_by = :worker, claimed_by = :worker, locked_at = clock_timestamp(), attempts = j.attempts + 1,
+  started_at = coalesce(j.started_at, clock_timestamp()),
+  meta = j.meta - 'progress' || CASE WHEN j.started_at IS NULL THEN '{{}}' ELSE {_CLAIMED_AGAIN} END,
+  is_current = j.entity_type <> 'MODULE_UNIT_SPECIFIC'
+FROM mine, (SELECT count(*) FROM demoted) AS first
+WHERE j.id = mine.id
+RETURNING {", ".join("j.attempts AS attempt" if name == "attempt" else f"j.{name}" for name in Job.__dataclass_fields__)}
+""")
+
+
+async def claim(
+    connection: AsyncConnection, worker: str, job_types: Sequence[str], most: int, *, held: Collection[int] = ()
+) -> list[Job]:
+    """Take up to `most` due jobs: RUNNING, leased, one attempt more. Of jobs that share a lock, the oldest goes first.
+
+    A worker passes over the jobs it has `held` and not let go of: after a stall it may find its own lost ones. Raises
+    IntegrityError when another worker takes a job of the same combination at the same moment.
+    """
+    parameters = {"worker": worker, "job_types": list(job_types), "most": most, "held": list(held)}
+    taken = await connection.execute(_CLAIM, parameters)
+    return sorted((Job(*row) for row in taken), key=lambda job: job.id)
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """Jobs a worker could claim now, and when the next one will be."""
+
+    due: int
+    waiting: int
+    next_due_in: timedelta | None
+
+
+NO_BACKLOG = Backlog(0, 0, None)
+
+_BACKLOG = text(f"""
+WITH {_RUNNING}
+SELECT count(*) FILTER (WHERE due AND NOT blocked) AS due, count(*) AS waiting,
+  min(run_after - clock_timestamp()) FILTER (WHERE NOT due) AS next_due_in
+FROM (
+  SELECT j.run_after, {_DUE} AS due, {_BLOCKED} AS blocked
+  FROM data_ingestion_jobs j
+  WHERE {_CLAIMABLE}
+  ORDER BY j.id LIMIT {LOOKAHEAD}
+) AS pending
+""")
+
+
+async def backlog(connection: AsyncConnection, job_types: Sequence[str]) -> Backlog:
+    """What is left to claim among the oldest pending jobs."""
+    row = (await connection.execute(_BACKLOG, {"job_types": list(job_types)})).one()
+    return Backlog(row.due, row.waiting, row.next_due_in)

@@ -1,0 +1,1 @@
+"""Classes and fingerprints of failures."""

@@ -1,0 +1,100 @@
+"""What an operator does to the ledger in the midst of its work: abort a pipeline, requeue a job that fell silent."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gql_server.db import models
+from gql_server.db.models import NOW, HistoryKind, JobResult, JobState
+from gql_server.ledger.failures import record as failures
+from gql_server.ledger.history import history
+from gql_server.ledger.verbs import is_silent
+
+jobs = models.Job
+
+
+@dataclass(frozen=True, slots=True)
+class Aborted:
+    """A job that an abort ended, with what is needed to give the work of others it had taken over to somebody else."""
+
+    id: int
+    job_type: str | None
+    provider: str
+    module_type_id: int | None
+    data_entry_type_id: int | None
+    year: int | None
+    entity_type: str
+    entity_id: int | None
+    ingestion_method: str
+    target_type: str | None
+    config: Mapping[str, Any]
+    max_attempts: int
+    scope_module_ids: list[int] | None
+    affected_module_ids: list[int] | None
+    lock_keys: list[str]
+    serves: list[UUID]
+
+
+async def abort(connection: AsyncConnection, pipeline_id: UUID, by: str, reason: str | None) -> list[Aborted]:
+    """End every live job of the pipeline with ERROR, whoever holds it.
+
+    A job that is just committing is waited for, and may leave children that this look did not see: look until none is left.
+    """
+    aborted: list[Aborted] = []
+    while ended := await _abort_live(connection, pipeline_id, by, reason):
+        aborted += ended
+    await failures.record(connection, [job.id for job in aborted])
+    return aborted
+
+
+async def _abort_live(connection: AsyncConnection, pipeline_id: UUID, by: str, reason: str | None) -> list[Aborted]:
+    live = (
+        select(jobs.id)
+        .where(jobs.pipeline_id == pipeline_id, jobs.state.in_(models.LIVE_STATES))
+        .order_by(jobs.id)
+        .with_for_update(key_share=True)
+        .cte("live")
+    )
+    message = f"Aborted by {by}"
+    marks = func.jsonb_build_object("aborted", True, "aborted_by", by, "aborted_at", NOW, "abort_reason", reason)
+    ended = await connection.execute(
+        update(jobs)
+        .where(jobs.id.in_(select(live.c.id)))
+        .values(
+            state=JobState.FINISHED,
+            result=JobResult.ERROR,
+            status_message=message,
+            meta=history(message, jobs.meta.op("||")(marks), HistoryKind.ABORTED),
+            finished_at=func.coalesce(jobs.finished_at, NOW),
+            locked_by=None,
+            locked_at=None,
+            is_current=False,
+        )
+        .returning(*(getattr(jobs, name) for name in Aborted.__dataclass_fields__))
+    )
+    return sorted((Aborted(*row) for row in ended), key=lambda job: job.id)
+
+
+async def requeue(connection: AsyncConnection, job_id: int, lease: timedelta) -> bool:
+    """Put one job whose lease has run out back in the queue, with all its attempts. False when its lease still holds."""
+    message = "Recovered by an operator"
+    result = await connection.execute(
+        update(jobs)
+        .where(jobs.id == job_id, jobs.state == JobState.RUNNING, is_silent(lease))
+        .values(
+            state=JobState.NOT_STARTED,
+            status_message=message,
+            meta=history(message, jobs.meta, HistoryKind.RECOVERED),
+            locked_by=None,
+            locked_at=None,
+            is_current=False,
+            run_after=None,
+            attempts=0,
+        )
+    )
+    return result.rowcount == 1

@@ -1,0 +1,48 @@
+"""Which jobs a worker may claim, and when a running one is stuck: judged by what its worker says, on the database's clock."""
+
+from datetime import timedelta
+
+from sqlalchemy import ColumnElement, and_, case, exists, func, literal, not_, or_, select
+from sqlalchemy.orm import aliased
+
+from gql_server.db import models
+from gql_server.db.expressions import constant, found
+from gql_server.db.models import JobState, JobType
+
+J, W = models.Job, models.Pod
+USUAL_LEASE = timedelta(seconds=10)
+"""Of a worker that is not in the register."""
+
+CLAIMABLE = and_(
+    J.state.in_([JobState.NOT_STARTED, JobState.QUEUED]),
+    J.locked_by.is_(None),
+    J.job_type.is_not(None),
+    J.attempts < J.max_attempts,
+)
+"""By some worker, now or once it is due."""
+IS_LIVE = W.last_heartbeat_at > func.now() - 2 * W.heartbeat_interval
+LEASE = func.coalesce(select(W.lease).where(W.pod_id == J.locked_by).scalar_subquery(), literal(USUAL_LEASE))
+IS_RUNNING = J.state == JobState.RUNNING
+LEASE_IS_OVER = and_(IS_RUNNING, or_(J.locked_at.is_(None), J.locked_at < func.now() - LEASE))
+WORKER_IS_LOST = and_(IS_RUNNING, exists().where(W.pod_id == J.locked_by, ~IS_LIVE))
+IS_STUCK = or_(LEASE_IS_OVER, WORKER_IS_LOST)
+
+WAITING = aliased(models.Job)
+
+
+def _follow_up_waits(job_type: JobType, *scope: str) -> ColumnElement[bool]:
+    """A job of the same scope that no worker has claimed yet, of which there may be one: see `runner.chain.DedupConfig`."""
+    same = [getattr(WAITING, name) == getattr(J, name) for name in ("provider", "module_type_id", "year", *scope)]
+    unclaimed = (WAITING.state.in_([JobState.NOT_STARTED, JobState.QUEUED]), WAITING.attempts == 0)
+    return and_(J.job_type == job_type, found(WAITING.job_type == job_type, *unclaimed, *same))
+
+
+RECOVER_OBSTACLE = case(
+    (J.state.is_distinct_from(JobState.RUNNING), constant("NOT_RUNNING")),
+    (not_(LEASE_IS_OVER), constant("HELD")),
+    (
+        or_(_follow_up_waits(JobType.AGGREGATION), _follow_up_waits(JobType.EMISSION_RECALC, "data_entry_type_id")),
+        constant("FOLLOW_UP_WAITS"),
+    ),
+)
+"""What keeps an operator from putting the job back in the queue; null when nothing does."""

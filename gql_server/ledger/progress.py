@@ -1,0 +1,153 @@
+"""Progress and status of a pipeline, as pure functions of its jobs."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+from uuid import UUID
+
+from gql_server.db.models import LIVE_STATES, TERMINAL_STATUSES, JobResult, JobState, JobType, PipelineStatus
+
+
+class PhaseKey(StrEnum):
+    """The three fixed phases, in order."""
+
+    DATA = "DATA"
+    EMISSIONS = "EMISSIONS"
+    AGGREGATION = "AGGREGATION"
+
+
+PHASES = tuple(PhaseKey)
+
+
+class JobFacts(Protocol):
+    """What progress needs to know of a job; a ledger row has it."""
+
+    @property
+    def id(self) -> int: ...
+    @property
+    def job_type(self) -> str | None: ...
+    @property
+    def state(self) -> str | None: ...
+    @property
+    def result(self) -> str | None: ...
+
+
+class PipelineFacts(Protocol):
+    """What progress needs to know of a pipelines row."""
+
+    @property
+    def kind(self) -> str | None: ...
+    @property
+    def status(self) -> str: ...
+    @property
+    def expected_recalc(self) -> int | None: ...
+
+
+class RowFacts(Protocol):
+    """Rows that a job has handled so far."""
+
+    @property
+    def rows_stage(self) -> str | None: ...
+    @property
+    def rows_processed(self) -> int: ...
+    @property
+    def rows_total(self) -> int | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a pipeline is. `phase_index` counts from 1 to `phase_count`."""
+
+    phase: PhaseKey
+    done: bool
+    has_error: bool
+    status: str | None
+    kind: str | None
+    finished_jobs: int
+    expected_jobs: int | None
+    rows: RowFacts | None = None
+    pipeline_key: UUID | None = None
+
+    phase_count = len(PHASES)
+
+    @property
+    def phase_index(self) -> int:
+        return PHASES.index(self.phase) + 1
+
+    @property
+    def fraction(self) -> float | None:
+        """Finished of expected jobs, 1 when done; None while the fan-out is unknown."""
+        if self.done:
+            return 1.0
+        return self.finished_jobs / self.expected_jobs if self.expected_jobs else None
+
+
+def is_live(job: JobFacts) -> bool:
+    """Not finished, and so still able to change the pipeline."""
+    return job.state in LIVE_STATES
+
+
+def is_error(job: JobFacts) -> bool:
+    return job.state == JobState.FINISHED and job.result == JobResult.ERROR
+
+
+def progress(jobs: Sequence[JobFacts], row: PipelineFacts | None = None) -> Progress:
+    """Progress of a pipeline from all of its jobs, in any order, and its stored row if it has one.
+
+    The phase always comes from the jobs; a stored status decides `done` and `has_error`, because the jobs may be
+    an older snapshot than the row. Without a row, done means: no live job left.
+    """
+    root = min(jobs, key=lambda job: job.id, default=None)
+    recalcs = [job for job in jobs if job.job_type == JobType.EMISSION_RECALC]
+    aggregations = [job for job in jobs if job.job_type == JobType.AGGREGATION]
+    expected = row.expected_recalc if row is not None and row.expected_recalc is not None else len(recalcs)
+
+    landed = root is not None and root.state == JobState.FINISHED
+    recalculated = landed and _finished(recalcs) >= expected
+    aggregated = recalculated and _finished(aggregations) == len(aggregations)
+    failed = any(is_error(job) for job in jobs)
+    return Progress(
+        phase=PhaseKey.AGGREGATION if recalculated else PhaseKey.EMISSIONS if landed else PhaseKey.DATA,
+        done=row.status in TERMINAL_STATUSES if row else (aggregated or failed) and not any(is_live(job) for job in jobs),
+        has_error=row.status in (PipelineStatus.PARTIAL, PipelineStatus.FAILED) if row else failed,
+        status=row.status if row else None,
+        kind=(row.kind if row else None) or (root.job_type if root else None),
+        finished_jobs=_finished(jobs),
+        expected_jobs=_expected_jobs(jobs, recalcs, aggregations, expected, fanned_out=landed),
+    )
+
+
+def verdict(jobs: Sequence[JobFacts], *, owes_aggregation: bool) -> PipelineStatus | None:
+    """The status to store: terminal only when no job is live and nothing is owed; PARTIAL or FAILED by the root's result.
+
+    None when there are no jobs. The reconciling statement of the runner computes the same in SQL.
+    """
+    if not jobs:
+        return None
+    if any(is_live(job) for job in jobs) or owes_aggregation:
+        untouched = all(job.state in (JobState.NOT_STARTED, JobState.QUEUED) for job in jobs)
+        return PipelineStatus.NOT_STARTED if untouched else PipelineStatus.RUNNING
+    if is_error(min(jobs, key=lambda job: job.id)):
+        return PipelineStatus.FAILED
+    return PipelineStatus.PARTIAL if any(is_error(job) for job in jobs) else PipelineStatus.SUCCESS
+
+
+def _finished(jobs: Iterable[JobFacts]) -> int:
+    return sum(job.state == JobState.FINISHED for job in jobs)
+
+
+def _expected_jobs(
+    jobs: Sequence[JobFacts],
+    recalcs: Sequence[JobFacts],
+    aggregations: Sequence[JobFacts],
+    expected_recalc: int,
+    *,
+    fanned_out: bool,
+) -> int | None:
+    """Jobs the pipeline will have in the end; None until the root has finished and its fan-out is known."""
+    if not fanned_out:
+        return None
+    others = len(jobs) - len(recalcs) - len(aggregations)
+    recalc_total = max(len(recalcs), expected_recalc)
+    return others + recalc_total + max(len(aggregations), 1 if recalc_total else 0)

@@ -1,1 +1,0 @@
-"""When a running pipeline will end, from how long its like took."""

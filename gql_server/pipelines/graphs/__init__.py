@@ -1,1 +1,0 @@
-"""The chain of a pipeline's jobs as a graph."""

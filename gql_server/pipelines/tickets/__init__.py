@@ -1,1 +1,0 @@
-"""A pipeline as a card for a ticket."""

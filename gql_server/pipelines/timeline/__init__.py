@@ -1,1 +1,0 @@
-"""What happened to a pipeline and its jobs, in order of time."""

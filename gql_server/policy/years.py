@@ -1,0 +1,41 @@
+"""What a viewer may do with a year, as the commands will decide it."""
+
+from typing import Protocol
+
+from gql_server.policy import CONFIGURATION_EDIT, OPERATIONS_EDIT, Guard, Reach, Viewer, reach
+from gql_server.policy.capabilities import ALLOWED, Permission, Refusal, depends, missing, refused
+
+SYNC = "modules.{module}:sync@{unit}"
+UPLOAD = Guard(f"{OPERATIONS_EDIT} | {SYNC}")
+
+
+class YearState(Protocol):
+    """What is asked of a year; its row has it."""
+
+    @property
+    def is_started(self) -> bool: ...
+    @property
+    def is_provisioned(self) -> bool: ...
+
+
+def may_open(viewer: Viewer, year: YearState) -> Permission:
+    """Whether `openYear` would open it."""
+    if not viewer.may(CONFIGURATION_EDIT):
+        return missing(CONFIGURATION_EDIT)
+    if year.is_started:
+        return refused(Refusal.WRONG_STATE, "This year is open already.")
+    return ALLOWED if year.is_provisioned else _not_provisioned()
+
+
+def may_upload(viewer: Viewer, year: YearState) -> Permission:
+    """Whether the year takes files from the viewer: of every module, or only of those that they may sync in their unit."""
+    reached = reach(viewer, UPLOAD)
+    if reached is Reach.NONE:
+        return missing(OPERATIONS_EDIT)
+    if not year.is_provisioned:
+        return _not_provisioned()
+    return ALLOWED if reached is Reach.EVERY else depends(SYNC)
+
+
+def _not_provisioned() -> Permission:
+    return refused(Refusal.WRONG_STATE, "The unit sync of this year has not succeeded yet.")

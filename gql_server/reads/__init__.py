@@ -1,0 +1,1 @@
+"""All SQL that answers a question, per concept: which rows, what of them, and what follows from them."""

@@ -1,0 +1,1 @@
+"""Reasons for the state of a pipeline, and their remedies."""

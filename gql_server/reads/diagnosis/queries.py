@@ -1,0 +1,140 @@
+"""Reads of the facts behind a diagnosis: one statement for all jobs, or all pipelines, that are asked about.
+
+What a viewer may not see is no reason for them: work of others that blocks theirs, and the workers.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Integer, and_, case, cast, exists, func, literal_column, null, or_, select, true
+from sqlalchemy.dialects.postgresql import array
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.orm import aliased
+
+from gql_server.db import models
+from gql_server.db.expressions import AnyRow, AnySelect, among, integer
+from gql_server.db.models import EntityType, JobResult, JobState
+from gql_server.ledger.leases import IS_LIVE, LEASE_IS_OVER, WORKER_IS_LOST
+from gql_server.policy import CONFIGURATION_VIEW, OPERATIONS_VIEW, Viewer, job_clause, pipeline_clause
+from gql_server.reads.diagnosis import rules
+from gql_server.reads.diagnosis.facts import Fleet, JobFacts, PipelineFacts
+from gql_server.reads.diagnosis.reasons import Reason
+from gql_server.reads.jobs import queries as jobs
+
+J, P, W, Y = models.Job, models.Pipeline, models.Pod, models.YearConfiguration
+OTHER = aliased(models.Job)
+FACTS = tuple(field.name for field in fields(JobFacts))
+FAILED = and_(J.state == JobState.FINISHED, J.result == JobResult.ERROR)
+GIVEN_UP = and_(FAILED, J.locked_by.is_(None), J.attempts >= J.max_attempts)
+CLAIMS_SUCCESS = and_(
+    J.state == JobState.FINISHED,
+    integer(J.meta["row_errors_count"]) > 0,
+    case(
+        (J.result == JobResult.ERROR, func.lower(func.btrim(J.status_message)) == "success"),
+        else_=integer(J.meta["inserted"]) == 0,
+    ),
+)
+COMBINATION = ("provider", "module_type_id", "data_entry_type_id", "target_type", "ingestion_method", "year")
+
+
+async def reasons_by_job(connection: AsyncConnection, viewer: Viewer, keys: Sequence[int]) -> dict[int, list[Reason]]:
+    """Why each job is in its state, worst first."""
+    rows = await connection.execute(_facts(viewer).where(among(J.id, keys)))
+    return {row.id: rules.of_job(_job(row), _fleet(row)) for row in rows}
+
+
+async def reasons_by_pipeline(connection: AsyncConnection, viewer: Viewer, keys: Sequence[UUID]) -> dict[UUID, list[Reason]]:
+    """Why each pipeline is in its state, worst first."""
+    taken_over = _taken_over(viewer)
+    statement = _facts(viewer).add_columns(P.status, P.owes_aggregation, taken_over.label("taken_over_by"))
+    rows: defaultdict[UUID, list[AnyRow]] = defaultdict(list)
+    for row in await connection.execute(statement.where(jobs.in_pipelines(keys)).order_by(J.id)):
+        rows[row.pipeline_key].append(row)
+    return {key: rules.of_pipeline(_pipeline(rows[key]), _fleet(rows[key][0])) if rows[key] else [] for key in keys}
+
+
+def _facts(viewer: Viewer) -> AnySelect:
+    may_know_workers, may_know_years = viewer.may(OPERATIONS_VIEW), viewer.may(CONFIGURATION_VIEW)
+    live = select(func.count().label("workers"), func.count(W.git_sha.distinct()).label("revisions")).where(IS_LIVE).subquery()
+    blocker = _blocker(viewer)
+    known: dict[str, Any] = {
+        "id": J.id,
+        "message": jobs.message(viewer, J.meta, J.status_message),
+        "worker_id": func.coalesce(J.claimed_by, J.locked_by),
+        "lease_is_over": func.coalesce(LEASE_IS_OVER, False),
+        "worker_is_lost": func.coalesce(WORKER_IS_LOST, False),
+        "blocked_by": blocker.c.key,
+        "is_aborted": jobs.IS_ABORTED,
+        "given_up": func.coalesce(GIVEN_UP, False),
+        "claims_success": func.coalesce(CLAIMS_SUCCESS, False),
+        "year_is_provisioned": _provisioned() if may_know_years else true(),
+        "pipeline_key": jobs.PIPELINE_KEY,
+        "is_orphan": J.pipeline_id.is_(None),
+        "now": func.now(),
+    }
+    columns = [(known[name] if name in known else getattr(J, name)).label(name) for name in FACTS]
+    unknown = cast(null(), Integer)
+    return (
+        select(
+            *columns,
+            (live.c.workers if may_know_workers else unknown).label("live_workers"),
+            (live.c.revisions if may_know_workers else unknown).label("revisions"),
+        )
+        .select_from(jobs.JOBS.join(live, true()).outerjoin(blocker, true()))
+        .where(job_clause(viewer))
+    )
+
+
+def _blocker(viewer: Viewer) -> Any:
+    """The oldest running job that keeps a waiting one from being claimed, as `runner.ledger` has it."""
+    same = [getattr(OTHER, name) == getattr(J, name) for name in COMBINATION]
+    blocks = or_(
+        OTHER.lock_keys.overlap(J.lock_keys), and_(OTHER.is_current, J.entity_type != EntityType.MODULE_UNIT_SPECIFIC, *same)
+    )
+    waits = J.state.in_([JobState.NOT_STARTED, JobState.QUEUED])
+    seen = true() if viewer.may(OPERATIONS_VIEW) else _is_seen(viewer)
+    return (
+        select(func.coalesce(OTHER.pipeline_id, OTHER.time_key).label("key"))
+        .where(waits, OTHER.state == JobState.RUNNING, blocks, seen)
+        .order_by(OTHER.id)
+        .limit(1)
+        .lateral("blocker")
+    )
+
+
+def _taken_over(viewer: Viewer) -> ColumnElement[UUID | None]:
+    """The newest pipeline with a job that does work of this one as well; the words are those of the index."""
+    serves = and_(OTHER.serves.contains(array([P.id])), OTHER.serves != literal_column("'{}'::uuid[]"))
+    seen = OTHER.provider == viewer.provider if viewer.may(OPERATIONS_VIEW) else _is_seen(viewer)
+    return select(OTHER.pipeline_id).where(serves, seen).order_by(OTHER.id.desc()).limit(1).scalar_subquery()
+
+
+def _is_seen(viewer: Viewer) -> ColumnElement[bool]:
+    """The other job is in a pipeline that the viewer may see."""
+    return exists(select(P.id).where(P.id == OTHER.pipeline_id, pipeline_clause(viewer)).correlate(OTHER))
+
+
+def _provisioned() -> ColumnElement[bool]:
+    done = Y.configuration_completed.is_not(None)
+    return exists().where(Y.provider == J.provider, Y.year == J.year, done)
+
+
+def _job(row: AnyRow) -> JobFacts:
+    return JobFacts(**{name: getattr(row, name) for name in FACTS})
+
+
+def _pipeline(rows: Sequence[AnyRow]) -> PipelineFacts:
+    row = rows[0]
+    return PipelineFacts(
+        status=row.status,
+        owes_aggregation=bool(row.owes_aggregation),
+        taken_over_by=row.taken_over_by,
+        jobs=[_job(each) for each in rows],
+    )
+
+
+def _fleet(row: AnyRow) -> Fleet:
+    return Fleet(live_workers=row.live_workers, revisions=row.revisions)

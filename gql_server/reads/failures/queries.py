@@ -1,0 +1,180 @@
+"""Reads of failure groups. A group is what the viewer may see of it: one without a visible job does not exist for them."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import (
+    TableValuedAlias,
+    case,
+    extract,
+    func,
+    literal,
+    select,
+    true,
+    union_all,
+)
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gql_server.db import models
+from gql_server.db.expressions import AnyRow, AnySelect, among, array
+from gql_server.policy import Viewer, job_clause
+from gql_server.reads.failures.filter import Criteria, Order
+from gql_server.reads.failures.row import groups_of, seen_by
+from gql_server.reads.jobs import queries as jobs
+from gql_server.reads.jobs.queries import JOBS, PIPELINE_KEY
+from gql_server.reads.pagination import Counting, Page, Window
+from gql_server.reads.pipelines.filter import Criteria as PipelineCriteria
+from gql_server.reads.pipelines.queries import pipelines_by_key
+
+G, J = models.FailureGroup, models.Job
+EVERY = "every"
+"""Key of the one list of groups there is."""
+DEFAULT_SPAN = timedelta(hours=24)
+SHORTEST_SPAN = timedelta(seconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """Counts of equal buckets between two instants, oldest first."""
+
+    since: datetime
+    until: datetime
+    counts: list[int]
+
+
+async def groups_by_fingerprint(connection: AsyncConnection, viewer: Viewer, keys: Sequence[str]) -> dict[str, AnyRow]:
+    groups = groups_of(viewer, Criteria(), among(G.fingerprint, keys))
+    return {row.fingerprint: row for row in await connection.execute(select(groups))}
+
+
+async def page(connection: AsyncConnection, viewer: Viewer, *, criteria: Criteria, order: Order, window: Window) -> Page:
+    """A page of groups; the tie-break is the fingerprint."""
+    rows = (await connection.execute(page_statement(viewer, criteria, order, window))).all()
+    return replace(window.page(rows, "fingerprint", "order_value"), counting=Counting(counts, EVERY, {"criteria": criteria}))
+
+
+def page_statement(viewer: Viewer, criteria: Criteria, order: Order, window: Window) -> AnySelect:
+    """The statement of a page. All visible groups are looked at, for none of them more than the ends of its occurrences."""
+    groups = groups_of(viewer, criteria, order=order)
+    [known, *_] = window.scans(select(groups), groups.c.fingerprint, str, groups.c.order_value)
+    return known
+
+
+async def counts(
+    connection: AsyncConnection, viewer: Viewer, keys: Sequence[str], *, limit: int, criteria: Criteria
+) -> dict[str, int]:
+    """How many groups there are, at most one above the limit."""
+    groups = select(groups_of(viewer, criteria).c.fingerprint).limit(limit + 1).subquery()
+    counted = await connection.scalar(select(func.count()).select_from(groups))
+    return dict.fromkeys(keys, counted or 0)
+
+
+async def fingerprints_by_pipeline(connection: AsyncConnection, viewer: Viewer, keys: Sequence[UUID]) -> dict[UUID, list[str]]:
+    """The groups of each pipeline's failed jobs, in the order in which they first failed."""
+    rows = await connection.execute(
+        select(PIPELINE_KEY.label("key"), J.failure_fingerprint.label("fingerprint"))
+        .select_from(JOBS)
+        .where(jobs.in_pipelines(keys), J.failure_fingerprint.is_not(None), job_clause(viewer))
+        .order_by(J.id)
+    )
+    found: defaultdict[UUID, dict[str, None]] = defaultdict(dict)
+    for row in rows:
+        found[row.key][row.fingerprint] = None
+    return {key: list(found[key]) for key in keys}
+
+
+async def pipelines_by_group(
+    connection: AsyncConnection, viewer: Viewer, keys: Sequence[str], *, window: Window
+) -> dict[str, Page]:
+    """A page of the pipelines of each group's failed jobs, in two statements."""
+    seen, asked = seen_by(viewer), _asked(keys)
+    of_group = seen.c.fingerprint == asked.c.key
+    stored = select(seen.c.pipeline_id.label("pipeline")).where(of_group, seen.c.pipeline_id.is_not(None)).distinct()
+    orphans = select(seen.c.time_key.label("pipeline")).where(of_group, seen.c.pipeline_id.is_(None))
+    parts = [
+        window.cut(stored, seen.c.pipeline_id, UUID).lateral("hit"),
+        window.cut(orphans, seen.c.time_key, UUID).lateral("hit"),
+    ]
+    hit = union_all(*(select(asked.c.key, part.c.pipeline).join_from(asked, part, true()) for part in parts)).subquery()
+    named: defaultdict[str, list[UUID]] = defaultdict(list)
+    for row in await connection.execute(select(hit).order_by(window.scan(hit.c.pipeline))):
+        named[row.key].append(row.pipeline)
+    rows = await pipelines_by_key(connection, viewer, list({pipeline for found in named.values() for pipeline in found}))
+    return {
+        key: replace(
+            window.page([rows[pipeline] for pipeline in named[key] if pipeline in rows], "key"),
+            counting=Counting(affected_pipelines, key),
+            criteria=PipelineCriteria(failure_fingerprint=key),
+        )
+        for key in keys
+    }
+
+
+async def affected_jobs(connection: AsyncConnection, viewer: Viewer, keys: Sequence[str], *, limit: int) -> dict[str, int]:
+    """Failed jobs of each group, at most one above the limit."""
+    seen, asked = seen_by(viewer), _asked(keys)
+    hit = select(seen.c.job_id).where(seen.c.fingerprint == asked.c.key).limit(limit + 1)
+    return await _counted(connection, asked, hit)
+
+
+async def affected_pipelines(connection: AsyncConnection, viewer: Viewer, keys: Sequence[str], *, limit: int) -> dict[str, int]:
+    """Pipelines of each group's failed jobs, at most one above the limit; an orphan is a pipeline of one."""
+    seen, asked = seen_by(viewer), _asked(keys)
+    orphan = case((seen.c.pipeline_id.is_(None), seen.c.time_key))
+    hit = select(seen.c.pipeline_id, orphan).where(seen.c.fingerprint == asked.c.key).distinct().limit(limit + 1)
+    return await _counted(connection, asked, hit)
+
+
+async def histograms(
+    connection: AsyncConnection, viewer: Viewer, keys: Sequence[str], *, buckets: int, since: datetime | None
+) -> dict[str, Histogram]:
+    """Occurrences of each group in equal buckets from then until now, by default of the last 24 hours."""
+    seen, asked = seen_by(viewer), _asked(keys)
+    until = func.now()
+    start = until - DEFAULT_SPAN if since is None else func.least(literal(since), until - SHORTEST_SPAN)
+    seconds = [extract("epoch", instant) for instant in (seen.c.seen_at, start, until)]
+    bucket = func.least(func.width_bucket(*seconds, buckets), buckets) - 1
+    filled = (
+        select(bucket.label("bucket"), func.count().label("found"))
+        .where(seen.c.fingerprint == asked.c.key, seen.c.seen_at.between(start, until))
+        .group_by(bucket)
+        .lateral("filled")
+    )
+    histograms: dict[str, Histogram] = {}
+    columns = (asked.c.key, start.label("since"), until.label("until"), filled.c.bucket, filled.c.found)
+    for row in await connection.execute(select(*columns).select_from(asked.outerjoin(filled, true()))):
+        histogram = histograms.setdefault(row.key, Histogram(row.since, row.until, [0] * buckets))
+        if row.bucket is not None:
+            histogram.counts[row.bucket] = row.found
+    return histograms
+
+
+async def samples(connection: AsyncConnection, viewer: Viewer, keys: Sequence[str]) -> dict[str, str | None]:
+    """Full text of the latest failure of each group."""
+    seen, asked = seen_by(viewer), _asked(keys)
+    latest = (
+        select(seen.c.job_id)
+        .where(seen.c.fingerprint == asked.c.key)
+        .order_by(seen.c.seen_at.desc(), seen.c.job_id.desc())
+        .limit(1)
+        .lateral("latest")
+    )
+    rows = await connection.execute(
+        select(asked.c.key, jobs.ERROR_TEXT.label("text")).select_from(
+            asked.join(latest, true()).join(J, J.id == latest.c.job_id)
+        )
+    )
+    return {row.key: row.text for row in rows}
+
+
+def _asked(keys: Sequence[str]) -> TableValuedAlias:
+    return func.unnest(array(G.fingerprint, keys)).table_valued("key").render_derived(name="asked")
+
+
+async def _counted(connection: AsyncConnection, asked: TableValuedAlias, hit: AnySelect) -> dict[str, int]:
+    every = asked.join(hit.lateral("hit"), true())
+    rows = await connection.execute(select(asked.c.key, func.count().label("found")).select_from(every).group_by(asked.c.key))
+    return {row.key: row.found for row in rows}

@@ -1,0 +1,131 @@
+"""Rows of failure groups: what a viewer may see of their occurrences, and what follows from those."""
+
+from datetime import datetime
+
+from sqlalchemy import CTE, ColumnElement, Subquery, and_, any_, case, exists, func, not_, select, true
+from sqlalchemy.sql.selectable import LateralFromClause
+
+from gql_server.db import models
+from gql_server.db.expressions import AnySelect, among, array, constant, member
+from gql_server.ledger.failures.classify import FailureClass
+from gql_server.policy import OPERATIONS_VIEW, Viewer, job_clause, sees_all_jobs
+from gql_server.reads.failures.filter import Criteria, Order
+from gql_server.reads.jobs import queries as jobs
+from gql_server.reads.jobs.queries import JOBS
+
+A, G, J, R = models.Acknowledgement, models.FailureGroup, models.Job, models.Revision
+SEEN_AT = func.coalesce(J.finished_at, J.created_at)
+
+# New is what appeared since the latest revision began to work. While only one has ever worked, nothing is.
+_CURRENT_REVISION = select(func.max(R.started_at)).having(func.count() > 1).scalar_subquery()
+
+
+def occurrences(viewer: Viewer) -> AnySelect:
+    """Failed jobs the viewer may see. Who sees all of a provider's needs no look at their pipelines."""
+    columns = (
+        J.failure_fingerprint.label("fingerprint"),
+        SEEN_AT.label("seen_at"),
+        J.year.label("year"),
+        J.module_type_id.label("module_type_id"),
+        J.pipeline_id.label("pipeline_id"),
+        J.time_key.label("time_key"),
+        J.id.label("job_id"),
+    )
+    failed = select(*columns).where(J.failure_fingerprint.is_not(None))
+    if sees_all_jobs(viewer):
+        return failed.where(J.provider == viewer.provider)
+    return failed.select_from(JOBS).where(job_clause(viewer))
+
+
+Occurrences = CTE | Subquery
+
+
+def seen_by(viewer: Viewer) -> Occurrences:
+    """The occurrences: read once for a viewer of few, and through their index for a viewer of all."""
+    seen = occurrences(viewer)
+    return seen.subquery("seen") if sees_all_jobs(viewer) else seen.cte("seen").prefix_with("MATERIALIZED")
+
+
+def groups_of(viewer: Viewer, criteria: Criteria, *clauses: ColumnElement[bool], order: Order = Order.LAST_SEEN) -> Subquery:
+    """The visible groups that meet the criteria, with what the list is ordered by as `order_value`."""
+    seen = seen_by(viewer)
+    of_group = seen.c.fingerprint == G.fingerprint
+    span = (
+        select(func.min(seen.c.seen_at).label("first"), func.max(seen.c.seen_at).label("last")).where(of_group).lateral("span")
+    )
+    reopened_at = _reopened_at(seen, of_group)
+    is_new = func.coalesce(span.c.first >= _CURRENT_REVISION, False)
+    acknowledged = and_(A.at.is_not(None), reopened_at.is_(None))
+    hit = _pipelines_hit(seen, of_group) if order == Order.PIPELINE_COUNT else None
+    order_value = hit.c.count if hit is not None else span.c.first if order == Order.FIRST_SEEN else span.c.last
+    columns = (
+        constant("FailureGroup").label("node_type"),
+        G.fingerprint,
+        member(G.failure_class, FailureClass, FailureClass.UNCLASSIFIED.value).label("failure_class"),
+        jobs.kind_of(G.job_type).label("kind"),
+        G.job_type.label("kind_raw"),
+        _title(viewer).label("title"),
+        G.rule,
+        span.c.first.label("first_seen_at"),
+        span.c.last.label("last_seen_at"),
+        is_new.label("is_new"),
+        A.at.label("acknowledged_at"),
+        A.until.label("acknowledged_until"),
+        A.note.label("acknowledged_note"),
+        *jobs.creator(A.by),
+        reopened_at.label("reopened_at"),
+        order_value.label("order_value"),
+    )
+    visible = () if sees_all_jobs(viewer) else (G.fingerprint.in_(select(seen.c.fingerprint)),)
+    return (
+        select(*columns)
+        .select_from(G.__table__.join(span, true()) if hit is None else G.__table__.join(span, true()).join(hit, true()))
+        .outerjoin(A, and_(A.provider == G.provider, A.fingerprint == G.fingerprint))
+        .where(G.provider == viewer.provider, span.c.last.is_not(None), *visible, *clauses)
+        .where(*_meeting(criteria, seen, of_group, acknowledged=acknowledged, is_new=is_new))
+        .subquery("groups")
+    )
+
+
+def _reopened_at(seen: Occurrences, of_group: ColumnElement[bool]) -> ColumnElement[datetime | None]:
+    """When the acknowledgement ended: at its time, or when it happened again on a revision that began to work after it."""
+    next_revision = select(func.min(R.started_at)).where(R.started_at > A.at).correlate(A).scalar_subquery()
+    again = select(func.min(seen.c.seen_at)).where(of_group, seen.c.seen_at >= next_revision).scalar_subquery()
+    return func.least(case((A.until <= func.now(), A.until)), again)
+
+
+def _pipelines_hit(seen: Occurrences, of_group: ColumnElement[bool]) -> LateralFromClause:
+    """The pipelines of each group, counted once a group; an orphan is a pipeline of one."""
+    orphans = func.count().filter(seen.c.pipeline_id.is_(None))
+    pipelines = func.count(seen.c.pipeline_id.distinct()) + orphans
+    return select(pipelines.label("count")).where(of_group).lateral("hit")
+
+
+def _title(viewer: Viewer) -> ColumnElement[str]:
+    """What failed, and with operations view the error's words, without values."""
+    if not viewer.may(OPERATIONS_VIEW):
+        return G.title.expression
+    return case((G.cause == "", G.title), else_=G.title + ": " + G.cause)
+
+
+def _meeting(
+    criteria: Criteria,
+    seen: Occurrences,
+    of_group: ColumnElement[bool],
+    *,
+    acknowledged: ColumnElement[bool],
+    is_new: ColumnElement[bool],
+) -> list[ColumnElement[bool]]:
+    modules, years = criteria.module_type_ids, criteria.years
+    of_a_job = [
+        *([seen.c.seen_at >= criteria.seen_from] if criteria.seen_from else []),
+        *([seen.c.seen_at < criteria.seen_to] if criteria.seen_to else []),
+        *([seen.c.year == any_(array(J.year, years))] if years is not None else []),
+        *([seen.c.module_type_id == any_(array(J.module_type_id, modules))] if modules is not None else []),
+    ]
+    return [
+        *([among(G.failure_class, criteria.classes)] if criteria.classes is not None else []),
+        *([exists().where(of_group, *of_a_job)] if of_a_job else []),
+        *([acknowledged if criteria.acknowledged else not_(acknowledged)] if criteria.acknowledged is not None else []),
+        *([is_new if criteria.is_new else not_(is_new)] if criteria.is_new is not None else []),
+    ]

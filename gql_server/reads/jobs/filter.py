@@ -1,0 +1,106 @@
+"""What a job list is filtered by, as clauses on jobs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from sqlalchemy import ColumnElement, and_, false, func, not_, or_
+
+from gql_server.db import models
+from gql_server.db.expressions import Column, inline, one_of
+from gql_server.db.models import JobResult, JobState, JobType
+from gql_server.ledger.leases import IS_RUNNING, IS_STUCK
+from gql_server.policy import OPERATIONS_VIEW, Viewer
+
+J = models.Job
+KINDS = {kind.name: kind.value for kind in JobType}
+T = TypeVar("T")
+Clauses = list[ColumnElement[bool]]
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """Keep (or, negated, drop) these names of an enum."""
+
+    names: tuple[str, ...]
+    negated: bool = False
+
+
+class Range(NamedTuple, Generic[T]):
+    """From the lower end to the upper one, which belongs to it when it is closed; either may be missing."""
+
+    low: T | None
+    high: T | None
+    closed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobCriteria:
+    """All clauses are ANDed; None means no such clause."""
+
+    kind: Match | None = None
+    states: tuple[str, ...] | None = None
+    results: tuple[str, ...] | None = None
+    is_stuck: bool | None = None
+    is_current: bool | None = None
+    worker: str | None = None
+    attempt_at_least: int | None = None
+    started_at: Range[datetime] | None = None
+
+    def __repr__(self) -> str:
+        """Only what is asked: cursors are bound to it."""
+        return repr({field.name: value for field in fields(self) if (value := getattr(self, field.name)) is not None})
+
+    def clauses(self, viewer: Viewer) -> Clauses:
+        held = J.claimed_by == self.worker if viewer.may(OPERATIONS_VIEW) else false()
+        return [
+            *([_kind(self.kind)] if self.kind else []),
+            *([_named(J.state, self.states, JobState)] if self.states is not None else []),
+            *([_named(J.result, self.results, JobResult)] if self.results is not None else []),
+            *flag(and_(IS_RUNNING, IS_STUCK), self.is_stuck),
+            *flag(J.is_current.is_(True), self.is_current),
+            *([held] if self.worker is not None else []),
+            *([J.attempts >= self.attempt_at_least] if self.attempt_at_least is not None else []),
+            *within(J.started_at, self.started_at),
+        ]
+
+
+def kind_clauses(names: Sequence[str]) -> Clauses:
+    """One clause for each kind, each read in order from an index; none for kinds that this version does not store."""
+    known = [one_of(J.job_type, [KINDS[name]]) for name in names if name in KINDS]
+    # in the words of the partial index
+    other = or_(J.job_type.is_(None), J.job_type.not_in([inline(value) for value in KINDS.values()]))
+    return [*known, other] if "OTHER" in names else known or [false()]
+
+
+def kind_clause(names: Sequence[str]) -> ColumnElement[bool]:
+    """A job is of one of these kinds; null, as good as false, for one without a kind."""
+    return or_(*kind_clauses(names))
+
+
+def within(column: Column, bounds: Range[Any] | None) -> Clauses:
+    """The column lies between the bounds; null does not."""
+    if bounds is None:
+        return []
+    low = [] if bounds.low is None else [column >= bounds.low]
+    high = [] if bounds.high is None else [column <= bounds.high if bounds.closed else column < bounds.high]
+    return [*low, *high] or [column.is_not(None)]
+
+
+def flag(clause: ColumnElement[bool], wanted: bool | None) -> Clauses:
+    """The clause, or its opposite, in which null counts as not true."""
+    if wanted is None:
+        return []
+    return [clause] if wanted else [not_(func.coalesce(clause, False))]
+
+
+def _kind(match: Match) -> ColumnElement[bool]:
+    clause = kind_clause(match.names)
+    return not_(func.coalesce(clause, False)) if match.negated else clause
+
+
+def _named(column: Column, names: tuple[str, ...], members: Any) -> ColumnElement[bool]:
+    """The column has one of these names; UNKNOWN stands for null, and for what this version does not know."""
+    known = one_of(column, [name for name in names if name in tuple(members)])
+    return or_(known, column.is_(None)) if "UNKNOWN" in names else known

@@ -1,0 +1,119 @@
+"""Reads of lists of jobs, by filter and order: all of them, or those of each of many pipelines."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import CTE, ColumnElement, Select, func, literal, null, select, true, union_all
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gql_server.db import models
+from gql_server.db.expressions import AnyRow, Column, array, given_keys
+from gql_server.policy import Viewer, job_clause
+from gql_server.reads.jobs.filter import JobCriteria
+from gql_server.reads.jobs.queries import JOBS, columns, in_pipeline
+from gql_server.reads.pagination import Counting, Order, Page, Window, newest
+
+J, P = models.Job, models.Pipeline
+
+
+@dataclass(frozen=True, slots=True)
+class Ordering:
+    """An order of jobs, and the column that holds its value."""
+
+    order: Order
+    value: Column
+
+
+ORDERINGS: Mapping[str, Ordering] = {
+    name: Ordering(Order(name, parse), value)
+    for name, parse, value in (
+        ("STARTED_AT", datetime.fromisoformat, J.started_at),
+        ("FINISHED_AT", datetime.fromisoformat, J.finished_at),
+        ("DURATION", float, J.duration_seconds),
+        ("ATTEMPT", int, J.attempts),
+    )
+}
+"""Orders by a value. CREATED is the order of the ids themselves."""
+
+
+async def page(connection: AsyncConnection, viewer: Viewer, *, criteria: JobCriteria, window: Window) -> Page:
+    """A page of the viewer's jobs."""
+    keys = _listed(viewer, criteria, window)
+    statement = select(*columns(viewer), keys.c.value).select_from(keys).join(J, J.id == keys.c.key)
+    statement = statement.outerjoin(P, J.pipeline_id == P.id)
+    rows = await connection.execute(statement.order_by(*window.sorting(keys.c.key, keys.c.value)))
+    return replace(window.page(rows.all(), "job_id", "value"), counting=Counting(counted, criteria))
+
+
+async def counted(
+    connection: AsyncConnection, viewer: Viewer, keys: Sequence[JobCriteria], *, limit: int
+) -> dict[JobCriteria, int]:
+    """How many jobs match each of the criteria, up to one above the limit."""
+    counts = [
+        select(literal(place).label("place"), func.count().label("counted")).select_from(_listed(viewer, each, newest(limit)))
+        for place, each in enumerate(keys)
+    ]
+    found = {row.place: row.counted for row in await connection.execute(union_all(*counts))}
+    return {each: found[place] for place, each in enumerate(keys)}
+
+
+async def page_by_pipeline(
+    connection: AsyncConnection, viewer: Viewer, keys: Sequence[UUID], *, criteria: JobCriteria, window: Window
+) -> dict[UUID, Page]:
+    """A page of the jobs of each pipeline."""
+    statement = _page_by_pipeline(replace(viewer, expires_at=None), criteria, window)
+    rows: defaultdict[UUID, list[AnyRow]] = defaultdict(list)
+    for row in await connection.execute(statement, {"keys": list(keys)}):
+        rows[row.key].append(row)
+    counting = {"criteria": criteria}
+    return {
+        key: replace(window.page(rows[key], "job_id", "value"), counting=Counting(counted_by_pipeline, key, counting))
+        for key in keys
+    }
+
+
+@lru_cache(maxsize=64)
+def _page_by_pipeline(viewer: Viewer, criteria: JobCriteria, window: Window) -> Select[Any]:
+    """Made once for a viewer: to make it takes longer than to execute it."""
+    pipelines = func.unnest(given_keys(P.id)).table_valued("key").render_derived(name="asked")
+    jobs = select(*columns(viewer), _value(window)).select_from(JOBS)
+    jobs = jobs.where(in_pipeline(pipelines.c.key), job_clause(viewer), *criteria.clauses(viewer))
+    of_key = window.sift(jobs, J.id, int, _ordered_by(window)).lateral("of_key")
+    statement = select(pipelines.c.key, *of_key.c).join_from(pipelines, of_key, true())
+    return statement.order_by(*window.sorting(of_key.c.job_id, of_key.c.value))
+
+
+async def counted_by_pipeline(
+    connection: AsyncConnection, viewer: Viewer, keys: Sequence[UUID], *, criteria: JobCriteria, limit: int
+) -> dict[UUID, int]:
+    """How many jobs of each pipeline match, up to one above the limit."""
+    asked = func.unnest(array(P.id, keys)).table_valued("key").render_derived(name="asked")
+    jobs = select(J.id).select_from(JOBS).where(in_pipeline(asked.c.key), job_clause(viewer), *criteria.clauses(viewer))
+    of_key = jobs.limit(limit + 1).lateral("of_key")
+    rows = await connection.execute(
+        select(asked.c.key, func.count().label("counted")).join_from(asked, of_key, true()).group_by(asked.c.key)
+    )
+    return {row.key: row.counted for row in rows}
+
+
+def _listed(viewer: Viewer, criteria: JobCriteria, window: Window) -> CTE:
+    """Id and value of each job in the window and of one more, as a part of a statement."""
+    jobs = select(J.id.label("key"), _value(window)).select_from(JOBS)
+    jobs = jobs.where(job_clause(viewer), *criteria.clauses(viewer))
+    scans = window.scans(jobs, J.id, int, _ordered_by(window))
+    merged = union_all(*(select(scan.subquery()) for scan in scans)).subquery()
+    return select(merged).order_by(*window.sorting(merged.c.key, merged.c.value)).limit(window.size + 1).cte()
+
+
+def _ordered_by(window: Window) -> Column | None:
+    return ORDERINGS[window.order.name].value if window.order else None
+
+
+def _value(window: Window) -> ColumnElement[Any]:
+    by = _ordered_by(window)
+    return (null() if by is None else by).label("value")

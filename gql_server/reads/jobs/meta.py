@@ -1,0 +1,97 @@
+"""The allow-list of the job's JSON bag. What it does not name leaves the database only as a name and a size, or in `raw`."""
+
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import ColumnElement, Text, case, cast, func, or_, select
+from sqlalchemy.dialects.postgresql import JSONB, aggregate_order_by
+
+from gql_server.db import models
+from gql_server.db.expressions import Column, constant
+from gql_server.policy import OPERATIONS_VIEW, Viewer
+
+ALLOWED = ("provider_name", "filters", "status_history", "phases")
+VALUE_MAX_BYTES = 16_384
+UNEXPECTED = "The job failed unexpectedly."
+
+J = models.Job
+
+
+class OmissionReason(StrEnum):
+    """Why a key of the bag is not among its entries."""
+
+    TOO_LARGE = "TOO_LARGE"
+    NOT_ALLOW_LISTED = "NOT_ALLOW_LISTED"
+    PERMISSION = "PERMISSION"
+
+
+def allowed(keys: Iterable[str] | None) -> tuple[str, ...]:
+    """The named keys that may be shown, all of them for None, in the order of the allow-list."""
+    asked = ALLOWED if keys is None else set(keys)
+    return tuple(key for key in ALLOWED if key in asked)
+
+
+def omission(viewer: Viewer, key: str) -> OmissionReason:
+    """Why that key, which is in the bag, is not shown."""
+    if key in ALLOWED:
+        return OmissionReason.TOO_LARGE
+    return OmissionReason.NOT_ALLOW_LISTED if viewer.may(OPERATIONS_VIEW) else OmissionReason.PERMISSION
+
+
+def bag() -> ColumnElement[Any]:
+    """All that the job carries: its metadata, and under `config` what it was configured with."""
+    meta = case((func.jsonb_typeof(J.meta) == "object", J.meta), else_=func.jsonb_build_object())
+    return case((J.config == func.jsonb_build_object(), meta), else_=func.jsonb_build_object("config", J.config).op("||")(meta))
+
+
+def size(value: Column) -> ColumnElement[int]:
+    """Bytes of a JSON value as text."""
+    return func.octet_length(cast(value, Text))
+
+
+def small(value: Column, *, shown: Column | None = None) -> ColumnElement[Any]:
+    """What is shown of a JSON value, itself unless given, when it is small enough; else null."""
+    return case((size(value) <= VALUE_MAX_BYTES, value if shown is None else shown))
+
+
+def projection(viewer: Viewer, keys: Iterable[str]) -> ColumnElement[Any]:
+    """An object of just these keys, as this viewer may know them; one that the bag has not, or that is too large, is null."""
+    pairs = (part for key in keys for part in (constant(key), small(J.meta[key], shown=shown(viewer, key))))
+    return func.jsonb_build_object(*pairs)
+
+
+def omissions() -> ColumnElement[Any]:
+    """An object of the keys that `projection` leaves out, with their sizes in bytes; null when there are none."""
+    each = func.jsonb_each(bag()).table_valued("key", "value").render_derived(name="each")
+    left_out = or_(each.c.key.not_in(ALLOWED), size(each.c.value) > VALUE_MAX_BYTES)
+    present = cast(each.c.value, Text) != "null"
+    return (
+        select(func.jsonb_object_agg(each.c.key, size(each.c.value)))
+        .select_from(each)
+        .where(left_out, present)
+        .scalar_subquery()
+        .correlate(J)
+    )
+
+
+def shown(viewer: Viewer, key: str) -> ColumnElement[Any]:
+    """The value of a key of the bag, as this viewer may know it."""
+    value = J.meta[key]
+    return value if key != "status_history" or viewer.may(OPERATIONS_VIEW) else _discreet(value)
+
+
+def _discreet(history: Column) -> ColumnElement[Any]:
+    """The history without the text of an unexpected error, which can hold SQL and row values."""
+    entry = (
+        func.jsonb_array_elements(case((func.jsonb_typeof(history) == "array", history), else_=func.jsonb_build_array()))
+        .table_valued("value", with_ordinality="position")
+        .render_derived(name="entry")
+    )
+    value: Any = cast(entry.c.value, JSONB)
+    told = value["message"].astext
+    of_error = or_(told == J.status_message, func.strpos(J.meta["error"].astext, told) > 0)
+    discreet = case((of_error, value.op("||")(func.jsonb_build_object("message", UNEXPECTED))), else_=value)
+    ordered = aggregate_order_by(discreet, entry.c.position)
+    entries = select(func.jsonb_agg(ordered)).select_from(entry).where(func.jsonb_typeof(value) == "object")
+    return case((J.meta["error"].is_not(None), entries.scalar_subquery().correlate(J)), else_=history)

@@ -1,0 +1,45 @@
+"""Search in the messages of jobs: an exact substring, whatever its case, in what the viewer may read.
+
+`%`, `_` and `\\` are letters like any other. Operators search whole messages, which `errorDetail` shows them too.
+"""
+
+from sqlalchemy import ColumnElement, and_, func, select
+
+from gql_server.db import models
+from gql_server.db.expressions import Column
+from gql_server.errors import BadInput
+from gql_server.policy import Viewer
+from gql_server.reads.jobs.queries import message
+
+J = models.Job
+TERM_MIN, TERM_MAX = 3, 100
+SAMPLE, FREQUENT = 400, 20
+
+
+def term(text: str) -> str:
+    """The text to search for. Raises BadInput when it is too short or too long."""
+    if not TERM_MIN <= len(text) <= TERM_MAX or "\0" in text:
+        raise BadInput(f"`search` must be {TERM_MIN} to {TERM_MAX} characters long.")
+    return text
+
+
+def visible_match(viewer: Viewer, text: str) -> ColumnElement[bool]:
+    """What `message` says of the job to this viewer has the text in it."""
+    return contains(message(viewer, J.meta, J.status_message), text)
+
+
+def contains(value: Column, text: str) -> ColumnElement[bool]:
+    """The value has the text in it, whatever the case of either."""
+    return func.strpos(func.lower(value), func.lower(text)) > 0
+
+
+def indexed_match(text: str) -> ColumnElement[bool]:
+    """The whole message has the text in it: found by the index of trigrams."""
+    return and_(func.gql_trigrams(J.status_message).op("@>")(func.gql_trigrams(text)), contains(J.status_message, text))
+
+
+def is_frequent(text: str) -> ColumnElement[bool]:
+    """One in twenty of the newest jobs says it, so that the index would find too many."""
+    newest = select(J.status_message).order_by(J.id.desc()).limit(SAMPLE).subquery()
+    said = select(func.count() * FREQUENT >= SAMPLE).select_from(newest).where(contains(newest.c.status_message, text))
+    return said.scalar_subquery()

@@ -1,0 +1,286 @@
+"""Keyset pages: opaque signed cursors, the window they cut out of a list, and the page it yields."""
+
+import hashlib
+import hmac
+import json
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
+
+from sqlalchemy import ColumnElement, UnaryExpression, and_, literal, or_, tuple_
+
+from gql_server.db.expressions import AnySelect, Column, type_of
+from gql_server.errors import BadInput, CursorFilterMismatch, CursorInvalid
+
+MAC_BYTES = 16
+SCOPE_BYTES = 8
+DEFAULT_PAGE_SIZE = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """A row and its cursor."""
+
+    cursor: str
+    node: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Counting:
+    """How the list behind a page is counted: a batched query, called as `query(..., keys, limit=n, **arguments)`, that says for
+    each key how many items there are, but never more than one above the limit."""
+
+    query: Callable[..., Any]
+    key: Any = None
+    arguments: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Rows of one page in list order: the source of a connection, and of its page info."""
+
+    nodes: Sequence[Any]
+    has_next_page: bool
+    has_previous_page: bool
+    cursor: Callable[[Any], str]
+    counting: Counting | None = None
+    criteria: Any = None
+    """What all items of the list match, where it can be counted by facet."""
+    position: str | None = None
+    """Position of the feed, of an empty page that was read after it."""
+
+    @property
+    def edges(self) -> list[Edge]:
+        return [Edge(self.cursor(node), node) for node in self.nodes]
+
+    @property
+    def start_cursor(self) -> str | None:
+        return self.cursor(self.nodes[0]) if self.nodes else None
+
+    @property
+    def end_cursor(self) -> str | None:
+        return self.cursor(self.nodes[-1]) if self.nodes else None
+
+
+class Cursors:
+    """Makes and checks cursors: a MAC, a digest of the list they belong to, and the key of a row, in base64url."""
+
+    def __init__(self, secret: bytes) -> None:
+        self._secret = hmac.digest(secret, b"cursors", "sha256")
+
+    def encode(self, scope: str, key: str) -> str:
+        signed = _digest(scope) + key.encode()
+        return urlsafe_b64encode(self._mac(signed) + signed).rstrip(b"=").decode()
+
+    def decode(self, scope: str, cursor: str) -> str:
+        """The key of the row. Raises CursorInvalid when not of this server's making, else CursorFilterMismatch."""
+        try:
+            raw = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+        except ValueError:
+            raise CursorInvalid("This cursor is not valid.") from None
+        mac, signed = raw[:MAC_BYTES], raw[MAC_BYTES:]
+        canonical = urlsafe_b64encode(raw).rstrip(b"=").decode() == cursor
+        if not canonical or not hmac.compare_digest(mac, self._mac(signed)):
+            raise CursorInvalid("This cursor is not valid.")
+        if signed[:SCOPE_BYTES] != _digest(scope):
+            raise CursorFilterMismatch("This cursor belongs to another list, filter or order: start again without it.")
+        return signed[SCOPE_BYTES:].decode()
+
+    def _mac(self, signed: bytes) -> bytes:
+        return hmac.digest(self._secret, signed, "sha256")[:MAC_BYTES]
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a list is ordered by before its unique key. Rows without a value come last, whichever the direction."""
+
+    name: str
+    parse: Callable[[str], Any]
+    """Reads a value from the text in a cursor."""
+
+
+class Position(NamedTuple):
+    """Where a row lies in its list: its value, if the list is ordered by one, and its unique key."""
+
+    value: Any
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Part of a list: `size` rows from either end, between the positions `after` and `before`."""
+
+    cursors: Cursors
+    scope: str
+    size: int
+    backward: bool = False
+    after: str | None = None
+    before: str | None = None
+    descending: bool = False
+    order: Order | None = None
+
+    def cut(self, statement: AnySelect, column: Column, parse: Callable[[str], object]) -> AnySelect:
+        """The statement limited to the window and one row more, in the order in which it is scanned."""
+        return self._cut(statement, [column], *(key and [parse(key)] for key in (self.after, self.before)))
+
+    def scans(
+        self, statement: AnySelect, column: Column, parse: Callable[[str], object], value: Column | None
+    ) -> list[AnySelect]:
+        """The statement as `cut` limits it; in a list ordered by a value in two parts, each in the order of an index."""
+        if value is None:
+            return [self.cut(statement, column, parse)]
+        after, before = self._position(self.after), self._position(self.before)
+        parts: list[AnySelect] = []
+        if after is None or after.value is not None:
+            known = statement.where(value.is_not(None))
+            ends = ((at.value, parse(at.key)) if at and at.value is not None else None for at in (after, before))
+            parts.append(self._cut(known, [value, column], *ends))
+        if before is None or before.value is None:
+            unknown = statement.where(value.is_(None))
+            ends = ([parse(at.key)] if at and at.value is None else None for at in (after, before))
+            parts.append(self._cut(unknown, [column], *ends))
+        return parts
+
+    def sift(self, statement: AnySelect, column: Column, parse: Callable[[str], object], value: Column | None) -> AnySelect:
+        """What `scans` give, as one statement that sorts: for lists that are short in themselves."""
+        if value is None:
+            return self.cut(statement, column, parse)
+        for at, follows in ((self._position(self.after), True), (self._position(self.before), False)):
+            if at is not None:
+                statement = statement.where(self._lies(follows, at, column, parse(at.key), value))
+        return statement.order_by(*self.sorting(column, value)).limit(self.size + 1)
+
+    def _lies(self, follows: bool, at: Position, column: Column, key: object, value: Column) -> ColumnElement[bool]:
+        """Rows that follow the position in list order, or precede it."""
+        greater = follows != self.descending
+        columns, limits = ([column], [key]) if at.value is None else ([value, column], [at.value, key])
+        row, limit = _row(columns), _literals(columns, limits)
+        beside = row > limit if greater else row < limit
+        if at.value is None:
+            return and_(value.is_(None), beside) if follows else or_(value.is_not(None), beside)
+        return or_(beside, value.is_(None)) if follows else beside
+
+    def scan(self, column: Column) -> UnaryExpression[Any]:
+        """The order in which rows are read: from the end when paging backward."""
+        return column.desc() if self.descending != self.backward else column.asc()
+
+    def sorting(self, column: Column, value: Column) -> list[ColumnElement[Any]]:
+        """The order in which the rows of all scans are read."""
+        if self.order is None:
+            return [self.scan(column)]
+        by_value = self.scan(value)
+        return [by_value.nulls_first() if self.backward else by_value.nulls_last(), self.scan(column)]
+
+    def page(self, scanned: Sequence[Any], key: str, value: str = "") -> Page:
+        """The page of the rows that `cut` gave; `key` and `value` name the attributes that hold what orders them."""
+        rows = scanned[: self.size]
+        more = len(scanned) > self.size
+        return Page(
+            nodes=rows[::-1] if self.backward else rows,
+            has_next_page=self.before is not None if self.backward else more,
+            has_previous_page=more if self.backward else self.after is not None,
+            cursor=lambda row: self.cursors.encode(
+                self.scope, self.text(Position(getattr(row, value, None), str(getattr(row, key))))
+            ),
+        )
+
+    def text(self, position: Position) -> str:
+        """What a cursor says of a position."""
+        if self.order is None:
+            return position.key
+        value = position.value
+        return json.dumps(
+            [value if value is None else value.isoformat() if hasattr(value, "isoformat") else repr(value), position.key]
+        )
+
+    def _position(self, text: str | None) -> Position | None:
+        if text is None or self.order is None:
+            return None
+        value, key = json.loads(text)
+        return Position(None if value is None else self.order.parse(value), key)
+
+    def _cut(
+        self, statement: AnySelect, columns: Sequence[Column], after: Sequence[Any] | None, before: Sequence[Any] | None
+    ) -> AnySelect:
+        lower, upper = (before, after) if self.descending else (after, before)
+        if lower is not None:
+            statement = statement.where(_row(columns) > _literals(columns, lower))
+        if upper is not None:
+            statement = statement.where(_row(columns) < _literals(columns, upper))
+        return statement.order_by(*(self.scan(column) for column in columns)).limit(self.size + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Paging:
+    """What turns the arguments of a connection into a window."""
+
+    cursors: Cursors
+    size_max: int
+
+    def window(
+        self,
+        coordinate: str,
+        *,
+        first: int | None = None,
+        after: str | None = None,
+        last: int | None = None,
+        before: str | None = None,
+        criteria: object = None,
+        descending: bool = False,
+        order: Order | None = None,
+    ) -> Window:
+        """The window of a list; its cursors fit only the same coordinate, criteria, order and direction."""
+        scope = repr((coordinate, criteria, order and order.name, "DESC" if descending else "ASC"))
+        if first is not None and last is not None:
+            raise BadInput("Give `first` or `last`, not both.")
+        backward = last is not None or (first is None and before is not None)
+        return Window(
+            cursors=self.cursors,
+            scope=scope,
+            size=self._size("last" if backward else "first", last if backward else first),
+            backward=backward,
+            after=None if after is None else self.cursors.decode(scope, after),
+            before=None if before is None else self.cursors.decode(scope, before),
+            descending=descending,
+            order=order,
+        )
+
+    def _size(self, argument: str, size: int | None) -> int:
+        if size is None:
+            return min(DEFAULT_PAGE_SIZE, self.size_max)
+        if not 1 <= size <= self.size_max:
+            raise BadInput(f"`{argument}` must be between 1 and {self.size_max}.")
+        return size
+
+
+def between(until: Page, item: Any, since: Page, size: int) -> Page:
+    """The page of that size with the item in its middle, out of the pages before and after it; fuller where one is short."""
+    room = size - 1
+    before = min(len(until.nodes), max(room // 2, room - len(since.nodes)))
+    after = min(len(since.nodes), room - before)
+    return replace(
+        since,
+        nodes=[*until.nodes[len(until.nodes) - before :], item, *since.nodes[:after]],
+        has_previous_page=until.has_previous_page or before < len(until.nodes),
+        has_next_page=since.has_next_page or after < len(since.nodes),
+    )
+
+
+def newest(size: int) -> Window:
+    """The first so many of a list in the order of its keys, newest first; it has no cursors to give away."""
+    return Window(Cursors(b""), "", size, descending=True)
+
+
+def _digest(scope: str) -> bytes:
+    return hashlib.sha256(scope.encode()).digest()[:SCOPE_BYTES]
+
+
+def _row(columns: Sequence[Column]) -> Any:
+    return columns[0] if len(columns) == 1 else tuple_(*columns)
+
+
+def _literals(columns: Sequence[Column], values: Sequence[Any]) -> Any:
+    if len(columns) == 1:
+        return values[0]
+    return tuple_(*(literal(value, type_of(column)) for column, value in zip(columns, values, strict=True)))

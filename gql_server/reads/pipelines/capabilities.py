@@ -1,0 +1,58 @@
+"""Reads of what decides whether the work of pipelines can be started again: one statement for all of them."""
+
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Text, and_, case, cast, func, select
+from sqlalchemy.dialects.postgresql import distinct_on
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.orm import aliased
+
+from gql_server.db import models
+from gql_server.db.expressions import found
+from gql_server.db.models import LIVE_STATES, TERMINAL_STATUSES, JobState
+from gql_server.db.models.carbon import Unit
+from gql_server.policy import Viewer, job_clause, year_clause
+from gql_server.policy.pipelines import RetryFacts
+from gql_server.reads.jobs import queries as jobs
+
+J, P, U, Y = models.Job, models.Pipeline, models.Upload, models.YearConfiguration
+OTHER = aliased(models.Job)
+FACTS = tuple(field.name for field in fields(RetryFacts))
+SAME = ("job_type", "provider", "year", "module_type_id", "data_entry_type_id")
+
+
+async def retry_facts_by_pipeline(connection: AsyncConnection, viewer: Viewer, keys: Sequence[UUID]) -> dict[UUID, RetryFacts]:
+    """The facts of each pipeline, from its root job."""
+    is_live = OTHER.state.in_(LIVE_STATES)
+    of_year = and_(Y.provider == J.provider, Y.year == J.year)
+    known: dict[str, ColumnElement[Any]] = {
+        "key": jobs.PIPELINE_KEY,
+        "target_type": cast(J.target_type, Text),
+        "provider": cast(J.provider, Text),
+        "unit_institutional_id": P.unit_institutional_id.expression,
+        "unit_is_known": found(Unit.provider == J.provider, Unit.institutional_id == P.unit_institutional_id),
+        "has_ended": func.coalesce(
+            case((P.id.is_(None), J.state == JobState.FINISHED), else_=P.status.in_(TERMINAL_STATUSES)), False
+        ),
+        "has_file": found(U.id == J.upload_id, U.pruned_at.is_(None)),
+        "is_being_read": found(OTHER.upload_id == J.upload_id, OTHER.year == J.year, is_live),
+        "is_being_done": found(is_live, *[_same(name) for name in SAME]),
+        "year_is_visible": found(of_year, year_clause(viewer)),
+        "year_is_provisioned": found(of_year, Y.configuration_completed.is_not(None)),
+    }
+    columns = [(known[name] if name in known else getattr(J, name)).label(name) for name in FACTS]
+    rows = await connection.execute(
+        select(*columns)
+        .ext(distinct_on(jobs.PIPELINE_KEY))
+        .select_from(jobs.JOBS)
+        .where(jobs.in_pipelines(keys), job_clause(viewer))
+        .order_by(jobs.PIPELINE_KEY, J.id)
+    )
+    return {row.key: RetryFacts(**{name: getattr(row, name) for name in FACTS}) for row in rows}
+
+
+def _same(name: str) -> ColumnElement[bool]:
+    return getattr(OTHER, name).is_not_distinct_from(getattr(J, name))

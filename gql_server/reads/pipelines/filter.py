@@ -1,0 +1,219 @@
+"""What a pipeline list is filtered by, as clauses on stored pipelines, on orphans, and on one of their jobs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from itertools import product
+from math import prod
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, and_, exists, false, func, not_, or_
+
+from gql_server.db import models
+from gql_server.db.expressions import Column, among, constant, inline, one_of
+from gql_server.db.models import EntityType, JobResult, JobState, PipelineStatus
+from gql_server.policy import OPERATIONS_VIEW, Viewer, unit_clause
+from gql_server.reads.jobs import queries as jobs
+from gql_server.reads.jobs.filter import Match, Range, flag, kind_clause, kind_clauses, within
+from gql_server.reads.jobs.search import contains, visible_match
+from gql_server.reads.pipelines.neighbours import resolved
+from gql_server.reads.pipelines.row import FAILURES, ORPHAN_FAILED
+
+J, P = models.Job, models.Pipeline
+OPEN_STATUSES = (PipelineStatus.NOT_STARTED, PipelineStatus.RUNNING)
+KNOWN_STATUSES = tuple(PipelineStatus)
+BRANCHES_MAX = 12
+"""Scans a page may be merged from. PostgreSQL reads an index in order for one value of a clause, not for several."""
+
+USER_ID = constant("user_id")
+
+Clause = ColumnElement[bool]
+Clauses = list[Clause]
+
+
+class Branch(NamedTuple):
+    """Pipelines for which these clauses hold, and the second ones for one and the same of their jobs."""
+
+    pipeline: Clauses
+    job: Clauses
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Criteria:
+    """All clauses are ANDed; None means no such clause, an empty tuple that nothing matches.
+
+    Row clauses must hold for one and the same job of the pipeline; a negated `kind` for no job.
+    """
+
+    ids: tuple[UUID, ...] | None = None
+    status: Match | None = None
+    kind: Match | None = None
+    module_type_ids: tuple[int, ...] | None = None
+    data_entry_type_ids: tuple[int, ...] | None = None
+    years: tuple[int, ...] | None = None
+    levels: tuple[str, ...] | None = None
+    unit: str | None = None
+    created_at: Range[datetime] | None = None
+    started_at: Range[datetime] | None = None
+    finished_at: Range[datetime] | None = None
+    duration_seconds: Range[float] | None = None
+    has_errors: bool | None = None
+    is_orphan: bool | None = None
+    is_active: bool | None = None
+    is_aborted: bool | None = None
+    unresolved: bool | None = None
+    failure_classes: tuple[str, ...] | None = None
+    failure_fingerprint: str | None = None
+    triggered_by: tuple[str, ...] | None = None
+    not_triggered_by: str | None = None
+    worker: str | None = None
+    search: str | None = None
+
+    def __repr__(self) -> str:
+        """Only what is asked: cursors are bound to it."""
+        return repr({field.name: value for field in fields(self) if (value := getattr(self, field.name)) is not None})
+
+    def of_stored(self, viewer: Viewer) -> list[Branch]:
+        """Branches whose union are the pipelines with a row that match; they may overlap in pipelines with several jobs.
+
+        Where `unresolved` is wanted, `scope.unresolved` has to keep those.
+        """
+        if self.is_orphan is True:
+            return []
+        shared = [
+            *([among(P.id, self.ids)] if self.ids is not None else []),
+            *([_levels(P.entity_type, self.levels)] if self.levels is not None else []),
+            *([unit_clause(viewer, self.unit)] if self.unit is not None else []),
+            *within(P.created_at, self.created_at),
+            *within(P.duration_seconds, self.duration_seconds),
+            *flag(one_of(P.status, FAILURES), self.has_errors),
+            *flag(one_of(P.status, OPEN_STATUSES), self.is_active),
+            *flag(P.aborted_at.is_not(None), self.is_aborted),
+            *_unresolved([one_of(P.status, FAILURES)], resolved(P.scope_key, P.id), self.unresolved),
+            *self._triggered(P.created_by.op("->>")(USER_ID)),
+            *(not_(exists().where(J.pipeline_id == P.id, clause).correlate(P)) for clause in self._dropped_jobs()),
+        ]
+        of_one_job = self._of_one_job(viewer)
+        return [
+            Branch([*shared, *status], [*of_one_job, *(clause for choice in choices for clause in choice)])
+            for status, *choices in _combined(
+                [_statuses(self.status)] if self.status else [[[]]],
+                [
+                    _choices(kind_clauses(self.kind.names) if self.kind and not self.kind.negated else None),
+                    _choices(_equals(J.year, self.years)),
+                    _choices(_equals(J.module_type_id, self.module_type_ids)),
+                    _choices(_equals(J.data_entry_type_id, self.data_entry_type_ids)),
+                ],
+            )
+        ]
+
+    def of_orphans(self, viewer: Viewer) -> Clauses | None:
+        """Clauses on orphan jobs; None when the criteria exclude them all: an orphan has no stored status, and no unit."""
+        if self.is_orphan is False or self.status is not None or self.unit is not None:
+            return None
+        return [
+            *([among(J.time_key, self.ids)] if self.ids is not None else []),
+            *([_levels(J.entity_type, self.levels)] if self.levels is not None else []),
+            *within(J.created_at, self.created_at),
+            *within(J.duration_seconds, self.duration_seconds),
+            *_failed(self.has_errors),
+            *flag(J.state.in_(models.LIVE_STATES), self.is_active),
+            *flag(jobs.IS_ABORTED, self.is_aborted),
+            *_unresolved(_failed(True), resolved(J.scope_key, J.time_key), self.unresolved),
+            *self._triggered(J.meta.op("->")(constant("created_by")).op("->>")(USER_ID)),
+            *(not_(func.coalesce(clause, False)) for clause in self._dropped_jobs()),
+            *self._kept_jobs(),
+            *self._of_one_job(viewer),
+        ]
+
+    def indexed_search(self, viewer: Viewer) -> str | None:
+        """The text that a job must say besides, where it may be looked up in the index of all there is of messages."""
+        return self.search if viewer.may(OPERATIONS_VIEW) else None
+
+    def of_one_job(self, viewer: Viewer) -> Clauses:
+        """All row clauses, for a job of a pipeline that matches."""
+        text = self.indexed_search(viewer)
+        return [*self._kept_jobs(), *self._of_one_job(viewer), *([contains(J.status_message, text)] if text else [])]
+
+    def _kept_jobs(self) -> Clauses:
+        """The row clauses of which a branch has one value each."""
+        return [
+            *([kind_clause(self.kind.names)] if self.kind and not self.kind.negated else []),
+            *([one_of(J.year, self.years)] if self.years is not None else []),
+            *([one_of(J.module_type_id, self.module_type_ids)] if self.module_type_ids is not None else []),
+            *([one_of(J.data_entry_type_id, self.data_entry_type_ids)] if self.data_entry_type_ids is not None else []),
+        ]
+
+    def _of_one_job(self, viewer: Viewer) -> Clauses:
+        """The other row clauses."""
+        held = J.claimed_by == self.worker if viewer.may(OPERATIONS_VIEW) else false()
+        return [
+            *within(J.started_at, self.started_at),
+            *within(J.finished_at, self.finished_at),
+            *([one_of(J.failure_class, self.failure_classes)] if self.failure_classes is not None else []),
+            *([J.failure_fingerprint == self.failure_fingerprint] if self.failure_fingerprint is not None else []),
+            *([held] if self.worker is not None else []),
+            *([visible_match(viewer, self.search)] if self.search and not viewer.may(OPERATIONS_VIEW) else []),
+        ]
+
+    def _dropped_jobs(self) -> Clauses:
+        return [kind_clause(self.kind.names)] if self.kind and self.kind.negated else []
+
+    def _triggered(self, user_id: ColumnElement[Any]) -> Clauses:
+        return [
+            *([or_(false(), *(user_id == user for user in self.triggered_by))] if self.triggered_by is not None else []),
+            *([user_id.is_distinct_from(self.not_triggered_by)] if self.not_triggered_by is not None else []),
+        ]
+
+
+def _statuses(match: Match) -> list[Clauses]:
+    """One alternative for each scan of an index that gives these statuses in order."""
+    known = {name for name in match.names if name in KNOWN_STATUSES}
+    unknown = "UNKNOWN" in match.names
+    if match.negated:
+        known, unknown = set(KNOWN_STATUSES) - known, not unknown
+    if unknown and len(known) == len(KNOWN_STATUSES):
+        return [[]]
+    groups: list[Clauses] = []
+    for group in (FAILURES, OPEN_STATUSES):
+        if known.issuperset(group):
+            groups.append([one_of(P.status, group)])
+            known -= set(group)
+    groups += [[one_of(P.status, [status])] for status in sorted(known)]
+    return [*groups, [P.status.not_in([inline(status) for status in KNOWN_STATUSES])]] if unknown else groups or [[false()]]
+
+
+def _failed(wanted: bool | None) -> Clauses:
+    """Orphans that failed, in the words of the partial index; or those that did not."""
+    if wanted:
+        return [J.state == inline(JobState.FINISHED, J.state.type), J.result == inline(JobResult.ERROR, J.result.type)]
+    return flag(ORPHAN_FAILED, wanted)
+
+
+def _unresolved(failed: Clauses, is_resolved: Clause, wanted: bool | None) -> Clauses:
+    """All but the failures that no later run resolved; or failures, of which the list then keeps these, scope by scope."""
+    return failed if wanted else flag(and_(*failed, not_(is_resolved)), wanted)
+
+
+def _levels(column: Column, levels: tuple[str, ...]) -> Clause:
+    known = one_of(column, [level for level in levels if level in tuple(EntityType)])
+    return or_(known, column.is_(None)) if "UNKNOWN" in levels else known
+
+
+def _equals(column: Column, values: Sequence[Any] | None) -> Clauses | None:
+    return None if values is None else [one_of(column, [value]) for value in values] or [false()]
+
+
+def _choices(clauses: Clauses | None) -> list[Clauses]:
+    """One alternative for each clause, or the one that asks nothing."""
+    return [[]] if clauses is None else [[clause] for clause in clauses]
+
+
+def _combined(first: list[list[Clauses]], others: list[list[Clauses]]) -> list[tuple[Clauses, ...]]:
+    """Every combination of the alternatives. Where that would be too many, the longest lists become one alternative each."""
+    dimensions = [*first, *others]
+    while prod(len(choices) for choices in dimensions) > BRANCHES_MAX:
+        longest = max(range(len(dimensions)), key=lambda index: len(dimensions[index]))
+        dimensions[longest] = [[or_(*(and_(*choice) for choice in dimensions[longest]))]]
+    return list(product(*dimensions))

@@ -1,0 +1,25 @@
+"""A graph as Mermaid text: kinds and states, no messages."""
+
+import re
+
+from gql_server.reads.pipelines.graph.graph import Graph, JobFacts, Provenance
+
+ARROWS = {Provenance.RECORDED: "-->", Provenance.INFERRED: "-.->"}
+
+
+def mermaid(graph: Graph) -> str:
+    """A flowchart; inferred edges are dotted, and the critical path has the class `critical`."""
+    nodes = [f'  j{job.job_id}["{_label(job)}"]' for job in graph.nodes]
+    edges = [f"  j{edge.source} {ARROWS[edge.provenance]} j{edge.target}" for edge in graph.edges]
+    critical = [f"  class {','.join(f'j{id}' for id in graph.critical_path)} critical"] if graph.nodes else []
+    return "\n".join(["flowchart LR", *nodes, *edges, "  classDef critical stroke-width:3px", *critical])
+
+
+def _label(job: JobFacts) -> str:
+    kind = (job.kind_raw or job.kind) if job.kind == "OTHER" else job.kind
+    return f"{escaped(kind)} #35;{job.job_id}<br/>{escaped(job.result or job.state)}"
+
+
+def escaped(text: str) -> str:
+    """Whatever is not a plain letter, digit, blank or underscore becomes an entity, so that no text can end its label."""
+    return re.sub(r"[^A-Za-z0-9_ ]", lambda found: f"#{ord(found.group())};", text)

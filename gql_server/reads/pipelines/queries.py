@@ -1,0 +1,127 @@
+"""Reads of pipelines. A key is a pipeline's id or, for an orphan, the time-ordered key of its job: both are UUIDv7."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import CompoundSelect, Text, any_, cast, literal, select, union_all
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gql_server.db import models
+from gql_server.db.expressions import AnyRow, AnySelect, among, given_keys
+from gql_server.db.models import JobState
+from gql_server.feed.queries import position
+from gql_server.ledger.progress import Progress, progress
+from gql_server.policy import Viewer, job_clause
+from gql_server.reads.jobs import queries as jobs
+from gql_server.reads.pagination import Counting, Page, Position, Window, between
+from gql_server.reads.pipelines.filter import Criteria
+from gql_server.reads.pipelines.ids import counted, listed
+from gql_server.reads.pipelines.row import orphans, stored
+
+J, P = models.Job, models.Pipeline
+
+
+async def pipelines_by_key(connection: AsyncConnection, viewer: Viewer, keys: Sequence[UUID]) -> dict[UUID, AnyRow]:
+    statement = _pipelines_by_key(replace(viewer, expires_at=None))
+    return {row.key: row for row in await connection.execute(statement, {"keys": list(keys)})}
+
+
+@lru_cache(maxsize=32)
+def _pipelines_by_key(viewer: Viewer) -> CompoundSelect[Any]:
+    """Made once for a viewer: to make it takes longer than to execute it, and every event of a live pipeline does."""
+    return union_all(
+        stored(viewer, P.id == any_(given_keys(P.id))), orphans(viewer, J.time_key == any_(given_keys(J.time_key)))
+    )
+
+
+async def keys_by_job(connection: AsyncConnection, viewer: Viewer, keys: Sequence[int]) -> dict[int, UUID]:
+    """The key of the pipeline that each job is in."""
+    rows = await connection.execute(
+        select(J.id, jobs.PIPELINE_KEY.label("key")).select_from(jobs.JOBS).where(among(J.id, keys), job_clause(viewer))
+    )
+    return {row.id: row.key for row in rows}
+
+
+async def page(connection: AsyncConnection, viewer: Viewer, *, criteria: Criteria, window: Window) -> Page:
+    """A page of pipelines: the keys of the window, then what is shown of each.
+
+    Rows carry the position of the feed; an empty page is read once more, after the position that it then carries.
+    """
+    statement = page_statement(viewer, criteria, window)
+    rows = [] if statement is None else (await connection.execute(statement)).all()
+    if rows:
+        return _page(rows, criteria, window)
+    before = await connection.scalar(select(position()))
+    rows = [] if statement is None else (await connection.execute(statement)).all()
+    return replace(_page(rows, criteria, window), position=before)
+
+
+async def page_around(connection: AsyncConnection, viewer: Viewer, *, criteria: Criteria, window: Window, key: UUID) -> Page:
+    """The page that has the pipeline of that key in its middle, as far as the ends of the list allow.
+
+    If the list does not hold it, the first page: as if it did not exist.
+    """
+    itself = replace(criteria, ids=(key,)) if criteria.ids is None or key in criteria.ids else replace(criteria, ids=())
+    [*found] = (await page(connection, viewer, criteria=itself, window=window)).nodes
+    if not found:
+        return await page(connection, viewer, criteria=criteria, window=window)
+    at = window.text(Position(found[0].value, str(key)))
+    until = await page(connection, viewer, criteria=criteria, window=replace(window, backward=True, before=at))
+    since = await page(connection, viewer, criteria=criteria, window=replace(window, after=at))
+    return between(until, found[0], since, window.size)
+
+
+def page_statement(viewer: Viewer, criteria: Criteria, window: Window) -> AnySelect | None:
+    """The statement of a page; None when the criteria exclude everything."""
+    keys = listed(viewer, criteria, window)
+    if keys is None:
+        return None
+    rows = union_all(stored(viewer, listed=keys), orphans(viewer, listed=keys)).subquery()
+    return select(rows).order_by(*window.sorting(rows.c.key, rows.c.value))
+
+
+async def active_by_year(
+    connection: AsyncConnection, viewer: Viewer, keys: Sequence[int], *, window: Window
+) -> dict[int, Page]:
+    """A page of the unfinished pipelines of each year."""
+    criteria = {year: Criteria(years=(year,), is_active=True) for year in keys}
+    pages = [
+        select(literal(year).label("of_year"), statement.subquery())
+        for year in keys
+        if (statement := page_statement(viewer, criteria[year], window)) is not None
+    ]
+    rows: defaultdict[int, list[AnyRow]] = defaultdict(list)
+    every = union_all(*pages).subquery()
+    for row in await connection.execute(select(every).order_by(window.scan(every.c.key))):
+        rows[row.of_year].append(row)
+    return {year: _page(rows[year], criteria[year], window) for year in keys}
+
+
+def _page(rows: Sequence[AnyRow], criteria: Criteria, window: Window) -> Page:
+    return replace(window.page(rows, "key", "value"), counting=Counting(counted, criteria), criteria=criteria)
+
+
+async def progress_by_pipeline(connection: AsyncConnection, viewer: Viewer, keys: Sequence[UUID]) -> dict[UUID, Progress]:
+    """How far each pipeline is, from all of its jobs and its stored row."""
+    state, result = cast(J.state, Text).label("state"), cast(J.result, Text).label("result")
+    facts = (J.id, J.job_type, state, result, P.id.label("pipeline_id"), P.kind, P.status, P.expected_recalc)
+    rows = await connection.execute(
+        select(jobs.PIPELINE_KEY.label("key"), *facts, *jobs.ROW_PROGRESS)
+        .select_from(jobs.JOBS)
+        .where(jobs.in_pipelines(keys), job_clause(viewer))
+        .order_by(J.id)
+    )
+    of_pipeline: defaultdict[UUID, list[AnyRow]] = defaultdict(list)
+    for row in rows:
+        of_pipeline[row.key].append(row)
+    return {key: _progress(key, of_pipeline[key]) for key in keys}
+
+
+def _progress(key: UUID, facts: Sequence[Any]) -> Progress:
+    row = facts[0] if facts and facts[0].pipeline_id is not None else None
+    counting = [job for job in facts if job.state == JobState.RUNNING and job.rows_processed is not None]
+    return replace(progress(facts, row), rows=counting[-1] if counting else None, pipeline_key=key)

@@ -1,0 +1,89 @@
+"""Reads of the runs around a pipeline, and around a job, on the same scope and kind."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import and_, select, true, tuple_, union_all
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gql_server.db import models
+from gql_server.db.expressions import AnyRow, AnySelect, among
+from gql_server.policy import Viewer, job_clause, orphan_clause, pipeline_clause
+from gql_server.reads.jobs import queries as jobs
+from gql_server.reads.pipelines.neighbours import nearest_after, nearest_before, succeeded
+from gql_server.reads.pipelines.queries import pipelines_by_key
+
+J, P = models.Job, models.Pipeline
+
+
+async def previous_by_pipeline(connection: AsyncConnection, viewer: Viewer, keys: Sequence[UUID]) -> dict[UUID, AnyRow]:
+    """The last run on the scope before each pipeline."""
+    return await _rows(connection, viewer, await neighbours(connection, viewer, keys, before=True))
+
+
+async def next_by_pipeline(connection: AsyncConnection, viewer: Viewer, keys: Sequence[UUID]) -> dict[UUID, AnyRow]:
+    """The first run on the scope after each pipeline."""
+    return await _rows(connection, viewer, await neighbours(connection, viewer, keys))
+
+
+async def resolved_by_pipeline(connection: AsyncConnection, viewer: Viewer, keys: Sequence[UUID]) -> dict[UUID, AnyRow]:
+    """The first run on the scope that succeeded after each pipeline."""
+    return await _rows(connection, viewer, await neighbours(connection, viewer, keys, successful=True))
+
+
+async def neighbours(
+    connection: AsyncConnection, viewer: Viewer, keys: Sequence[UUID], *, before: bool = False, successful: bool = False
+) -> dict[UUID, UUID]:
+    """Id of the nearest run on the scope of each pipeline, after it or before it, of those that succeeded or of all."""
+    rows = await connection.execute(neighbours_statement(viewer, keys, before=before, successful=successful))
+    return {row.key: row.id for row in rows}
+
+
+def neighbours_statement(viewer: Viewer, keys: Sequence[UUID], *, before: bool, successful: bool) -> AnySelect:
+    """One step through an index for each pipeline."""
+    asked = union_all(
+        select(P.id.label("key"), P.scope_key).where(among(P.id, keys), pipeline_clause(viewer)),
+        select(J.time_key, J.scope_key).where(J.pipeline_id.is_(None), among(J.time_key, keys), orphan_clause(viewer)),
+    ).subquery("asked")
+    seek = nearest_before if before else nearest_after
+    found = seek(P, asked.c.scope_key, asked.c.key).where(pipeline_clause(viewer), succeeded(P) if successful else true())
+    nearest = found.lateral("nearest")
+    return select(asked.c.key, nearest.c.id).join_from(asked, nearest, true())
+
+
+async def _rows(connection: AsyncConnection, viewer: Viewer, found: dict[UUID, UUID]) -> dict[UUID, AnyRow]:
+    rows = await pipelines_by_key(connection, viewer, list(set(found.values()))) if found else {}
+    return {key: rows[id] for key, id in found.items() if id in rows}
+
+
+async def superseded_by_job(connection: AsyncConnection, viewer: Viewer, keys: Sequence[int]) -> dict[int, AnyRow]:
+    """The last job of the same combination before each job."""
+    return await _lineage(connection, viewer, keys, before=True)
+
+
+async def superseding_by_job(connection: AsyncConnection, viewer: Viewer, keys: Sequence[int]) -> dict[int, AnyRow]:
+    """The first job of the same combination after each job."""
+    return await _lineage(connection, viewer, keys, before=False)
+
+
+async def _lineage(connection: AsyncConnection, viewer: Viewer, keys: Sequence[int], *, before: bool) -> dict[int, AnyRow]:
+    found = {row.key: row.id for row in await connection.execute(lineage_statement(viewer, keys, before=before))}
+    rows = await jobs.jobs_by_id(connection, viewer, list(set(found.values()))) if found else {}
+    return {key: rows[id] for key, id in found.items() if id in rows}
+
+
+def lineage_statement(viewer: Viewer, keys: Sequence[int], *, before: bool) -> AnySelect:
+    """One step through the index of scopes for each job; unit-specific jobs have no scope, and so no lineage."""
+    asked = select(J.id, J.scope_key, J.target_type, J.ingestion_method).where(among(J.id, keys)).subquery("asked")
+    here, there = tuple_(J.scope_key, J.id), tuple_(asked.c.scope_key, asked.c.id)
+    earlier, later = and_(here < there, J.scope_key >= asked.c.scope_key), and_(here > there, J.scope_key <= asked.c.scope_key)
+    nearest = (
+        select(J.id)
+        .select_from(jobs.JOBS)
+        .where(earlier if before else later, job_clause(viewer), J.ingestion_method == asked.c.ingestion_method)
+        .where(J.target_type.is_not_distinct_from(asked.c.target_type))
+        .order_by(*((J.scope_key.desc(), J.id.desc()) if before else (J.scope_key, J.id)))
+        .limit(1)
+        .lateral("nearest")
+    )
+    return select(asked.c.id.label("key"), nearest.c.id).join_from(asked, nearest, true())

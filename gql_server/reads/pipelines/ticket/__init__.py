@@ -1,0 +1,1 @@
+"""A pipeline as text for a ticket."""

@@ -1,0 +1,1 @@
+"""Reads of reporting years and their modules."""

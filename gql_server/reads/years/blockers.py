@@ -1,0 +1,77 @@
+"""What still stands between a year and opening it: its unit sync, and what its enabled modules lack."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from uuid import UUID
+
+from gql_server.carbon.catalog import DATA_ENTRY_TYPES, MODULES
+from gql_server.reads.years.readiness import IncompleteReason, ModuleReadiness
+
+
+class BlockerCode(StrEnum):
+    """Why a year is not ready."""
+
+    NOT_PROVISIONED = "NOT_PROVISIONED"
+    SYNC_IN_FLIGHT = "SYNC_IN_FLIGHT"
+    MISSING_COMMON_FACTOR = "MISSING_COMMON_FACTOR"
+    MISSING_FACTOR = "MISSING_FACTOR"
+    MISSING_REFERENCE = "MISSING_REFERENCE"
+
+
+LACKS = {IncompleteReason.MISSING_FACTOR: "factors", IncompleteReason.MISSING_REFERENCE: "reference data"}
+
+
+@dataclass(frozen=True, slots=True)
+class Blocker:
+    """One missing thing, of a module, of an entry type in it, or of the unit sync that `pipeline_key` names."""
+
+    code: BlockerCode
+    message: str
+    module_type_id: int | None = None
+    data_entry_type_id: int | None = None
+    pipeline_key: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UnitSync:
+    """The newest unit sync of a year."""
+
+    pipeline_key: UUID
+    is_live: bool
+
+
+@dataclass(frozen=True, slots=True)
+class YearReadiness:
+    """What a year lacks."""
+
+    blockers: tuple[Blocker, ...]
+
+    @property
+    def ready(self) -> bool:
+        return not self.blockers
+
+
+def year_readiness(modules: Iterable[ModuleReadiness], sync: UnitSync | None, *, is_provisioned: bool) -> YearReadiness:
+    """The unit sync first, then the modules in order. A module or entry type that is disabled lacks nothing."""
+    enabled = (module for module in modules if module.enabled)
+    return YearReadiness((*_of_sync(sync, is_provisioned), *(blocker for module in enabled for blocker in _of_module(module))))
+
+
+def _of_sync(sync: UnitSync | None, is_provisioned: bool) -> Iterator[Blocker]:
+    key = sync.pipeline_key if sync else None
+    if sync and sync.is_live:
+        yield Blocker(BlockerCode.SYNC_IN_FLIGHT, "The unit sync is under way.", pipeline_key=key)
+    elif not is_provisioned:
+        yield Blocker(BlockerCode.NOT_PROVISIONED, "The unit sync has not succeeded yet.", pipeline_key=key)
+
+
+def _of_module(module: ModuleReadiness) -> Iterator[Blocker]:
+    name = MODULES[module.module_type_id].key if module.module_type_id in MODULES else str(module.module_type_id)
+    if module.lacks_common_factor:
+        message = f"{name} lacks the factors common to its entry types."
+        yield Blocker(BlockerCode.MISSING_COMMON_FACTOR, message, module.module_type_id)
+    for part in (part for part in module.submodules if part.enabled):
+        for reason in part.incomplete_reasons:
+            message = f"{DATA_ENTRY_TYPES[part.data_entry_type_id].key} in {name} lacks {LACKS[reason]}."
+            yield Blocker(BlockerCode[reason], message, module.module_type_id, part.data_entry_type_id)

@@ -1,0 +1,90 @@
+"""Whether what a year shows is up to date: its emissions with its factors, its totals with its emissions."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+from gql_server.db.models import JobResult, JobState
+
+
+class Freshness(StrEnum):
+    """State of the totals of a module in a year (domain §7.4)."""
+
+    FRESH = "FRESH"
+    NO_AGGREGATION_EVER = "NO_AGGREGATION_EVER"
+    PENDING_AGGREGATION_STUCK = "PENDING_AGGREGATION_STUCK"
+    LAST_AGGREGATION_FAILED = "LAST_AGGREGATION_FAILED"
+    LAST_AGGREGATION_TOO_OLD = "LAST_AGGREGATION_TOO_OLD"
+
+
+class LastAggregation(Protocol):
+    """The newest aggregation of a module in a year; its `job_id` is None when there never was one.
+
+    `aggregated_at` is when it began to read, and `changed_at` when data or factors last changed.
+    """
+
+    @property
+    def job_id(self) -> int | None: ...
+    @property
+    def state(self) -> str | None: ...
+    @property
+    def result(self) -> str | None: ...
+    @property
+    def created_at(self) -> datetime: ...
+    @property
+    def aggregated_at(self) -> datetime | None: ...
+    @property
+    def finished_at(self) -> datetime | None: ...
+    @property
+    def changed_at(self) -> datetime | None: ...
+
+
+def freshness(last: LastAggregation, cutoff: datetime) -> Freshness:
+    """How fresh the totals are. Nothing is stale for what is younger than the cutoff, nor for age alone; WARNING is healthy."""
+    if last.job_id is None:
+        return Freshness.NO_AGGREGATION_EVER
+    if last.state != JobState.FINISHED:
+        return Freshness.PENDING_AGGREGATION_STUCK if last.created_at < cutoff else Freshness.FRESH
+    if last.result == JobResult.ERROR:
+        return Freshness.LAST_AGGREGATION_FAILED
+    return Freshness.LAST_AGGREGATION_TOO_OLD if _is_outdated(last, cutoff) else Freshness.FRESH
+
+
+def _is_outdated(last: LastAggregation, cutoff: datetime) -> bool:
+    if last.finished_at is None or last.aggregated_at is None:
+        return True
+    return last.finished_at < cutoff and last.changed_at is not None and last.changed_at > last.aggregated_at
+
+
+@dataclass(frozen=True, slots=True)
+class ModuleFreshness:
+    """How fresh the totals of a module are in a year, and which aggregation says so."""
+
+    year: int
+    module_type_id: int
+    freshness: Freshness
+    last_finished_aggregation_at: datetime | None
+    last_aggregation_job_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class EntryTypeRecalculation:
+    """Newest factors and newest recalculation of an entry type in a year, by job.
+
+    `last_complete_job_id` is the newest recalculation of all units that succeeded or still runs, and `last_failed_job_id` the
+    newest after it that failed, of however many units.
+    """
+
+    module_type_id: int
+    data_entry_type_id: int
+    last_factor_job_id: int
+    last_recalculation_job_id: int | None
+    last_complete_job_id: int | None
+    last_failed_job_id: int | None
+
+    @property
+    def needs_recalculation(self) -> bool:
+        """Whether the factors, or a failure, are newer than the emissions (domain §7.1)."""
+        newest = max(self.last_factor_job_id, self.last_failed_job_id or 0)
+        return self.last_complete_job_id is None or newest > self.last_complete_job_id

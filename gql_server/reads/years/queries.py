@@ -1,0 +1,111 @@
+"""Reads of year configurations, and of how far the jobs of a year are. A key is a provider and a year."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Text, cast, func, select, tuple_
+from sqlalchemy.dialects.postgresql import distinct_on
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gql_server.db import models
+from gql_server.db.expressions import AnyRow, AnySelect, constant, integer, member
+from gql_server.db.models import LIVE_STATES, JobType, Provider
+from gql_server.policy import Viewer, year_clause
+from gql_server.reads.jobs.queries import PIPELINE_KEY
+from gql_server.reads.years.blockers import UnitSync
+from gql_server.reads.years.readiness import ModuleReadiness, readiness
+
+J = models.Job
+Y = models.YearConfiguration
+YearKey = tuple[str, int]
+Pointer = tuple[str, ...]
+
+
+def _years(viewer: Viewer) -> AnySelect:
+    return select(
+        constant("YearConfiguration").label("node_type"),
+        Y.year,
+        member(Y.provider, Provider, "OTHER").label("provider"),
+        Y.is_started,
+        Y.configuration_completed.is_not(None).label("is_provisioned"),
+        Y.configuration_completed.label("provisioned_at"),
+        Y.updated_at,
+    ).where(year_clause(viewer))
+
+
+async def years(connection: AsyncConnection, viewer: Viewer) -> Sequence[AnyRow]:
+    """Years the viewer may see, newest first."""
+    return (await connection.execute(_years(viewer).order_by(Y.year.desc()))).all()
+
+
+async def years_by_key(connection: AsyncConnection, viewer: Viewer, keys: Sequence[YearKey]) -> dict[YearKey, AnyRow]:
+    rows = await connection.execute(_years(viewer).where(_named(keys)))
+    return {(row.provider, row.year): row for row in rows}
+
+
+async def config_by_key(
+    connection: AsyncConnection, viewer: Viewer, keys: Sequence[YearKey], *, pointers: tuple[Pointer, ...] | None
+) -> dict[YearKey, Any]:
+    """The settings of each year; given pointers, only those parts, in that order."""
+    parts = [Y.config] if pointers is None else [Y.config[list(pointer)] for pointer in pointers]
+    columns = [part.label(f"part_{index}") for index, part in enumerate(parts)]
+    rows = await connection.execute(
+        select(cast(Y.provider, Text).label("provider"), Y.year, *columns).where(_named(keys), year_clause(viewer))
+    )
+    return {(row.provider, row.year): row[2:] for row in rows}
+
+
+async def current_jobs_by_year(
+    connection: AsyncConnection, viewer: Viewer, keys: Sequence[YearKey]
+) -> dict[YearKey, list[AnyRow]]:
+    """The jobs that represent their combination of module, entry type, target and method in each year."""
+    statement = select(
+        cast(J.provider, Text).label("provider"),
+        J.year,
+        J.id.label("job_id"),
+        J.entity_type,
+        J.module_type_id,
+        J.data_entry_type_id,
+        J.target_type,
+        J.ingestion_method,
+        J.state,
+        J.result,
+    )
+    found: defaultdict[YearKey, list[AnyRow]] = defaultdict(list)
+    for row in await connection.execute(statement.where(J.is_current, _in_years(viewer, keys)).order_by(J.id)):
+        found[row.provider, row.year].append(row)
+    return found
+
+
+async def readiness_by_year(
+    connection: AsyncConnection, viewer: Viewer, keys: Sequence[YearKey]
+) -> dict[YearKey, dict[int, ModuleReadiness]]:
+    """The modules in the settings of each year, by their number, and what they lack."""
+    configs = await config_by_key(connection, viewer, keys, pointers=None)
+    jobs: dict[YearKey, Any] = {**await current_jobs_by_year(connection, viewer, keys)}
+    return {
+        key: {module.module_type_id: module for module in readiness(config, jobs.get(key, []))}
+        for key, (config,) in configs.items()
+    }
+
+
+async def unit_sync_by_year(connection: AsyncConnection, viewer: Viewer, keys: Sequence[YearKey]) -> dict[YearKey, UnitSync]:
+    """The newest unit sync of each year."""
+    year = func.coalesce(integer(J.config["target_year"]), J.year)
+    rows = await connection.execute(
+        select(year.label("year"), PIPELINE_KEY.label("key"), J.state.in_(LIVE_STATES).label("is_live"))
+        .where(J.job_type == JobType.UNIT_SYNC, J.provider == viewer.provider, year.in_([year for _, year in keys]))
+        .order_by(year, J.id.desc())
+        .ext(distinct_on(year))
+    )
+    return {(viewer.provider, row.year): UnitSync(row.key, row.is_live is True) for row in rows}
+
+
+def _in_years(viewer: Viewer, keys: Sequence[YearKey]) -> ColumnElement[bool]:
+    """Jobs of these years, as far as the viewer may see the years."""
+    return tuple_(J.provider, J.year).in_(select(Y.provider, Y.year).where(_named(keys), year_clause(viewer)))
+
+
+def _named(keys: Sequence[YearKey]) -> Any:
+    return tuple_(cast(Y.provider, Text), Y.year).in_(keys)

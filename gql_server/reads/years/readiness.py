@@ -1,0 +1,151 @@
+"""What still has to be uploaded before a year can be opened, from its settings and its current jobs (domain §9.4)."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from operator import itemgetter
+from typing import Any, Protocol, cast
+
+from gql_server.carbon.catalog import MODULES, needs_factor, needs_reference
+from gql_server.db.models import EntityType, IngestionMethod, TargetType
+
+
+class IncompleteReason(StrEnum):
+    """Why a submodule is incomplete."""
+
+    MISSING_FACTOR = "MISSING_FACTOR"
+    MISSING_REFERENCE = "MISSING_REFERENCE"
+
+
+class CurrentJob(Protocol):
+    """A current job of a year; a ledger row has it."""
+
+    @property
+    def job_id(self) -> int: ...
+    @property
+    def entity_type(self) -> str: ...
+    @property
+    def module_type_id(self) -> int | None: ...
+    @property
+    def data_entry_type_id(self) -> int | None: ...
+    @property
+    def target_type(self) -> str | None: ...
+    @property
+    def ingestion_method(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class SubmoduleReadiness:
+    """An entry type: what was last uploaded for it, and what is missing."""
+
+    data_entry_type_id: int
+    enabled: bool
+    latest_data_job: CurrentJob | None
+    latest_api_data_job: CurrentJob | None
+    latest_factor_job: CurrentJob | None
+    latest_reference_job: CurrentJob | None
+    incomplete_reasons: tuple[IncompleteReason, ...]
+
+    @property
+    def incomplete(self) -> bool:
+        return bool(self.incomplete_reasons)
+
+
+@dataclass(frozen=True, slots=True)
+class ModuleReadiness:
+    """A module: what was last uploaded for all of its entry types together, and how these are."""
+
+    module_type_id: int
+    enabled: bool
+    latest_common_data_job: CurrentJob | None
+    latest_common_factor_job: CurrentJob | None
+    submodules: tuple[SubmoduleReadiness, ...]
+
+    @property
+    def lacks_common_factor(self) -> bool:
+        """Whether its entry types share factors that were never uploaded."""
+        module = MODULES.get(self.module_type_id)
+        return module is not None and module.needs_common_factor and self.latest_common_factor_job is None
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether an enabled submodule is, or the module lacks its common factors; never when the module is disabled."""
+        return self.enabled and (self.lacks_common_factor or any(part.enabled and part.incomplete for part in self.submodules))
+
+
+class _Upload(StrEnum):
+    DATA = "DATA"
+    API_DATA = "API_DATA"
+    FACTOR = "FACTOR"
+    REFERENCE = "REFERENCE"
+
+
+_Latest = Mapping[tuple[int | None, int | None, _Upload], CurrentJob]
+
+
+def readiness(config: Mapping[str, Any], jobs: Iterable[CurrentJob]) -> tuple[ModuleReadiness, ...]:
+    """The modules of the settings, in order. A failed upload counts as uploaded: that it failed is shown elsewhere."""
+    latest = _latest(jobs)
+    return tuple(_module(module_id, settings, latest) for module_id, settings in _numbered(config.get("modules")))
+
+
+def _latest(jobs: Iterable[CurrentJob]) -> _Latest:
+    ordered = sorted(jobs, key=lambda job: job.job_id)
+    return {
+        (job.module_type_id, job.data_entry_type_id, upload): job for job in ordered if (upload := _upload(job)) is not None
+    }
+
+
+def _upload(job: CurrentJob) -> _Upload | None:
+    if job.entity_type == EntityType.MODULE_UNIT_SPECIFIC:
+        return None
+    match job.target_type, job.ingestion_method:
+        case TargetType.DATA_ENTRIES, IngestionMethod.CSV:
+            return _Upload.DATA
+        case TargetType.DATA_ENTRIES, IngestionMethod.API:
+            return _Upload.API_DATA
+        case TargetType.FACTORS, _:
+            return _Upload.FACTOR
+        case TargetType.REFERENCE_DATA, _:
+            return _Upload.REFERENCE
+        case _:
+            return None
+
+
+def _module(module_id: int, settings: Mapping[str, Any], latest: _Latest) -> ModuleReadiness:
+    return ModuleReadiness(
+        module_type_id=module_id,
+        enabled=settings.get("enabled") is not False,
+        latest_common_data_job=latest.get((module_id, None, _Upload.DATA)),
+        latest_common_factor_job=latest.get((module_id, None, _Upload.FACTOR)),
+        submodules=tuple(
+            _submodule(module_id, entry_type, part, latest) for entry_type, part in _numbered(settings.get("submodules"))
+        ),
+    )
+
+
+def _submodule(module_id: int, entry_type: int, settings: Mapping[str, Any], latest: _Latest) -> SubmoduleReadiness:
+    uploaded = {upload: latest.get((module_id, entry_type, upload)) for upload in _Upload}
+    factor = uploaded[_Upload.FACTOR] or latest.get((module_id, None, _Upload.FACTOR))
+    reasons = {
+        IncompleteReason.MISSING_FACTOR: factor is None and needs_factor(module_id, entry_type),
+        IncompleteReason.MISSING_REFERENCE: uploaded[_Upload.REFERENCE] is None and needs_reference(module_id, entry_type),
+    }
+    return SubmoduleReadiness(
+        data_entry_type_id=entry_type,
+        enabled=settings.get("enabled") is not False,
+        latest_data_job=uploaded[_Upload.DATA],
+        latest_api_data_job=uploaded[_Upload.API_DATA],
+        latest_factor_job=uploaded[_Upload.FACTOR],
+        latest_reference_job=uploaded[_Upload.REFERENCE],
+        incomplete_reasons=tuple(reason for reason, missing in reasons.items() if missing),
+    )
+
+
+def _numbered(settings: object) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """Members that are objects under a number, by number; others are not ours."""
+    members = cast(Mapping[str, object], settings) if isinstance(settings, Mapping) else {}
+    numbered = [(int(key), member) for key, member in members.items() if key.isascii() and key.isdigit()]
+    for number, member in sorted(numbered, key=itemgetter(0)):
+        if isinstance(member, Mapping):
+            yield number, cast(Mapping[str, Any], member)

@@ -1,6 +1,0 @@
-"""The runner: PgQueuer's loop on our ledger, one transaction a job."""
-
-from gql_server.runner.registry import Child, Job, Outcome, Registry, RowError, job_type, registry
-from gql_server.runner.run import JobError, LeaseLost, Run
-
-__all__ = ["Child", "Job", "JobError", "LeaseLost", "Outcome", "Registry", "RowError", "Run", "job_type", "registry"]

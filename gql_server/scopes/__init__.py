@@ -1,1 +1,0 @@
-"""What work is about and who started it: modules, entry types, units, actors."""

@@ -1,1 +1,0 @@
-"""The caller, as the graph shows it."""

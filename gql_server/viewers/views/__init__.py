@@ -1,1 +1,0 @@
-"""Saved views: named operations that a viewer keeps, or shares with their provider."""

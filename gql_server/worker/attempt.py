@@ -1,0 +1,147 @@
+"""One attempt at a job: its writes, its children, its finish and its pipeline's status commit together, or not at all."""
+
+import asyncio
+import random
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+from uuid import UUID
+
+import structlog
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from gql_server.db.models import JobResult
+from gql_server.db.outages import is_connection_lost, sqlstate
+from gql_server.ledger import chain, locks, reconcile, wakeup
+from gql_server.ledger import verbs as ledger
+from gql_server.ledger.locks import Lock
+from gql_server.worker.registry import Job, Outcome, Registry
+from gql_server.worker.run import JobError, LeaseLost, Run
+
+DEADLOCK_TRIES = 3
+RETRYABLE_SQLSTATES = ("40001", "40P01", "55P03")
+"""Serialization failure, deadlock, lock timeout."""
+
+log = structlog.get_logger(__name__)
+
+
+class LockHeld(Exception):
+    """Another worker took the job's lock first."""
+
+
+class Refused(Exception):
+    """The handler returned ERROR: what it wrote is rolled back, and the outcome written alone."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        self.outcome = outcome
+
+
+class Runner:
+    """Runs claimed jobs for one worker."""
+
+    def __init__(self, engine: AsyncEngine, registry: Registry, worker: str, resources: Mapping[str, Any]) -> None:
+        self.engine = engine
+        self.registry = registry
+        self.worker = worker
+        self.resources = resources
+        self.waker = wakeup.Waker(engine)
+
+    async def run(self, job: Job) -> None:
+        """Run one claimed job to its end. Never raises for a failing handler: the ledger says what happened."""
+        run = Run(self.engine, self.worker, job, self.resources)
+        try:
+            outcome = await self._attempt(job, run)
+        except LockHeld:
+            await self.release(job)
+        except LeaseLost:
+            log.warning("job.lease_lost", job_id=job.id, attempt=job.attempt)
+        except Refused as refused:
+            await self._fail(job, run, refused.outcome)
+        except JobError as error:
+            await self._fail(job, run, Outcome(result=JobResult.ERROR, message=str(error), meta=error.meta))
+        except Exception as error:
+            if is_connection_lost(error):
+                # Like a crash: whether the commit arrived is for the database to say, and the lease to decide.
+                log.warning("job.connection_lost", job_id=job.id, error=str(error))
+                return
+            log.exception("job.failed", job_id=job.id, job_type=job.job_type)
+            await self._fail(job, run, Outcome(result=JobResult.ERROR, message=describe(error), meta=unexpected(error)))
+        else:
+            log.info("job.finished", job_id=job.id, job_type=job.job_type, result=outcome.result, message=outcome.message)
+        finally:
+            await self.waker.wake_all()
+
+    async def release(self, job: Job) -> None:
+        """Give the job back without counting the attempt."""
+        async with self.engine.begin() as connection:
+            if await ledger.release(connection, self.worker, job) and job.pipeline_id is not None:
+                await reconcile.lock(connection, [job.pipeline_id])
+                await self._store_status(connection, job.pipeline_id)
+
+    async def _attempt(self, job: Job, run: Run) -> Outcome:
+        for attempt in range(DEADLOCK_TRIES):
+            try:
+                return await self._transaction(job, run)
+            except Exception as error:
+                if sqlstate(error) not in RETRYABLE_SQLSTATES or attempt + 1 == DEADLOCK_TRIES:
+                    raise
+                log.warning("job.retried", job_id=job.id, error=describe(error))
+                await asyncio.sleep(random.uniform(0.05, 0.25) * 2**attempt)
+        raise AssertionError("unreachable")
+
+    async def _transaction(self, job: Job, run: Run) -> Outcome:
+        spec = self.registry[job.job_type]
+        run.restart()
+        async with self.engine.begin() as connection:
+            if not await locks.try_acquire(connection, [Lock.parse(key) for key in job.lock_keys]):
+                raise LockHeld
+            outcome = await spec.handler(job, connection, run)
+            if outcome.result == JobResult.ERROR:
+                raise Refused(outcome)
+            await self._complete(connection, job, replace(outcome, meta={**outcome.meta, **run.phases()}))
+        return outcome
+
+    async def _complete(self, connection: AsyncConnection, job: Job, outcome: Outcome) -> None:
+        if not await ledger.finish(connection, self.worker, job, outcome):
+            raise LeaseLost
+        await chain.chain(connection, self.registry, job, outcome.children)
+        if job.pipeline_id is not None:
+            await chain.settle(connection, self.registry, [job.pipeline_id])
+            await self._store_status(connection, job.pipeline_id)
+
+    async def _fail(self, job: Job, run: Run, outcome: Outcome) -> None:
+        """Write ERROR, children none, in a small transaction of its own."""
+        outcome = replace(outcome, meta={**outcome.meta, **run.phases("failed")}, children=(), affected_module_ids=None)
+        log.warning("job.finished", job_id=job.id, job_type=job.job_type, result=outcome.result, message=outcome.message)
+        try:
+            async with self.engine.begin() as connection:
+                await self._complete(connection, job, outcome)
+        except LeaseLost:
+            log.warning("job.lease_lost", job_id=job.id, attempt=job.attempt)
+        except (SQLAlchemyError, OSError):
+            log.exception("job.finish_failed", job_id=job.id)
+
+    async def _store_status(self, connection: AsyncConnection, pipeline_id: UUID) -> None:
+        """The sweep heals what fails here; only a lost connection ends the job's transaction too. The pipeline is locked."""
+        savepoint = await connection.begin_nested()
+        try:
+            await reconcile.store(connection, [pipeline_id])
+        except SQLAlchemyError as error:
+            if is_connection_lost(error):
+                raise
+            await savepoint.rollback()
+            log.exception("pipeline.recompute_failed", worker=self.worker, pipeline_id=str(pipeline_id))
+
+
+def describe(error: BaseException) -> str:
+    """The text of an error as an operator wants to read it: the database's own words, without the statement."""
+    if isinstance(error, DBAPIError) and error.orig is not None:
+        return str(error.orig)
+    return str(error) or type(error).__name__
+
+
+def unexpected(error: Exception) -> dict[str, str]:
+    """What the job's bag keeps of an error that it did not expect."""
+    state = sqlstate(error)
+    return {"error": f"{type(error).__name__}: {describe(error)}", **({"sqlstate": state} if state else {})}

@@ -1,0 +1,187 @@
+"""PgQueuer's queue verbs, answered by the ledger: claim, beat and count. Finishing is each job's own transaction."""
+
+import asyncio
+from collections.abc import Collection, MutableMapping
+from datetime import timedelta
+from uuid import UUID
+
+import structlog
+from pgqueuer.adapters.drivers.asyncpg import AsyncpgPoolDriver
+from pgqueuer.adapters.persistence.qb import QueryQueueBuilder
+from pgqueuer.domain.models import Context, Job, TracebackRecord
+from pgqueuer.domain.settings import DBSettings
+from pgqueuer.domain.types import JOB_STATUS, Channel, JobId, QueueEntrypoint, QueueManagerId
+from pgqueuer.ports.driver import NotifyCallback
+from pgqueuer.ports.repository import EntrypointExecutionParameter
+from pgqueuer.queries import Queries
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from gql_server.db.outages import is_connection_lost
+from gql_server.ledger import claims, reconcile, wakeup
+from gql_server.ledger import verbs as ledger
+from gql_server.worker.registry import Job as LedgerJob
+
+BEAT_DEADLINE_SECONDS = 2.0
+FAILED_BEATS_MAX = 4
+
+log = structlog.get_logger(__name__)
+
+
+class Listener(AsyncpgPoolDriver):
+    """PgQueuer's driver, which its own worker can also tell to look at the ledger."""
+
+    _heard: NotifyCallback | None = None
+
+    async def add_listener(self, channel: str, callback: NotifyCallback) -> None:
+        self._heard = callback
+        await super().add_listener(channel, callback)
+
+    def look(self) -> None:
+        """As if a wake-up had come."""
+        if self._heard:
+            self._heard(wakeup.LOOK)
+
+
+class LedgerQueue(Queries):
+    """What PgQueuer's loop asks of its queue. `held` are the jobs this worker has claimed and not yet let go."""
+
+    def __init__(
+        self, listener: Listener, channel: Channel, engine: AsyncEngine, worker: str, concurrency: int, *, drain: bool
+    ) -> None:
+        super().__init__(listener, qbq=QueryQueueBuilder(settings=DBSettings(channel=channel)))
+        self.listener = listener
+        self.engine = engine
+        self.worker = worker
+        self.concurrency = concurrency
+        self.drain = drain
+        self.held: dict[int, LedgerJob] = {}
+        self.contexts: MutableMapping[JobId, Context] = {}
+        self._failed_beats = 0
+        self._has_room_again = False
+        self._backlog = claims.NO_BACKLOG
+
+    def let_go(self, job_id: int) -> None:
+        """The worker is done with this job, whatever became of it: there is room for another."""
+        self.held.pop(job_id, None)
+        self._has_room_again = True
+        self.listener.look()
+
+    async def dequeue(
+        self,
+        batch_size: int,
+        entrypoints: dict[QueueEntrypoint, EntrypointExecutionParameter],
+        queue_manager_id: QueueManagerId,
+        global_concurrency_limit: int | None,
+        heartbeat_timeout: timedelta,
+    ) -> list[Job]:
+        self._has_room_again = False
+        room = min(batch_size, self.concurrency - len(self.held))
+        if room <= 0:
+            return []
+        claimed = await self._claim(list(entrypoints), room)
+        return [_as_pgqueuer_job(job, queue_manager_id) for job in claimed]
+
+    async def _claim(self, job_types: list[str], room: int) -> list[LedgerJob]:
+        """Claim, and show the pipelines as running in the same transaction; if that fails, in one after it.
+
+        A claim fails when another worker takes a job of the same combination at that moment: the next look passes it over.
+        """
+        try:
+            async with self.engine.begin() as connection:
+                claimed = await claims.claim(connection, self.worker, job_types, room, held=self.held)
+                unshown = await reconcile.show_running(connection, _pipelines(claimed))
+        except DBAPIError as error:
+            if is_connection_lost(error):
+                raise
+            log.warning("job.claim_repeated", worker=self.worker, error=str(error.orig))
+            async with self.engine.begin() as connection:
+                claimed = await claims.claim(connection, self.worker, job_types, room, held=self.held)
+            unshown = _pipelines(claimed)
+        self.held |= {job.id: job for job in claimed}
+        await self._show_running(unshown)
+        return claimed
+
+    async def _show_running(self, pipeline_ids: Collection[UUID]) -> None:
+        """Store RUNNING. The claim does not depend on it: the next change, or the sweep, corrects what fails here."""
+        try:
+            if pipeline_ids:
+                async with self.engine.begin() as connection:
+                    await reconcile.recompute(connection, pipeline_ids)
+        except (SQLAlchemyError, OSError):
+            log.exception("pipeline.recompute_failed", worker=self.worker)
+
+    async def update_heartbeat(self, job_ids: list[JobId]) -> None:
+        held = {int(job_id): self.held[job_id].attempt for job_id in set(job_ids) if job_id in self.held}
+        try:
+            async with asyncio.timeout(BEAT_DEADLINE_SECONDS), self.engine.begin() as connection:
+                kept = await ledger.beat(connection, self.worker, held)
+        except (SQLAlchemyError, OSError) as error:
+            self._failed_beats += 1
+            log.warning("job.beat_failed", worker=self.worker, times=self._failed_beats, error=str(error))
+            if self._failed_beats >= FAILED_BEATS_MAX:
+                self._stop_working_on(set(held))
+            raise
+        self._failed_beats = 0
+        self._stop_working_on(held.keys() - kept)
+
+    def _stop_working_on(self, job_ids: Collection[int]) -> None:
+        for job_id in job_ids:
+            if context := self.contexts.get(JobId(job_id)):
+                log.warning("job.lease_lost", worker=self.worker, job_id=job_id)
+                context.cancellation.cancel()
+
+    async def log_jobs(self, job_status: list[tuple[Job, JOB_STATUS, TracebackRecord | None]]) -> None:
+        """The ledger has its own record."""
+
+    async def aggregate_logs(self) -> None:
+        """The ledger has its own record."""
+
+    # Before it waits, PgQueuer asks these three in this order; one look answers them all.
+
+    async def eligible_queued_work(self, entrypoints: list[QueueEntrypoint]) -> int:
+        if self._has_room_again or len(self.held) >= self.concurrency:
+            self._backlog = claims.NO_BACKLOG
+        else:
+            self._backlog = await self._look(entrypoints)
+        return self._backlog.due
+
+    async def next_deferred_eta(self, entrypoints: list[QueueEntrypoint]) -> timedelta | None:
+        return self._backlog.next_due_in
+
+    async def queued_work(self, entrypoints: list[QueueEntrypoint]) -> int:
+        return (await self._look(entrypoints)).waiting if self.drain else self._backlog.due
+
+    async def _look(self, entrypoints: list[QueueEntrypoint]) -> claims.Backlog:
+        async with self.engine.connect() as connection:
+            return await claims.backlog(connection, list(entrypoints))
+
+    async def has_table(self, table: str) -> bool:
+        """Alembic owns the schema: PgQueuer's own tables are neither there nor needed."""
+        return True
+
+    async def table_has_column(self, table: str, column: str) -> bool:
+        return True
+
+    async def table_has_index(self, table: str, index: str) -> bool:
+        return True
+
+    async def has_user_defined_enum(self, key: str, enum: str) -> bool:
+        return True
+
+
+def _pipelines(jobs: Collection[LedgerJob]) -> list[UUID]:
+    return list({job.pipeline_id for job in jobs if job.pipeline_id})
+
+
+def _as_pgqueuer_job(job: LedgerJob, queue_manager_id: QueueManagerId) -> Job:
+    return Job.model_construct(
+        id=JobId(job.id),
+        entrypoint=QueueEntrypoint(job.job_type),
+        attempts=job.attempt,
+        priority=0,
+        status="picked",
+        payload=None,
+        headers=None,
+        queue_manager_id=queue_manager_id,
+    )

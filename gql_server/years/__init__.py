@@ -1,1 +1,0 @@
-"""Year configurations: what a client sees of them, and their SQL."""

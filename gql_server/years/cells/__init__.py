@@ -1,1 +1,0 @@
-"""Modules in a year: what a client sees of each, and their SQL."""

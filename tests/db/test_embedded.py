@@ -1,0 +1,227 @@
+"""The embedded PostgreSQL, with real starts."""
+
+import os
+import signal
+import stat
+import subprocess
+import sys
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from urllib.parse import parse_qs, urlsplit
+
+import asyncpg
+import psutil
+import pytest
+
+from gql_server.db import embedded
+
+USER = """
+import sys
+from pathlib import Path
+from gql_server.db import embedded
+
+with embedded.start(Path(sys.argv[1])) as dsn:
+    print(dsn, flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def data_dir() -> Iterator[Path]:
+    with TemporaryDirectory(prefix="gql-test-") as directory:
+        yield Path(directory) / "data"
+
+
+@contextmanager
+def user(data_dir: Path) -> Generator[tuple[subprocess.Popen[str], str]]:
+    """Another process that uses the database until its input ends, and the connection string it was given."""
+    command = [sys.executable, "-W", "error", "-c", USER, str(data_dir)]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    with process:
+        assert process.stdout is not None
+        yield process, process.stdout.readline().strip()
+
+
+def finish(process: subprocess.Popen[str]) -> None:
+    assert process.stdin is not None
+    process.stdin.close()
+    assert process.wait(timeout=60) == 0
+
+
+def postmaster(data_dir: Path) -> psutil.Process:
+    return psutil.Process(int((data_dir / "postgres" / "postmaster.pid").read_text().splitlines()[0]))
+
+
+def is_stopped(data_dir: Path) -> bool:
+    return not (data_dir / "postgres" / "postmaster.pid").exists()
+
+
+async def value(dsn: str, query: str) -> object:
+    connection = await asyncpg.connect(dsn)
+    try:
+        return await connection.fetchval(query)
+    finally:
+        await connection.close()
+
+
+async def test_it_serves_utf8_on_a_private_socket_and_no_network(data_dir: Path):
+    with embedded.start(data_dir) as dsn:
+        socket_dir = Path(parse_qs(urlsplit(dsn).query)["host"][0])
+
+        assert stat.S_IMODE(socket_dir.stat().st_mode) == 0o700
+        assert stat.S_ISSOCK((socket_dir / ".s.PGSQL.5432").stat().st_mode)
+        assert await value(dsn, "SHOW listen_addresses") == ""
+        assert await value(dsn, "SHOW fsync") == "on"
+        assert await value(dsn, "SHOW server_encoding") == "UTF8"
+        assert await value(dsn, "SELECT lower('École')") == "école"
+        assert [c for c in postmaster(data_dir).net_connections("inet") if c.status == psutil.CONN_LISTEN] == []
+
+    assert is_stopped(data_dir)
+
+
+async def test_the_application_is_no_superuser_and_creates_no_databases(data_dir: Path):
+    powers = "SELECT rolsuper OR rolcreatedb OR rolcreaterole OR rolreplication OR rolbypassrls FROM pg_roles"
+    owner = "SELECT pg_get_userbyid(datdba)::text FROM pg_database WHERE datname = 'gql_server'"
+
+    with embedded.start(data_dir) as dsn:
+        assert await value(dsn, "SELECT current_user::text") == "gql_server"
+        assert await value(dsn, f"{powers} WHERE rolname = current_user") is False
+        assert await value(dsn, owner) == "gql_server"
+
+
+async def test_nobody_gets_in_without_the_password(data_dir: Path):
+    with embedded.start(data_dir, for_tests=True) as dsn:
+        password = urlsplit(dsn).password
+        assert password is not None
+
+        for wrong in (dsn.replace(password, "wrong"), dsn.replace(f"gql_server:{password}", "postgres:postgres")):
+            with pytest.raises(asyncpg.InvalidPasswordError):
+                await asyncpg.connect(wrong)
+
+    assert stat.S_IMODE((data_dir / "postgres" / "pgpass").stat().st_mode) == 0o600
+    assert stat.S_IMODE((data_dir / "postgres").stat().st_mode) == 0o700
+    assert not (data_dir / "postgres.new.password").exists()
+
+
+async def test_the_first_user_starts_it_and_the_last_one_stops_it(data_dir: Path):
+    with user(data_dir) as (first, first_dsn), user(data_dir) as (second, second_dsn):
+        server = postmaster(data_dir)
+
+        finish(first)
+
+        assert first_dsn == second_dsn
+        assert postmaster(data_dir) == server
+        assert await value(second_dsn, "SELECT 1") == 1
+
+        finish(second)
+
+        assert is_stopped(data_dir)
+
+
+async def test_a_killed_user_leaves_a_server_that_the_next_one_reuses_and_stops(data_dir: Path):
+    with user(data_dir) as (process, dsn):
+        await value(dsn, "CREATE TABLE kept ()")
+        server = postmaster(data_dir)
+        process.kill()
+
+    with embedded.start(data_dir, for_tests=True) as dsn:
+        assert postmaster(data_dir) == server
+        assert await value(dsn, "SELECT count(*) FROM kept") == 0
+
+    assert is_stopped(data_dir)
+
+
+async def test_a_killed_server_is_started_again_with_everything_committed(data_dir: Path):
+    with user(data_dir) as (process, dsn):
+        await value(dsn, "CREATE TABLE kept ()")
+        server = postmaster(data_dir)
+        processes = [server, *server.children(recursive=True)]
+        process.kill()
+        server.kill()
+        psutil.wait_procs(processes, timeout=30)
+
+    with embedded.start(data_dir, for_tests=True) as dsn:
+        assert postmaster(data_dir) != server
+        assert await value(dsn, "SELECT count(*) FROM kept") == 0
+
+
+async def test_a_process_id_that_now_belongs_to_another_program_does_not_prevent_the_start(data_dir: Path):
+    with embedded.start(data_dir, for_tests=True):
+        lines = (data_dir / "postgres" / "postmaster.pid").read_text().splitlines()
+    (data_dir / "postgres" / "postmaster.pid").write_text("\n".join([str(os.getpid()), *lines[1:]]) + "\n")
+
+    with embedded.start(data_dir, for_tests=True) as dsn:
+        assert await value(dsn, "SELECT 1") == 1
+
+
+async def test_an_interrupted_creation_is_started_over(data_dir: Path):
+    (data_dir / "postgres.new" / "base").mkdir(parents=True)
+
+    with embedded.start(data_dir, for_tests=True) as dsn:
+        assert await value(dsn, "SELECT 1") == 1
+
+
+def test_ctrl_c_at_the_terminal_does_not_reach_the_server(data_dir: Path):
+    with user(data_dir) as (process, _):
+        server = postmaster(data_dir)
+
+        assert os.getsid(server.pid) != os.getsid(process.pid)
+        process.send_signal(signal.SIGINT)
+        process.wait(timeout=60)
+
+    assert is_stopped(data_dir)
+
+
+@pytest.mark.parametrize("name", ["a" * 120, "with space, comma and é"])
+async def test_a_path_that_no_socket_can_have_gets_a_private_temporary_directory(data_dir: Path, name: str):
+    with embedded.start(data_dir / name, for_tests=True) as dsn:
+        socket_dir = Path(parse_qs(urlsplit(dsn).query)["host"][0])
+
+        assert socket_dir != data_dir / name / "postgres"
+        assert stat.S_IMODE(socket_dir.stat().st_mode) == 0o700
+        assert await value(dsn, "SELECT 1") == 1
+
+    assert not socket_dir.exists()
+
+
+def test_a_data_directory_that_is_a_file_is_one_clear_line(data_dir: Path):
+    data_dir.write_text("")
+
+    with pytest.raises(embedded.EmbeddedError) as error, embedded.start(data_dir):
+        pass
+
+    assert str(error.value) == f"The data directory {data_dir} is not writable: file exists."
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root writes anywhere")
+def test_a_data_directory_without_write_permission_is_one_clear_line(data_dir: Path):
+    data_dir.mkdir(mode=0o500)
+
+    with pytest.raises(embedded.EmbeddedError) as error, embedded.start(data_dir):
+        pass
+
+    assert str(error.value) == f"The data directory {data_dir} is not writable: permission denied."
+
+
+def test_a_cluster_of_another_major_version_is_refused(data_dir: Path):
+    (data_dir / "postgres").mkdir(parents=True)
+    (data_dir / "postgres" / "PG_VERSION").write_text("16\n")
+
+    with (
+        pytest.raises(embedded.EmbeddedError, match=r"was made by PostgreSQL 16; this release runs 18\.$"),
+        embedded.start(data_dir),
+    ):
+        pass
+
+
+def test_a_server_that_does_not_start_says_why(data_dir: Path):
+    with embedded.start(data_dir, for_tests=True):
+        pass
+    (data_dir / "postgres" / "pg_hba.conf").write_text("nonsense\n")
+
+    with pytest.raises(embedded.EmbeddedError, match=r"^PostgreSQL did not start: .*pg_hba\.conf"), embedded.start(data_dir):
+        pass
+
+    assert is_stopped(data_dir)

@@ -1,0 +1,37 @@
+"""Migrations: up, down, up again, and nothing left to migrate."""
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from gql_server.db import migrate
+
+
+async def test_up_down_and_up_again_ends_at_the_models(dsn: str, engine: AsyncEngine) -> None:
+    await migrate.downgrade(dsn, "base")
+    async with engine.connect() as connection:
+        left = await connection.scalars(
+            text("SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relname NOT LIKE 'alembic%'")
+        )
+        assert left.all() == []
+        types = await connection.scalars(
+            text("SELECT typname FROM pg_type WHERE typnamespace = 'public'::regnamespace AND typtype = 'e'")
+        )
+        assert types.all() == []
+
+    await migrate.upgrade(dsn)
+
+    async with engine.connect() as connection:
+        assert await connection.run_sync(migrate.current_revision) == migrate.head_revision()
+        assert await connection.run_sync(migrate.differences) == []
+
+
+async def test_minted_ids_are_uuid7_and_in_the_order_of_time(engine: AsyncEngine) -> None:
+    async with engine.connect() as connection:
+        minted = (await connection.scalars(text("SELECT gql_uuid7() FROM generate_series(1, 1000)"))).all()
+        at = await connection.scalar(text("SELECT extract(epoch FROM clock_timestamp()) * 1000"))
+
+    assert {(key.version, key.variant) for key in minted} == {(7, "specified in RFC 4122")}
+    assert len(set(minted)) == 1000
+    prefixes = [key.int >> 64 for key in minted]
+    assert prefixes == sorted(prefixes)
+    assert abs(float(at) - (minted[-1].int >> 80)) < 1000

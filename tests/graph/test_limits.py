@@ -1,0 +1,73 @@
+import time
+
+import pytest
+from graphql import get_introspection_query, parse, validate
+
+from gql_server.graph.limits import LIMITS, DocumentLimits, holds_nul
+from tests.graphql import SCHEMA
+
+
+def _refused(document: str) -> list[str]:
+    errors = validate(SCHEMA.executable, parse(document), [DocumentLimits])
+    assert all((error.extensions or {})["code"] == "BAD_USER_INPUT" for error in errors)
+    return [error.message for error in errors]
+
+
+def _deep(levels: int) -> str:
+    return "{ " + "rootJob { pipeline { " * (levels // 2) + "id" + " } }" * (levels // 2) + " }"
+
+
+def test_what_tools_and_people_send_is_let_through():
+    assert _refused(get_introspection_query(input_value_deprecation=True)) == []
+    assert _refused("{ pipelines { nodes { jobs { nodes { id } } } } }") == []
+
+
+@pytest.mark.parametrize(
+    ("document", "name"),
+    [
+        (_deep(LIMITS.depth + 2), "depth"),
+        ("{ viewer { " + "id " * (LIMITS.fields + 1) + "} }", "fields"),
+        ("{ viewer { " + "".join(f"a{n}: id " for n in range(LIMITS.aliases + 1)) + "} }", "aliases"),
+        ("{ viewer { id " + "@skip(if: false) " * (LIMITS.directives + 1) + "} }", "directives"),
+        ("{ ...A ...A } fragment A on Query { " + "viewer { id } " * (LIMITS.width // 2 + 1) + "}", "width"),
+    ],
+)
+def test_each_limit_is_named(document: str, name: str):
+    assert any(f"for its {name}." in message for message in _refused(document))
+
+
+def test_fragments_that_spread_fragments_are_weighed_once():
+    levels = 60
+    bomb = "{ ...F0 } " + " ".join(f"fragment F{n} on Query {{ ...F{n + 1} ...F{n + 1} }}" for n in range(levels))
+    bomb += f" fragment F{levels} on Query {{ viewer {{ id }} }}"
+
+    started = time.perf_counter()
+    messages = _refused(bomb)
+
+    assert len(messages) == 2
+    assert time.perf_counter() - started < 1
+
+
+def test_cycles_and_unknown_fragments_are_left_to_the_specification():
+    assert _refused("{ ...A ...Unknown } fragment A on Query { ...B } fragment B on Query { ...A viewer { id } }") == []
+
+
+@pytest.mark.parametrize(
+    ("value", "held"),
+    [
+        ({"a": [1, None, {"b": "x\0"}]}, True),
+        ({"\0": 1}, True),
+        ({"a": [1, None, {"b": r"x\0 \u0000"}]}, False),
+        (None, False),
+    ],
+)
+def test_nul_is_found_wherever_it_is(value: object, held: bool):
+    assert holds_nul(value) is held
+
+
+def test_nul_is_looked_for_at_any_depth():
+    deep: object = "\0"
+    for _ in range(10_000):
+        deep = [deep]
+
+    assert holds_nul(deep)

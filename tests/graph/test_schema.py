@@ -1,0 +1,61 @@
+from typing import Any
+
+from graphql import (
+    build_schema,
+)
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from gql_server.graph.nodes import encode
+from gql_server.graph.schema import NODES, sdl
+from tests import build
+from tests.graphql import SCHEMA, Client
+
+TYPES: dict[str, Any] = {name: type_ for name, type_ in SCHEMA.executable.type_map.items() if not name.startswith("__")}
+STORED_ENUMS = ("PipelineStatus", "JobState", "JobResult", "JobKind", "ScopeLevel", "IngestionMethod", "TargetType", "Provider")
+
+
+def test_the_printed_schema_is_valid():
+    built = build_schema(sdl())
+
+    assert set(built.type_map) == set(SCHEMA.executable.type_map)
+
+
+def test_every_enum_over_stored_text_has_a_member_for_what_is_not_known():
+    for name in STORED_ENUMS:
+        assert {"UNKNOWN", "OTHER"} & set(TYPES[name].values)
+
+
+def test_scalars_of_ours_name_their_specification():
+    assert {name for name in ("DateTime", "UUID", "JSON", "SchemaCoordinate") if not TYPES[name].specified_by_url} == set()
+
+
+def test_every_node_type_can_be_refetched():
+    assert {type_.name for type_ in SCHEMA.executable.get_possible_types(TYPES["Node"])} == set(NODES)
+
+
+async def test_modules_entry_types_and_units_are_nodes(engine: AsyncEngine):
+    async with engine.begin() as connection:
+        await build.unit(connection, "10208")
+    query = """query ($id: ID!) { node(id: $id) {
+      id __typename
+      ... on ModuleType { typeId key } ... on DataEntryType { typeId entry: key } ... on Unit { institutionalId }
+    } }"""
+    module, entry_type, unit = encode("ModuleType", 5), encode("DataEntryType", 60), encode("Unit", "10208")
+    client = Client(engine, "principal", unit="10208")
+
+    assert (await client.query(query, id=module))["node"] == {
+        "id": module,
+        "__typename": "ModuleType",
+        "typeId": 5,
+        "key": "purchase",
+    }
+    assert (await client.query(query, id=entry_type))["node"] == {
+        "id": entry_type,
+        "__typename": "DataEntryType",
+        "typeId": 60,
+        "entry": "scientific_equipment",
+    }
+    assert (await client.query(query, id=unit))["node"] == {"id": unit, "__typename": "Unit", "institutionalId": "10208"}
+    for id in (encode("ModuleType", 99), encode("DataEntryType", 99), encode("Unit", "20000"), encode("Nothing", 1)):
+        assert (await client.query(query, id=id))["node"] is None
+    assert (await Client(engine, "operator").query(query, id=unit))["node"] is None

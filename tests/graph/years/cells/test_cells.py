@@ -1,0 +1,264 @@
+"""Modules in a year: how fresh they are, what they lack, and what works on them."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from gql_server.carbon.year_configuration import default_config, merge
+from gql_server.db.models import EntityType, JobResult, JobState, JobType, Provider, TargetType
+from gql_server.reads.years.module_years import LAST_AGGREGATIONS, RECALCULATIONS
+from tests import build
+from tests.graph.test_queries import statements
+from tests.graphql import Client
+
+SUCCESS, ERROR = JobResult.SUCCESS, JobResult.ERROR
+HOURS_AGO = datetime.now(UTC) - timedelta(hours=2)
+BOARD = """query ($year: Int!) { freshness(year: $year) {
+  module { key typeId } year freshness needsRecalculation lastAggregation { jobId }
+  dataEntryTypes { dataEntryType { typeId } needsRecalculation lastFactorJob { jobId } lastRecalculationJob { jobId }
+    readiness { isEnabled isIncomplete incompleteReasons currentDataJob { jobId } currentApiDataJob { jobId }
+      currentFactorJob { jobId } currentReferenceJob { jobId } } }
+  readiness { isEnabled isIncomplete currentCommonDataJob { jobId } currentCommonFactorJob { jobId } }
+  currentPipeline { pipelineId status progress { fraction } } lastSuccessful { pipelineId finishedAt }
+} }"""
+
+
+async def board(client: Client, query: str = BOARD, year: int = 2025) -> dict[int, dict[str, Any]]:
+    cells = (await client.query(query, year=year))["freshness"]
+    return {cell["module"]["typeId"]: cell for cell in cells}
+
+
+async def aggregation(connection: AsyncConnection, module: int, **values: Any) -> int:
+    times = {"created_at": HOURS_AGO, "started_at": HOURS_AGO}
+    ended = {} if "state" in values else {"result": SUCCESS, "finished_at": HOURS_AGO}
+    return await build.job(connection, job_type=JobType.AGGREGATION, module_type_id=module, **(times | ended | values))
+
+
+async def current(connection: AsyncConnection, module: int, entry_type: int | None, target: TargetType, **values: Any) -> int:
+    values = {"result": SUCCESS, "is_current": True, "data_entry_type_id": entry_type, "target_type": target} | values
+    return await build.job(connection, module_type_id=module, **values)
+
+
+async def test_r12_r14_the_board_says_how_fresh_each_module_is_by_its_newest_aggregation(engine: AsyncEngine):
+    async with engine.begin() as connection:
+        await build.year(connection, 2025, config={})
+        stuck = await aggregation(connection, 2, state=JobState.NOT_STARTED)
+        failed = await aggregation(connection, 3, result=ERROR)
+        old = await aggregation(connection, 4)
+        await build.job(connection, module_type_id=4, result=SUCCESS)
+        await aggregation(connection, 5, result=ERROR)
+        healed = await aggregation(connection, 5)
+        await aggregation(connection, 6, provider=Provider.TEST)
+        await aggregation(connection, 7, year=2024)
+
+    cells = await board(Client(engine, "operator"))
+
+    last = {module: (cell["lastAggregation"] or {}).get("jobId") for module, cell in cells.items()}
+    assert {module: (cell["freshness"], last[module]) for module, cell in cells.items()} == {
+        1: ("NO_AGGREGATION_EVER", None),
+        2: ("PENDING_AGGREGATION_STUCK", stuck),
+        3: ("LAST_AGGREGATION_FAILED", failed),
+        4: ("LAST_AGGREGATION_TOO_OLD", old),
+        5: ("FRESH", healed),
+        6: ("NO_AGGREGATION_EVER", None),
+        7: ("NO_AGGREGATION_EVER", None),
+        8: ("NO_AGGREGATION_EVER", None),
+    }  # fmt: skip
+    assert {cell["year"] for cell in cells.values()} == {2025}
+
+
+async def test_a_module_needs_recalculation_when_one_of_its_entry_types_does(engine: AsyncEngine):
+    factor, recalculation = {"target_type": TargetType.FACTORS}, {"job_type": JobType.EMISSION_RECALC}
+    async with engine.begin() as connection:
+        await build.year(connection, 2025)
+        await build.job(connection, module_type_id=2, data_entry_type_id=20, result=SUCCESS, **recalculation)
+        plane = await build.job(connection, module_type_id=2, data_entry_type_id=20, result=SUCCESS, **factor)
+        train = await build.job(connection, module_type_id=2, data_entry_type_id=21, result=SUCCESS, **factor)
+        followed = await build.job(connection, module_type_id=2, data_entry_type_id=21, result=SUCCESS, **recalculation)
+        await build.job(connection, module_type_id=8, data_entry_type_id=50, result=ERROR, **factor)
+
+    cells = await board(Client(engine, "operator"))
+
+    assert {module for module, cell in cells.items() if cell["needsRecalculation"]} == {2}
+    found = cells[2]["dataEntryTypes"]
+    assert [(each["dataEntryType"]["typeId"], each["needsRecalculation"]) for each in found] == [(20, True), (21, False)]
+    assert [each["lastFactorJob"]["jobId"] for each in found] == [plane, train]
+    assert found[1]["lastRecalculationJob"] == {"jobId": followed}
+    assert cells[8]["dataEntryTypes"] == [
+        {
+            "dataEntryType": {"typeId": 50},
+            "needsRecalculation": False,
+            "lastFactorJob": None,
+            "lastRecalculationJob": None,
+            "readiness": None,
+        }
+    ]
+
+
+async def test_y8_what_each_entry_type_has_and_lacks_is_shown_with_its_current_jobs(engine: AsyncEngine):
+    config = merge(default_config(), {"modules": {"1": {"enabled": False}, "2": {"submodules": {"21": {"enabled": False}}}}})
+    async with engine.begin() as connection:
+        await build.year(connection, 2025, config=config)
+        data = await current(connection, 2, 20, TargetType.DATA_ENTRIES)
+        api = await current(connection, 2, 20, TargetType.DATA_ENTRIES, ingestion_method="api", result=ERROR)
+        failed = await current(connection, 2, 20, TargetType.FACTORS, result=ERROR)
+        common = await current(connection, 5, None, TargetType.FACTORS)
+        common_data = await current(connection, 5, None, TargetType.DATA_ENTRIES)
+        await current(connection, 4, 10, TargetType.FACTORS, entity_type=EntityType.MODULE_UNIT_SPECIFIC)
+
+    cells = await board(Client(engine, "operator"))
+
+    plane, train = (each["readiness"] for each in cells[2]["dataEntryTypes"])
+    assert plane == {
+        "isEnabled": True,
+        "isIncomplete": True,
+        "incompleteReasons": ["MISSING_REFERENCE"],
+        "currentDataJob": {"jobId": data},
+        "currentApiDataJob": {"jobId": api},
+        "currentFactorJob": {"jobId": failed},
+        "currentReferenceJob": None,
+    }
+    assert (train["isEnabled"], train["incompleteReasons"]) == (False, ["MISSING_FACTOR", "MISSING_REFERENCE"])
+    assert cells[5]["readiness"] == {
+        "isEnabled": True,
+        "isIncomplete": False,
+        "currentCommonDataJob": {"jobId": common_data},
+        "currentCommonFactorJob": {"jobId": common},
+    }
+    flags = {module: (cell["readiness"]["isEnabled"], cell["readiness"]["isIncomplete"]) for module, cell in cells.items()}
+    assert (flags[1], flags[2], flags[4]) == ((False, False), (True, True), (True, True))
+
+
+async def test_r9_the_newest_unfinished_pipeline_of_each_module_is_its_current_one(engine: AsyncEngine):
+    async with engine.begin() as connection:
+        await build.year(connection, 2025)
+        await build.run(connection, JobState.RUNNING, module_type_id=1)
+        newest = await build.run(connection, SUCCESS, JobState.RUNNING, module_type_id=1)
+        await build.run(connection, SUCCESS, module_type_id=1)
+        await build.run(connection, SUCCESS, ERROR, module_type_id=2)
+        await build.run(connection, JobState.RUNNING, module_type_id=3, year=2024)
+        waiting = await build.run(connection, JobState.NOT_STARTED, module_type_id=3)
+        await build.job(connection, module_type_id=4, state=JobState.RUNNING)
+        await build.run(connection, JobState.RUNNING, module_type_id=5, provider=Provider.TEST)
+        owing = await build.pipeline(connection, module_type_id=6)
+        await build.job(connection, owing, module_type_id=6, result=SUCCESS)
+        await build.settle(connection, owing, owes_aggregation=True)
+        elsewhere = await build.pipeline(connection, module_type_id=6)
+        await build.job(connection, elsewhere, module_type_id=7, state=JobState.RUNNING)
+        await build.settle(connection, elsewhere)
+
+    cells = await board(Client(engine, "operator"))
+
+    found = {module: cell["currentPipeline"]["pipelineId"] for module, cell in cells.items() if cell["currentPipeline"]}
+    assert found == {1: str(newest), 3: str(waiting), 6: str(owing), 7: str(elsewhere)}
+
+
+async def test_the_last_successful_pipeline_is_the_newest_that_ended_in_success(engine: AsyncEngine):
+    async with engine.begin() as connection:
+        await build.year(connection, 2025)
+        await build.run(connection, SUCCESS, module_type_id=1)
+        good = await build.run(connection, SUCCESS, SUCCESS, module_type_id=1)
+        await build.run(connection, SUCCESS, ERROR, module_type_id=1)
+        await build.run(connection, SUCCESS, module_type_id=1, year=2024)
+        await build.run(connection, SUCCESS, module_type_id=2, provider=Provider.TEST)
+
+    cells = await board(Client(engine, "operator"))
+
+    found = {module: cell["lastSuccessful"]["pipelineId"] for module, cell in cells.items() if cell["lastSuccessful"]}
+    assert found == {1: str(good)}
+
+
+@pytest.mark.parametrize("years", [1, 4])
+async def test_the_board_takes_thirteen_statements_however_many_years(engine: AsyncEngine, years: int):
+    async with engine.begin() as connection:
+        for number in range(2025, 2025 + years):
+            await build.year(connection, number, config=default_config())
+            for module in range(1, 9):
+                await aggregation(connection, module, year=number)
+                await build.run(connection, SUCCESS, SUCCESS, SUCCESS, module_type_id=module, year=number)
+                await build.run(connection, JobState.RUNNING, module_type_id=module, year=number)
+                await current(connection, module, None, TargetType.FACTORS, year=number)
+    cell = BOARD[BOARD.index("{ freshness(year: $year)") + len("{ freshness(year: $year)") : -1]
+
+    with statements(engine) as executed:
+        found = (await Client(engine).query(f"{{ yearConfigurations {{ modules {cell} }} }}"))["yearConfigurations"]
+
+    assert [len(year["modules"]) for year in found] == [8] * years
+    # fewer when answers that name jobs or pipelines arrive together
+    assert 10 <= len(executed) <= 13
+
+
+async def test_who_may_sync_a_module_sees_its_cell_and_inside_only_what_they_may_see(engine: AsyncEngine):
+    specific = {"entity_type": EntityType.MODULE_UNIT_SPECIFIC, "module_type_id": 8}
+    async with engine.begin() as connection:
+        await build.year(connection, 2025, is_started=True, config=default_config())
+        await aggregation(connection, 8)
+        await build.run(connection, JobState.RUNNING, module_type_id=8)
+        mine = await build.run(connection, JobState.RUNNING, unit_institutional_id="A", **specific)
+        done = await build.run(connection, SUCCESS, unit_institutional_id="A", **specific)
+        await build.run(connection, JobState.RUNNING, unit_institutional_id="B", **specific)
+        await build.run(connection, SUCCESS, unit_institutional_id="B", **specific)
+    query = BOARD.replace("freshness(", "all: freshness(")
+
+    answer = await Client(engine, "principal", unit="A").execute(query, year=2025)
+
+    cells = {cell["module"]["typeId"]: cell for cell in answer["data"]["all"]}
+    assert set(cells) == set(range(1, 9))
+    process = cells[8]
+    assert (process["freshness"], process["needsRecalculation"], process["lastAggregation"]) == (None, None, None)
+    assert process["readiness"] is None
+    assert process["currentPipeline"]["pipelineId"] == str(mine)
+    assert process["lastSuccessful"]["pipelineId"] == str(done)
+    whole_module = "backoffice.configuration:view | backoffice.pipeline_operations:view"
+    assert answer["extensions"]["redactions"] == [
+        {"coordinate": "DataEntryTypeYear.needsRecalculation", "permission": whole_module, "count": 23},
+        {"coordinate": "DataEntryTypeYear.readiness", "permission": "backoffice.configuration:view", "count": 23},
+        {"coordinate": "ModuleYear.freshness", "permission": whole_module, "count": 8},
+        {"coordinate": "ModuleYear.needsRecalculation", "permission": whole_module, "count": 8},
+        {"coordinate": "ModuleYear.readiness", "permission": "backoffice.configuration:view", "count": 8},
+    ]
+
+
+async def test_who_may_sync_no_module_sees_no_cells(engine: AsyncEngine):
+    async with engine.begin() as connection:
+        await build.year(connection, 2025, is_started=True)
+    query = "{ freshness(year: 2025) { year } yearConfiguration(by: { year: 2025 }) { modules { year } } }"
+
+    answer = await Client(engine, "standard").execute(query)
+
+    assert answer["data"] == {"freshness": [], "yearConfiguration": {"modules": None}}
+    permission = "backoffice.configuration:view | modules.*:sync@*"
+    assert answer["extensions"]["redactions"] == [
+        {"coordinate": "YearConfiguration.modules", "permission": permission, "count": 1}
+    ]
+
+
+@pytest.mark.parametrize(("role", "claims"), [
+    ("principal", {"unit": "A"}), ("operator", {"provider": "TEST"}), ("operator", {"year": 1999}),
+])  # fmt: skip
+async def test_a_year_that_is_not_visible_has_no_cells(engine: AsyncEngine, role: str, claims: dict[str, Any]):
+    async with engine.begin() as connection:
+        await build.year(connection, 2025)
+    year = claims.pop("year", 2025)
+
+    assert await board(Client(engine, role, **claims), year=year) == {}
+
+
+async def test_the_board_reads_the_jobs_of_no_year_as_a_whole(engine: AsyncEngine):
+    noise = """INSERT INTO data_ingestion_jobs
+        (job_type, target_type, entity_type, module_type_id, data_entry_type_id, year, state, result, finished_at)
+      SELECT (ARRAY['csv_ingest', 'emission_recalc', 'aggregation', 'factor_ingest'])[1 + i % 4],
+        (ARRAY['DATA_ENTRIES', 'FACTORS'])[1 + (i % 20) / 19]::target_type_enum, 'MODULE_PER_YEAR', 8, 50, 2024 + i % 2,
+        'FINISHED', 'SUCCESS', now() FROM generate_series(1, 20000) AS i"""
+    parameters = {"provider": "DEFAULT", "years": [2024, 2025], "modules": [8, 8]}
+    entry_types = {"entry_type_modules": [8], "entry_types": [50]}
+    async with engine.begin() as connection:
+        await connection.execute(text(noise))
+        await connection.execute(text("ANALYZE data_ingestion_jobs"))
+        for statement, given in ((LAST_AGGREGATIONS, parameters), (RECALCULATIONS, parameters | entry_types)):
+            plan = "\n".join(await connection.scalars(text(f"EXPLAIN {statement.text}"), given))
+            assert "ix_data_ingestion_jobs_cell_" in plan
+            assert "Seq Scan on data_ingestion_jobs" not in plan

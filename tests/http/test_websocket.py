@@ -1,0 +1,343 @@
+import asyncio
+import json
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+import uvicorn
+from sqlalchemy.ext.asyncio import AsyncEngine
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.typing import Origin, Subprotocol
+
+from gql_server.db import connect_arguments
+from gql_server.db.models import JobResult, JobState
+from gql_server.feed.hub import Hub
+from gql_server.http.http import GraphQLEndpoint
+from tests import build
+from tests.graphql import AUTHORITY, endpoint
+
+PROTOCOL = Subprotocol("graphql-transport-ws")
+FOLLOW = """subscription ($id: UUID!) {
+  pipeline(by: { pipelineId: $id }, throttleMs: 0) { ... on PipelineChanged { pipeline { status } } }
+}"""
+
+
+@pytest.fixture
+async def hub(dsn: str) -> AsyncIterator[Hub]:
+    hub = Hub(connect_arguments(dsn, "hub"))
+    task = asyncio.create_task(hub.run())
+    yield hub
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+@pytest.fixture
+def graphql(engine: AsyncEngine, hub: Hub) -> GraphQLEndpoint:
+    return endpoint(engine, hub)
+
+
+@pytest.fixture
+async def url(graphql: GraphQLEndpoint) -> AsyncIterator[str]:
+    """Address of a server of its own."""
+    server = uvicorn.Server(uvicorn.Config(graphql, port=0, lifespan="off", log_config=None, ws="websockets-sansio"))
+    task = asyncio.create_task(server.serve())
+    while not server.started:
+        await asyncio.sleep(0.01)
+    yield f"ws://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}/graphql"
+    server.should_exit = True
+    await task
+
+
+def _bearer(role: str = "operator", **claims: Any) -> str:
+    return f"Bearer {AUTHORITY.mint(role, **claims)}"
+
+
+@asynccontextmanager
+async def socket(url: str, *, init: Any = None, **headers: str) -> AsyncGenerator[ClientConnection, None]:
+    """An acknowledged connection."""
+    async with connect(url, subprotocols=[PROTOCOL], additional_headers=headers) as connection:
+        await _send(connection, {"type": "connection_init", **({} if init is None else {"payload": init})})
+        assert await _receive(connection) == {"type": "connection_ack"}
+        yield connection
+
+
+async def _send(connection: ClientConnection, message: Any) -> None:
+    await connection.send(json.dumps(message))
+
+
+async def _subscribe(connection: ClientConnection, id: str, query: str, /, **variables: Any) -> None:
+    await _send(connection, {"id": id, "type": "subscribe", "payload": {"query": query, "variables": variables}})
+
+
+async def _receive(connection: ClientConnection) -> Any:
+    async with asyncio.timeout(5):
+        frame = await connection.recv()
+    assert isinstance(frame, str)
+    return json.loads(frame)
+
+
+async def _viewer(connection: ClientConnection) -> str:
+    await _subscribe(connection, "who", "{ viewer { id } }")
+    answer = await _receive(connection)
+    assert await _receive(connection) == {"id": "who", "type": "complete"}
+    return answer["payload"]["data"]["viewer"]["id"]
+
+
+@pytest.mark.parametrize("name", ["authorization", "Authorization"])
+async def test_the_token_may_come_with_the_connection(url: str, name: str):
+    async with socket(url, init={name: _bearer("superadmin")}, Authorization=_bearer()) as connection:
+        assert await _viewer(connection) == "superadmin"
+
+
+async def test_the_token_may_come_with_the_handshake(url: str):
+    async with socket(url, Authorization=_bearer()) as connection:
+        assert await _viewer(connection) == "operator"
+
+
+async def test_an_empty_payload_is_allowed(url: str):
+    async with connect(url, subprotocols=[PROTOCOL], additional_headers={"Authorization": _bearer()}) as connection:
+        await _send(connection, {"type": "connection_init", "payload": None})
+
+        assert await _receive(connection) == {"type": "connection_ack"}
+        assert await _viewer(connection) == "operator"
+
+
+async def test_without_a_token_each_operation_is_refused_and_the_socket_stays(url: str):
+    async with socket(url) as connection:
+        for id in ("1", "2"):
+            await _subscribe(connection, id, "{ viewer { id } }")
+            answer = await _receive(connection)
+            assert (answer["id"], answer["type"]) == (id, "error")
+            assert answer["payload"][0]["extensions"] == {"code": "UNAUTHENTICATED"}
+        await _send(connection, {"type": "ping"})
+        assert await _receive(connection) == {"type": "pong"}
+
+
+async def _closed(connection: ClientConnection) -> int:
+    """The code with which the server closes the socket."""
+    async with asyncio.timeout(10):
+        with suppress(ConnectionClosed):
+            async for _ in connection:
+                pass
+    assert connection.close_code is not None
+    return connection.close_code
+
+
+async def _running(engine: AsyncEngine) -> tuple[UUID, int]:
+    async with engine.begin() as connection:
+        pipeline_id = await build.pipeline(connection)
+        job_id = await build.job(connection, pipeline_id, state=JobState.RUNNING)
+        await build.settle(connection, pipeline_id)
+    return pipeline_id, job_id
+
+
+async def _end(engine: AsyncEngine, pipeline_id: UUID, job_id: int) -> None:
+    async with engine.begin() as connection:
+        await build.finish(connection, job_id)
+        await build.settle(connection, pipeline_id)
+        await build.notify(connection)
+
+
+async def _rest(connection: ClientConnection) -> list[str]:
+    """Statuses until the operation completes."""
+    statuses = []
+    while (message := await _receive(connection))["type"] == "next":
+        statuses.append(message["payload"]["data"]["pipeline"]["pipeline"]["status"])
+    assert message["type"] == "complete"
+    return statuses
+
+
+async def test_a_socket_is_closed_when_its_token_expires_and_others_go_on(url: str, engine: AsyncEngine, hub: Hub):
+    pipeline_id, job_id = await _running(engine)
+    short = _bearer(lifetime=timedelta(seconds=2))
+    expires_at = AUTHORITY.authenticate(short).expires_at
+    assert expires_at is not None
+
+    async with socket(url, init={"authorization": short}) as expiring, socket(url, Authorization=_bearer()) as lasting:
+        for client in (expiring, lasting):
+            await _subscribe(client, "live", FOLLOW, id=str(pipeline_id))
+            assert (await _receive(client))["type"] == "next"
+        code = await _closed(expiring)
+        ended_at = datetime.now(UTC)
+        await _end(engine, pipeline_id, job_id)
+
+        assert await _rest(lasting) == ["SUCCESS"]
+    assert code == 4440
+    assert timedelta(0) <= ended_at - expires_at < timedelta(seconds=1)
+    assert hub.subscriber_count == 0
+
+
+async def test_a_ping_with_a_new_token_lets_the_socket_live_on(url: str, engine: AsyncEngine):
+    pipeline_id, job_id = await _running(engine)
+
+    async with socket(url, init={"authorization": _bearer(lifetime=timedelta(seconds=2))}) as connection:
+        await _subscribe(connection, "live", FOLLOW, id=str(pipeline_id))
+        assert (await _receive(connection))["type"] == "next"
+        await _send(connection, {"type": "ping", "payload": {"authorization": _bearer()}})
+        assert await _receive(connection) == {"type": "pong"}
+        await asyncio.sleep(2.2)
+        await _end(engine, pipeline_id, job_id)
+
+        assert await _rest(connection) == ["SUCCESS"]
+
+
+@pytest.mark.parametrize(("renewal", "code"), [("Bearer nonsense", 4440), ("superadmin", 4403)])
+async def test_a_ping_with_a_token_that_is_none_or_anothers_closes_the_socket(
+    url: str, engine: AsyncEngine, renewal: str, code: int
+):
+    pipeline_id, _ = await _running(engine)
+    async with socket(url, Authorization=_bearer("operator")) as connection:
+        await _subscribe(connection, "live", FOLLOW, id=str(pipeline_id))
+        assert (await _receive(connection))["type"] == "next"
+        authorization = renewal if renewal.startswith("Bearer") else _bearer(renewal)
+        await _send(connection, {"type": "ping", "payload": {"authorization": authorization}})
+
+        assert await _closed(connection) == code
+
+
+async def test_a_server_that_stops_lets_every_socket_go(graphql: GraphQLEndpoint, url: str, engine: AsyncEngine, hub: Hub):
+    pipeline_id, _ = await _running(engine)
+    async with socket(url, Authorization=_bearer()) as following, socket(url, Authorization=_bearer()) as idle:
+        await _subscribe(following, "live", FOLLOW, id=str(pipeline_id))
+        assert (await _receive(following))["type"] == "next"
+        await graphql.drain()
+
+        assert (await _closed(following), await _closed(idle)) == (1012, 1012)
+    assert hub.subscriber_count == 0
+
+
+async def test_a_pipeline_is_followed_to_its_end(url: str, engine: AsyncEngine, hub: Hub):
+    async with engine.begin() as connection:
+        pipeline_id = await build.pipeline(connection)
+        job_id = await build.job(connection, pipeline_id, state=JobState.RUNNING)
+        await build.settle(connection, pipeline_id)
+
+    async with socket(url, init={"authorization": _bearer()}) as client:
+        await _subscribe(client, "live", FOLLOW, id=str(pipeline_id))
+        statuses = [(await _receive(client))["payload"]["data"]["pipeline"]["pipeline"]["status"]]
+        async with engine.begin() as connection:
+            await build.finish(connection, job_id, JobResult.ERROR)
+            await build.settle(connection, pipeline_id)
+            await build.notify(connection)
+        while (message := await _receive(client))["type"] == "next":
+            statuses.append(message["payload"]["data"]["pipeline"]["pipeline"]["status"])
+
+    assert (statuses[0], statuses[-1]) == ("RUNNING", "FAILED")
+    assert message == {"id": "live", "type": "complete"}
+
+
+@pytest.mark.parametrize(
+    ("query", "operation_name", "code"),
+    [
+        ("{ nonsense", None, "GRAPHQL_PARSE_FAILED"),
+        ("{ nonsense }", None, "GRAPHQL_VALIDATION_FAILED"),
+        ("", None, "BAD_USER_INPUT"),
+        ("query A { viewer { id } }", "B", "BAD_USER_INPUT"),
+        ('subscription { pipeline(by: { pipelineId: "x" }) { token } }', None, "BAD_USER_INPUT"),
+    ],
+)
+async def test_a_broken_operation_is_answered_and_its_siblings_go_on(
+    url: str, engine: AsyncEngine, query: str, operation_name: str | None, code: str
+):
+    async with engine.begin() as connection:
+        pipeline_id = await build.pipeline(connection)
+        job_id = await build.job(connection, pipeline_id)
+
+    async with socket(url, init={"authorization": _bearer()}) as client:
+        await _subscribe(client, "live", FOLLOW, id=str(pipeline_id))
+        assert (await _receive(client))["id"] == "live"
+        payload = {"query": query, "operationName": operation_name}
+        await _send(client, {"id": "broken", "type": "subscribe", "payload": payload})
+        while (answer := await _receive(client))["id"] != "broken":
+            pass
+        async with engine.begin() as connection:
+            await build.finish(connection, job_id)
+            await build.settle(connection, pipeline_id)
+            await build.notify(connection)
+        statuses = []
+        while (message := await _receive(client))["type"] == "next":
+            statuses.append(message["payload"]["data"]["pipeline"]["pipeline"]["status"])
+
+    assert answer["type"] == "error"
+    assert [error["extensions"]["code"] for error in answer["payload"]] == [code]
+    assert statuses[-1] == "SUCCESS"
+
+
+async def test_loaders_are_fresh_for_each_operation(url: str, engine: AsyncEngine):
+    async with engine.begin() as connection:
+        job_id = await build.job(connection)
+    query = "query ($id: Int!) { job(by: { jobId: $id }) { message } }"
+
+    async with socket(url, init={"authorization": _bearer()}) as client:
+        messages = []
+        for message in ("first", "second"):
+            async with engine.begin() as connection:
+                await build.change(connection, job_id, status_message=message)
+            await _subscribe(client, message, query, id=job_id)
+            messages.append((await _receive(client))["payload"]["data"]["job"]["message"])
+            await _receive(client)
+
+    assert messages == ["first", "second"]
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        "7",
+        "null",
+        "[]",
+        '"x"',
+        "{}",
+        '{"type": 7}',
+        '{"type": "nonsense"}',
+        '{"type": "subscribe", "id": ["1"], "payload": {"query": "{ __typename }"}}',
+        '{"type": "subscribe", "id": "1", "payload": "{ __typename }"}',
+        '{"type": "subscribe", "id": "1", "payload": {"query": null}}',
+        '{"type": "subscribe", "id": "1", "payload": {"query": "{ __typename }", "variables": 7}}',
+        '{"type": "complete", "id": {}}',
+        "[" * 50_000,
+        "{",
+    ],
+)
+async def test_a_message_of_another_shape_closes_the_socket_with_4400(url: str, frame: str):
+    async with socket(url, init={"authorization": _bearer()}) as client:
+        await client.send(frame)
+        with pytest.raises(ConnectionClosed):
+            await _receive(client)
+
+    assert client.close_code == 4400
+
+
+async def test_only_the_one_protocol_is_spoken(url: str):
+    async with connect(url, additional_headers={"Authorization": _bearer()}) as client:
+        with pytest.raises(ConnectionClosed):
+            await _receive(client)
+
+    assert client.close_code == 4406
+
+
+async def test_a_page_of_another_origin_is_turned_away(url: str):
+    with pytest.raises(InvalidStatus):
+        async with connect(url, subprotocols=[PROTOCOL], origin=Origin("https://evil.example")):
+            pass
+
+
+async def test_a_client_that_vanishes_leaves_no_subscriber(url: str, engine: AsyncEngine, hub: Hub):
+    async with engine.begin() as connection:
+        pipeline_id = await build.pipeline(connection)
+        await build.job(connection, pipeline_id)
+
+    async with socket(url, init={"authorization": _bearer()}) as client:
+        await _subscribe(client, "live", FOLLOW, id=str(pipeline_id))
+        await _receive(client)
+        assert hub.subscriber_count == 1
+        client.transport.abort()
+
+    async with asyncio.timeout(5):
+        while hub.subscriber_count:
+            await asyncio.sleep(0.01)

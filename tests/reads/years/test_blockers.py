@@ -1,0 +1,66 @@
+"""What stands between a year and opening it."""
+
+from uuid import UUID
+
+import pytest
+
+from gql_server.carbon.year_configuration import default_config, merge
+from gql_server.db.models import TargetType
+from gql_server.reads.years.blockers import Blocker, BlockerCode, UnitSync, year_readiness
+from gql_server.reads.years.readiness import readiness
+from tests.reads.years.test_readiness import Upload, factors, reference
+
+SYNC = UUID("0192d3a0-0000-7000-8000-000000000001")
+UPLOADS = [
+    *(factors(module, module) for module in range(1, 9)),
+    *(reference(9, 2, det) for det in (20, 21)),
+    reference(9, 3, 30),
+]
+
+
+def test_a_provisioned_year_with_every_upload_is_ready():
+    found = year_readiness(readiness(default_config(), UPLOADS), UnitSync(SYNC, is_live=False), is_provisioned=True)
+
+    assert (found.ready, found.blockers) == (True, ())
+
+
+@pytest.mark.parametrize(("sync", "is_provisioned", "codes"), [
+    (None, False, [(BlockerCode.NOT_PROVISIONED, None)]),
+    (UnitSync(SYNC, is_live=False), False, [(BlockerCode.NOT_PROVISIONED, SYNC)]),
+    (UnitSync(SYNC, is_live=True), False, [(BlockerCode.SYNC_IN_FLIGHT, SYNC)]),
+    (UnitSync(SYNC, is_live=True), True, [(BlockerCode.SYNC_IN_FLIGHT, SYNC)]),
+    (UnitSync(SYNC, is_live=False), True, []),
+    (None, True, []),
+])  # fmt: skip
+def test_the_unit_sync_must_have_succeeded_and_be_over(
+    sync: UnitSync | None, is_provisioned: bool, codes: list[tuple[BlockerCode, UUID | None]]
+):
+    found = year_readiness([], sync, is_provisioned=is_provisioned)
+
+    assert [(blocker.code, blocker.pipeline_key) for blocker in found.blockers] == codes
+    assert found.ready is not bool(codes)
+
+
+def test_y8_each_missing_upload_is_a_blocker_unless_it_is_disabled():
+    off = {"enabled": False}
+    modules = {"1": off, "2": {"submodules": {"21": off}}, "3": off, "6": off, "7": off}
+    config = merge(default_config(), {"modules": modules})
+    uploads = [factors(1, 5, 67), factors(2, 2, 20), factors(3, 8)]
+
+    found = year_readiness(readiness(config, uploads), None, is_provisioned=True)
+
+    assert found.blockers == (
+        Blocker(BlockerCode.MISSING_REFERENCE, "plane in professional_travel lacks reference data.", 2, 20),
+        Blocker(
+            BlockerCode.MISSING_COMMON_FACTOR,
+            "equipment_electric_consumption lacks the factors common to its entry types.",
+            4,
+        ),
+        Blocker(BlockerCode.MISSING_COMMON_FACTOR, "purchase lacks the factors common to its entry types.", 5),
+    )
+
+
+def test_a_module_this_version_does_not_know_lacks_nothing():
+    uploads = [Upload(1, 99, 990, TargetType.FACTORS)]
+
+    assert year_readiness(readiness({"modules": {"99": {"submodules": {"990": {}}}}}, uploads), None, is_provisioned=True).ready
