@@ -12,8 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from gql_server.db import models
 from gql_server.db.models import LIVE_STATES, RECALCULATIONS, EntityType, IngestionMethod, JobState, JobType, TargetType
 from gql_server.ledger import interventions, reconcile
-from gql_server.ledger.locks import Scope
-from gql_server.worker.registry import Child, Job, Registry
+from gql_server.ledger.job import Child, Job
+from gql_server.ledger.locks import JobTypes, Scope
 
 jobs = models.Job
 pipelines = models.Pipeline
@@ -102,7 +102,7 @@ async def insert_job(connection: AsyncConnection, values: dict[str, Any], dedup:
     return Chained(row.id, row.created)
 
 
-async def chain(connection: AsyncConnection, registry: Registry, parent: Job, children: Sequence[Child]) -> list[Chained]:
+async def chain(connection: AsyncConnection, registry: JobTypes, parent: Job, children: Sequence[Child]) -> list[Chained]:
     """Chain the children of a job in its own transaction, and store with them what its pipeline now expects."""
     # Siblings are inserted in one order everywhere, so that two parents cannot wait for each other's rows.
     ordered = sorted(children, key=lambda child: (child.job_type, child.module_type_id or 0, child.data_entry_type_id or 0))
@@ -122,7 +122,7 @@ async def chain(connection: AsyncConnection, registry: Registry, parent: Job, ch
     return chained
 
 
-async def hand_over(connection: AsyncConnection, registry: Registry, aborted: Sequence[interventions.Aborted]) -> set[UUID]:
+async def hand_over(connection: AsyncConnection, registry: JobTypes, aborted: Sequence[interventions.Aborted]) -> set[UUID]:
     """Give the work that aborted jobs had taken over from other pipelines back to one of those.
 
     Returns the pipelines that got a job, which the caller recomputes.
@@ -150,7 +150,7 @@ async def _first_open(connection: AsyncConnection, pipeline_ids: Collection[UUID
     )
 
 
-async def settle(connection: AsyncConnection, registry: Registry, pipeline_ids: Collection[UUID]) -> list[Chained]:
+async def settle(connection: AsyncConnection, registry: JobTypes, pipeline_ids: Collection[UUID]) -> list[Chained]:
     """Chain the aggregation that these pipelines owe, where no job of theirs is live any more.
 
     The pipelines are locked first: of siblings that finish together, exactly one sees that it was the last.
@@ -164,7 +164,7 @@ async def settle(connection: AsyncConnection, registry: Registry, pipeline_ids: 
     return [chained for pipeline_id in due.all() for chained in await _aggregate(connection, registry, pipeline_id)]
 
 
-async def _aggregate(connection: AsyncConnection, registry: Registry, pipeline_id: UUID) -> list[Chained]:
+async def _aggregate(connection: AsyncConnection, registry: JobTypes, pipeline_id: UUID) -> list[Chained]:
     """One aggregation for each module and year that the pipeline recalculated, with the union of what was affected."""
     recalculated = await connection.execute(
         select(
@@ -210,7 +210,7 @@ async def _affected_modules(connection: AsyncConnection, pipeline_id: UUID) -> l
     return list(affected.all())
 
 
-def _values(registry: Registry, parent: Job, child: Child) -> dict[str, Any]:
+def _values(registry: JobTypes, parent: Job, child: Child) -> dict[str, Any]:
     placed = Placement(
         parent.provider,
         parent.module_type_id if child.module_type_id is None else child.module_type_id,
@@ -245,5 +245,5 @@ class Placement:
     year: int | None
 
 
-def _lock_keys(registry: Registry, job_type: str, scope: Scope) -> list[str]:
+def _lock_keys(registry: JobTypes, job_type: str, scope: Scope) -> list[str]:
     return [str(lock) for lock in registry[job_type].locks(scope)]

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gql_server.db.models import HistoryKind
 from gql_server.ledger.history import LATEST
-from gql_server.worker.registry import Job
+from gql_server.ledger.job import Job
 
 LOOKAHEAD = 50
 """Pending jobs that one look at the queue considers, oldest first."""

@@ -4,7 +4,7 @@ A job names its locks when it is submitted, so that a claim passes over jobs who
 nothing. The advisory lock remains the guard that makes it true.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -29,6 +29,19 @@ class Scope(Protocol):
     def module_type_id(self) -> int | None: ...
     @property
     def year(self) -> int | None: ...
+
+
+class Locking(Protocol):
+    """A job type, as far as its locks are concerned."""
+
+    @property
+    def locks(self) -> "Callable[[Scope], Sequence[Lock]]": ...
+
+
+class JobTypes(Protocol):
+    """Job types by name. Raises LookupError for one that no handler is registered for."""
+
+    def __getitem__(self, name: str, /) -> Locking: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,8 +44,8 @@ from gql_server.db.models import (
 )
 from gql_server.ledger.failures import record as failures
 from gql_server.ledger.history import history
+from gql_server.ledger.job import Job, Outcome
 from gql_server.ledger.locks import Lock
-from gql_server.worker.registry import Job, Outcome
 
 Bound = BindParameter[Any]
 

@@ -15,8 +15,9 @@ from gql_server.db.models import JobResult
 from gql_server.db.outages import is_connection_lost, sqlstate
 from gql_server.ledger import chain, locks, reconcile, wakeup
 from gql_server.ledger import verbs as ledger
+from gql_server.ledger.job import Job, Outcome
 from gql_server.ledger.locks import Lock
-from gql_server.worker.registry import Job, Outcome, Registry
+from gql_server.worker.registry import Registry
 from gql_server.worker.run import JobError, LeaseLost, Run
 
 DEADLOCK_TRIES = 3

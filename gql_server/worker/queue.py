@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from gql_server.db.outages import is_connection_lost
 from gql_server.ledger import claims, reconcile, wakeup
 from gql_server.ledger import verbs as ledger
-from gql_server.worker.registry import Job as LedgerJob
+from gql_server.ledger.job import Job as LedgerJob
 
 BEAT_DEADLINE_SECONDS = 2.0
 FAILED_BEATS_MAX = 4

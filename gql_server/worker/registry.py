@@ -1,85 +1,16 @@
 """Job types: what runs them, and what they may not overlap with. A team adds its own with one decorated function."""
 
 import inspect
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
-from uuid import UUID
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gql_server.db.models import EntityType, IngestionMethod, JobResult, TargetType
+from gql_server.ledger.job import Job, Outcome
 from gql_server.ledger.locks import Lock, Scope, no_locks
+from gql_server.worker.run import Run
 
-if TYPE_CHECKING:
-    from gql_server.worker.run import Run
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """A claimed job, as its handler sees it. `attempt` counts from 1 and fences every write of this attempt."""
-
-    id: int
-    job_type: str
-    attempt: int
-    max_attempts: int
-    pipeline_id: UUID | None
-    parent_job_id: int | None
-    provider: str
-    entity_type: str
-    entity_id: int | None
-    module_type_id: int | None
-    data_entry_type_id: int | None
-    year: int | None
-    target_type: str | None
-    ingestion_method: str
-    config: Mapping[str, Any]
-    upload_id: UUID | None
-    scope_module_ids: list[int] | None
-    affected_module_ids: list[int] | None
-    lock_keys: list[str]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Child:
-    """A job to be chained. Provider and pipeline are the parent's, module and year too unless given."""
-
-    job_type: str
-    data_entry_type_id: int | None = None
-    module_type_id: int | None = None
-    year: int | None = None
-    entity_type: EntityType = EntityType.MODULE_PER_YEAR
-    ingestion_method: IngestionMethod = IngestionMethod.COMPUTED
-    target_type: TargetType = TargetType.DATA_ENTRIES
-    entity_id: int | None = None
-    config: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    scope_module_ids: Sequence[int] | None = None
-    affected_module_ids: Sequence[int] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class RowError:
-    """One rejected input row; `row` is the 1-based data row."""
-
-    row: int | None
-    reason: str
-    column: str | None = None
-    value: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """What a handler returns. ERROR rolls back everything the handler wrote; children are chained only otherwise."""
-
-    result: JobResult = JobResult.SUCCESS
-    message: str = "Success"
-    meta: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    affected_module_ids: Sequence[int] | None = None
-    row_errors: Sequence[RowError] = ()
-    children: Sequence[Child] = ()
-
-
-Handler = Callable[[Job, AsyncConnection, "Run"], Awaitable[Outcome]]
+Handler = Callable[[Job, AsyncConnection, Run], Awaitable[Outcome]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from gql_server.files import BUCKET, FileMissing, Files, StoreUnavailable
 from gql_server.ledger import verbs as ledger
 from gql_server.ledger import wakeup
-from gql_server.worker.registry import Job
+from gql_server.ledger.job import Job
 
 COUNTERS_EVERY_SECONDS = 0.5
 

@@ -11,7 +11,7 @@ from gql_server.db import models
 from gql_server.db.expressions import AnyRow
 from gql_server.db.models import JobState
 from gql_server.ledger.failures.classify import FAILED_RESULTS, Ending, Failure, classify
-from gql_server.worker.registry import Job, Outcome
+from gql_server.ledger.job import Job, Outcome
 
 BATCH_JOBS = 500
 BATCHES_OF_A_SWEEP = 40
