@@ -13,8 +13,8 @@ import asyncpg
 import structlog
 
 from gql_server.feed.events import Heartbeat
-from gql_server.feed.queries import EPOCH
 from gql_server.feed.tokens import Position
+from gql_server.reads.position import EPOCH
 
 CHANNEL = "gql_events"
 BATCH = 1000

@@ -1,11 +1,11 @@
-"""The position of the feed, and what happened since an earlier one."""
+"""Changes since an earlier position of the feed."""
 
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Integer, ScalarSelect, Text, and_, cast, func, literal, select, text
+from sqlalchemy import BigInteger, Integer, Text, and_, func, literal, select
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import aliased
@@ -15,19 +15,9 @@ from gql_server.db.expressions import AnyRow, array
 from gql_server.feed.tokens import Position
 from gql_server.policy import Viewer, job_clause
 from gql_server.reads.jobs import queries as jobs
+from gql_server.reads.position import EPOCH, position
 
 E, J, P = models.Event, models.Job, models.Pipeline
-
-# A cluster's identifier and the database in it: a restored copy or a clone gets another epoch, a restart does not.
-EPOCH = text(
-    "(SELECT system_identifier || '.' || oid FROM pg_control_system(), pg_database WHERE datname = current_database())"
-)
-LAST_SEQUENCE = select(func.coalesce(func.max(E.seq), 0)).scalar_subquery()
-
-
-def position() -> ScalarSelect[str]:
-    """`epoch:sequence` of the newest event that the snapshot sees."""
-    return select(func.concat(EPOCH, ":", cast(LAST_SEQUENCE, Text))).scalar_subquery()
 
 
 async def now(connection: AsyncConnection) -> Position:

@@ -13,7 +13,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from gql_server.db import models
 from gql_server.db.expressions import AnyRow, AnySelect, among, given_keys
 from gql_server.db.models import JobState
-from gql_server.feed.queries import position
 from gql_server.ledger.progress import Progress, progress
 from gql_server.policy import Viewer, job_clause
 from gql_server.reads.jobs import queries as jobs
@@ -21,6 +20,7 @@ from gql_server.reads.pagination import Counting, Page, Position, Window, betwee
 from gql_server.reads.pipelines.filter import Criteria
 from gql_server.reads.pipelines.ids import counted, listed
 from gql_server.reads.pipelines.row import orphans, stored
+from gql_server.reads.position import position
 
 J, P = models.Job, models.Pipeline
 

@@ -8,9 +8,9 @@ from sqlalchemy.orm import aliased
 from gql_server.db import models
 from gql_server.db.expressions import AnySelect, Column, constant, excerpt, found, member, seconds
 from gql_server.db.models import LIVE_STATES, TERMINAL_STATUSES, EntityType, JobResult, JobState, PipelineStatus, Provider
-from gql_server.feed.queries import position
 from gql_server.policy import OPERATIONS_VIEW, Viewer, orphan_clause, pipeline_clause
 from gql_server.reads.jobs import queries as jobs
+from gql_server.reads.position import position
 
 J, P = models.Job, models.Pipeline
 LIVE = aliased(models.Job)

@@ -1,0 +1,18 @@
+"""The position of the feed: which events a snapshot of the database shows."""
+
+from sqlalchemy import ScalarSelect, Text, cast, func, select, text
+
+from gql_server.db import models
+
+E = models.Event
+
+# A cluster's identifier and the database in it: a restored copy or a clone gets another epoch, a restart does not.
+EPOCH = text(
+    "(SELECT system_identifier || '.' || oid FROM pg_control_system(), pg_database WHERE datname = current_database())"
+)
+LAST_SEQUENCE = select(func.coalesce(func.max(E.seq), 0)).scalar_subquery()
+
+
+def position() -> ScalarSelect[str]:
+    """`epoch:sequence` of the newest event that the snapshot sees."""
+    return select(func.concat(EPOCH, ":", cast(LAST_SEQUENCE, Text))).scalar_subquery()
