@@ -9,10 +9,11 @@ from gql_server import policy
 from gql_server.errors import BadInput
 from gql_server.graph.context import Info
 from gql_server.graph.fields import SemanticNonNull
+from gql_server.graph.permission import Permission
 from gql_server.graph.scalars import SchemaCoordinate
 from gql_server.graph.views.types import ViewsOfViewer
 from gql_server.policy import GUARDS, Guard, Reach
-from gql_server.policy.capabilities import ALLOWED, Permission, depends, missing
+from gql_server.policy.capabilities import ALLOWED, Capability, depends, missing
 
 COORDINATES_MAX = 500
 
@@ -20,8 +21,8 @@ COORDINATES_MAX = 500
 @strawberry.type(description="Whether the viewer may read one coordinate.")
 class FieldAccess:
     coordinate: SchemaCoordinate = strawberry.field(description="As it was asked.")
-    permission: Permission = strawberry.field(
-        description="Whether they may read it: of every object they see, of some, or of none."
+    permission: Capability = strawberry.field(
+        graphql_type=Permission, description="Whether they may read it: of every object they see, of some, or of none."
     )
 
 
@@ -71,7 +72,7 @@ def _known(schema: GraphQLSchema, coordinate: str) -> str:
     return coordinate
 
 
-def _access(viewer: policy.Viewer, coordinate: str) -> Permission:
+def _access(viewer: policy.Viewer, coordinate: str) -> Capability:
     """By the field's guard, unless no object of its type can be seen at all; an argument goes with its field."""
     field = coordinate.partition("(")[0]
     of_type, of_field = GUARDS.get(field.partition(".")[0]), GUARDS.get(field)
@@ -80,7 +81,7 @@ def _access(viewer: policy.Viewer, coordinate: str) -> Permission:
     return _permission(viewer, of_field) if of_field else ALLOWED
 
 
-def _permission(viewer: policy.Viewer, guard: Guard) -> Permission:
+def _permission(viewer: policy.Viewer, guard: Guard) -> Capability:
     match policy.reach(viewer, guard):
         case Reach.EVERY:
             return ALLOWED

@@ -1,8 +1,7 @@
 """What a viewer may do with something, and why not."""
 
+from dataclasses import dataclass
 from enum import StrEnum
-
-import strawberry
 
 
 class Refusal(StrEnum):
@@ -16,31 +15,29 @@ class Refusal(StrEnum):
 DEPENDS_ON_OBJECT = "DEPENDS_ON_OBJECT"
 
 
-@strawberry.type(description="Whether the viewer may do something, and why not.")
-class Permission:
-    allowed: bool = strawberry.field(description="They may.")
-    code: str | None = strawberry.field(
-        default=None,
-        description=f"Stable reason when not allowed: {', '.join(f'`{reason}`' for reason in Refusal)}; "
-        f"`{DEPENDS_ON_OBJECT}` when allowed for some objects only.",
-    )
-    message: str | None = strawberry.field(default=None, description="Sentence fit for a tooltip, when there is a code.")
+@dataclass(frozen=True, slots=True)
+class Capability:
+    """Whether the viewer may do something, and why not: a code, with a sentence fit for a tooltip."""
+
+    allowed: bool
+    code: str | None = None
+    message: str | None = None
 
 
-ALLOWED = Permission(allowed=True)
+ALLOWED = Capability(allowed=True)
 
 
-def refused(reason: Refusal, message: str) -> Permission:
-    return Permission(allowed=False, code=reason.value, message=message)
+def refused(reason: Refusal, message: str) -> Capability:
+    return Capability(allowed=False, code=reason.value, message=message)
 
 
-def missing(permission: str) -> Permission:
+def missing(permission: str) -> Capability:
     """The viewer lacks that permission."""
     return refused(Refusal.MISSING_PERMISSION, f"You need the permission `{permission}`.")
 
 
-def depends(permission: str) -> Permission:
+def depends(permission: str) -> Capability:
     """The viewer holds that permission for some objects."""
-    return Permission(
+    return Capability(
         allowed=True, code=DEPENDS_ON_OBJECT, message=f"Only for some objects: each needs the permission `{permission}`."
     )

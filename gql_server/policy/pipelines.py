@@ -9,7 +9,7 @@ from gql_server.carbon.catalog import MODULES
 from gql_server.carbon.formats import entry_format, factor_format
 from gql_server.db.models import FILE_JOBS, RECALCULATIONS, JobType, TargetType
 from gql_server.policy import OPERATIONS_EDIT, OPERATIONS_VIEW, Viewer, permits
-from gql_server.policy.capabilities import ALLOWED, Permission, Refusal, missing, refused
+from gql_server.policy.capabilities import ALLOWED, Capability, Refusal, missing, refused
 from gql_server.policy.years import UPLOAD
 
 OF_A_YEAR = (*FILE_JOBS, JobType.API_INGEST, *RECALCULATIONS)
@@ -41,7 +41,7 @@ class RetryFacts:
     year_is_provisioned: bool
 
 
-def may_abort(viewer: Viewer, pipeline: Any) -> Permission:
+def may_abort(viewer: Viewer, pipeline: Any) -> Capability:
     """Whether `abortPipeline` would stop it."""
     if not viewer.may(OPERATIONS_EDIT):
         return missing(OPERATIONS_EDIT)
@@ -52,7 +52,7 @@ def may_abort(viewer: Viewer, pipeline: Any) -> Permission:
 
 def may_retry(
     viewer: Viewer, facts: RetryFacts, job_types: Collection[str], api_sources: Collection[tuple[str, int]]
-) -> Permission:
+) -> Capability:
     """Whether `retryPipeline` would start it again, given the job types and the sources that this server knows."""
     if not _may_start(viewer, facts):
         return missing(OPERATIONS_EDIT)
@@ -67,21 +67,21 @@ def may_retry(
     return _may_start_now(facts, api_sources)
 
 
-def may_view_error(viewer: Viewer, *, failed: bool) -> Permission:
+def may_view_error(viewer: Viewer, *, failed: bool) -> Capability:
     """Whether the full text of errors can be read."""
     if not viewer.may(OPERATIONS_VIEW):
         return missing(OPERATIONS_VIEW)
     return ALLOWED if failed else refused(Refusal.NOT_AVAILABLE, "Nothing has failed.")
 
 
-def may_acknowledge(viewer: Viewer, pipeline: Any) -> Permission:
+def may_acknowledge(viewer: Viewer, pipeline: Any) -> Capability:
     """Whether its failures can be acknowledged."""
     if not viewer.may(OPERATIONS_VIEW):
         return missing(OPERATIONS_VIEW)
     return ALLOWED if pipeline.error_count else refused(Refusal.WRONG_STATE, "Nothing has failed.")
 
 
-def may_recover(viewer: Viewer, job: Any) -> Permission:
+def may_recover(viewer: Viewer, job: Any) -> Capability:
     """Whether `recoverJob` would put it back in the queue."""
     if not viewer.may(OPERATIONS_EDIT):
         return missing(OPERATIONS_EDIT)
@@ -89,7 +89,7 @@ def may_recover(viewer: Viewer, job: Any) -> Permission:
     return ALLOWED if obstacle is None else refused(Refusal.WRONG_STATE, CANNOT_RECOVER[obstacle])
 
 
-def may_download(viewer: Viewer, job: Any) -> Permission:
+def may_download(viewer: Viewer, job: Any) -> Capability:
     """Whether the file that it read can be had: by those who could have uploaded it."""
     if not permits(viewer, UPLOAD, job):
         return missing(OPERATIONS_EDIT)
@@ -101,7 +101,7 @@ def _may_start(viewer: Viewer, facts: RetryFacts) -> bool:
     return permits(viewer, UPLOAD, facts) if own_data else viewer.may(OPERATIONS_EDIT)
 
 
-def _may_start_now(facts: RetryFacts, api_sources: Collection[tuple[str, int]]) -> Permission:
+def _may_start_now(facts: RetryFacts, api_sources: Collection[tuple[str, int]]) -> Capability:
     of_file = facts.job_type in FILE_JOBS
     if of_file and not facts.has_file:
         return refused(Refusal.NOT_AVAILABLE, "Its file is not kept any more: upload it again.")

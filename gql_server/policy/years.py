@@ -3,7 +3,7 @@
 from typing import Protocol
 
 from gql_server.policy import CONFIGURATION_EDIT, OPERATIONS_EDIT, Guard, Reach, Viewer, reach
-from gql_server.policy.capabilities import ALLOWED, Permission, Refusal, depends, missing, refused
+from gql_server.policy.capabilities import ALLOWED, Capability, Refusal, depends, missing, refused
 
 SYNC = "modules.{module}:sync@{unit}"
 UPLOAD = Guard(f"{OPERATIONS_EDIT} | {SYNC}")
@@ -18,7 +18,7 @@ class YearState(Protocol):
     def is_provisioned(self) -> bool: ...
 
 
-def may_open(viewer: Viewer, year: YearState) -> Permission:
+def may_open(viewer: Viewer, year: YearState) -> Capability:
     """Whether `openYear` would open it."""
     if not viewer.may(CONFIGURATION_EDIT):
         return missing(CONFIGURATION_EDIT)
@@ -27,7 +27,7 @@ def may_open(viewer: Viewer, year: YearState) -> Permission:
     return ALLOWED if year.is_provisioned else _not_provisioned()
 
 
-def may_upload(viewer: Viewer, year: YearState) -> Permission:
+def may_upload(viewer: Viewer, year: YearState) -> Capability:
     """Whether the year takes files from the viewer: of every module, or only of those that they may sync in their unit."""
     reached = reach(viewer, UPLOAD)
     if reached is Reach.NONE:
@@ -37,5 +37,5 @@ def may_upload(viewer: Viewer, year: YearState) -> Permission:
     return ALLOWED if reached is Reach.EVERY else depends(SYNC)
 
 
-def _not_provisioned() -> Permission:
+def _not_provisioned() -> Capability:
     return refused(Refusal.WRONG_STATE, "The unit sync of this year has not succeeded yet.")

@@ -6,19 +6,20 @@ from typing import Any
 import strawberry
 
 from gql_server.graph.context import Info
+from gql_server.graph.permission import Permission
 from gql_server.policy import Viewer
 from gql_server.policy import pipelines as rules
-from gql_server.policy.capabilities import Permission
+from gql_server.policy.capabilities import Capability
 from gql_server.reads.pipelines.capabilities import retry_facts_by_pipeline
 
 
-def _permission(rule: Callable[[Viewer, Any], Permission], description: str) -> Any:
+def _permission(rule: Callable[[Viewer, Any], Capability], description: str) -> Any:
     """A permission that the parent's row decides."""
 
-    def resolve(root: strawberry.Parent[Any], info: Info) -> Permission:
+    def resolve(root: strawberry.Parent[Any], info: Info) -> Capability:
         return rule(info.context.viewer, root)
 
-    return strawberry.field(resolver=resolve, description=description)
+    return strawberry.field(resolver=resolve, graphql_type=Permission, description=description)
 
 
 @strawberry.type(description="What the viewer may do with this pipeline.")
@@ -29,8 +30,8 @@ class PipelineCapabilities:
     )
     acknowledge: Permission = _permission(rules.may_acknowledge, "Take care of its failures, with `acknowledgeFailure`.")
 
-    @strawberry.field(description="Start the same work again, as a new pipeline.")
-    async def retry(self: Any, info: Info) -> Permission:
+    @strawberry.field(description="Start the same work again, as a new pipeline.", graphql_type=Permission)
+    async def retry(self: Any, info: Info) -> Capability:
         context = info.context
         facts = await context.load(retry_facts_by_pipeline, self.key)
         return rules.may_retry(context.viewer, facts, context.commands.registry.names, context.commands.api_sources)

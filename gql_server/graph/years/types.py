@@ -12,11 +12,12 @@ from gql_server.errors import BadInput
 from gql_server.graph.context import Info
 from gql_server.graph.fields import After, First, SemanticNonNull, access, access_sentence, child, guarded, may_read
 from gql_server.graph.nodes import DESCRIPTION, Node, encode, key_of
+from gql_server.graph.permission import Permission
 from gql_server.graph.pipelines.types import Pipeline, PipelineConnection
 from gql_server.graph.scalars import JSON
 from gql_server.graph.scopes import DataEntryType, ModuleType, Provider
 from gql_server.graph.years.module_years import ModuleYear, cells_of
-from gql_server.policy.capabilities import Permission
+from gql_server.policy.capabilities import Capability
 from gql_server.policy.years import may_open, may_upload
 from gql_server.reads.pipelines.queries import active_by_year, pipelines_by_key
 from gql_server.reads.years import queries
@@ -71,10 +72,13 @@ async def _readiness(year: Any, info: Info) -> Any:
 
 @strawberry.type(description="What the viewer may do with this year.")
 class YearCapabilities:
-    open: Permission = strawberry.field(
-        description="Show it to everyone. What its modules lack does not forbid it: that is for `readiness` to say."
+    open: Capability = strawberry.field(
+        graphql_type=Permission,
+        description="Show it to everyone. What its modules lack does not forbid it: that is for `readiness` to say.",
     )
-    upload: Permission = strawberry.field(description="Upload a file of this year, for some module at least.")
+    upload: Capability = strawberry.field(
+        graphql_type=Permission, description="Upload a file of this year, for some module at least."
+    )
 
 
 @strawberry.type(
