@@ -2,6 +2,7 @@
 
 from gql_server.db.engine import (
     OLDEST_POSTGRESQL,
+    Engine,
     address,
     connect_arguments,
     create_engine,
@@ -14,6 +15,7 @@ from gql_server.db.engine import (
 
 __all__ = [
     "OLDEST_POSTGRESQL",
+    "Engine",
     "address",
     "connect_arguments",
     "create_engine",

@@ -16,6 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 OLDEST_POSTGRESQL = 160_000
 """Of `server_version_num`."""
 
+Engine = AsyncEngine
+
 
 def dumps(value: object) -> str:
     """JSON text for a JSON column. Raises TypeError for what is no JSON; ids may be UUIDs."""

@@ -6,16 +6,16 @@ from collections.abc import Awaitable, Callable, Hashable
 from typing import Any
 
 import strawberry
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gql_server.commands.execution import Commands
+from gql_server.db import Engine
 from gql_server.feed.hub import Hub
 from gql_server.feed.queries import now
 from gql_server.feed.session import Session
 from gql_server.feed.tokens import Position
 from gql_server.graph.cost.budgets import Bill, Budgets
-from gql_server.graph.loaders import Loaders, Query, SharedLoaders
 from gql_server.policy import Viewer
+from gql_server.reads.loaders import Loaders, Query, SharedLoaders
 from gql_server.reads.pagination import Paging, Window
 
 
@@ -26,7 +26,7 @@ class Context:
     """
 
     def __init__(
-        self, *, viewer: Viewer, engine: AsyncEngine, hub: Hub, paging: Paging, commands: Commands, budgets: Budgets
+        self, *, viewer: Viewer, engine: Engine, hub: Hub, paging: Paging, commands: Commands, budgets: Budgets
     ) -> None:
         self.viewer = viewer
         self.commands = commands

@@ -12,8 +12,8 @@ from strawberry.schema_directive import Location
 from gql_server import policy
 from gql_server.errors import Forbidden
 from gql_server.graph.context import Info
-from gql_server.graph.loaders import Query
 from gql_server.policy import GUARDS
+from gql_server.reads.loaders import Query
 
 
 @strawberry.enum(description="What a caller without the permission gets.")

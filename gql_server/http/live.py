@@ -31,10 +31,10 @@ from gql_server.errors import RateLimited
 from gql_server.feed.session import Phase, Session
 from gql_server.feed.tokens import Position
 from gql_server.graph.context import Context
-from gql_server.graph.loaders import SharedLoaders
 from gql_server.graph.schema import Schema
 from gql_server.http.masking import masked
 from gql_server.policy import Viewer
+from gql_server.reads.loaders import SharedLoaders
 
 BACKLOG_MAX = 256
 BACKLOG_BYTES_MAX = 1024 * 1024

@@ -9,11 +9,11 @@ from gql_server.carbon.catalog import MODULES, entry_types_of
 from gql_server.graph.context import Info
 from gql_server.graph.fields import access, access_sentence, guarded
 from gql_server.graph.jobs.types import Job
-from gql_server.graph.loaders import Query
 from gql_server.graph.pipelines.types import Pipeline
 from gql_server.graph.scopes import DataEntryType, ModuleType
 from gql_server.policy import GUARDS, permits
 from gql_server.reads.jobs.queries import jobs_by_id
+from gql_server.reads.loaders import Query
 from gql_server.reads.pipelines.queries import pipelines_by_key
 from gql_server.reads.years import module_years as queries
 from gql_server.reads.years.freshness import EntryTypeRecalculation
