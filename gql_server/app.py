@@ -34,6 +34,7 @@ from gql_server.http.live import Limits
 from gql_server.http.sources import Sources
 from gql_server.http.uploads import Uploads
 from gql_server.reads.pagination import Cursors, Paging
+from gql_server.release import build_version
 from gql_server.settings import Settings
 from gql_server.worker import registry
 from gql_server.worker.plugins import load_job_modules
@@ -120,7 +121,7 @@ def create_worker(settings: Settings, dsn: str) -> tuple[Worker, AsyncEngine]:
         lease=settings.lease,
         sweep_interval=settings.sweep_interval,
         upload_retention=settings.upload_retention,
-        git_sha=settings.git_sha,
+        git_sha=settings.git_sha or build_version(),
         version=version("gql-server"),
         resources={UNIT_SOURCES: default_unit_sources(), ENTRY_SOURCES: entry_sources, BUCKET: files_bucket(settings)},
     )

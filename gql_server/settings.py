@@ -74,7 +74,9 @@ class Settings(BaseSettings):
 
     worker_concurrency: Annotated[int, Field(ge=2, le=64, description="Jobs one worker runs at a time.")] = 4
     worker_id: Annotated[str | None, Field(description="Name of this worker. Unset: host, process id and a suffix.")] = None
-    git_sha: Annotated[str | None, Field(description="Revision that this process runs, shown in the fleet.")] = None
+    git_sha: Annotated[
+        str | None, Field(description="Revision that this worker runs, such as a commit. Unset: the version of this build.")
+    ] = None
     lease: Annotated[timedelta, Field(description="A job whose worker was silent this long is claimed again.")] = timedelta(
         seconds=10
     )

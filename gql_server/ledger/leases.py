@@ -21,6 +21,8 @@ CLAIMABLE = and_(
 )
 """By some worker, now or once it is due."""
 IS_LIVE = W.last_heartbeat_at > func.now() - 2 * W.heartbeat_interval
+REVISION = func.coalesce(W.git_sha, W.app_version)
+"""What a worker runs: the revision it was told, else its version."""
 LEASE = func.coalesce(select(W.lease).where(W.pod_id == J.locked_by).scalar_subquery(), literal(USUAL_LEASE))
 IS_RUNNING = J.state == JobState.RUNNING
 LEASE_IS_OVER = and_(IS_RUNNING, or_(J.locked_at.is_(None), J.locked_at < func.now() - LEASE))

@@ -24,7 +24,7 @@ class SystemHealth:
     tone: StatusTone = strawberry.field(description="Worst severity of `diagnosis`; SUCCESS when that is empty.")
     diagnosis: list[Diagnosis] = strawberry.field(description="What is wrong with the installation, worst first.")
     live_workers: int = strawberry.field(description="Workers whose heartbeat is not lost.")
-    revisions: list[str] = strawberry.field(description="Commits that live workers run; more than one is a mixed fleet.")
+    revisions: list[str] = strawberry.field(description="Revisions that live workers run; more than one is a mixed fleet.")
     oldest_queued_seconds: float | None = strawberry.field(
         description="How long the oldest job that is due has waited to be claimed; null when none waits."
     )

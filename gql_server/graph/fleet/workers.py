@@ -18,7 +18,10 @@ from gql_server.reads.fleet import workers as queries
 class Worker(Node):
     id: strawberry.ID = global_id("pod_id")
     pod_id: str = strawberry.field(description="Its name in the ledger, in logs and in the cluster.")
-    git_sha: str | None = strawberry.field(description="Commit the worker runs; two live values mean mixed revisions.")
+    git_sha: str | None = strawberry.field(
+        description="Revision the worker runs: the one that `GQL_GIT_SHA` names, else the version of its build. "
+        "Two live values mean mixed revisions."
+    )
     version: str | None = strawberry.field(description="Release the worker runs.")
     booted_at: datetime = strawberry.field(description="When the worker process registered.")
     last_heartbeat_at: datetime = strawberry.field(description="When it last said that it is there.")

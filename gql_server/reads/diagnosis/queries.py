@@ -17,7 +17,7 @@ from sqlalchemy.orm import aliased
 from gql_server.db import models
 from gql_server.db.expressions import AnyRow, AnySelect, among, integer
 from gql_server.db.models import EntityType, JobResult, JobState
-from gql_server.ledger.leases import IS_LIVE, LEASE_IS_OVER, WORKER_IS_LOST
+from gql_server.ledger.leases import IS_LIVE, LEASE_IS_OVER, REVISION, WORKER_IS_LOST
 from gql_server.policy import CONFIGURATION_VIEW, OPERATIONS_VIEW, Viewer, job_clause, pipeline_clause
 from gql_server.reads.diagnosis import rules
 from gql_server.reads.diagnosis.facts import Fleet, JobFacts, PipelineFacts
@@ -58,7 +58,7 @@ async def reasons_by_pipeline(connection: AsyncConnection, viewer: Viewer, keys:
 
 def _facts(viewer: Viewer) -> AnySelect:
     may_know_workers, may_know_years = viewer.may(OPERATIONS_VIEW), viewer.may(CONFIGURATION_VIEW)
-    live = select(func.count().label("workers"), func.count(W.git_sha.distinct()).label("revisions")).where(IS_LIVE).subquery()
+    live = select(func.count().label("workers"), func.count(REVISION.distinct()).label("revisions")).where(IS_LIVE).subquery()
     blocker = _blocker(viewer)
     known: dict[str, Any] = {
         "id": J.id,

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gql_server.db import models
 from gql_server.db.expressions import seconds
-from gql_server.ledger.leases import CLAIMABLE, IS_LIVE, IS_STUCK
+from gql_server.ledger.leases import CLAIMABLE, IS_LIVE, IS_STUCK, REVISION
 from gql_server.policy import Viewer, job_clause, worker_clause
 from gql_server.reads.fleet.checks import Vitals
 from gql_server.reads.jobs import queries as jobs
@@ -37,7 +37,7 @@ async def vitals(
         .subquery("stuck")
     )
     live = (
-        select(func.count().label("workers"), func.array_agg(W.git_sha.distinct()).label("revisions"))
+        select(func.count().label("workers"), func.array_agg(REVISION.distinct()).label("revisions"))
         .where(IS_LIVE, worker_clause(viewer))
         .subquery("live")
     )

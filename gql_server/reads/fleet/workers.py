@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gql_server.db import models
 from gql_server.db.expressions import AnyRow, AnySelect, among, array, constant, seconds
-from gql_server.ledger.leases import IS_LIVE, IS_RUNNING
+from gql_server.ledger.leases import IS_LIVE, IS_RUNNING, REVISION
 from gql_server.policy import Viewer, job_clause, worker_clause
 from gql_server.reads.jobs import queries as jobs
 from gql_server.reads.pagination import Counting, Page, Window
@@ -21,7 +21,7 @@ def _workers(viewer: Viewer) -> AnySelect:
     return select(
         constant("Worker").label("node_type"),
         W.pod_id,
-        W.git_sha,
+        REVISION.label("git_sha"),
         W.app_version.label("version"),
         W.started_at.label("booted_at"),
         W.last_heartbeat_at,

@@ -60,6 +60,18 @@ async def test_r16_workers_show_their_revisions_and_the_running_jobs_they_hold(e
     assert len(executed) == 2
 
 
+async def test_the_revision_of_a_worker_that_names_none_is_its_version(engine: AsyncEngine):
+    async with engine.begin() as connection:
+        await build.worker(connection, "named", git_sha="aaa", app_version="1")
+        await build.worker(connection, "nameless", git_sha=None, app_version="1")
+
+    found = await Client(engine, "superadmin").query("{ workers { gitSha } health { revisions diagnosis { code } } }")
+
+    assert found["workers"] == [{"gitSha": "aaa"}, {"gitSha": "1"}]
+    assert found["health"]["revisions"] == ["1", "aaa"]
+    assert {"code": "MIXED_WORKER_REVISIONS"} in found["health"]["diagnosis"]
+
+
 @pytest.mark.parametrize(("role", "unit"), [("principal", "10208"), ("standard", None)])
 async def test_who_is_no_operator_gets_an_error_at_the_path_and_finds_no_worker(
     engine: AsyncEngine, role: str, unit: str | None
