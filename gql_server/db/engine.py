@@ -12,6 +12,7 @@ import orjson
 from sqlalchemy import event
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
 
 OLDEST_POSTGRESQL = 160_000
 """Of `server_version_num`."""
@@ -69,14 +70,29 @@ def create_engine(
         json_serializer=dumps,
         json_deserializer=orjson.loads,
     )
-    event.listen(engine.sync_engine, "checkout", _replace_if_closed)
+    event.listen(engine.sync_engine, "checkin", _discard_if_unfit)
+    event.listen(engine.sync_engine, "checkout", _replace_if_unfit)
     return engine
 
 
-def _replace_if_closed(connection: Any, record: object, proxy: object) -> None:
+def _discard_if_unfit(connection: Any, record: ConnectionPoolEntry) -> None:
+    """Close a connection that comes back in a transaction, before it holds locks in the pool."""
+    if connection is not None and _is_unfit(connection.driver_connection):
+        record.invalidate()
+
+
+def _replace_if_unfit(connection: Any, record: object, proxy: object) -> None:
     """asyncpg learns at once that the server hung up. To ask it is free; a ping would cost three round trips."""
-    if connection.driver_connection.is_closed():
-        raise DisconnectionError("the server closed the connection")
+    if _is_unfit(connection.driver_connection):
+        raise DisconnectionError("the connection was closed, or left in a transaction")
+
+
+def _is_unfit(driver: Any) -> bool:
+    """Nobody uses it, and yet it is closed or in a transaction: on the server, or in asyncpg's books alone.
+
+    Where BEGIN fails asyncpg notes a transaction and SQLAlchemy none. All that follow would be savepoints in it, and fail.
+    """
+    return driver.is_closed() or driver.is_in_transaction() or driver._top_xact is not None
 
 
 def read_engine(dsn: str, *, pool_size: int, statement_timeout: timedelta) -> AsyncEngine:

@@ -1,10 +1,16 @@
 """Engines."""
 
+from datetime import timedelta
+from typing import Any
+
 import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gql_server import db
+
+OPEN_ELSEWHERE = text("""
+    SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in transaction%'""")
 
 
 async def test_a_connection_that_the_server_closed_is_replaced_at_checkout(dsn: str, engine: AsyncEngine) -> None:
@@ -29,3 +35,39 @@ def test_a_worker_keeps_a_connection_for_each_job_and_three_for_itself(concurren
     pool = db.work_engine("postgresql://nowhere/nothing", concurrency=concurrency).pool
 
     assert pool.size() == concurrency + 3  # type: ignore[attr-defined]
+
+
+async def fail_to_begin(driver: Any) -> None:
+    """Leaves what a failed BEGIN leaves: a transaction in asyncpg's books, and none on the server."""
+    await driver.transaction().start()
+    await driver.execute("ROLLBACK")
+
+
+async def fail_to_roll_back(driver: Any) -> None:
+    """Leaves what a failed ROLLBACK leaves: a transaction on the server, and none in asyncpg's books."""
+    await driver.execute("BEGIN")
+
+
+@pytest.mark.parametrize("spoil", [fail_to_begin, fail_to_roll_back])
+@pytest.mark.parametrize("process", ["api", "worker"])
+async def test_a_connection_that_is_left_in_a_transaction_is_not_used_again(
+    dsn: str, engine: AsyncEngine, process: str, spoil: Any
+) -> None:
+    pooled = (
+        db.work_engine(dsn, concurrency=1)
+        if process == "worker"
+        else db.read_engine(dsn, pool_size=4, statement_timeout=timedelta(seconds=5))
+    )
+    for _ in range(4):
+        async with pooled.connect() as connection, db.driver_connection(connection) as driver:
+            await spoil(driver)
+
+    async with engine.connect() as connection:
+        left_open = await connection.scalar(OPEN_ELSEWHERE)
+    answers: list[int] = []
+    for _ in range(8):
+        async with pooled.begin() as connection:
+            answers.append(await connection.scalar(text("SELECT 1")))
+    await pooled.dispose()
+
+    assert (left_open, answers) == (0, [1] * 8)

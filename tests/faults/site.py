@@ -63,13 +63,15 @@ class Site:
         return process
 
     @asynccontextmanager
-    async def serve(self, *, launcher: Sequence[str] = (), **environment: str) -> AsyncIterator[httpx.AsyncClient]:
-        """An API that is ready, and a client signed in as operator."""
-        port = free_port()
-        process = self.start("serve", "serve", "--port", str(port), launcher=launcher, **environment)
+    async def serve(
+        self, *, port: int | None = None, launcher: Sequence[str] = (), **environment: str
+    ) -> AsyncIterator[httpx.AsyncClient]:
+        """An API that is ready, and a client signed in as operator; `port` is a proxy's before the database."""
+        own_port = free_port()
+        process = self.start("serve", "serve", "--port", str(own_port), port=port, launcher=launcher, **environment)
         token = TokenAuthority(SECRET, "gql-server", "gql-server").mint("operator", provider=Provider.ACCRED)
         headers = {"Authorization": f"Bearer {token}"}
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=60) as client:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{own_port}", headers=headers, timeout=60) as client:
             async with asyncio.timeout(60):
                 while not await answers(client):
                     assert process.popen.poll() is None, process.said

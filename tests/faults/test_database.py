@@ -8,10 +8,13 @@ import pytest
 from sqlalchemy import text
 
 from tests.faults.jobs import AFTER
+from tests.faults.proxy import FaultProxy
 from tests.faults.site import AWAY, Site
 
 DOWN_SECONDS = float(os.environ.get("GQL_DATABASE_DOWN_SECONDS", "30"))
 BACK_WITHIN = 15
+CANCEL = """SELECT count(pg_cancel_backend(pid)) FROM pg_stat_activity
+WHERE datname = current_database() AND application_name LIKE 'gql-server %'"""
 
 
 class Load:
@@ -189,3 +192,21 @@ async def test_a_database_without_a_free_connection_is_waited_for(site: Site) ->
 
     assert (await site.job(submitted.job_id)).result == "SUCCESS"
     await site.survived("no connection free in the database for 6 s", seconds, [submitted.job_id])
+
+
+async def test_connections_that_could_not_begin_are_not_used_again(site: Site) -> None:
+    async with FaultProxy(site.cluster.port) as proxy:
+        worker = await site.worker("w1", port=proxy.port)
+        async with site.serve(port=proxy.port) as api:
+            proxy.misquote(b"BEGIN", b"BEGIM")
+            submitted = await site.submit()
+            refused = [(await api.get("/readyz")).status_code for _ in range(20)]
+            await worker.says('syntax error at or near "BEGIM"')
+            proxy.misquote(b"BEGIM", b"BEGIM")
+            for _ in range(300):
+                await site.value(CANCEL)
+            seconds = await site.all_finished()
+
+            assert refused == [503] * 20
+            assert [(await api.get("/readyz")).status_code for _ in range(20)] == [200] * 20
+    await site.survived("BEGIN refused, then all backends cancelled 300 times", seconds, [submitted.job_id])
