@@ -26,6 +26,7 @@ from gql_server.graph.context import Context
 from gql_server.graph.cost.budgets import Budgets
 from gql_server.graph.schema import create_schema
 from gql_server.handlers.api import ENTRY_SOURCES, entry_sources
+from gql_server.handlers.results import MAX_REJECTED_SHARE
 from gql_server.handlers.units import UNIT_SOURCES, default_unit_sources
 from gql_server.http.authentication import TokenAuthority
 from gql_server.http.graphiql import PageConfig, redirect_to_page, routes
@@ -123,7 +124,12 @@ def create_worker(settings: Settings, dsn: str) -> tuple[Worker, AsyncEngine]:
         upload_retention=settings.upload_retention,
         git_sha=settings.git_sha or build_version(),
         version=version("gql-server"),
-        resources={UNIT_SOURCES: default_unit_sources(), ENTRY_SOURCES: entry_sources, BUCKET: files_bucket(settings)},
+        resources={
+            UNIT_SOURCES: default_unit_sources(),
+            ENTRY_SOURCES: entry_sources,
+            BUCKET: files_bucket(settings),
+            MAX_REJECTED_SHARE: settings.max_rejected_share,
+        },
     )
     return Worker(dsn, engine, registry, config), engine
 

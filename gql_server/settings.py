@@ -44,6 +44,10 @@ class Settings(BaseSettings):
     upload_retention: Annotated[
         timedelta, Field(gt=timedelta(0), description="Age at which an uploaded file is removed once its jobs have finished.")
     ] = timedelta(days=30)
+    max_rejected_share: Annotated[
+        float,
+        Field(ge=0, le=1, description="Share of rejected rows above which a file is refused, unless its upload says another."),
+    ] = 0.5
     files_bucket_url: Annotated[
         str | None,
         Field(description="Where uploaded files are kept, as s3://bucket/prefix. Unset: in the database."),

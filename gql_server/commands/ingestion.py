@@ -31,13 +31,24 @@ ApiSource = tuple[str, int]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ingestion:
-    """What a file is, and where its rows go. `unit` is the institutional id for a file of one unit only."""
+    """What a file is, and where its rows go.
+
+    `unit` is the institutional id for a file of one unit only; a file with a larger share of rejected rows than
+    `max_rejected_share` is refused (None: than the worker allows).
+    """
 
     year: int
     module_type_id: int
     target: TargetType = TargetType.DATA_ENTRIES
     data_entry_type_id: int | None = None
     unit: str | None = None
+    max_rejected_share: float | None = None
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """What the job shall know of it."""
+        config = {"unit_institutional_id": self.unit or None, "max_rejected_share": self.max_rejected_share}
+        return {name: value for name, value in config.items() if value is not None}
 
 
 def authorize(viewer: Viewer, ingestion: Ingestion) -> Module:
@@ -100,7 +111,7 @@ async def start_api_ingestion(
         raise BadInput(f"there is no API with entries of module {MODULES[ingestion.module_type_id].key}", argument="source")
     new = replace(
         _job(viewer, ingestion, JobType.API_INGEST, IngestionMethod.API),
-        config={"filters": filters or {}, **(config or {})},
+        config={**ingestion.config, "filters": filters or {}, **(config or {})},
         meta={"provider_name": "api", "filters": filters or {}},
     )
     return await _submit(connection, registry, viewer, new)
@@ -117,7 +128,7 @@ def _job(viewer: Viewer, ingestion: Ingestion, job_type: JobType, method: Ingest
         data_entry_type_id=ingestion.data_entry_type_id,
         year=ingestion.year,
         unit_institutional_id=ingestion.unit,
-        config={"unit_institutional_id": ingestion.unit} if ingestion.unit else {},
+        config=ingestion.config,
         created_by=creator(viewer),
     )
 
@@ -132,9 +143,15 @@ async def _submit(connection: AsyncConnection, registry: Registry, viewer: Viewe
 async def _check(connection: AsyncConnection, viewer: Viewer, ingestion: Ingestion) -> None:
     module = authorize(viewer, ingestion)
     check_year(ingestion.year)
+    _check_share(ingestion.max_rejected_share)
     await year_accepts_uploads(connection, viewer.provider, ingestion.year)
     _check_format(ingestion, module)
     await _check_unit(connection, viewer, ingestion)
+
+
+def _check_share(share: float | None) -> None:
+    if share is not None and not 0 <= share <= 1:
+        raise BadInput("maxRejectedShare must be between 0 and 1", argument="maxRejectedShare")
 
 
 def _check_format(ingestion: Ingestion, module: Module) -> None:

@@ -151,6 +151,7 @@ def _ingestion(job: AnyRow) -> Ingestion:
         target=TargetType(job.target_type),
         data_entry_type_id=job.data_entry_type_id,
         unit=job.unit_institutional_id,
+        max_rejected_share=job.config.get("max_rejected_share"),
     )
 
 

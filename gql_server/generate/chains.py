@@ -11,7 +11,7 @@ from gql_server.db.models import EntityType, HistoryKind, IngestionMethod, JobRe
 from gql_server.generate import texts
 from gql_server.generate.drafts import Draft
 from gql_server.generate.story import Story
-from gql_server.handlers.results import ROW_ERRORS_KEPT, ingest_message
+from gql_server.handlers.results import ROW_ERRORS_KEPT, Tally
 from gql_server.worker import RowError
 
 SUCCESS, WARNING, ERROR = JobResult.SUCCESS, JobResult.WARNING, JobResult.ERROR
@@ -41,20 +41,14 @@ def ingest(story: Story, kind: JobType = JobType.CSV_INGEST, data_entry_type_id:
     return root
 
 
-def land(story: Story, root: Draft, result: JobResult, inserted: int, skipped: int) -> datetime:
-    """The ingest ends with the message, the counts and the rejected rows that belong to its result."""
-    random = story.world.random
-    reasons = cycle(texts.reason(random) for _ in range(min(skipped, 3)))
+def land(story: Story, root: Draft, inserted: int, skipped: int) -> datetime:
+    """The ingest ends as one does of so many good and bad rows."""
+    reasons = cycle(texts.reason(story.world.random) for _ in range(min(skipped, 3)))
     kept = range(1, min(skipped, ROW_ERRORS_KEPT) + 1)
     root.row_errors = [(row, "unit_institutional_id", next(reasons), f"L-{row}") for row in kept]
-    message = ingest_message(result, inserted, skipped, [RowError(row, reason) for row, _, reason, _ in root.row_errors[:1]])
-    counts = {
-        "rows_processed": inserted + skipped,
-        "rows_skipped": skipped,
-        "batches_processed": 1 + (inserted + skipped) // 5000,
-    }
-    counts |= {"inserted": inserted, "skipped": skipped, "row_errors_count": skipped}
-    return story.finish(root, result, message, **counts)
+    errors = [RowError(row, reason) for row, _, reason, _ in root.row_errors[:1]]
+    tally = Tally(accepted=inserted, rejected=skipped, batches=1 + (inserted + skipped) // 5000, errors=errors)
+    return story.finish(root, tally.result, tally.message, **tally.meta)
 
 
 def fan_out(story: Story, root: Draft, at: datetime) -> list[Draft]:
@@ -162,7 +156,8 @@ def chain(story: Story, *, failing: bool = False, until: int | None = None) -> t
     root = ingest(story, kind, entry_type)
     root.job.affected_module_ids = [] if kind == JobType.FACTOR_INGEST else some_modules(story)
     skipped = random.choices((0, 1, random.randint(2, 10), random.randint(101, 4_000)), (87, 5, 5, 3))[0]
-    at = land(story, root, WARNING if skipped else SUCCESS, rows_of_a_file(random, story.unit), skipped)
+    rows = rows_of_a_file(random, story.unit)
+    at = land(story, root, rows, min(skipped, rows))
     recalcs = fan_out(story, root, at)
     aggregation_fails = failing and world.chance(0.25)
     victim = random.randrange(len(recalcs)) if failing and not aggregation_fails else None

@@ -41,6 +41,9 @@ class DiagnosisCode(Enum):
     SUCCESS_WITH_ALL_ROWS_FAILED = _member(
         Code.SUCCESS_WITH_ALL_ROWS_FAILED, "It says that it succeeded, but every row was rejected."
     )
+    TOO_MANY_ROWS_REJECTED = _member(
+        Code.TOO_MANY_ROWS_REJECTED, "A larger share of its rows was rejected than allowed, so nothing was replaced."
+    )
     OTHER = _member(Code.OTHER, "Something else: read `message`.")
 
 

@@ -42,6 +42,10 @@ class FailureClass(Enum):
     TIMEOUT = strawberry.enum_value("TIMEOUT", description="A statement took too long, or a lock was not free in time.")
     CONSTRAINT = strawberry.enum_value("CONSTRAINT", description="The database refused a row that breaks a constraint.")
     ALL_ROWS_REJECTED = strawberry.enum_value("ALL_ROWS_REJECTED", description="No row of the input was accepted.")
+    TOO_MANY_ROWS_REJECTED = strawberry.enum_value(
+        "TOO_MANY_ROWS_REJECTED",
+        description="A larger share of the rows was rejected than the upload allows, so nothing was replaced.",
+    )
     SOME_ROWS_REJECTED = strawberry.enum_value(
         "SOME_ROWS_REJECTED", description="The data landed, but rows or entries were left out."
     )

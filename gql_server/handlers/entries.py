@@ -15,7 +15,7 @@ from gql_server.db import driver_connection, dumps
 from gql_server.db.models import EntityType, IngestionMethod, JobType
 from gql_server.handlers.factors import factor_index
 from gql_server.handlers.reports import ReportModules
-from gql_server.handlers.results import ROW_ERRORS_KEPT, Tally
+from gql_server.handlers.results import Tally
 from gql_server.worker import Child, Job, JobError, Outcome, Run
 
 BATCH_ROWS = 5_000
@@ -89,7 +89,7 @@ async def replace_entries(
     type. `total` is the number of rows, if known. Raises JobError for rows that are refused as a whole."""
     modules = ReportModules(connection, target.provider, target.year, target.module_type_id)
     await modules.load()
-    tally = Tally(keep=int(job.config.get("max_row_errors", ROW_ERRORS_KEPT)))
+    tally = Tally.of(job, run)
     try:
         factors = await factor_index(connection, target.provider, target.year, target.data_entry_types, ignore_case=True)
         replaced = await _delete_previous(connection, run, target)

@@ -56,7 +56,7 @@ async def factor_ingest(job: Job, connection: AsyncConnection, run: Run) -> Outc
     if format is None or job.module_type_id is None:
         raise JobError("there is no factor file format for this module")
     await run.progress("Reading factors")
-    tally = Tally()
+    tally = Tally.of(job, run)
     try:
         async with run.uploaded_file() as path:
             rows = await asyncio.to_thread(open_rows, path, format)

@@ -30,7 +30,7 @@ async def reference_ingest(job: Job, connection: AsyncConnection, run: Run) -> O
         raise JobError("reference data needs a module and a year")
     await run.progress("Reading reference data")
     await _delete_previous(connection, job)
-    tally, keys = Tally(), set[str]()
+    tally, keys = Tally.of(job, run), set[str]()
     try:
         async with run.uploaded_file() as path:
             async for chunk in _chunks(path):

@@ -2,25 +2,34 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 from gql_server.carbon.readers import RowRejected
 from gql_server.db.models import JobResult
-from gql_server.worker import RowError
+from gql_server.worker import Job, RowError, Run
 
+MAX_REJECTED_SHARE = "max_rejected_share"
+"""Name, in a job's config and among a worker's resources, of the share of rows above which a file is refused."""
+DEFAULT_REJECTED_SHARE = 0.5
+TOO_MANY_REJECTED = "too_many_rows_rejected"
+"""Mark of a job that would have landed some rows, but rejected too many."""
 ROW_ERRORS_KEPT = 100
 REASON_LENGTH = 200
 
 
 @dataclass(slots=True)
 class Tally:
-    """Rows of a file, counted as they are read; the first 100 rejected ones are kept."""
+    """Rows of a file, counted as they are read; the first 100 rejected ones are kept.
+
+    The file is refused when more than `max_rejected_share` of its rows are rejected.
+    """
 
     accepted: int = 0
     rejected: int = 0
     warned: int = 0
     batches: int = 0
     keep: int = ROW_ERRORS_KEPT
+    max_rejected_share: float = DEFAULT_REJECTED_SHARE
     errors: list[RowError] = field(default_factory=list[RowError])
 
     def add(self, accepted: int, rejected: Sequence[RowRejected], warned: Sequence[RowRejected] = ()) -> None:
@@ -33,26 +42,41 @@ class Tally:
         noted = sorted((*rejected, *warned), key=lambda row: row.row)[:room]
         self.errors += [RowError(row.row, row.reason, row.column, row.value) for row in noted]
 
+    @classmethod
+    def of(cls, job: Job, run: Run) -> Self:
+        """A tally with the limits of the upload, else of the worker."""
+        share = job.config.get(MAX_REJECTED_SHARE, run.resources.get(MAX_REJECTED_SHARE, DEFAULT_REJECTED_SHARE))
+        return cls(keep=int(job.config.get("max_row_errors", ROW_ERRORS_KEPT)), max_rejected_share=float(share))
+
+    @property
+    def rejects_too_many(self) -> bool:
+        """Some rows were accepted, but so many were not that the file is probably not what its sender thinks."""
+        return self.accepted > 0 and self.rejected > self.max_rejected_share * (self.accepted + self.rejected)
+
     @property
     def result(self) -> JobResult:
-        """One bad row of fifty thousand is a warning; nothing accepted is an error."""
-        if not self.accepted:
+        """One bad row of fifty thousand is a warning; too many, or nothing accepted, is an error."""
+        if not self.accepted or self.rejects_too_many:
             return JobResult.ERROR
         return JobResult.WARNING if self.rejected or self.warned else JobResult.SUCCESS
 
     @property
     def message(self) -> str:
+        if self.rejects_too_many:
+            return refusal_message(self.accepted, self.rejected, self.max_rejected_share, self.errors)
         return ingest_message(self.result, self.accepted, self.rejected, self.errors)
 
     @property
     def meta(self) -> dict[str, Any]:
+        refused = {TOO_MANY_REJECTED: True, MAX_REJECTED_SHARE: self.max_rejected_share}
         return {
             "rows_processed": self.accepted + self.rejected,
             "rows_skipped": self.rejected,
             "batches_processed": self.batches,
-            "inserted": self.accepted,
+            "inserted": 0 if self.rejects_too_many else self.accepted,
             "skipped": self.rejected,
             "row_errors_count": self.rejected + self.warned,
+            **(refused if self.rejects_too_many else {}),
         }
 
 
@@ -60,7 +84,16 @@ def ingest_message(result: JobResult, inserted: int, skipped: int, errors: Seque
     """The terminal message of an ingest: where not all went well, the counts and the first reason."""
     if result == JobResult.SUCCESS:
         return "Success"
-    counts = f"{result.value}: {inserted} inserted, {skipped} skipped"
+    return _with_reason(f"{result.value}: {inserted} inserted, {skipped} skipped", errors)
+
+
+def refusal_message(accepted: int, rejected: int, share: float, errors: Sequence[RowError]) -> str:
+    """The terminal message of a file that is refused for the number of its rejected rows."""
+    told = f"{rejected} of {accepted + rejected} rows were rejected, more than {share * 100:g} %, so nothing was replaced"
+    return _with_reason(f"{JobResult.ERROR.value}: {told}", errors)
+
+
+def _with_reason(counts: str, errors: Sequence[RowError]) -> str:
     reason = next((error.reason for error in errors if error.reason), None)
     return counts if reason is None else f"{counts} — first error: {_cut(reason)}"
 

@@ -5,6 +5,7 @@ With `start=false` the file is only kept, for the mutation `startIngestion`.
 
 import asyncio
 import hashlib
+import re
 import tempfile
 from collections.abc import AsyncGenerator, Callable
 from typing import IO, NoReturn
@@ -27,7 +28,7 @@ from gql_server.ledger.wakeup import wake_all
 from gql_server.policy import OPERATIONS_EDIT, Viewer, may_upload
 from gql_server.worker import Registry
 
-PARAMETERS = ("module", "year", "target", "entryType", "unit", "filename", "start")
+PARAMETERS = ("module", "year", "target", "entryType", "unit", "maxRejectedShare", "filename", "start")
 TARGETS = {"data": TargetType.DATA_ENTRIES, "factors": TargetType.FACTORS, "reference": TargetType.REFERENCE_DATA}
 STATUS_OF = {
     ErrorCode.UNAUTHENTICATED: 401,
@@ -179,7 +180,7 @@ def _authorize(viewer: Viewer, ingestion: Ingestion | None) -> None:
 
 
 def ingestion_from(query: QueryParams) -> Ingestion:
-    """What the query string says of the file: module, year, target, entryType, unit. Raises BadInput."""
+    """What the query string says of the file: module, year, target, entryType, unit, maxRejectedShare. Raises BadInput."""
     module = module_by_key(query.get("module", ""))
     if module is None:
         known = ", ".join(module.key for module in MODULES.values() if factor_format(module.id))
@@ -202,4 +203,13 @@ def ingestion_from(query: QueryParams) -> Ingestion:
         target=target,
         data_entry_type_id=entry_type.id if entry_type else None,
         unit=query.get("unit"),
+        max_rejected_share=_share(query.get("maxRejectedShare")),
     )
+
+
+def _share(text: str | None) -> float | None:
+    if text is None:
+        return None
+    if not re.fullmatch(r"0(\.[0-9]{1,9})?|1(\.0{1,9})?", text):
+        raise BadInput("maxRejectedShare must be a number between 0 and 1, such as 0.5", argument="maxRejectedShare")
+    return float(text)

@@ -85,8 +85,8 @@ class World:
     async def factors(self, module: str, content: str) -> UUID:
         return await self.upload(module, content, target=TargetType.FACTORS)
 
-    async def drain(self, sources: dict[str, Any] | None = None) -> None:
-        resources = {UNIT_SOURCES: {"ACCRED": SmallDirectory()} if sources is None else sources}
+    async def drain(self, sources: dict[str, Any] | None = None, resources: dict[str, Any] | None = None) -> None:
+        resources = {UNIT_SOURCES: {"ACCRED": SmallDirectory()} if sources is None else sources, **(resources or {})}
         runner = Runner(self.engine, registry, "w1", resources)
         while True:
             async with self.engine.begin() as connection:

@@ -123,7 +123,7 @@ async def test_d7_a_reupload_in_which_every_row_is_bad_destroys_nothing(world: W
 async def test_d5_of_150_row_errors_100_are_kept_and_150_counted(world: World) -> None:
     await world.factors("process_emissions", PROCESS_FACTORS)
 
-    pipeline_id = await world.upload("process_emissions", PROCESS + "99999,CO2,,1,\n" * 150 + "10208,CO2,,1,\n")
+    pipeline_id = await world.upload("process_emissions", PROCESS + "99999,CO2,,1,\n" * 150 + "10208,CO2,,1,\n" * 150)
 
     assert len(await world.row_errors(pipeline_id)) == 100
     assert (await world.root(pipeline_id)).meta["row_errors_count"] == 150

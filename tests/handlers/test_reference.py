@@ -57,7 +57,9 @@ async def test_a_file_replaces_its_predecessor_of_the_same_entry_type_and_year_o
 
 
 async def test_blank_and_repeated_keys_are_row_errors(world: World) -> None:
-    root = await reference(world, ROOMS + ",BC,1\nBC 001,CE,2\nBC 003,BC,3,astray\n", data_entry_type_id=BUILDING)
+    bad = ",BC,1\nBC 001,CE,2\nBC 003,BC,3,astray\n"
+
+    root = await reference(world, ROOMS + bad, data_entry_type_id=BUILDING, max_rejected_share=0.6)
 
     assert (root.result, root.status_message) == ("WARNING", "WARNING: 2 inserted, 3 skipped — first error: key is blank")
     assert await world.row_errors(root.pipeline_id) == [

@@ -67,6 +67,18 @@ async def test_an_upload_is_accepted_with_the_pipeline_that_ingests_it(client: h
     assert b"".join(data) == CSV
 
 
+async def test_the_share_of_rows_that_may_be_rejected_is_told_to_the_job(
+    client: httpx.AsyncClient, engine: AsyncEngine
+) -> None:
+    response = await client.post("/uploads", params={**PROCESS, "maxRejectedShare": "0.25"}, content=CSV)
+
+    async with engine.connect() as connection:
+        config = await connection.scalar(
+            text("SELECT config FROM data_ingestion_jobs WHERE id = :id"), {"id": response.json()["jobId"]}
+        )
+    assert config == {"max_rejected_share": 0.25}
+
+
 async def test_a_file_is_only_kept_when_it_shall_not_start(client: httpx.AsyncClient, engine: AsyncEngine) -> None:
     before = await count(engine, "pipelines")
 
@@ -147,6 +159,12 @@ async def test_a_file_over_the_limit_is_refused_also_when_it_does_not_say_so(
         ({**PROCESS, "entryType": "member"}, "entryType must be one of: process_emissions"),
         ({"module": "headcount", "year": "2025"}, "say which data entry type it is: member, student"),
         ({**PROCESS, "unit": "99999"}, "unknown unit 99999"),
+        ({**PROCESS, "maxRejectedShare": "50%"}, "maxRejectedShare must be a number between 0 and 1, such as 0.5"),
+        ({**PROCESS, "maxRejectedShare": "1.5"}, "maxRejectedShare must be a number between 0 and 1, such as 0.5"),
+        (
+            {"start": "false", "maxRejectedShare": "1"},
+            "with start=false, maxRejectedShare is said when the ingestion is started",
+        ),
     ],
 )
 async def test_bad_parameters_are_named(

@@ -22,6 +22,9 @@ from gql_server.graph.scalars import JSON
 
 MODULE = "Number of the module (`ModuleType.typeId`)."
 ENTRY_TYPE = "Number of the data entry type (`DataEntryType.typeId`)"
+MAX_REJECTED_SHARE = (
+    "Share of rejected rows, from 0 to 1, above which nothing is replaced; else what the server is set to, usually half."
+)
 
 
 @strawberry.enum(description="What a file is about.")
@@ -64,6 +67,7 @@ class StartIngestionInput:
     unit_institutional_id: str | None = strawberry.field(
         default=UNSET, description="Unit of all rows, for a file of one unit: it adds to what the unit has."
     )
+    max_rejected_share: float | None = strawberry.field(default=UNSET, description=MAX_REJECTED_SHARE)
     idempotency_key: UUID | None = idempotency_key()
 
     def ingestion(self) -> Ingestion:
@@ -73,6 +77,7 @@ class StartIngestionInput:
             target=models.TargetType(self.target.name),
             data_entry_type_id=self.data_entry_type_id or None,
             unit=self.unit_institutional_id or None,
+            max_rejected_share=_given(self.max_rejected_share),
         )
 
 
@@ -96,6 +101,7 @@ class UploadFactorsInput:
     data_entry_type_id: int | None = strawberry.field(
         default=UNSET, description=f"{ENTRY_TYPE}, for factors of that one; else they are common to the module."
     )
+    max_rejected_share: float | None = strawberry.field(default=UNSET, description=MAX_REJECTED_SHARE)
     idempotency_key: UUID | None = idempotency_key()
 
 
@@ -148,6 +154,7 @@ class IngestionMutation:
             module_type_id=input.module_type_id,
             target=models.TargetType.FACTORS,
             data_entry_type_id=input.data_entry_type_id or None,
+            max_rejected_share=_given(input.max_rejected_share),
         )
         return await start(
             info,
@@ -177,6 +184,10 @@ class IngestionMutation:
             ),
             RecalculatePayload,
         )
+
+
+def _given(number: float | None) -> float | None:
+    return None if number is UNSET else number
 
 
 async def _start(info: Info, input: StartIngestionInput, connection: Any) -> object:

@@ -23,6 +23,7 @@ class FailureClass(StrEnum):
     TIMEOUT = "TIMEOUT"
     CONSTRAINT = "CONSTRAINT"
     ALL_ROWS_REJECTED = "ALL_ROWS_REJECTED"
+    TOO_MANY_ROWS_REJECTED = "TOO_MANY_ROWS_REJECTED"
     SOME_ROWS_REJECTED = "SOME_ROWS_REJECTED"
     MISSING_FACTOR = "MISSING_FACTOR"
     UPSTREAM_API = "UPSTREAM_API"
@@ -144,6 +145,14 @@ RULES = (
         "Some rows were left out",
         "The job landed its data but counted rows or entries it could not use; one group for each reason of the first.",
         lambda job: job.result == JobResult.WARNING and job.rejected > 0,
+        cause=lambda job: job.first_reason,
+    ),
+    Rule(
+        FailureClass.TOO_MANY_ROWS_REJECTED,
+        "Too many rows were rejected",
+        "The job refused its file, because a larger share of its rows was rejected than allowed; one group for each reason of "
+        "the first.",
+        lambda job: job.is_marked("too_many_rows_rejected"),
         cause=lambda job: job.first_reason,
     ),
     Rule(

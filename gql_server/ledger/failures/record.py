@@ -21,6 +21,7 @@ STORED = ("failure_class", "fingerprint")
 jobs = models.Job
 groups = models.FailureGroup
 
+_KEYS = ("error", "validation_error", "sqlstate", "aborted", "given_up", "too_many_rows_rejected")
 _UNCLASSIFIED = (
     jobs.failure_fingerprint.is_(None),
     jobs.state == JobState.FINISHED,
@@ -119,7 +120,7 @@ def _bag() -> ColumnElement[Any]:
     counts = ("row_errors_count", "rows_skipped", "skipped", "total_errors")
     return func.jsonb_strip_nulls(
         func.jsonb_build_object(
-            *parts(meta, "error", "validation_error", "sqlstate", "aborted", "given_up", *counts),
+            *parts(meta, *_KEYS, *counts),
             *("row_errors", first(meta)),
             *("stats", func.jsonb_build_object(*parts(stats, *counts), "row_errors", first(stats))),
             *("recalculation", func.jsonb_build_object(*parts(meta["recalculation"], "errors"))),

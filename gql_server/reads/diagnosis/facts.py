@@ -27,6 +27,7 @@ class JobFacts:
     state: str | None
     result: str | None
     message: str | None
+    failure_class: str | None
     year: int | None
     attempts: int
     max_attempts: int

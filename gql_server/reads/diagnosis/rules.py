@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from gql_server.db.models import RECALCULATIONS, JobResult, JobState, JobType
+from gql_server.ledger.failures.classify import FailureClass
 from gql_server.ledger.progress import is_live, verdict
 from gql_server.reads.diagnosis.facts import Fleet, JobFacts, PipelineFacts
 from gql_server.reads.diagnosis.reasons import Code, Reason, Severity, worst_first
@@ -13,6 +14,10 @@ PATIENCE = timedelta(minutes=1)
 """How long work may wait before somebody should look."""
 LOCK_PATIENCE = timedelta(minutes=10)
 MESSAGE_LENGTH = 200
+TOO_MANY_ROWS_REMEDY = (
+    "See its row errors: often the whole file is of another format or module. Correct it and upload it again, with a larger "
+    "maxRejectedShare if the rejected rows shall be left out."
+)
 PENDING = (JobState.NOT_STARTED, JobState.QUEUED)
 
 
@@ -95,6 +100,9 @@ def _finished(job: JobFacts) -> Iterator[Reason]:
         message = f"Its worker fell silent in attempt {job.attempts} of {job.max_attempts}, so it was given up."
         remedy = "Find out what stopped the workers, then start it again."
         yield because(Code.RETRIES_EXHAUSTED, Severity.DANGER, message, remedy, worker_id=job.worker_id)
+    elif job.failure_class == FailureClass.TOO_MANY_ROWS_REJECTED:
+        message = f"It was refused: {_cut(job.message)}"
+        yield because(Code.TOO_MANY_ROWS_REJECTED, Severity.DANGER, message, TOO_MANY_ROWS_REMEDY)
     else:
         message, remedy = f"It failed: {_cut(job.message)}", "Remove the cause, then start it again."
         yield because(Code.OTHER, Severity.DANGER, message, remedy)

@@ -91,6 +91,7 @@ async def test_a_file_of_another_provider_and_one_that_does_not_exist_are_not_fo
     ({"year": 1}, "StartIngestionInput.year"),
     ({"dataEntryTypeId": 10}, "StartIngestionInput.dataEntryTypeId"),
     ({"unitInstitutionalId": "99999"}, "StartIngestionInput.unitInstitutionalId"),
+    ({"maxRejectedShare": 1.5}, "StartIngestionInput.maxRejectedShare"),
     ({"source": {"previousJob": "nonsense"}}, "StartIngestionInput.source"),
     ({"source": {"api": {}}}, "StartIngestionInput.source"),
     ({"source": {"api": {"filters": []}}}, "StartIngestionInput.source"),
@@ -120,6 +121,17 @@ async def test_y3_a_year_that_is_not_provisioned_takes_nothing_and_is_shown(worl
     assert [result["currentYear"] for result in refused] == [{"year": 2025, "isProvisioned": False}] * 3
     absent = await start(operator, {"uploadId": upload_id}, year=2024)
     assert (absent["reason"], absent["currentYear"]) == ("YEAR_NOT_CREATED", None)
+
+
+async def test_a_file_of_data_or_of_factors_says_how_many_rows_may_be_rejected(world: World) -> None:
+    operator, upload = client(world), str(await store(world))
+    values = {"uploadId": upload, "year": 2025, "moduleTypeId": 8, "maxRejectedShare": 0.0}
+
+    data = await start(operator, {"uploadId": upload}, maxRejectedShare=0.25)
+    factors = await mutate(operator, "uploadFactors", STARTED, **values)
+
+    shares = [(await world.root(UUID(result["pipeline"]["pipelineId"]))).config for result in (data, factors)]
+    assert shares == [{"max_rejected_share": 0.25}, {"max_rejected_share": 0.0}]
 
 
 async def test_factors_are_read_from_an_upload(world: World) -> None:
