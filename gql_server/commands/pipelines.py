@@ -46,15 +46,15 @@ async def abort_pipeline(
     by = viewer.email or viewer.subject
     aborted = await interventions.abort(connection, pipeline_id, by, reason)
     if not aborted:
-        raise Conflict("nothing of this pipeline is live", reason=Reason.NOT_LIVE, pipelineId=str(pipeline_id))
+        raise Conflict(await _obstacle(connection, pipeline_id), reason=Reason.NOT_LIVE, pipelineId=str(pipeline_id))
     served = {pipeline for job in aborted for pipeline in job.serves}
     await reconcile.lock(connection, {pipeline_id, *served})
     await _unchanged_since(connection, pipeline_id, expected_updated_at)
     await connection.execute(
         update(models.Pipeline).where(models.Pipeline.id == pipeline_id).values(aborted_at=models.NOW, owes_aggregation=False)
     )
-    receivers = await chain.hand_over(connection, registry, aborted)
-    await reconcile.recompute(connection, {pipeline_id, *receivers})
+    await chain.hand_over(connection, registry, aborted)
+    await reconcile.recompute(connection, {pipeline_id, *served})
     job_ids = [job.id for job in aborted]
     target = {"pipeline_id": pipeline_id, "job_ids": job_ids, "reason": reason}
     await audit.record(connection, viewer, "abort_pipeline", target)
@@ -80,6 +80,13 @@ def check_reason(reason: str | None) -> None:
     """Raises BadInput for a reason that says nothing, or too much."""
     if reason is not None and not 1 <= len(reason.strip()) <= REASON_LENGTH:
         raise BadInput(f"the reason must have 1 to {REASON_LENGTH} characters", argument="reason")
+
+
+async def _obstacle(connection: AsyncConnection, pipeline_id: UUID) -> str:
+    row = models.Pipeline
+    if await connection.scalar(select(row.status.in_(models.TERMINAL_STATUSES)).where(row.id == pipeline_id)):
+        return "nothing of this pipeline is live"
+    return "what is left of this pipeline is done by another one: abort that"
 
 
 async def _visible_pipeline(connection: AsyncConnection, viewer: Viewer, pipeline_id: UUID) -> None:

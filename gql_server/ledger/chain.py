@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Table, Uuid, any_, false, func, literal, literal_column, select, text, update
+from sqlalchemy import ColumnElement, Row, Table, Uuid, any_, func, literal, literal_column, select, text, update
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gql_server.db import models
-from gql_server.db.models import LIVE_STATES, RECALCULATIONS, EntityType, IngestionMethod, JobState, JobType, TargetType
+from gql_server.db.models import RECALCULATIONS, EntityType, IngestionMethod, JobType, TargetType
 from gql_server.ledger import interventions, reconcile
 from gql_server.ledger.job import Child, Job
 from gql_server.ledger.locks import JobTypes, Scope
@@ -85,8 +85,9 @@ _WIDENED = {
     "affected_module_ids": text("""
         ARRAY(SELECT DISTINCT unnest(data_ingestion_jobs.affected_module_ids || excluded.affected_module_ids) ORDER BY 1)"""),
     "serves": text("""
-        CASE WHEN excluded.pipeline_id = data_ingestion_jobs.pipeline_id THEN data_ingestion_jobs.serves
-        ELSE array_remove(data_ingestion_jobs.serves, excluded.pipeline_id) || excluded.pipeline_id END"""),
+        ARRAY(SELECT DISTINCT served
+          FROM unnest(data_ingestion_jobs.serves || excluded.serves || excluded.pipeline_id) AS served
+          WHERE served <> data_ingestion_jobs.pipeline_id OR data_ingestion_jobs.pipeline_id IS NULL ORDER BY served)"""),
 }
 
 
@@ -109,14 +110,15 @@ async def chain(connection: AsyncConnection, registry: JobTypes, parent: Job, ch
     chained = [
         await insert_job(connection, _values(registry, parent, child), DEDUPLICATED.get(child.job_type)) for child in ordered
     ]
-    created = [child.job_type for child, result in zip(ordered, chained, strict=True) if result.created]
-    if parent.pipeline_id is not None and any(job_type in RECALCULATIONS for job_type in created):
+    job_types = [child.job_type for child in ordered]
+    if parent.pipeline_id is not None and any(job_type in RECALCULATIONS for job_type in job_types):
+        await reconcile.lock(connection, parent.pipeline_ids)
         await connection.execute(
             update(pipelines)
             .where(pipelines.id == parent.pipeline_id)
             .values(
                 owes_aggregation=True,
-                expected_recalc=func.coalesce(pipelines.expected_recalc, 0) + created.count(JobType.EMISSION_RECALC),
+                expected_recalc=func.coalesce(pipelines.expected_recalc, 0) + job_types.count(JobType.EMISSION_RECALC),
             )
         )
     return chained
@@ -125,19 +127,17 @@ async def chain(connection: AsyncConnection, registry: JobTypes, parent: Job, ch
 async def hand_over(connection: AsyncConnection, registry: JobTypes, aborted: Sequence[interventions.Aborted]) -> set[UUID]:
     """Give the work that aborted jobs had taken over from other pipelines back to one of those.
 
-    Returns the pipelines that got a job, which the caller recomputes.
+    Returns all of those, which the caller recomputes.
     """
-    receivers: set[UUID] = set()
+    served: set[UUID] = set()
     for job in aborted:
         if (receiver := await _first_open(connection, job.serves)) is None:
             continue
-        values = {column: getattr(job, column) for column in HANDED_OVER} | {"pipeline_id": receiver}
-        dedup = DEDUPLICATED.get(str(job.job_type))
-        chained = await insert_job(connection, values, dedup)
-        if chained.created and job.job_type in RECALCULATIONS:
-            await connection.execute(update(pipelines).where(pipelines.id == receiver).values(owes_aggregation=True))
-        receivers.add(receiver)
-    return receivers
+        of_others = [pipeline for pipeline in job.serves if pipeline != receiver]
+        values = {column: getattr(job, column) for column in HANDED_OVER} | {"pipeline_id": receiver, "serves": of_others}
+        await insert_job(connection, values, DEDUPLICATED.get(str(job.job_type)))
+        served |= set(job.serves)
+    return served
 
 
 async def _first_open(connection: AsyncConnection, pipeline_ids: Collection[UUID]) -> UUID | None:
@@ -150,64 +150,72 @@ async def _first_open(connection: AsyncConnection, pipeline_ids: Collection[UUID
     )
 
 
-async def settle(connection: AsyncConnection, registry: JobTypes, pipeline_ids: Collection[UUID]) -> list[Chained]:
-    """Chain the aggregation that these pipelines owe, where no job of theirs is live any more.
+# What is owed, by what the jobs say: for whatever was recalculated, an aggregation of the same module and year, by whomever.
+# The flag asks for one more, as in a pipeline that is retried.
+_OWED = reconcile.ForPipelines(f"""
+WITH {reconcile.SERVING}
+SELECT p.id AS pipeline_id, r.provider, r.module_type_id, r.year, bool_or(r.is_own) AS is_own,
+  coalesce(max(r.id) FILTER (WHERE r.is_own), max(r.id)) AS parent_job_id,
+  CASE WHEN NOT bool_or(r.affected_module_ids IS NULL) THEN
+    ARRAY(SELECT DISTINCT unnest(a.affected_module_ids) FROM serving a
+      WHERE a.served = p.id AND a.state = 'FINISHED' ORDER BY 1)
+  END AS affected
+FROM pipelines p JOIN serving r ON r.served = p.id
+WHERE p.id {{of}} AND p.aborted_at IS NULL
+  AND r.job_type IN ('emission_recalc', 'module_emission_recalc') AND r.module_type_id IS NOT NULL AND r.year IS NOT NULL
+GROUP BY p.id, r.provider, r.module_type_id, r.year
+HAVING NOT EXISTS (SELECT FROM serving l WHERE l.served = p.id AND l.state IN ('NOT_STARTED', 'QUEUED', 'RUNNING'))
+  AND (p.owes_aggregation OR NOT EXISTS (
+    SELECT FROM serving a
+    WHERE a.served = p.id AND a.job_type = 'aggregation'
+      AND (a.provider, a.module_type_id, a.year) = (r.provider, r.module_type_id, r.year)))
+""")
+
+_PAID = reconcile.ForPipelines(f"""
+WITH {reconcile.SERVING}
+UPDATE pipelines p SET owes_aggregation = false
+WHERE p.id {{of}} AND NOT EXISTS (
+  SELECT FROM serving l WHERE l.served = p.id AND l.state IN ('NOT_STARTED', 'QUEUED', 'RUNNING'))
+RETURNING p.id
+""")
+
+
+async def settle(
+    connection: AsyncConnection, registry: JobTypes, pipeline_ids: Collection[UUID], *, recalculated: bool = True
+) -> list[Chained]:
+    """Chain the aggregations that these pipelines owe, where no job that serves them is live any more. If nothing has been
+    `recalculated`, only a flag can say so.
 
     The pipelines are locked first: of siblings that finish together, exactly one sees that it was the last.
     """
-    if not (owing_ids := await reconcile.lock(connection, pipeline_ids)):
+    owing = await reconcile.lock(connection, pipeline_ids)
+    suspects = pipeline_ids if recalculated else owing
+    if not suspects:
         return []
-    live = select(jobs.id).where(jobs.pipeline_id == pipelines.id, jobs.state.in_(LIVE_STATES)).exists()
-    due = await connection.scalars(
-        select(pipelines.id).where(pipelines.id == any_(literal(owing_ids, ARRAY(Uuid()))), ~live).order_by(pipelines.id)
-    )
-    return [chained for pipeline_id in due.all() for chained in await _aggregate(connection, registry, pipeline_id)]
+    owed = await _OWED.execute(connection, suspects)
+    if owing:
+        await _PAID.execute(connection, owing)
+    # Inserted in one order everywhere, so that two who settle cannot wait for each other's rows; work's owner comes first.
+    ordered = sorted(owed, key=lambda row: (row.provider, row.module_type_id, row.year, not row.is_own, row.pipeline_id))
+    return [await _aggregate(connection, registry, row) for row in ordered]
 
 
-async def _aggregate(connection: AsyncConnection, registry: JobTypes, pipeline_id: UUID) -> list[Chained]:
-    """One aggregation for each module and year that the pipeline recalculated, with the union of what was affected."""
-    recalculated = await connection.execute(
-        select(
-            jobs.provider,
-            jobs.module_type_id,
-            jobs.year,
-            func.max(jobs.id).label("parent_job_id"),
-            func.bool_or(jobs.affected_module_ids.is_(None)).label("unscoped"),
-        )
-        .where(jobs.pipeline_id == pipeline_id, jobs.job_type.in_(RECALCULATIONS), jobs.state == JobState.FINISHED)
-        .where(jobs.module_type_id.is_not(None), jobs.year.is_not(None))
-        .group_by(jobs.provider, jobs.module_type_id, jobs.year)
-        .order_by(jobs.module_type_id, jobs.year)
-    )
-    chained: list[Chained] = []
-    for row in recalculated.all():
-        affected = None if row.unscoped else await _affected_modules(connection, pipeline_id)
-        values = {
-            "job_type": JobType.AGGREGATION,
-            "pipeline_id": pipeline_id,
-            "parent_job_id": row.parent_job_id,
-            "provider": row.provider,
-            "module_type_id": row.module_type_id,
-            "year": row.year,
-            "entity_type": EntityType.MODULE_PER_YEAR,
-            "ingestion_method": IngestionMethod.COMPUTED,
-            "target_type": TargetType.DATA_ENTRIES,
-            "scope_module_ids": affected,
-        }
-        values["lock_keys"] = _lock_keys(registry, JobType.AGGREGATION, Placement(row.provider, row.module_type_id, row.year))
-        chained.append(await insert_job(connection, values, AGGREGATION))
-    await connection.execute(update(pipelines).where(pipelines.id == pipeline_id).values(owes_aggregation=false()))
-    return chained
-
-
-async def _affected_modules(connection: AsyncConnection, pipeline_id: UUID) -> list[int]:
-    affected = await connection.scalars(
-        select(func.unnest(jobs.affected_module_ids).label("id"))
-        .where(jobs.pipeline_id == pipeline_id, jobs.state == JobState.FINISHED)
-        .distinct()
-        .order_by(text("1"))
-    )
-    return list(affected.all())
+async def _aggregate(connection: AsyncConnection, registry: JobTypes, owed: Row[Any]) -> Chained:
+    """The aggregation of a module and year that a pipeline recalculated, with the union of what was affected."""
+    values = {
+        "job_type": JobType.AGGREGATION,
+        "pipeline_id": owed.pipeline_id,
+        "parent_job_id": owed.parent_job_id,
+        "provider": owed.provider,
+        "module_type_id": owed.module_type_id,
+        "year": owed.year,
+        "entity_type": EntityType.MODULE_PER_YEAR,
+        "ingestion_method": IngestionMethod.COMPUTED,
+        "target_type": TargetType.DATA_ENTRIES,
+        "scope_module_ids": owed.affected,
+        "lock_keys": _lock_keys(registry, JobType.AGGREGATION, Placement(owed.provider, owed.module_type_id, owed.year)),
+    }
+    return await insert_job(connection, values, AGGREGATION)
 
 
 def _values(registry: JobTypes, parent: Job, child: Child) -> dict[str, Any]:

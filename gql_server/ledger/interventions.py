@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gql_server.db import models
@@ -41,20 +41,35 @@ class Aborted:
 
 
 async def abort(connection: AsyncConnection, pipeline_id: UUID, by: str, reason: str | None) -> list[Aborted]:
-    """End every live job of the pipeline with ERROR, whoever holds it.
+    """End every live job of the pipeline with ERROR, whoever holds it; live jobs of others serve it no longer.
 
     A job that is just committing is waited for, and may leave children that this look did not see: look until none is left.
     """
+    await connection.execute(_LOCK_LIVE, {"id": pipeline_id})
     aborted: list[Aborted] = []
     while ended := await _abort_live(connection, pipeline_id, by, reason):
         aborted += ended
+    await connection.execute(_WITHDRAW, {"id": pipeline_id})
     await failures.record(connection, [job.id for job in aborted])
     return aborted
 
 
+_OF_OTHERS = "serves @> ARRAY[CAST(:id AS uuid)] AND serves <> '{}' AND state <> 'FINISHED'"
+
+_LOCK_LIVE = text(f"""
+SELECT id FROM data_ingestion_jobs WHERE id = ANY(ARRAY(
+  SELECT id FROM data_ingestion_jobs WHERE pipeline_id = :id AND state <> 'FINISHED'
+  UNION ALL SELECT id FROM data_ingestion_jobs WHERE {_OF_OTHERS}))
+ORDER BY id FOR NO KEY UPDATE
+""")
+
+_WITHDRAW = text(f"UPDATE data_ingestion_jobs SET serves = array_remove(serves, :id) WHERE {_OF_OTHERS}")
+
+
 async def _abort_live(connection: AsyncConnection, pipeline_id: UUID, by: str, reason: str | None) -> list[Aborted]:
+    """What these jobs did for others is somebody else's from now on: they end without serving them."""
     live = (
-        select(jobs.id)
+        select(jobs.id, jobs.serves)
         .where(jobs.pipeline_id == pipeline_id, jobs.state.in_(models.LIVE_STATES))
         .order_by(jobs.id)
         .with_for_update(key_share=True)
@@ -64,10 +79,11 @@ async def _abort_live(connection: AsyncConnection, pipeline_id: UUID, by: str, r
     marks = func.jsonb_build_object("aborted", True, "aborted_by", by, "aborted_at", NOW, "abort_reason", reason)
     ended = await connection.execute(
         update(jobs)
-        .where(jobs.id.in_(select(live.c.id)))
+        .where(jobs.id == live.c.id)
         .values(
             state=JobState.FINISHED,
             result=JobResult.ERROR,
+            serves=[],
             status_message=message,
             meta=history(message, jobs.meta.op("||")(marks), HistoryKind.ABORTED),
             finished_at=func.coalesce(jobs.finished_at, NOW),
@@ -75,7 +91,7 @@ async def _abort_live(connection: AsyncConnection, pipeline_id: UUID, by: str, r
             locked_at=None,
             is_current=False,
         )
-        .returning(*(getattr(jobs, name) for name in Aborted.__dataclass_fields__))
+        .returning(*((live.c if name == "serves" else jobs.__table__.c)[name] for name in Aborted.__dataclass_fields__))
     )
     return sorted((Aborted(*row) for row in ended), key=lambda job: job.id)
 

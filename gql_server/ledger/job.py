@@ -31,6 +31,12 @@ class Job:
     scope_module_ids: list[int] | None
     affected_module_ids: list[int] | None
     lock_keys: list[str]
+    serves: list[UUID] = field(default_factory=list[UUID])
+
+    @property
+    def pipeline_ids(self) -> set[UUID]:
+        """The pipelines that it works for: its own, and those whose work was merged into it."""
+        return {*self.serves, *([self.pipeline_id] if self.pipeline_id else [])}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -92,13 +92,15 @@ def is_error(job: JobFacts) -> bool:
     return job.state == JobState.FINISHED and job.result == JobResult.ERROR
 
 
-def progress(jobs: Sequence[JobFacts], row: PipelineFacts | None = None) -> Progress:
-    """Progress of a pipeline from all of its jobs, in any order, and its stored row if it has one.
+def progress(own: Sequence[JobFacts], row: PipelineFacts | None = None, *, shared: Sequence[JobFacts] = ()) -> Progress:
+    """Progress of a pipeline from all of its jobs, in any order, and its stored row if it has one. `shared` are jobs of other
+    pipelines that its work was merged into: they count like its own, but none of them is its root.
 
     The phase always comes from the jobs; a stored status decides `done` and `has_error`, because the jobs may be
     an older snapshot than the row. Without a row, done means: no live job left.
     """
-    root = min(jobs, key=lambda job: job.id, default=None)
+    root = min(own, key=lambda job: job.id, default=None)
+    jobs = (*own, *shared)
     recalcs = [job for job in jobs if job.job_type == JobType.EMISSION_RECALC]
     aggregations = [job for job in jobs if job.job_type == JobType.AGGREGATION]
     expected = row.expected_recalc if row is not None and row.expected_recalc is not None else len(recalcs)
@@ -118,17 +120,19 @@ def progress(jobs: Sequence[JobFacts], row: PipelineFacts | None = None) -> Prog
     )
 
 
-def verdict(jobs: Sequence[JobFacts], *, owes_aggregation: bool) -> PipelineStatus | None:
+def verdict(own: Sequence[JobFacts], *, owes_aggregation: bool, shared: Sequence[JobFacts] = ()) -> PipelineStatus | None:
     """The status to store: terminal only when no job is live and nothing is owed; PARTIAL or FAILED by the root's result.
 
-    None when there are no jobs. The reconciling statement of the runner computes the same in SQL.
+    `shared` are jobs of other pipelines that its work was merged into. None when there are no jobs. The reconciling statement
+    of the runner computes the same in SQL.
     """
+    jobs = (*own, *shared)
     if not jobs:
         return None
     if any(is_live(job) for job in jobs) or owes_aggregation:
         untouched = all(job.state in (JobState.NOT_STARTED, JobState.QUEUED) for job in jobs)
         return PipelineStatus.NOT_STARTED if untouched else PipelineStatus.RUNNING
-    if is_error(min(jobs, key=lambda job: job.id)):
+    if own and is_error(min(own, key=lambda job: job.id)):
         return PipelineStatus.FAILED
     return PipelineStatus.PARTIAL if any(is_error(job) for job in jobs) else PipelineStatus.SUCCESS
 

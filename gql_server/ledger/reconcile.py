@@ -11,15 +11,15 @@ FEW = 4
 
 
 class ForPipelines:
-    """A statement about some pipelines, with `{of}` where their ids are compared.
+    """A statement about some pipelines, with `{of}` where their ids are compared and `{ids}` for an array of them.
 
     For one id PostgreSQL keeps the plan; for an array it plans anew each time, which takes longer than the statement. So a
     few pipelines are done one by one, in order of id.
     """
 
     def __init__(self, sql: str, **parts: str) -> None:
-        self.one = text(sql.format(of="= :id", **parts))
-        self.many = text(sql.format(of="= ANY(:ids)", **parts))
+        self.one = text(sql.format(of="= :id", ids="ARRAY[CAST(:id AS uuid)]", **parts))
+        self.many = text(sql.format(of="= ANY(:ids)", ids="CAST(:ids AS uuid[])", **parts))
 
     async def execute(self, connection: AsyncConnection, pipeline_ids: Collection[UUID]) -> Sequence[Row[Any]]:
         if len(pipeline_ids) > FEW:
@@ -27,24 +27,37 @@ class ForPipelines:
         return [row for id in sorted(set(pipeline_ids)) for row in await connection.execute(self.one, {"id": id})]
 
 
+_FACTS = """
+  j.id, j.provider, j.job_type, j.module_type_id, j.year, j.state, j.result, j.status_message, j.started_at, j.finished_at,
+  j.affected_module_ids
+"""
+SERVING = f"""
+serving AS (
+  SELECT j.pipeline_id AS served, true AS is_own, {_FACTS} FROM data_ingestion_jobs j WHERE j.pipeline_id {{of}}
+  UNION ALL
+  SELECT p.id, false, {_FACTS} FROM data_ingestion_jobs j JOIN pipelines p ON p.id = ANY(j.serves)
+  WHERE j.serves && {{ids}} AND j.serves <> '{{{{}}}}' AND p.id {{of}} AND j.pipeline_id IS DISTINCT FROM p.id
+)
+"""
+"""The jobs of some pipelines, and those of others that work was merged into; in the words of the index."""
+
 # The same rules as pipelines/progress.py `verdict`; a property test holds the two together.
-_RECOMPUTE = """
-WITH facts AS (
-  SELECT j.pipeline_id AS id,
+_RECOMPUTE = f"""
+WITH {SERVING}, facts AS (
+  SELECT j.served AS id,
     count(*) AS job_count,
     count(*) FILTER (WHERE j.state = 'FINISHED' AND j.result = 'ERROR') AS error_count,
     count(*) FILTER (WHERE j.job_type = 'emission_recalc') AS recalc_count,
     coalesce(bool_or(j.state IN ('NOT_STARTED', 'QUEUED', 'RUNNING')), false) AS live,
     coalesce(bool_and(j.state IN ('NOT_STARTED', 'QUEUED')), false) AS untouched,
     coalesce(bool_or(j.state = 'FINISHED' AND j.result = 'WARNING'), false) AS has_warning,
-    (array_agg(j.state = 'FINISHED' AND j.result = 'ERROR' ORDER BY j.id))[1] AS root_failed,
-    min(j.started_at) AS started_at,
+    (array_agg(j.state = 'FINISHED' AND j.result = 'ERROR' ORDER BY j.id) FILTER (WHERE j.is_own))[1] AS root_failed,
+    min(j.started_at) FILTER (WHERE j.is_own) AS started_at,
     max(j.finished_at) AS finished_at,
     (array_agg(j.status_message ORDER BY lower(btrim(coalesce(j.status_message, ''))) = 'success', j.id)
        FILTER (WHERE j.state = 'FINISHED' AND j.result = 'ERROR'))[1] AS last_error
-  FROM data_ingestion_jobs j
-  WHERE j.pipeline_id {of}
-  GROUP BY j.pipeline_id
+  FROM serving j
+  GROUP BY j.served
 ), verdict AS (
   SELECT f.*, CASE
       WHEN (f.live OR p.owes_aggregation) AND f.untouched THEN 'NOT_STARTED'
@@ -53,7 +66,7 @@ WITH facts AS (
       WHEN f.error_count > 0 THEN 'PARTIAL'
       ELSE 'SUCCESS' END AS status
   FROM facts f JOIN pipelines p ON p.id = f.id
-  WHERE p.id {of}
+  WHERE p.id {{of}}
 ), wanted AS (
   SELECT v.id, v.status, v.recalc_count AS expected_recalc, v.job_count, v.error_count, v.has_warning, v.last_error,
     v.started_at,
@@ -65,7 +78,7 @@ UPDATE pipelines p SET
   has_warning = w.has_warning, last_error = w.last_error, started_at = w.started_at, finished_at = w.finished_at,
   version = p.version + 1, updated_at = clock_timestamp()
 FROM wanted w
-WHERE p.id = w.id AND ({always} OR
+WHERE p.id = w.id AND ({{always}} OR
   (p.status, p.expected_recalc, p.job_count, p.error_count, p.has_warning, p.last_error, p.started_at, p.finished_at)
   IS DISTINCT FROM
   (w.status, w.expected_recalc, w.job_count, w.error_count, w.has_warning, w.last_error, w.started_at, w.finished_at))
@@ -93,9 +106,9 @@ _LOCK_SUSPECTS = text("""
 SELECT id FROM pipelines
 WHERE id = ANY(ARRAY(
   SELECT id FROM pipelines WHERE status IN ('NOT_STARTED', 'RUNNING')
-  UNION SELECT pipeline_id FROM data_ingestion_jobs
+  UNION SELECT unnest(pipeline_id || serves) FROM data_ingestion_jobs
     WHERE state IN ('NOT_STARTED', 'QUEUED') AND locked_by IS NULL AND job_type IS NOT NULL
-  UNION SELECT pipeline_id FROM data_ingestion_jobs WHERE state = 'RUNNING'
+  UNION SELECT unnest(pipeline_id || serves) FROM data_ingestion_jobs WHERE state = 'RUNNING'
   UNION SELECT id FROM pipelines WHERE updated_at > (SELECT clock_timestamp() - interval '10 minutes')
 ))
 ORDER BY id

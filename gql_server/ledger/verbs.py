@@ -240,6 +240,7 @@ class Recovered:
     pipeline_id: UUID | None
     lost_worker: str | None
     given_up: bool
+    serves: list[UUID]
 
 
 async def recover(connection: AsyncConnection, lease: timedelta) -> list[Recovered]:
@@ -285,8 +286,10 @@ async def recover(connection: AsyncConnection, lease: timedelta) -> list[Recover
             is_current=False,
             run_after=None,
         )
-        .returning(jobs.id, jobs.pipeline_id, stale.c.lost_worker, jobs.state)
+        .returning(jobs.id, jobs.pipeline_id, stale.c.lost_worker, jobs.state, jobs.serves)
     )
-    ended = [Recovered(row.id, row.pipeline_id, row.lost_worker, row.state == JobState.FINISHED) for row in recovered]
+    ended = [
+        Recovered(row.id, row.pipeline_id, row.lost_worker, row.state == JobState.FINISHED, row.serves) for row in recovered
+    ]
     await failures.record(connection, [job.job_id for job in ended if job.given_up])
     return ended

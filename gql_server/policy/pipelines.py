@@ -47,7 +47,10 @@ def may_abort(viewer: Viewer, pipeline: Any) -> Capability:
         return missing(OPERATIONS_EDIT)
     if pipeline.is_orphan:
         return refused(Refusal.NOT_AVAILABLE, "A job without a pipeline cannot be stopped.")
-    return ALLOWED if pipeline.has_live_jobs else refused(Refusal.WRONG_STATE, "Nothing of it is left to stop.")
+    if pipeline.has_live_jobs:
+        return ALLOWED
+    ended, shared = "Nothing of it is left to stop.", "What is left of it is done by another pipeline: stop that."
+    return refused(Refusal.WRONG_STATE, ended if pipeline.is_terminal else shared)
 
 
 def may_retry(

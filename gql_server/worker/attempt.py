@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
@@ -11,7 +11,7 @@ import structlog
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from gql_server.db.models import JobResult
+from gql_server.db.models import RECALCULATIONS, JobResult
 from gql_server.db.outages import is_connection_lost, sqlstate
 from gql_server.ledger import chain, locks, reconcile, wakeup
 from gql_server.ledger import verbs as ledger
@@ -78,7 +78,7 @@ class Runner:
         async with self.engine.begin() as connection:
             if await ledger.release(connection, self.worker, job) and job.pipeline_id is not None:
                 await reconcile.lock(connection, [job.pipeline_id])
-                await self._store_status(connection, job.pipeline_id)
+                await self._store_status(connection, [job.pipeline_id])
 
     async def _attempt(self, job: Job, run: Run) -> Outcome:
         for attempt in range(DEADLOCK_TRIES):
@@ -107,9 +107,10 @@ class Runner:
         if not await ledger.finish(connection, self.worker, job, outcome):
             raise LeaseLost
         await chain.chain(connection, self.registry, job, outcome.children)
-        if job.pipeline_id is not None:
-            await chain.settle(connection, self.registry, [job.pipeline_id])
-            await self._store_status(connection, job.pipeline_id)
+        if job.pipeline_ids:
+            recalculated = job.job_type in RECALCULATIONS
+            await chain.settle(connection, self.registry, job.pipeline_ids, recalculated=recalculated)
+            await self._store_status(connection, job.pipeline_ids)
 
     async def _fail(self, job: Job, run: Run, outcome: Outcome) -> None:
         """Write ERROR, children none, in a small transaction of its own."""
@@ -123,16 +124,16 @@ class Runner:
         except (SQLAlchemyError, OSError):
             log.exception("job.finish_failed", job_id=job.id)
 
-    async def _store_status(self, connection: AsyncConnection, pipeline_id: UUID) -> None:
-        """The sweep heals what fails here; only a lost connection ends the job's transaction too. The pipeline is locked."""
+    async def _store_status(self, connection: AsyncConnection, pipeline_ids: Collection[UUID]) -> None:
+        """The sweep heals what fails here; only a lost connection ends the job's transaction too. They are locked."""
         savepoint = await connection.begin_nested()
         try:
-            await reconcile.store(connection, [pipeline_id])
+            await reconcile.store(connection, pipeline_ids)
         except SQLAlchemyError as error:
             if is_connection_lost(error):
                 raise
             await savepoint.rollback()
-            log.exception("pipeline.recompute_failed", worker=self.worker, pipeline_id=str(pipeline_id))
+            log.exception("pipeline.recompute_failed", worker=self.worker, pipeline_ids=[str(each) for each in pipeline_ids])
 
 
 def describe(error: BaseException) -> str:

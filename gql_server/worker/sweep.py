@@ -39,7 +39,7 @@ async def recover_lost(engine: AsyncEngine, registry: Registry, lease: timedelta
     """Requeue, or give up, the jobs whose lease has run out, and bring their pipelines up to date."""
     async with engine.begin() as connection:
         recovered = await ledger.recover(connection, lease)
-        pipeline_ids = {job.pipeline_id for job in recovered if job.pipeline_id}
+        pipeline_ids = {id for job in recovered for id in (job.pipeline_id, *job.serves) if id}
         if pipeline_ids:
             await chain.settle(connection, registry, pipeline_ids)
             await reconcile.recompute(connection, pipeline_ids)

@@ -34,6 +34,19 @@ def row(status: PipelineStatus | None, expected_recalc: int | None = None, kind:
     return SimpleNamespace(status=status, expected_recalc=expected_recalc, kind=kind)
 
 
+def test_shared_work_counts_but_is_never_the_root():
+    shared = [job(1, RUNNING, JobType.EMISSION_RECALC)]
+    own = [job(7, OK)]
+
+    found = progress(own, row(PipelineStatus.RUNNING, 1), shared=shared)
+
+    assert (found.phase, found.done, found.finished_jobs, found.expected_jobs) == (PhaseKey.EMISSIONS, False, 1, 3)
+    assert verdict(own, owes_aggregation=False, shared=shared) == PipelineStatus.RUNNING
+    failed = [job(1, FAILED, JobType.EMISSION_RECALC)]
+    assert verdict(own, owes_aggregation=False, shared=failed) == PipelineStatus.PARTIAL
+    assert verdict([job(7, FAILED)], owes_aggregation=False, shared=shared[:0]) == PipelineStatus.FAILED
+
+
 def test_p1_no_jobs_and_no_row_is_the_beginning():
     found = progress([])
 

@@ -98,6 +98,38 @@ async def test_sql_and_python_give_the_same_verdict(work: Ledger, shape: list[tu
     assert row.status == verdict(stored, owes_aggregation=owes)
 
 
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(own=jobs_of_a_pipeline, others=jobs_of_a_pipeline, owes=st.booleans(), others_are_older=st.booleans())
+async def test_sql_and_python_count_shared_work_alike(
+    work: Ledger,
+    own: list[tuple[str, str, str]],
+    others: list[tuple[str, str, str]],
+    owes: bool,
+    others_are_older: bool,
+) -> None:
+    def rows(shape: list[tuple[str, str, str]]) -> list[dict[str, Any]]:
+        finished = [(job_type, state, result if state == "FINISHED" else None) for job_type, state, result in shape]
+        return [{"job_type": job_type, "state": state, "result": result} for job_type, state, result in finished]
+
+    if others_are_older:
+        other_id = await pipeline_of(work, *rows(others))
+    pipeline_id = await pipeline_of(work, *rows(own), owes_aggregation=owes)
+    if not others_are_older:
+        other_id = await pipeline_of(work, *rows(others))
+    serve = "UPDATE data_ingestion_jobs SET serves = ARRAY[CAST(:served AS uuid)] WHERE pipeline_id = :id"
+    await work.execute(serve, served=pipeline_id, id=other_id)
+
+    row = await recomputed(work, pipeline_id)
+
+    mine, shared = [await work.jobs(models.Job.pipeline_id == id) for id in (pipeline_id, other_id)]
+    assert row.status == verdict(mine, owes_aggregation=owes, shared=shared)
+    assert row.job_count == len(own) + len(others)
+    async with work.engine.begin() as connection:
+        await reconcile.recompute(connection, [pipeline_id, *[UUID(int=number) for number in range(reconcile.FEW)]])
+    again = await work.pipeline(pipeline_id)
+    assert (again.status, again.job_count, again.error_count) == (row.status, row.job_count, row.error_count)
+
+
 async def test_s7_the_first_sweep_corrects_a_drifted_status_and_the_second_finds_nothing(work: Ledger) -> None:
     submitted = await work.submit("noop")
     await work.drain()

@@ -356,7 +356,11 @@ class Job(Base):
         Index("ix_data_ingestion_jobs_pipeline_id", "pipeline_id", "id"),
         Index("ix_data_ingestion_jobs_upload_id", "upload_id", postgresql_where=text("upload_id IS NOT NULL")),
         Index(
-            "ix_data_ingestion_jobs_serves", "serves", postgresql_using="gin", postgresql_where=text("serves <> '{}'::uuid[]")
+            "ix_data_ingestion_jobs_serves",
+            "serves",
+            postgresql_using="gin",
+            postgresql_with={"fastupdate": "off"},
+            postgresql_where=text("serves <> '{}'::uuid[]"),
         ),
         Index(
             "ix_data_ingestion_jobs_is_current_unique",

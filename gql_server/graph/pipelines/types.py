@@ -41,8 +41,8 @@ from gql_server.reads.pipelines import queries
 @strawberry.enum(description="Authoritative pipeline status. Clients must tolerate unknown members.")
 class PipelineStatus(Enum):
     NOT_STARTED = strawberry.enum_value("NOT_STARTED", description="No job has been claimed yet.")
-    RUNNING = strawberry.enum_value("RUNNING", description="A job is unfinished, or one is still owed.")
-    SUCCESS = strawberry.enum_value("SUCCESS", description="Every job ended without error.")
+    RUNNING = strawberry.enum_value("RUNNING", description="A job that works for it is unfinished, or one is still owed.")
+    SUCCESS = strawberry.enum_value("SUCCESS", description="Every job that works for it ended without error.")
     PARTIAL = strawberry.enum_value("PARTIAL", description="The root job landed its data but a descendant failed.")
     FAILED = strawberry.enum_value("FAILED", description="The root job failed: the data did not land.")
     UNKNOWN = strawberry.enum_value("UNKNOWN", description="A value this server does not know; read `statusRaw`.")
@@ -109,8 +109,11 @@ class Pipeline(AmongRuns, Charted, Impactful, Compared, Ticketed, PipelineTimeli
     last_error: str | None = strawberry.field(
         description="Message of the first job that failed and said why; at most 500 characters."
     )
-    job_count: int = strawberry.field(description="Jobs in the pipeline now; grows while it fans out.")
-    error_count: int = strawberry.field(description="Finished jobs with result ERROR.")
+    job_count: int = strawberry.field(
+        description="Jobs that work for the pipeline now: its own, and those of others that work of it was merged into; grows "
+        "while it fans out."
+    )
+    error_count: int = strawberry.field(description="Of the jobs that work for it, those that finished with result ERROR.")
     failures: list[FailureGroup] = failures_of("key")
     root_job: Job | None = child(jobs_by_id, key="root_id", description="The parent: the lowest job id.")
     viewer_can: PipelineCapabilities = part("What you may do here, with the reason when you may not.")
@@ -122,7 +125,11 @@ class Pipeline(AmongRuns, Charted, Impactful, Compared, Ticketed, PipelineTimeli
     )
     meta: Meta = child(meta_by_job, key="root_id", description="Metadata of the root job.", missing=NoMeta())
 
-    @strawberry.field(description="Jobs of this pipeline, parent first.", directives=[SemanticNonNull()])
+    @strawberry.field(
+        description="Jobs that work for this pipeline, lowest id first: its own, and those of other pipelines that work of it "
+        "was merged into, where the viewer may see these.",
+        directives=[SemanticNonNull()],
+    )
     async def jobs(
         self: Any,
         info: Info,

@@ -29,6 +29,10 @@ class Freshness(Enum):
         "PENDING_AGGREGATION_STUCK", description="The newest aggregation has waited or run for too long."
     )
     LAST_AGGREGATION_FAILED = strawberry.enum_value("LAST_AGGREGATION_FAILED", description="The newest aggregation failed.")
+    LAST_RECALCULATION_FAILED = strawberry.enum_value(
+        "LAST_RECALCULATION_FAILED",
+        description="Emissions are missing: a recalculation failed, and none has done its work since.",
+    )
     LAST_AGGREGATION_TOO_OLD = strawberry.enum_value(
         "LAST_AGGREGATION_TOO_OLD", description="Data or factors have changed since, and nothing has followed for too long."
     )

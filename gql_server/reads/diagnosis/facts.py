@@ -50,9 +50,11 @@ class JobFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PipelineFacts:
-    """What is read of a pipeline beside its jobs. `taken_over_by` is the pipeline that does, or did, work of this one."""
+    """What is read of a pipeline beside its jobs. `taken_over_by` is the pipeline that does, or did, work of this one, and
+    `shared` are the jobs there that do."""
 
     status: str | None
     owes_aggregation: bool
     taken_over_by: UUID | None
     jobs: Sequence[JobFacts] = field(default_factory=tuple)
+    shared: Sequence[JobFacts] = field(default_factory=tuple)

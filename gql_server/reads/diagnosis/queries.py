@@ -9,7 +9,23 @@ from dataclasses import fields
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Integer, and_, case, cast, exists, func, literal_column, null, or_, select, true
+from sqlalchemy import (
+    ColumnElement,
+    FromClause,
+    Integer,
+    and_,
+    case,
+    cast,
+    exists,
+    false,
+    func,
+    literal_column,
+    null,
+    or_,
+    select,
+    true,
+    union_all,
+)
 from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import aliased
@@ -48,15 +64,22 @@ async def reasons_by_job(connection: AsyncConnection, viewer: Viewer, keys: Sequ
 
 async def reasons_by_pipeline(connection: AsyncConnection, viewer: Viewer, keys: Sequence[UUID]) -> dict[UUID, list[Reason]]:
     """Why each pipeline is in its state, worst first."""
-    taken_over = _taken_over(viewer)
-    statement = _facts(viewer).add_columns(P.status, P.owes_aggregation, taken_over.label("taken_over_by"))
+    whole = (P.status, P.owes_aggregation, _taken_over(viewer).label("taken_over_by"))
+    own = _facts(viewer).add_columns(jobs.PIPELINE_KEY.label("of_pipeline"), true().label("is_own"), *whole)
+    shared = _all_facts(viewer, jobs.SHARED).add_columns(P.id.label("of_pipeline"), false().label("is_own"), *whole)
+    every = union_all(own.where(jobs.in_pipelines(keys)), shared.where(jobs.shared_in(keys, viewer))).subquery()
     rows: defaultdict[UUID, list[AnyRow]] = defaultdict(list)
-    for row in await connection.execute(statement.where(jobs.in_pipelines(keys)).order_by(J.id)):
-        rows[row.pipeline_key].append(row)
+    for row in await connection.execute(select(every).order_by(every.c.id)):
+        rows[row.of_pipeline].append(row)
     return {key: rules.of_pipeline(_pipeline(rows[key]), _fleet(rows[key][0])) if rows[key] else [] for key in keys}
 
 
 def _facts(viewer: Viewer) -> AnySelect:
+    """Of the jobs that the viewer may see."""
+    return _all_facts(viewer, jobs.JOBS).where(job_clause(viewer))
+
+
+def _all_facts(viewer: Viewer, tables: FromClause) -> AnySelect:
     may_know_workers, may_know_years = viewer.may(OPERATIONS_VIEW), viewer.may(CONFIGURATION_VIEW)
     live = select(func.count().label("workers"), func.count(REVISION.distinct()).label("revisions")).where(IS_LIVE).subquery()
     blocker = _blocker(viewer)
@@ -77,15 +100,11 @@ def _facts(viewer: Viewer) -> AnySelect:
     }
     columns = [(known[name] if name in known else getattr(J, name)).label(name) for name in FACTS]
     unknown = cast(null(), Integer)
-    return (
-        select(
-            *columns,
-            (live.c.workers if may_know_workers else unknown).label("live_workers"),
-            (live.c.revisions if may_know_workers else unknown).label("revisions"),
-        )
-        .select_from(jobs.JOBS.join(live, true()).outerjoin(blocker, true()))
-        .where(job_clause(viewer))
-    )
+    return select(
+        *columns,
+        (live.c.workers if may_know_workers else unknown).label("live_workers"),
+        (live.c.revisions if may_know_workers else unknown).label("revisions"),
+    ).select_from(tables.join(live, true()).outerjoin(blocker, true()))
 
 
 def _blocker(viewer: Viewer) -> Any:
@@ -132,7 +151,8 @@ def _pipeline(rows: Sequence[AnyRow]) -> PipelineFacts:
         status=row.status,
         owes_aggregation=bool(row.owes_aggregation),
         taken_over_by=row.taken_over_by,
-        jobs=[_job(each) for each in rows],
+        jobs=[_job(each) for each in rows if each.is_own],
+        shared=[_job(each) for each in rows if not each.is_own],
     )
 
 

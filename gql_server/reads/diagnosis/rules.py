@@ -28,7 +28,7 @@ def of_job(job: JobFacts, fleet: Fleet) -> list[Reason]:
 
 def of_pipeline(pipeline: PipelineFacts, fleet: Fleet) -> list[Reason]:
     """Why a pipeline is in its state, worst first: what holds for one of its jobs, and what holds for the whole."""
-    jobs = pipeline.jobs
+    jobs = (*pipeline.jobs, *pipeline.shared)
     reasons = [reason for job in jobs for reason in _job(job, fleet)]
     whole = [*_status(pipeline), *_aggregation(pipeline), *_taken_over(pipeline)]
     orphans = [reason for job in jobs for reason in _orphan(job)]
@@ -125,7 +125,7 @@ def _orphan(job: JobFacts) -> Iterator[Reason]:
 
 
 def _status(pipeline: PipelineFacts) -> Iterator[Reason]:
-    wanted = verdict(pipeline.jobs, owes_aggregation=pipeline.owes_aggregation)
+    wanted = verdict(pipeline.jobs, owes_aggregation=pipeline.owes_aggregation, shared=pipeline.shared)
     if pipeline.status is not None and wanted != pipeline.status:
         message = f"It is shown as {pipeline.status}, but its jobs say {wanted}."
         remedy = "A worker corrects it within a minute or two; if it stays, check that one is live."
@@ -135,12 +135,13 @@ def _status(pipeline: PipelineFacts) -> Iterator[Reason]:
 def _aggregation(pipeline: PipelineFacts) -> Iterator[Reason]:
     if not pipeline.owes_aggregation:
         return
-    recalculations = [job for job in pipeline.jobs if job.job_type in RECALCULATIONS]
+    jobs = (*pipeline.jobs, *pipeline.shared)
+    recalculations = [job for job in jobs if job.job_type in RECALCULATIONS]
     left = sum(map(is_live, recalculations))
     if left and left < len(recalculations):
         message = f"The totals are computed once {left} of {len(recalculations)} recalculations have ended as well."
         yield Reason(Code.WAITING_FOR_SIBLINGS, Severity.NEUTRAL, message)
-    elif not any(map(is_live, pipeline.jobs)):
+    elif not any(map(is_live, jobs)):
         message = "Everything has been recalculated, but nothing has started to compute the totals."
         remedy = "A worker starts it within a minute or two; if not, check that one is live."
         yield Reason(Code.OTHER, Severity.WARNING, message, remedy)

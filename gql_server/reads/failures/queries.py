@@ -29,7 +29,7 @@ from gql_server.reads.pagination import Counting, Page, Window
 from gql_server.reads.pipelines.filter import Criteria as PipelineCriteria
 from gql_server.reads.pipelines.queries import pipelines_by_key
 
-G, J = models.FailureGroup, models.Job
+G, J, P = models.FailureGroup, models.Job, models.Pipeline
 EVERY = "every"
 """Key of the one list of groups there is."""
 DEFAULT_SPAN = timedelta(hours=24)
@@ -73,13 +73,12 @@ async def counts(
 
 
 async def fingerprints_by_pipeline(connection: AsyncConnection, viewer: Viewer, keys: Sequence[UUID]) -> dict[UUID, list[str]]:
-    """The groups of each pipeline's failed jobs, in the order in which they first failed."""
-    rows = await connection.execute(
-        select(PIPELINE_KEY.label("key"), J.failure_fingerprint.label("fingerprint"))
-        .select_from(JOBS)
-        .where(jobs.in_pipelines(keys), J.failure_fingerprint.is_not(None), job_clause(viewer))
-        .order_by(J.id)
-    )
+    """The groups of the failed jobs that work for each pipeline, in the order in which they first failed."""
+    columns, failed = (J.id, J.failure_fingerprint.label("fingerprint")), J.failure_fingerprint.is_not(None)
+    own = select(PIPELINE_KEY.label("key"), *columns).select_from(JOBS).where(jobs.in_pipelines(keys), failed)
+    shared = select(P.id.label("key"), *columns).select_from(jobs.SHARED).where(jobs.shared_in(keys, viewer), failed)
+    every = union_all(own.where(job_clause(viewer)), shared).subquery()
+    rows = await connection.execute(select(every).order_by(every.c.id))
     found: defaultdict[UUID, dict[str, None]] = defaultdict(dict)
     for row in rows:
         found[row.key][row.fingerprint] = None

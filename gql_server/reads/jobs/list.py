@@ -8,14 +8,14 @@ from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CTE, ColumnElement, Select, func, literal, null, select, true, union_all
+from sqlalchemy import CTE, ColumnElement, Select, func, literal, null, or_, select, true, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gql_server.db import models
 from gql_server.db.expressions import AnyRow, Column, array, given_keys
 from gql_server.policy import Viewer, job_clause
 from gql_server.reads.jobs.filter import JobCriteria
-from gql_server.reads.jobs.queries import JOBS, columns, in_pipeline
+from gql_server.reads.jobs.queries import JOBS, columns, in_pipeline, serves
 from gql_server.reads.pagination import Counting, Order, Page, Window, newest
 
 J, P = models.Job, models.Pipeline
@@ -65,7 +65,7 @@ async def counted(
 async def page_by_pipeline(
     connection: AsyncConnection, viewer: Viewer, keys: Sequence[UUID], *, criteria: JobCriteria, window: Window
 ) -> dict[UUID, Page]:
-    """A page of the jobs of each pipeline."""
+    """A page of the jobs of each pipeline, with those of others that work of it was merged into."""
     statement = _page_by_pipeline(replace(viewer, expires_at=None), criteria, window)
     rows: defaultdict[UUID, list[AnyRow]] = defaultdict(list)
     for row in await connection.execute(statement, {"keys": list(keys)}):
@@ -82,7 +82,7 @@ def _page_by_pipeline(viewer: Viewer, criteria: JobCriteria, window: Window) -> 
     """Made once for a viewer: to make it takes longer than to execute it."""
     pipelines = func.unnest(given_keys(P.id)).table_valued("key").render_derived(name="asked")
     jobs = select(*columns(viewer), _value(window)).select_from(JOBS)
-    jobs = jobs.where(in_pipeline(pipelines.c.key), job_clause(viewer), *criteria.clauses(viewer))
+    jobs = jobs.where(_works_for(pipelines.c.key), job_clause(viewer), *criteria.clauses(viewer))
     of_key = window.sift(jobs, J.id, int, _ordered_by(window)).lateral("of_key")
     statement = select(pipelines.c.key, *of_key.c).join_from(pipelines, of_key, true())
     return statement.order_by(*window.sorting(of_key.c.job_id, of_key.c.value))
@@ -93,12 +93,16 @@ async def counted_by_pipeline(
 ) -> dict[UUID, int]:
     """How many jobs of each pipeline match, up to one above the limit."""
     asked = func.unnest(array(P.id, keys)).table_valued("key").render_derived(name="asked")
-    jobs = select(J.id).select_from(JOBS).where(in_pipeline(asked.c.key), job_clause(viewer), *criteria.clauses(viewer))
+    jobs = select(J.id).select_from(JOBS).where(_works_for(asked.c.key), job_clause(viewer), *criteria.clauses(viewer))
     of_key = jobs.limit(limit + 1).lateral("of_key")
     rows = await connection.execute(
         select(asked.c.key, func.count().label("counted")).join_from(asked, of_key, true()).group_by(asked.c.key)
     )
     return {row.key: row.counted for row in rows}
+
+
+def _works_for(key: Column) -> ColumnElement[bool]:
+    return or_(in_pipeline(key), serves(key))
 
 
 def _listed(viewer: Viewer, criteria: JobCriteria, window: Window) -> CTE:

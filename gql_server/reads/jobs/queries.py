@@ -4,14 +4,15 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Float, Text, and_, case, cast, func, null, or_, select
+from sqlalchemy import ColumnElement, Float, Text, and_, any_, case, cast, func, literal_column, null, or_, select
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gql_server.db import models
-from gql_server.db.expressions import AnyRow, Column, among, constant, excerpt, found, integer, member, seconds
+from gql_server.db.expressions import AnyRow, Column, among, array, constant, excerpt, found, integer, member, seconds
 from gql_server.db.models import EntityType, IngestionMethod, JobResult, JobState, JobType, Provider, TargetType
 from gql_server.ledger.leases import IS_STUCK, RECOVER_OBSTACLE
-from gql_server.policy import OPERATIONS_VIEW, Viewer, job_clause
+from gql_server.policy import OPERATIONS_VIEW, Viewer, job_clause, pipeline_clause
 from gql_server.reads.jobs import meta
 from gql_server.reads.jobs.meta import UNEXPECTED
 
@@ -126,6 +127,22 @@ def in_pipeline(key: Column) -> ColumnElement[bool]:
 def in_pipelines(keys: Sequence[UUID]) -> ColumnElement[bool]:
     """Jobs of any of these pipelines."""
     return or_(among(J.pipeline_id, keys), and_(J.pipeline_id.is_(None), among(J.time_key, keys)))
+
+
+NO_PIPELINES = literal_column("'{}'::uuid[]")
+SHARED = J.__table__.join(P.__table__, P.id == any_(J.serves))
+"""Jobs with each of the pipelines whose work was merged into them: those, not their own, are `P` here."""
+
+
+def shared_in(keys: Sequence[UUID], viewer: Viewer) -> ColumnElement[bool]:
+    """`SHARED` of these pipelines: what works for a pipeline is known to whoever may see that one."""
+    asked = and_(J.serves.overlap(array(P.id, keys)), J.serves != NO_PIPELINES, among(P.id, keys))
+    return and_(asked, J.pipeline_id.is_distinct_from(P.id), J.provider == viewer.provider, pipeline_clause(viewer))
+
+
+def serves(key: Column) -> ColumnElement[bool]:
+    """Jobs of other pipelines that work of this one was merged into."""
+    return and_(J.serves.contains(postgresql.array([key])), J.serves != NO_PIPELINES)
 
 
 async def jobs_by_id(connection: AsyncConnection, viewer: Viewer, keys: Sequence[int]) -> dict[int, AnyRow]:

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CompoundSelect, Text, any_, cast, literal, select, union_all
+from sqlalchemy import CompoundSelect, Text, any_, cast, false, literal, select, true, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gql_server.db import models
@@ -106,17 +106,16 @@ def _page(rows: Sequence[AnyRow], criteria: Criteria, window: Window) -> Page:
 
 
 async def progress_by_pipeline(connection: AsyncConnection, viewer: Viewer, keys: Sequence[UUID]) -> dict[UUID, Progress]:
-    """How far each pipeline is, from all of its jobs and its stored row."""
+    """How far each pipeline is, from all jobs that work for it and its stored row."""
     state, result = cast(J.state, Text).label("state"), cast(J.result, Text).label("result")
     facts = (J.id, J.job_type, state, result, P.id.label("pipeline_id"), P.kind, P.status, P.expected_recalc)
-    rows = await connection.execute(
-        select(jobs.PIPELINE_KEY.label("key"), *facts, *jobs.ROW_PROGRESS)
-        .select_from(jobs.JOBS)
-        .where(jobs.in_pipelines(keys), job_clause(viewer))
-        .order_by(J.id)
-    )
+    own = select(jobs.PIPELINE_KEY.label("key"), true().label("is_own"), *facts, *jobs.ROW_PROGRESS).select_from(jobs.JOBS)
+    shared = select(P.id.label("key"), false().label("is_own"), *facts, *jobs.ROW_PROGRESS).select_from(jobs.SHARED)
+    every = union_all(
+        own.where(jobs.in_pipelines(keys), job_clause(viewer)), shared.where(jobs.shared_in(keys, viewer))
+    ).subquery()
     of_pipeline: defaultdict[UUID, list[AnyRow]] = defaultdict(list)
-    for row in rows:
+    for row in await connection.execute(select(every).order_by(every.c.id)):
         of_pipeline[row.key].append(row)
     return {key: _progress(key, of_pipeline[key]) for key in keys}
 
@@ -124,4 +123,5 @@ async def progress_by_pipeline(connection: AsyncConnection, viewer: Viewer, keys
 def _progress(key: UUID, facts: Sequence[Any]) -> Progress:
     row = facts[0] if facts and facts[0].pipeline_id is not None else None
     counting = [job for job in facts if job.state == JobState.RUNNING and job.rows_processed is not None]
-    return replace(progress(facts, row), rows=counting[-1] if counting else None, pipeline_key=key)
+    own, shared = [job for job in facts if job.is_own], [job for job in facts if not job.is_own]
+    return replace(progress(own, row, shared=shared), rows=counting[-1] if counting else None, pipeline_key=key)

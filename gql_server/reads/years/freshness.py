@@ -15,13 +15,15 @@ class Freshness(StrEnum):
     NO_AGGREGATION_EVER = "NO_AGGREGATION_EVER"
     PENDING_AGGREGATION_STUCK = "PENDING_AGGREGATION_STUCK"
     LAST_AGGREGATION_FAILED = "LAST_AGGREGATION_FAILED"
+    LAST_RECALCULATION_FAILED = "LAST_RECALCULATION_FAILED"
     LAST_AGGREGATION_TOO_OLD = "LAST_AGGREGATION_TOO_OLD"
 
 
 class LastAggregation(Protocol):
     """The newest aggregation of a module in a year; its `job_id` is None when there never was one.
 
-    `aggregated_at` is when it began to read, and `changed_at` when data or factors last changed.
+    `aggregated_at` is when it began to read, and `changed_at` when data or factors last changed. `recalculation_failed` means
+    that emissions are missing: a recalculation failed, and no later one did its work.
     """
 
     @property
@@ -38,16 +40,22 @@ class LastAggregation(Protocol):
     def finished_at(self) -> datetime | None: ...
     @property
     def changed_at(self) -> datetime | None: ...
+    @property
+    def recalculation_failed(self) -> bool: ...
 
 
 def freshness(last: LastAggregation, cutoff: datetime) -> Freshness:
     """How fresh the totals are. Nothing is stale for what is younger than the cutoff, nor for age alone; WARNING is healthy."""
     if last.job_id is None:
         return Freshness.NO_AGGREGATION_EVER
-    if last.state != JobState.FINISHED:
-        return Freshness.PENDING_AGGREGATION_STUCK if last.created_at < cutoff else Freshness.FRESH
-    if last.result == JobResult.ERROR:
+    if last.state != JobState.FINISHED and last.created_at < cutoff:
+        return Freshness.PENDING_AGGREGATION_STUCK
+    if last.state == JobState.FINISHED and last.result == JobResult.ERROR:
         return Freshness.LAST_AGGREGATION_FAILED
+    if last.recalculation_failed:
+        return Freshness.LAST_RECALCULATION_FAILED
+    if last.state != JobState.FINISHED:
+        return Freshness.FRESH
     return Freshness.LAST_AGGREGATION_TOO_OLD if _is_outdated(last, cutoff) else Freshness.FRESH
 
 
@@ -73,7 +81,7 @@ class EntryTypeRecalculation:
     """Newest factors and newest recalculation of an entry type in a year, by job.
 
     `last_complete_job_id` is the newest recalculation of all units that succeeded or still runs, and `last_failed_job_id` the
-    newest after it that failed, of however many units.
+    newest after it that failed, of however many units, unless a later one of those units succeeded.
     """
 
     module_type_id: int

@@ -26,6 +26,10 @@ from gql_server.reads.years.freshness import EntryTypeRecalculation, Freshness, 
 J, P = models.Job, models.Pipeline
 CellKey = tuple[int, int]
 MINUTES = range(1, 525_601)
+ENTRY_TYPES = {
+    "entry_type_modules": [info.module_id for info in DATA_ENTRY_TYPES.values()],
+    "entry_types": list(DATA_ENTRY_TYPES),
+}
 
 
 class Cell(NamedTuple):
@@ -40,25 +44,63 @@ class Cell(NamedTuple):
         return self.year, self.module_type_id
 
 
+_BEGUN = """
+begun AS NOT MATERIALIZED (
+  SELECT *, state = 'FINISHED' AND result IS NOT DISTINCT FROM 'ERROR' AS failed FROM data_ingestion_jobs
+  WHERE provider = :provider AND job_type IN ('emission_recalc', 'module_emission_recalc') AND state IN ('RUNNING', 'FINISHED')
+)
+"""
+
+# What failed for some units is done once the same has succeeded for those.
+_UNREPAIRED = """
+j.failed AND NOT EXISTS (
+  SELECT FROM begun later WHERE later.year = j.year AND later.module_type_id = j.module_type_id
+    AND later.data_entry_type_id = j.data_entry_type_id AND later.id > j.id AND later.state = 'FINISHED' AND NOT later.failed
+    AND later.scope_module_ids @> j.scope_module_ids)
+"""
+
+
+def _newest_recalculation(condition: str) -> str:
+    """SQL of the newest recalculation `j` of the entry type `e` in the cell `c`: one of its own, or one that lists it."""
+    of_cell = f"SELECT j.id FROM begun j WHERE j.year = c.year AND j.module_type_id = c.module_type_id AND {condition}"
+    own = f"{of_cell} AND j.data_entry_type_id = e.id"
+    listed = f"{of_cell} AND j.data_entry_type_id IS NULL AND j.config -> 'data_entry_type_ids' @> to_jsonb(e.id)"
+    return f"greatest(({own} ORDER BY j.id DESC LIMIT 1), ({listed} ORDER BY j.id DESC LIMIT 1))"
+
+
 def _last_aggregations(scopes: str) -> TextClause:
-    """The newest aggregation of each scope, and when its data or factors last changed; `scopes` says `year, module_type_id`."""
+    """The newest aggregation of each scope, when its data or factors last changed, and whether a recalculation of it failed;
+    `scopes` says `year, module_type_id`."""
     return text(f"""
-SELECT s.year, s.module_type_id, a.*, c.changed_at, clock_timestamp() AS now
-FROM ({scopes}) s
+WITH {_BEGUN}
+SELECT c.year, c.module_type_id, a.*, change.changed_at, failure.job_id IS NOT NULL AS recalculation_failed,
+  clock_timestamp() AS now
+FROM ({scopes}) c
 LEFT JOIN LATERAL (
   SELECT j.id AS job_id, j.state, j.result, j.created_at, j.finished_at, least(j.started_at, j.finished_at) AS aggregated_at
   FROM data_ingestion_jobs j
-  WHERE j.provider = :provider AND j.year = s.year AND j.module_type_id = s.module_type_id AND j.job_type = 'aggregation'
+  WHERE j.provider = :provider AND j.year = c.year AND j.module_type_id = c.module_type_id AND j.job_type = 'aggregation'
   ORDER BY j.id DESC LIMIT 1
 ) a ON true
 LEFT JOIN LATERAL (
   SELECT max(j.finished_at) AS changed_at
   FROM data_ingestion_jobs j
-  WHERE j.provider = :provider AND j.year = s.year AND j.module_type_id = s.module_type_id
+  WHERE j.provider = :provider AND j.year = c.year AND j.module_type_id = c.module_type_id
     AND j.state = 'FINISHED' AND j.result <> 'ERROR' AND j.target_type IN ('DATA_ENTRIES', 'FACTORS')
     AND j.job_type <> 'aggregation'
-) c ON true
-ORDER BY s.year DESC, s.module_type_id
+) change ON true
+LEFT JOIN LATERAL (
+  SELECT max(failed.job_id) AS job_id
+  FROM unnest(CAST(:entry_type_modules AS int[]), CAST(:entry_types AS int[])) AS e (module_type_id, id)
+  CROSS JOIN LATERAL (
+    SELECT {_newest_recalculation("j.state = 'FINISHED' AND NOT j.failed AND j.scope_module_ids IS NULL")} AS complete
+  ) r
+  CROSS JOIN LATERAL (
+    SELECT {_newest_recalculation(f"{_UNREPAIRED} AND j.id > coalesce(r.complete, 0)")} AS job_id
+  ) failed
+  WHERE e.module_type_id = c.module_type_id
+) failure ON true
+ORDER BY c.year DESC, c.module_type_id
 """)
 
 
@@ -72,9 +114,8 @@ async def freshness_by_cell(
 ) -> dict[CellKey, ModuleFreshness]:
     """How fresh the totals of each cell are, whether or not the viewer may see the jobs that say so."""
     years, modules = zip(*keys, strict=True)
-    rows = await connection.execute(
-        LAST_AGGREGATIONS, {"provider": viewer.provider, "years": list(years), "modules": list(modules)}
-    )
+    asked = {"provider": viewer.provider, "years": list(years), "modules": list(modules), **ENTRY_TYPES}
+    rows = await connection.execute(LAST_AGGREGATIONS, asked)
     return {(row.year, row.module_type_id): _module_freshness(row, older_than_minutes) for row in rows}
 
 
@@ -97,7 +138,8 @@ async def stale_aggregations(
         raise BadInput(f"olderThanMinutes must be between 1 and {MINUTES.stop - 1}", argument="olderThanMinutes")
     if not viewer.may(OPERATIONS_VIEW):
         return []
-    rows = await connection.execute(_OF_REPORTS, {"provider": viewer.provider, "modules": list(MODULES)})
+    asked = {"provider": viewer.provider, "modules": list(MODULES), **ENTRY_TYPES}
+    rows = await connection.execute(_OF_REPORTS, asked)
     every = [_module_freshness(row, older_than_minutes) for row in rows]
     return [module for module in every if module.freshness != Freshness.FRESH]
 
@@ -109,22 +151,11 @@ def _module_freshness(row: AnyRow, older_than_minutes: int) -> ModuleFreshness:
     return ModuleFreshness(row.year, row.module_type_id, freshness(last, cutoff), row.finished_at, row.job_id)
 
 
-def _newest_recalculation(condition: str) -> str:
-    """SQL of the newest recalculation `j` of the entry type `e` in the cell `c`: one of its own, or one that lists it."""
-    of_cell = f"SELECT j.id FROM begun j WHERE j.year = c.year AND j.module_type_id = c.module_type_id AND {condition}"
-    own = f"{of_cell} AND j.data_entry_type_id = e.id"
-    listed = f"{of_cell} AND j.data_entry_type_id IS NULL AND j.config -> 'data_entry_type_ids' @> to_jsonb(e.id)"
-    return f"greatest(({own} ORDER BY j.id DESC LIMIT 1), ({listed} ORDER BY j.id DESC LIMIT 1))"
-
-
 # A failed factor job has changed nothing, and hides no good one before it; `is_current` cannot tell, as it marks the failed.
 RECALCULATIONS = text(f"""
-WITH begun AS NOT MATERIALIZED (
-  SELECT *, state = 'FINISHED' AND result IS NOT DISTINCT FROM 'ERROR' AS failed FROM data_ingestion_jobs
-  WHERE provider = :provider AND job_type IN ('emission_recalc', 'module_emission_recalc') AND state IN ('RUNNING', 'FINISHED')
-)
+WITH {_BEGUN}
 SELECT c.year, c.module_type_id, e.id, factor.id, r.newest, r.complete, {
-    _newest_recalculation("j.failed AND j.id > coalesce(r.complete, 0)")
+    _newest_recalculation(f"{_UNREPAIRED} AND j.id > coalesce(r.complete, 0)")
 }
 FROM unnest(CAST(:years AS int[]), CAST(:modules AS int[])) AS c (year, module_type_id)
 JOIN unnest(CAST(:entry_type_modules AS int[]), CAST(:entry_types AS int[])) AS e (module_type_id, id) USING (module_type_id)
@@ -149,8 +180,7 @@ async def recalculations_by_cell(
         "provider": viewer.provider,
         "years": [year for year, _ in keys],
         "modules": [module for _, module in keys],
-        "entry_type_modules": [info.module_id for info in DATA_ENTRY_TYPES.values()],
-        "entry_types": list(DATA_ENTRY_TYPES),
+        **ENTRY_TYPES,
     }
     found: defaultdict[CellKey, dict[int, EntryTypeRecalculation]] = defaultdict(dict)
     for row in await connection.execute(RECALCULATIONS, parameters):

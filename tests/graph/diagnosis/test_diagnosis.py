@@ -230,8 +230,9 @@ async def test_work_that_another_pipeline_took_over_is_found_there(engine: Async
     async with engine.begin() as connection:
         await build.year(connection, 2025, provider=Provider.ACCRED)
 
-    [reason] = await reasons(engine, second.pipeline_id, provider="ACCRED")
+    *waiting, reason = await reasons(engine, second.pipeline_id, provider="ACCRED")
 
+    assert [(each["code"], each["severity"]) for each in waiting] == [("NO_LIVE_WORKER", "DANGER")]
     assert (reason["code"], reason["severity"]) == ("DEDUPLICATED", "NEUTRAL")
     assert reason["blockedBy"] == {"pipelineId": str(first.pipeline_id)}
 

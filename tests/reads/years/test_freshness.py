@@ -34,6 +34,7 @@ class Aggregation:
     aggregated_at: datetime | None = OLD
     finished_at: datetime | None = OLD
     changed_at: datetime | None = None
+    recalculation_failed: bool = False
 
 
 @pytest.mark.parametrize(("last", "expected"), [
@@ -53,6 +54,12 @@ class Aggregation:
     (Aggregation(result=WARNING), Freshness.FRESH),
     (Aggregation(aggregated_at=YOUNG, finished_at=YOUNG, changed_at=NOW), Freshness.FRESH),
     (Aggregation(finished_at=CUTOFF, changed_at=NOW), Freshness.FRESH),
+    (Aggregation(recalculation_failed=True), Freshness.LAST_RECALCULATION_FAILED),
+    (Aggregation(finished_at=YOUNG, recalculation_failed=True), Freshness.LAST_RECALCULATION_FAILED),
+    (Aggregation(state=JobState.RUNNING, created_at=YOUNG, recalculation_failed=True), Freshness.LAST_RECALCULATION_FAILED),
+    (Aggregation(state=JobState.RUNNING, recalculation_failed=True), Freshness.PENDING_AGGREGATION_STUCK),
+    (Aggregation(result=ERROR, recalculation_failed=True), Freshness.LAST_AGGREGATION_FAILED),
+    (Aggregation(job_id=None, recalculation_failed=True), Freshness.NO_AGGREGATION_EVER),
 ])  # fmt: skip
 def test_totals_are_stale_for_a_reason_and_never_for_age_alone(last: Aggregation, expected: Freshness) -> None:
     assert freshness(last, CUTOFF) == expected
@@ -123,6 +130,38 @@ async def test_r12_the_four_stale_situations_are_listed_each_in_its_bucket_and_t
     ]
     assert len(executed) == 1
     assert await stale(engine, minutes=180) == [found[0], found[2]]
+
+
+async def recalculation(connection: AsyncConnection, result: JobResult, **values: Any) -> int:
+    """A recalculation of 2025 of process emissions."""
+    place = {"job_type": JobType.EMISSION_RECALC, "module_type_id": 8, "data_entry_type_id": 50, "target_type": None}
+    outcome = {} if "state" in values else {"result": result}
+    return await build.job(connection, **(place | outcome | values))
+
+
+@pytest.mark.parametrize(("failed", "later", "is_repaired"), [
+    ({}, None, False),
+    ({}, {}, True),
+    ({}, {"data_entry_type_id": 51}, False),
+    ({}, {"scope_module_ids": [1, 2]}, False),
+    ({"scope_module_ids": [1]}, {"scope_module_ids": [1, 2]}, True),
+    ({"scope_module_ids": [1, 2]}, {"scope_module_ids": [1]}, False),
+    ({"scope_module_ids": [1]}, {}, True),
+    ({}, {"state": JobState.RUNNING}, False),
+    ({}, {"job_type": "module_emission_recalc", "data_entry_type_id": None, "config": {"data_entry_type_ids": [50]}}, True),
+    ({"job_type": "module_emission_recalc", "data_entry_type_id": None, "config": {"data_entry_type_ids": [50]}}, {}, True),
+])  # fmt: skip
+async def test_totals_without_the_emissions_of_a_recalculation_that_failed_are_not_fresh(
+    engine: AsyncEngine, failed: dict[str, Any], later: dict[str, Any] | None, is_repaired: bool
+) -> None:
+    async with engine.begin() as connection:
+        await reports(connection, 2025)
+        await recalculation(connection, ERROR, **failed)
+        if later is not None:
+            await recalculation(connection, SUCCESS, **later)
+        totals = [await aggregation(connection, module, timedelta(minutes=1)) for module in MODULES]
+
+    assert await stale(engine) == ([] if is_repaired else [(8, Freshness.LAST_RECALCULATION_FAILED, totals[-1], True)])
 
 
 @pytest.mark.parametrize("minutes", [0, -1, 525_601])
