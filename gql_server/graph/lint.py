@@ -24,9 +24,10 @@ from graphql import (
     is_specified_scalar_type,
 )
 
-from gql_server.policy import GUARDS, POLICY, DenialMode
+from gql_server.policy import GUARDS, INPUTS, PAGING, POLICY, DenialMode
 
 TABLE = "gql_server/policy/table.py"
+INPUT_TABLE = "gql_server/policy/inputs.py"
 REMOVAL = re.compile(r"removed after \d{4}-\d{2}-\d{2}\b")
 FORWARD, BACKWARD = ("first", "after"), ("last", "before")
 
@@ -63,6 +64,25 @@ def governed(schema: GraphQLSchema) -> Complaints:
             yield f'{name}.{field} is in the policy but not, or twice: remove `{field}` from "{name}" in {TABLE}.'
     for name in sorted(POLICY.keys() - types):
         yield f'{name} is in the policy but not in the schema: remove "{name}" from {TABLE}.'
+
+
+def attributed(schema: GraphQLSchema) -> Complaints:
+    """Every argument and input field says whether it depends on the subject, and nothing else is said to."""
+    asked = dict(_inputs(schema))
+    for owner, names in asked.items():
+        said = INPUTS[owner].alike | INPUTS[owner].by_subject if owner in INPUTS else frozenset[str]()
+        for name in sorted(names - said):
+            yield (
+                f"{owner}: does `{name}` depend on who asks, beyond what they may see? Add it to {INPUT_TABLE}, among the "
+                "names that are alike for everyone, or else to `by_subject`."
+            )
+        for name in sorted(said - names):
+            yield f"{owner}: `{name}` is in {INPUT_TABLE} but not in the schema: remove it."
+    for owner in sorted(INPUTS.keys() - asked.keys()):
+        yield f"{owner} is in {INPUT_TABLE} but not in the schema: remove it."
+    for name, of_type in POLICY.items():
+        for field in sorted(of_type.by_subject - of_type.open - of_type.guarded.keys()):
+            yield f"{name}.{field} depends on the subject but is not in the schema: remove it from {TABLE}."
 
 
 def mirrored(schema: GraphQLSchema) -> Complaints:
@@ -112,7 +132,16 @@ def relay(schema: GraphQLSchema) -> Complaints:
                 yield from _connection_field(f"{owner.name}.{name}", field)
 
 
-RULES: tuple[Callable[[GraphQLSchema], Complaints], ...] = (described, governed, mirrored, refusable, mergeable, dated, relay)
+RULES: tuple[Callable[[GraphQLSchema], Complaints], ...] = (
+    described,
+    governed,
+    attributed,
+    mirrored,
+    refusable,
+    mergeable,
+    dated,
+    relay,
+)
 
 
 def _objects(schema: GraphQLSchema) -> Iterator[GraphQLObjectType]:
@@ -125,6 +154,22 @@ def _guardable(schema: GraphQLSchema) -> Iterator[tuple[str, GraphQLObjectType |
     for type_ in _objects(schema):
         yield type_.name, type_
         yield from ((f"{type_.name}.{name}", field) for name, field in type_.fields.items())
+
+
+def _inputs(schema: GraphQLSchema) -> Iterator[tuple[str, frozenset[str]]]:
+    """Fields with arguments other than paging, input types, and the enums of which a member depends on the subject."""
+    for name, type_ in sorted(schema.type_map.items()):
+        match type_:
+            case GraphQLInputObjectType():
+                yield name, frozenset(type_.fields)
+            case GraphQLEnumType() if name in INPUTS:
+                yield name, frozenset(type_.values)
+            case GraphQLObjectType() if not name.startswith("__"):
+                for field, each in type_.fields.items():
+                    if names := frozenset(each.args) - PAGING:
+                        yield f"{name}.{field}", names
+            case _:
+                pass
 
 
 def _nameable(schema: GraphQLSchema) -> Iterator[tuple[str, str | None]]:

@@ -25,7 +25,7 @@ from gql_server.graph.context import Context
 from gql_server.graph.limits import REQUEST_SECONDS, SUBSCRIPTIONS_PER_SOCKET
 from gql_server.graph.schema import Schema
 from gql_server.http import sse
-from gql_server.http.live import Limits, LiveOperations, Operation, plan
+from gql_server.http.live import Limits, LiveOperations, Operation
 from gql_server.http.masking import internal, masked, public, refusal
 from gql_server.http.websocket import SocketContext, TransportHandler
 from gql_server.policy import Viewer
@@ -110,7 +110,7 @@ class GraphQLEndpoint(GraphQL[Any, None]):
         data = await self.parse_http_body(self.request_adapter_class(request))
         assert data.query is not None
         operation = Operation(data.query, data.variables or {}, data.operation_name)
-        if plan(operation.query, operation.name).is_subscription:
+        if self.live.plan(operation).is_subscription:
             return sse.stream(request, self.live, operation, viewer)
         if "json" in request.headers["accept"]:
             return await self.run(request)

@@ -8,23 +8,11 @@ import asyncio
 from collections import Counter, deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Hashable, Mapping
 from contextlib import aclosing, contextmanager
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import orjson
-from graphql import (
-    EnumValueNode,
-    FieldNode,
-    GraphQLError,
-    ObjectFieldNode,
-    OperationDefinitionNode,
-    OperationType,
-    VariableNode,
-    Visitor,
-    parse,
-    visit,
-)
+from graphql import GraphQLError
 from strawberry.types.execution import PreExecutionError
 
 from gql_server.errors import RateLimited
@@ -33,13 +21,12 @@ from gql_server.feed.tokens import Position
 from gql_server.graph.context import Context
 from gql_server.graph.schema import Schema
 from gql_server.http.masking import masked
+from gql_server.http.sharing import Plan, plan, sharing_key
 from gql_server.policy import Viewer
 from gql_server.reads.loaders import SharedLoaders
 
 BACKLOG_MAX = 256
 BACKLOG_BYTES_MAX = 1024 * 1024
-OF_THE_SUBJECT = ("triggeredByMe", "triggeredBy", "TRIGGERED_BY")
-"""Arguments that make an answer depend on who asks, and not only on what they may see."""
 ANYWHERE = Position("anywhere", 0).token()
 """Where the live part comes from: it does not look, but a variable may have to have a value."""
 
@@ -77,57 +64,6 @@ class TooSlow(Exception):
 
 class Draining(Exception):
     """The server is about to stop: the client may come again, with its last token."""
-
-
-class Plan(NamedTuple):
-    """What of a document matters for sharing it."""
-
-    is_subscription: bool
-    resume_variables: frozenset[str] = frozenset()
-    asks_who: bool = False
-
-
-@lru_cache(maxsize=512)
-def plan(query: str, name: str | None) -> Plan:
-    """What kind of operation it is, which variables say where its client comes from, and whether it asks who asks."""
-    try:
-        document = parse(query, max_tokens=2000)
-    except GraphQLError:
-        return Plan(is_subscription=False)
-    operations = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
-    named = [node for node in operations if name is None or (node.name and node.name.value == name)]
-    if len(named) != 1 or named[0].operation is not OperationType.SUBSCRIPTION:
-        return Plan(is_subscription=False)
-    after = [
-        argument.value.name.value
-        for field in named[0].selection_set.selections
-        if isinstance(field, FieldNode)
-        for argument in field.arguments or ()
-        if argument.name.value == "after" and isinstance(argument.value, VariableNode)
-    ]
-    words = _Words()
-    visit(document, words)
-    return Plan(is_subscription=True, resume_variables=frozenset(after), asks_who=words.found)
-
-
-def scope(operation: Operation, variables: str, viewer: Viewer) -> Viewer:
-    """Whoever sees the same, as one viewer: nobody in particular, unless the operation asks who they are."""
-    asks = plan(operation.query, operation.name).asks_who or any(f'"{word}"' in variables for word in OF_THE_SUBJECT)
-    if asks:
-        return replace(viewer, expires_at=None)
-    return Viewer(subject="", provider=viewer.provider, permissions=viewer.permissions)
-
-
-class _Words(Visitor):
-    """Finds, among the arguments of a document, those that ask who asks."""
-
-    found = False
-
-    def enter_object_field(self, node: ObjectFieldNode, *_: object) -> None:
-        self.found |= node.name.value in OF_THE_SUBJECT
-
-    def enter_enum_value(self, node: EnumValueNode, *_: object) -> None:
-        self.found |= node.value in OF_THE_SUBJECT
 
 
 class Follower:
@@ -300,6 +236,10 @@ class LiveOperations:
         """Executions, however many follow them."""
         return len(self._streams)
 
+    def plan(self, operation: Operation) -> Plan:
+        """What of the operation matters for sharing it."""
+        return plan(self._schema.executable, operation.query, operation.name)
+
     def drain(self) -> None:
         """End every operation so that it can be resumed elsewhere, and begin none."""
         self.is_draining = True
@@ -334,10 +274,11 @@ class LiveOperations:
                 del self._followed[who]
 
     async def _frames(self, operation: Operation, viewer: Viewer, position: Position | None) -> AsyncGenerator[Frame, None]:
-        apart = plan(operation.query, operation.name).resume_variables
+        planned = self.plan(operation)
+        apart = planned.resume_variables
         shared = {name: value for name, value in operation.variables.items() if name not in apart}
         variables = orjson.dumps(shared, option=orjson.OPT_SORT_KEYS).decode()
-        everyone = scope(operation, variables, viewer)
+        everyone = sharing_key(planned, variables, viewer)
         key = (operation.query, operation.name, variables, everyone)
         stream = self._streams.get(key)
         if stream is None or stream.is_ended:
@@ -361,7 +302,7 @@ class LiveOperations:
         context = self._create_context(viewer)
         session.resume, *coming = resume or (None,)
         if session.phase is Phase.LIVE:
-            coming = [(name, ANYWHERE) for name in plan(operation.query, operation.name).resume_variables]
+            coming = [(name, ANYWHERE) for name in self.plan(operation).resume_variables]
         self._loaders = self._loaders or SharedLoaders(context.engine, lambda: context.hub.generation)
         results = await self._schema.stream(
             operation.query,

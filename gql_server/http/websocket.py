@@ -154,7 +154,7 @@ class TransportHandler(BaseGraphQLTransportWSHandler[Any, None]):
 
     async def _send_results(self, operation: Operation[Any, None], viewer: Viewer) -> None:
         asked = live.Operation(operation.query, operation.variables or {}, operation.operation_name)
-        if live.plan(asked.query, asked.name).is_subscription:
+        if self._endpoint.live.plan(asked).is_subscription:
             await self._follow(operation, asked, viewer)
         else:
             await self._execute(operation, self._endpoint.create_context(viewer))

@@ -1,6 +1,7 @@
 """Who may see what, in one place: permissions of roles, rows as clauses of SQL, and the policy of every type and field."""
 
 from gql_server.policy.guards import DenialMode, Guard, Reach, permits, reach
+from gql_server.policy.inputs import BY_SUBJECT, INPUTS, PAGING
 from gql_server.policy.permissions import (
     CONFIGURATION_EDIT,
     CONFIGURATION_VIEW,
@@ -27,11 +28,14 @@ from gql_server.policy.rows import (
 from gql_server.policy.table import GUARDS, POLICY, TypeRule
 
 __all__ = [
+    "BY_SUBJECT",
     "CONFIGURATION_EDIT",
     "CONFIGURATION_VIEW",
     "GUARDS",
+    "INPUTS",
     "OPERATIONS_EDIT",
     "OPERATIONS_VIEW",
+    "PAGING",
     "POLICY",
     "USERS_VIEW",
     "DenialMode",

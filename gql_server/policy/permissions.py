@@ -27,7 +27,10 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """An authenticated caller, until it expires. A permission without a unit, `modules.purchase:view`, covers every unit's."""
+    """An authenticated caller, until it expires. A permission without a unit, `modules.purchase:view`, covers every unit's.
+
+    Without a subject it stands for everyone of these permissions: see `shared`.
+    """
 
     subject: str
     provider: str
@@ -35,6 +38,17 @@ class Viewer:
     display_name: str | None = None
     email: str | None = None
     expires_at: datetime | None = None
+
+    @property
+    def identity(self) -> str:
+        """The subject. Raises LookupError for a viewer that stands for several: what asks is missing in `policy.inputs`."""
+        if not self.subject:
+            raise LookupError("something that depends on the subject was asked for everyone: declare it in gql_server/policy")
+        return self.subject
+
+    def shared(self) -> "Viewer":
+        """Everyone of the same provider and permissions, as one viewer."""
+        return Viewer(subject="", provider=self.provider, permissions=self.permissions)
 
     def may(self, permission: str) -> bool:
         return permission in self.permissions or permission.partition("@")[0] in self.permissions

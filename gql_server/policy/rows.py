@@ -67,13 +67,13 @@ def upload_clause(viewer: Viewer) -> ColumnElement[bool]:
     """Uploads the viewer may use: all of the provider for who may operate pipelines, else their own."""
     row = models.Upload
     mine = row.provider == viewer.provider
-    return mine if viewer.may(OPERATIONS_EDIT) else and_(mine, row.created_by["user_id"].astext == viewer.subject)
+    return mine if viewer.may(OPERATIONS_EDIT) else and_(mine, row.created_by["user_id"].astext == viewer.identity)
 
 
 def view_clause(viewer: Viewer) -> ColumnElement[bool]:
     """Saved views the viewer may see: their own, and those shared by others of the provider."""
     row = models.TriageView
-    return and_(row.provider == viewer.provider, or_(row.owner_subject == viewer.subject, row.is_shared))
+    return and_(row.provider == viewer.provider, or_(row.owner_subject == viewer.identity, row.is_shared))
 
 
 def worker_clause(viewer: Viewer) -> ColumnElement[bool]:

@@ -10,7 +10,8 @@ from gql_server.policy.permissions import CONFIGURATION_EDIT, CONFIGURATION_VIEW
 
 @dataclass(frozen=True, slots=True)
 class TypeRule:
-    """The fields of a type. The open ones are visible with their object, the guarded ones need a permission as well.
+    """The fields of a type. The open ones are visible with their object, the guarded ones need a permission as well; of both,
+    those `by_subject` depend on who asks, beyond what they may see.
 
     With `hidden_without`, an object whose expression does not hold is absent; without, it is visible wherever it is reached.
     """
@@ -18,12 +19,15 @@ class TypeRule:
     open: frozenset[str]
     guarded: Mapping[str, Guard]
     hidden_without: Guard | None = None
+    by_subject: frozenset[str] = frozenset()
 
 
-def rule(*fields: str, hidden_without: str | None = None, **guarded: Guard | str) -> TypeRule:
+def rule(*fields: str, hidden_without: str | None = None, by_subject: str = "", **guarded: Guard | str) -> TypeRule:
     """Names of open fields, separated by blanks; guarded ones by name, with REDACT unless their guard says otherwise."""
+    of_subject = frozenset(by_subject.split())
     return TypeRule(
-        open=frozenset(name for line in fields for name in line.split()),
+        open=frozenset(name for line in fields for name in line.split()) | (of_subject - guarded.keys()),
+        by_subject=of_subject,
         guarded=MappingProxyType({name: Guard(each) if isinstance(each, str) else each for name, each in guarded.items()}),
         hidden_without=Guard(hidden_without, DenialMode.HIDE) if hidden_without else None,
     )
@@ -188,8 +192,8 @@ POLICY: Mapping[str, TypeRule] = MappingProxyType(
             "maxSubscriptionsPerConnection requestTimeoutSeconds",
         ),
         "Deprecation": rule("coordinate reason removedAfter"),
-        "QueryCost": rule("estimated limit budgetRemaining resetAt"),
-        "Viewer": rule("id displayName permissions fieldAccess views"),
+        "QueryCost": rule("estimated limit", by_subject="budgetRemaining resetAt"),
+        "Viewer": rule("permissions fieldAccess", by_subject="id displayName views"),
         "TriageView": rule("id name description documentId document variables isShared owner"),
         "PageInfo": rule("hasNextPage hasPreviousPage startCursor endCursor"),
         # results of mutations

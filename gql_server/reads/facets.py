@@ -129,7 +129,7 @@ def _creator(viewer: Viewer, created_by: Any) -> tuple[ColumnElement[Any], ...]:
     name = func.coalesce(func.nullif(created_by["name"].astext, ""), func.nullif(created_by["email"].astext, ""))
     if viewer.may(USERS_VIEW):
         return user_id.label("user_id"), name.label("user_name")
-    mine = user_id == viewer.subject
+    mine = user_id == viewer.identity
     return case((mine, user_id)).label("user_id"), case((mine, name)).label("user_name")
 
 

@@ -53,6 +53,28 @@ def test_a_field_without_a_policy_line_is_named_with_the_line_to_add():
     ]
 
 
+def test_an_argument_that_does_not_say_whether_it_depends_on_the_subject_is_named_with_the_question():
+    definition = """
+      type Query { pipelines(first: Int, filter: Int, orderBy: Int, around: ID, startedByMyTeam: Boolean): Int }
+      input TimeRange { from: Int, to: Int, zone: String }
+    """
+
+    found = [each for each in complaints(lint.attributed, definition) if "not in the schema" not in each]
+
+    assert found == [
+        "Query.pipelines: does `startedByMyTeam` depend on who asks, beyond what they may see? Add it to "
+        "gql_server/policy/inputs.py, among the names that are alike for everyone, or else to `by_subject`.",
+        "TimeRange: does `zone` depend on who asks, beyond what they may see? Add it to gql_server/policy/inputs.py, among the "
+        "names that are alike for everyone, or else to `by_subject`.",
+    ]
+
+
+def test_an_argument_that_is_gone_is_to_be_removed_from_the_policy():
+    found = complaints(lint.attributed, "type Query { pipelines(filter: Int, orderBy: Int): Int }")
+
+    assert "Query.pipelines: `around` is in gql_server/policy/inputs.py but not in the schema: remove it." in found
+
+
 def test_a_policy_line_without_its_field_or_type_is_named():
     found = complaints(lint.governed, "type Unit { id: ID! }")
 

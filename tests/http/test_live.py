@@ -236,14 +236,6 @@ async def test_a_client_that_takes_nothing_in_is_let_go(engine: AsyncEngine):
             await anext(frames)
 
 
-async def test_an_operation_that_asks_who_asks_is_not_shared_among_people():
-    asking = "subscription { pipelines(filter: { triggeredByMe: true }) { token } }"
-    people = [Viewer(subject=name, provider="ACCRED", permissions=frozenset({"a"})) for name in ("ann", "bob")]
-
-    assert len({live.scope(Operation(asking, {}, None), "{}", each) for each in people}) == 2
-    assert len({live.scope(Operation(FOLLOW, {}, None), "{}", each) for each in people}) == 1
-
-
 async def test_an_operation_that_is_refused_says_why(engine: AsyncEngine, operations: LiveOperations):
     frames = operations.frames(Operation("subscription { nonsense }", {}, None), viewer("operator"))
 

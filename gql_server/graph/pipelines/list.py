@@ -125,7 +125,7 @@ class PipelineFilter:
             failure_classes=names("failureClass", self.failure_class),
             failure_fingerprint=key_of("FailureGroup", self.failure_group) if self.failure_group else None,
             triggered_by=self._triggered_by(viewer),
-            not_triggered_by=viewer.subject if self.triggered_by_me is False else None,
+            not_triggered_by=viewer.identity if self.triggered_by_me is False else None,
             worker=key_of("Worker", self.worker_id) if self.worker_id else None,
             search=term(self.search) if isinstance(self.search, str) else None,
         )
@@ -134,10 +134,10 @@ class PipelineFilter:
         """Those who may have started it, as far as the viewer may know."""
         named = texts("triggeredBy", self.triggered_by)
         if named is not None:
-            named = tuple(name for name in named if viewer.may(USERS_VIEW) or name == viewer.subject)
+            named = tuple(name for name in named if viewer.may(USERS_VIEW) or name == viewer.identity)
         if not given(self.triggered_by_me):
             return named
-        return (viewer.subject,) if named is None or viewer.subject in named else ()
+        return (viewer.identity,) if named is None or viewer.identity in named else ()
 
 
 @strawberry.type
