@@ -26,6 +26,7 @@ from gql_server.generate.texts import PEOPLE
 from gql_server.handlers.reports import create_modules, create_reports
 from gql_server.handlers.units import store_directory
 from gql_server.ledger.failures.record import name_groups
+from gql_server.ledger.signatures import sign_all
 from gql_server.worker import registry
 
 assert handlers.__all__  # importing it registers the job types
@@ -97,6 +98,7 @@ async def generate(
             await connection.execute(update(Job).where(Job.id.in_(current)).values(is_current=True))
             await connection.execute(_RESTART_JOB_IDS)
             await name_groups(connection, ledger.failures.values())
+            await sign_all(connection)
     report("vacuum", jobs)
     async with engine.connect() as connection:
         await connection.execution_options(isolation_level="AUTOCOMMIT")

@@ -4,13 +4,15 @@ from enum import Enum
 from typing import Annotated, Any, Generic, TypeVar
 
 import strawberry
+from strawberry import UNSET
 
 from gql_server.errors import BadInput
 from gql_server.graph.context import Info
 from gql_server.graph.fields import SemanticNonNull, part
+from gql_server.reads.pagination import COUNT_LIMIT
+from gql_server.reads.pipelines.counts import BOUND, BOUND_OF_SEARCH
 
 T = TypeVar("T")
-COUNT_LIMIT = 1000
 COUNT_LIMIT_MAX = 10_000
 
 
@@ -47,12 +49,27 @@ class BoundedCount:
     precision: CountPrecision = strawberry.field(description="Whether there are more.")
 
     @classmethod
-    def of(cls, counted: int, limit: int) -> "BoundedCount":
-        """From a count that went at most one above the limit."""
-        return cls(value=min(counted, limit), precision=CountPrecision.AT_LEAST if counted > limit else CountPrecision.EXACT)
+    def of(cls, counted: int, limit: int | None) -> "BoundedCount":
+        """From a count that went at most one above the limit, or to the end."""
+        if limit is not None and counted > limit:
+            return cls(value=limit, precision=CountPrecision.AT_LEAST)
+        return cls(value=counted, precision=CountPrecision.EXACT)
 
 
 CountLimit = Annotated[int | None, strawberry.argument(description=f"Count no further than this; up to {COUNT_LIMIT_MAX}.")]
+OwnLimit = Annotated[
+    int | None,
+    strawberry.argument(
+        description=f"Count no further than this; up to {COUNT_LIMIT_MAX}. Without it pipelines are counted to the end, unless "
+        f"the filter asks for `dataEntryTypeIds`, `startedAt`, `finishedAt`, `failureGroup` or `workerId` (to {BOUND}) or for "
+        f"`search` (to {BOUND_OF_SEARCH}); other lists are counted to {COUNT_LIMIT}."
+    ),
+]
+
+
+def own_limit(limit: int | None, own: int | None) -> int | None:
+    """The limit asked for, else the list's own: None to count to the end. Raises BadInput."""
+    return own if limit is None or limit is UNSET else count_limit(limit)
 
 
 def count_limit(limit: int | None) -> int:
@@ -67,8 +84,8 @@ def count_limit(limit: int | None) -> int:
 @strawberry.type(description="A page of a list that can be counted.")
 class CountedConnection(Connection[T], Generic[T]):
     @strawberry.field(description="Items the viewer may see, counted up to `limit`.", directives=[SemanticNonNull()])
-    async def total_count(self: Any, info: Info, limit: CountLimit = COUNT_LIMIT) -> BoundedCount | None:
-        limit = count_limit(limit)
+    async def total_count(self: Any, info: Info, limit: OwnLimit = UNSET) -> BoundedCount | None:
         counting = self.counting
+        limit = own_limit(limit, counting.limit)
         counted = await info.context.load(counting.query, counting.key, limit=limit, **counting.arguments)
         return BoundedCount.of(counted or 0, limit)

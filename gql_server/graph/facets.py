@@ -5,9 +5,10 @@ from enum import Enum
 from typing import Annotated, Any
 
 import strawberry
+from strawberry import UNSET
 
 from gql_server.carbon.catalog import MODULES
-from gql_server.graph.connections import COUNT_LIMIT, BoundedCount, CountLimit, CountPrecision, count_limit
+from gql_server.graph.connections import BoundedCount, CountPrecision, OwnLimit, own_limit
 from gql_server.graph.context import Info
 from gql_server.graph.fields import SemanticNonNull
 from gql_server.graph.scalars import JSON
@@ -45,12 +46,13 @@ class FacetValue:
     filter: JSON = strawberry.field(description="Merge this into the `PipelineFilter` to drill down.")
 
     @classmethod
-    def of(cls, key: PipelineFacetKey, found: Value, limit: int) -> "FacetValue":
-        cut = not found.complete or found.count > limit
-        precision = CountPrecision.AT_LEAST if cut else CountPrecision.EXACT
+    def of(cls, key: PipelineFacetKey, found: Value, limit: int | None = None) -> "FacetValue":
+        count = BoundedCount.of(found.count, limit)
+        if not found.complete:
+            count.precision = CountPrecision.AT_LEAST
         return cls(
             value=_shown(key, found),
-            count=BoundedCount(value=min(found.count, limit), precision=precision),
+            count=count,
             filter=JSON(FILTERS[key](found.value)),
         )
 
@@ -67,12 +69,13 @@ Keys = Annotated[list[PipelineFacetKey], strawberry.argument(description="Dimens
 @strawberry.type
 class Faceted:
     @strawberry.field(
-        description="Counts per value under the current filter, each facet ignoring its own clause. The newest pipelines that "
-        "match are looked at, up to the limit; if there are more, the counts are AT_LEAST.",
+        description="Counts per value under the current filter, each facet ignoring its own clause: as many as `totalCount` of "
+        "the list that the value's filter opens. Where that is bounded, the newest pipelines that match are looked at, up to "
+        "the bound, and if there are more the counts are AT_LEAST.",
         directives=[SemanticNonNull()],
     )
-    async def facets(self: Any, info: Info, keys: Keys, limit: CountLimit = COUNT_LIMIT) -> list[PipelineFacet] | None:
-        limit = count_limit(limit)
+    async def facets(self: Any, info: Info, keys: Keys, limit: OwnLimit = UNSET) -> list[PipelineFacet] | None:
+        limit = own_limit(limit, None)
         asked = list(dict.fromkeys(keys))
         names = tuple(key.name for key in asked)
         found = await info.context.load(facets, self.criteria, names=names, limit=limit)

@@ -1,6 +1,7 @@
 """Reads of facets: how many pipelines of a list have each value of a dimension, in one statement for all dimensions asked for.
 
-Bounded: the newest pipelines that match are looked at, up to the limit. If there are more, every count is a lower bound.
+All that match are counted where the signatures of pipelines tell which do (see `pipelines.counts`). Else the newest that match
+are looked at, up to a bound; if there are more, every count is a lower bound.
 """
 
 from collections import defaultdict
@@ -8,8 +9,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import CTE, ColumnElement, Text, and_, case, cast, func, literal, null, select, union_all
+from sqlalchemy import (
+    CTE,
+    BigInteger,
+    ColumnElement,
+    FromClause,
+    Text,
+    and_,
+    case,
+    cast,
+    func,
+    literal,
+    null,
+    select,
+    true,
+    union_all,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.orm import aliased
 
 from gql_server.db import models
 from gql_server.db.expressions import AnySelect, member
@@ -17,6 +34,7 @@ from gql_server.db.models import EntityType, PipelineStatus
 from gql_server.policy import USERS_VIEW, Viewer
 from gql_server.reads.jobs.queries import kind_of
 from gql_server.reads.pagination import newest
+from gql_server.reads.pipelines.counts import bound, cells, matching, meeting
 from gql_server.reads.pipelines.filter import Criteria
 from gql_server.reads.pipelines.ids import listed
 
@@ -57,53 +75,124 @@ Facets = dict[str, list[Value]]
 
 
 async def facets(
-    connection: AsyncConnection, viewer: Viewer, keys: Sequence[Criteria], *, names: tuple[str, ...], limit: int
+    connection: AsyncConnection, viewer: Viewer, keys: Sequence[Criteria], *, names: tuple[str, ...], limit: int | None
 ) -> dict[Criteria, Facets]:
     """The values of each dimension named, most frequent first; each ignores the clauses on itself."""
     found: dict[Criteria, Facets] = {criteria: {name: [] for name in names} for criteria in keys}
     counts = [count for place, criteria in enumerate(keys) for count in _counts(viewer, criteria, names, limit, place)]
-    if not counts:
-        return found
-    for row in await connection.execute(union_all(*counts)):
-        complete = row.looked <= limit
-        found[keys[row.place]][row.facet].append(Value(row.value, row.label, row.counted, complete))
+    for row in await connection.execute(union_all(*counts)) if counts else ():
+        found[keys[row.place]][row.facet].append(Value(row.value, row.label, row.counted, row.complete))
     for of_criteria in found.values():
         for values in of_criteria.values():
             values.sort(key=lambda value: (-value.count, value.value))
     return found
 
 
-def _counts(viewer: Viewer, criteria: Criteria, names: Sequence[str], limit: int, place: int) -> list[AnySelect]:
-    """A statement for each dimension. Those whose own clauses are not set share what they look at."""
+def _counts(viewer: Viewer, criteria: Criteria, names: Sequence[str], limit: int | None, place: int) -> list[AnySelect]:
+    """A statement for each dimension, over what they share."""
+    most = bound(criteria)
+    if most is not None:
+        counts = _of_newest(viewer, criteria, names, min(most, limit or most))
+    else:
+        counts = _of_all(viewer, criteria, names)
+    return [
+        select(
+            literal(place).label("place"), literal(name).label("facet"), *_most_frequent(values).c, complete.label("complete")
+        )
+        for name, values, complete in counts
+    ]
+
+
+Counts = list[tuple[str, AnySelect, ColumnElement[bool]]]
+"""Of each dimension: its values, with label and count, and whether those are complete."""
+
+
+def _most_frequent(values: AnySelect) -> FromClause:
+    each = values.subquery()
+    return select(each).order_by(each.c.counted.desc(), each.c.value).limit(VALUES_MAX).subquery()
+
+
+def _without(criteria: Criteria, names: Sequence[str]) -> Criteria:
+    """The criteria without the clauses on these dimensions."""
+    return replace(criteria, **{clause: None for name in names for clause in DIMENSIONS[name].clauses})
+
+
+def _of_all(viewer: Viewer, criteria: Criteria, names: Sequence[str]) -> Counts:
+    of_cells = [name for name in names if name != "TRIGGERED_BY"]
+    shared = cells(viewer, _without(criteria, of_cells)) if of_cells else None
+    return [
+        (
+            name,
+            _of_creators(viewer, _without(criteria, [name]))
+            if shared is None or name not in of_cells
+            else _of_cells(shared, name, _without(criteria, [name])),
+            true(),
+        )
+        for name in names
+    ]
+
+
+def _of_cells(shared: CTE, name: str, base: Criteria) -> AnySelect:
+    """Each value's cells, a key, status and level once, and the pipelines in them."""
+    dimension, row = DIMENSIONS[name], shared.c
+    value = _value(name, shared)
+    where = [*meeting(base, shared), value.is_not(None), *([row.is_job] if dimension.of_job else [])]
+    each = select(row.key, row.status, row.level, row.n, value.label("value")).where(*where).distinct().subquery()
+    counted = cast(func.sum(each.c.n), BigInteger).label("counted")
+    return select(each.c.value, cast(null(), Text).label("label"), counted).group_by(each.c.value)
+
+
+def _value(name: str, shared: CTE) -> ColumnElement[Any]:
+    row = shared.c
+    values: dict[str, ColumnElement[Any]] = {
+        "STATUS": member(row.status, PipelineStatus, "UNKNOWN"),
+        "SCOPE": func.coalesce(member(row.level, EntityType, "UNKNOWN"), "UNKNOWN"),
+        "KIND": kind_of(row.job_type),
+        "MODULE": cast(row.module_type_id, Text),
+        "YEAR": cast(row.year, Text),
+        "FAILURE_CLASS": row.failure_class,
+    }
+    return values[name]
+
+
+def _of_creators(viewer: Viewer, base: Criteria) -> AnySelect:
+    """Who started them, by the name that their newest pipeline tells, else an orphan."""
+    (user, name), count = _creator(viewer, J.meta["created_by"]), func.count().label("counted")
+    stored = (_known(viewer, P.creator).label("user_id"), cast(null(), Text).label("user_name"), count)
+    of_orphan = (user, func.max(name).label("user_name"), count)
+    each = union_all(*matching(viewer, base, stored, of_orphan, by=(P.creator, user))).subquery()
+    N = aliased(models.Pipeline)
+    newest = select(_name(N.created_by)).where(N.provider == viewer.provider, N.creator == each.c.user_id)
+    label = func.coalesce(newest.order_by(N.id.desc()).limit(1).scalar_subquery(), func.max(each.c.user_name))
+    counted = cast(func.sum(each.c.counted), BigInteger).label("counted")
+    known = select(each.c.user_id.label("value"), label.label("label"), counted).where(each.c.user_id.is_not(None))
+    return known.group_by(each.c.user_id)
+
+
+def _of_newest(viewer: Viewer, criteria: Criteria, names: Sequence[str], most: int) -> Counts:
+    """Dimensions whose own clauses are not set share what they look at."""
     sharing: defaultdict[Criteria, list[str]] = defaultdict(list)
     for name in names:
-        sharing[replace(criteria, **dict.fromkeys(DIMENSIONS[name].clauses))].append(name)
-    counts: list[AnySelect] = []
+        sharing[_without(criteria, [name])].append(name)
+    counts: Counts = []
     for base, of_base in sharing.items():
-        looked = listed(viewer, base, newest(limit))
+        looked = listed(viewer, base, newest(most))
         if looked is not None:
-            counts += _of_base(viewer, base, looked, of_base, place)
+            counts += _of_base(viewer, base, looked, of_base, most)
     return counts
 
 
-def _of_base(viewer: Viewer, base: Criteria, looked: CTE, names: Sequence[str], place: int) -> list[AnySelect]:
+def _of_base(viewer: Viewer, base: Criteria, looked: CTE, names: Sequence[str], most: int) -> Counts:
     pipelines, jobs = _pipelines(viewer, looked), _jobs(viewer, base, looked)
-    total = select(func.count()).select_from(looked).scalar_subquery()
-    return [_count(place, name, jobs if DIMENSIONS[name].of_job else pipelines, total) for name in names]
+    complete = select(func.count()).select_from(looked).scalar_subquery() <= most
+    return [(name, _of_looked(name, jobs if DIMENSIONS[name].of_job else pipelines), complete) for name in names]
 
 
-def _count(place: int, name: str, source: CTE, total: ColumnElement[int]) -> AnySelect:
+def _of_looked(name: str, source: CTE) -> AnySelect:
     value = source.c[DIMENSIONS[name].column]
     label = func.max(source.c.user_name) if name == "TRIGGERED_BY" else cast(null(), Text)
-    counts = (
-        select(value.label("value"), label.label("label"), func.count(source.c.key.distinct()).label("counted"))
-        .where(value.is_not(None))
-        .group_by(value)
-        .order_by(func.count(source.c.key.distinct()).desc(), value)
-        .limit(VALUES_MAX)
-        .subquery()
-    )
-    return select(literal(place).label("place"), literal(name).label("facet"), counts, total.label("looked"))
+    counted = func.count(source.c.key.distinct()).label("counted")
+    return select(value.label("value"), label.label("label"), counted).where(value.is_not(None)).group_by(value)
 
 
 def _pipelines(viewer: Viewer, looked: CTE) -> CTE:
@@ -124,13 +213,18 @@ def _pipelines(viewer: Viewer, looked: CTE) -> CTE:
 
 
 def _creator(viewer: Viewer, created_by: Any) -> tuple[ColumnElement[Any], ...]:
-    """Who started it. Of others, only those learn who may see users."""
-    user_id = created_by["user_id"].astext
-    name = func.coalesce(func.nullif(created_by["name"].astext, ""), func.nullif(created_by["email"].astext, ""))
-    if viewer.may(USERS_VIEW):
-        return user_id.label("user_id"), name.label("user_name")
-    mine = user_id == viewer.identity
-    return case((mine, user_id)).label("user_id"), case((mine, name)).label("user_name")
+    """Who started it, with their name. Of others, only those learn who may see users."""
+    user_id, name = created_by["user_id"].astext, _name(created_by)
+    known = case((_known(viewer, user_id).is_not(None), name))
+    return _known(viewer, user_id).label("user_id"), known.label("user_name")
+
+
+def _known(viewer: Viewer, user_id: Any) -> ColumnElement[Any]:
+    return user_id if viewer.may(USERS_VIEW) else case((user_id == viewer.identity, user_id))
+
+
+def _name(created_by: Any) -> ColumnElement[Any]:
+    return func.coalesce(func.nullif(created_by["name"].astext, ""), func.nullif(created_by["email"].astext, ""))
 
 
 def _jobs(viewer: Viewer, base: Criteria, looked: CTE) -> CTE:

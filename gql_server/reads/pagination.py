@@ -16,6 +16,7 @@ from gql_server.errors import BadInput, CursorFilterMismatch, CursorInvalid
 MAC_BYTES = 16
 SCOPE_BYTES = 8
 DEFAULT_PAGE_SIZE = 50
+COUNT_LIMIT = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,8 @@ class Counting:
     query: Callable[..., Any]
     key: Any = None
     arguments: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    limit: int | None = COUNT_LIMIT
+    """Of those who name none; None lets the query count to the end."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from gql_server.db import connect_arguments
 from gql_server.files import BUCKET, Files
 from gql_server.files.prune import prune
-from gql_server.ledger import wakeup
+from gql_server.ledger import signatures, wakeup
 from gql_server.ledger.failures import record as failures
 from gql_server.worker import fleet, sweep
 from gql_server.worker.attempt import Runner
@@ -160,6 +160,7 @@ class Worker:
         if await sweep.sweep(self.engine, self.registry):
             await wakeup.wake_all(self.engine)
         await failures.record_left_over(self.engine)
+        await signatures.sign(self.engine)
         await sweep.prune_events(self.engine)
         await sweep.prune_keys(self.engine)
         await prune(Files(self.engine, self.config.resources.get(BUCKET)), self.config.upload_retention)

@@ -7,6 +7,7 @@ from contextlib import aclosing, suppress
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gql_server.db import connect_arguments
@@ -109,3 +110,28 @@ async def test_health_is_shown_to_operators_and_refused_to_others(operations: Li
 
     assert health == {"data": {"health": {"liveWorkers": 0}}}
     assert [error.extensions["code"] for error in refusal.value.errors] == ["FORBIDDEN"]
+
+
+async def test_the_alert_strip_counts_what_is_older_than_thousands_of_successes(
+    engine: AsyncEngine, operations: LiveOperations
+):
+    async with engine.begin() as connection:
+        await build.run(connection, JobState.RUNNING)
+        await connection.execute(
+            text("""INSERT INTO pipelines (provider, kind, status)
+                    SELECT 'DEFAULT', 'csv_ingest', 'SUCCESS' FROM generate_series(1, 2500)""")
+        )
+    strip = Frames(operations, STRIP)
+    async with aclosing(strip.frames):
+        first = await strip.next()
+        async with engine.begin() as connection:
+            await build.run(connection, JobResult.ERROR)
+            await build.notify(connection)
+        second = _strip(await strip.next())
+
+    [facet] = first["data"]["facets"]
+    assert [(value["value"], *value["count"].values()) for value in facet["values"]] == [
+        ("SUCCESS", 2_500, "EXACT"),
+        ("RUNNING", 1, "EXACT"),
+    ]
+    assert second == {"SUCCESS": 2_500, "RUNNING": 1, "FAILED": 1}

@@ -179,7 +179,8 @@ class Base(DeclarativeBase):
 class Pipeline(Base):
     """One run: a root job and everything it chained. Rows are never deleted.
 
-    `data_entry_type_id` is the root job's; `scope_key` is equal for runs of one kind on the same scope.
+    `data_entry_type_id` is the root job's; `scope_key` is equal for runs of one kind on the same scope. `signature` is equal
+    where jobs are alike (see `JobSignature`); null until the pipeline has come to rest.
     """
 
     __tablename__ = "pipelines"
@@ -204,6 +205,8 @@ class Pipeline(Base):
     has_warning: Mapped[bool] = mapped_column(server_default=text("false"))
     last_error: Mapped[str | None]
     created_by: Mapped[dict[str, Any] | None]
+    creator: Mapped[str | None] = mapped_column(Computed("created_by ->> 'user_id'", persisted=True))
+    signature: Mapped[UUID | None]
     aborted_at: Mapped[datetime | None]
     version: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
     created_at: Mapped[datetime] = mapped_column(server_default=NOW)
@@ -241,7 +244,13 @@ class Pipeline(Base):
             "id",
             postgresql_where=text("unit_institutional_id IS NOT NULL"),
         ),
-        Index("ix_pipelines_creator", "provider", text("(created_by ->> 'user_id')"), "id"),
+        Index("ix_pipelines_creator", "provider", "creator", "id"),
+        Index(
+            "ix_pipelines_signature",
+            *("provider", "signature", "status", "entity_type", "creator"),
+            postgresql_where=text("signature IS NOT NULL"),
+        ),
+        Index("ix_pipelines_unsigned", "provider", "id", postgresql_where=text("signature IS NULL")),
         Index("ix_pipelines_aborted", "provider", "id", postgresql_where=text("aborted_at IS NOT NULL")),
         Index("ix_pipelines_by_creation", "provider", "created_at", "id"),
         Index("ix_pipelines_by_start", "provider", "started_at", "id"),
@@ -448,6 +457,28 @@ class Job(Base):
             "ix_data_ingestion_jobs_unclassified",
             "id",
             postgresql_where=text("failure_fingerprint IS NULL AND state = 'FINISHED' AND result IN ('ERROR', 'WARNING')"),
+        ),
+    )
+
+
+class JobSignature(Base):
+    """A sort of job that pipelines with this signature have. That of pipelines without jobs has no rows."""
+
+    __tablename__ = "job_signatures"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    signature: Mapped[UUID]
+    job_type: Mapped[str | None]
+    module_type_id: Mapped[int | None]
+    year: Mapped[int | None]
+    failure_class: Mapped[str | None]
+
+    __table_args__ = (
+        Index(
+            "uq_job_signatures",
+            *("signature", "job_type", "module_type_id", "year", "failure_class"),
+            unique=True,
+            postgresql_nulls_not_distinct=True,
         ),
     )
 

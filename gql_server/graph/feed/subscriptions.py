@@ -20,7 +20,6 @@ from gql_server.feed.queries import Changed
 from gql_server.feed.session import play
 from gql_server.feed.tokens import Position
 from gql_server.feed.watch import ValueSource
-from gql_server.graph.connections import COUNT_LIMIT
 from gql_server.graph.context import Context, Info
 from gql_server.graph.facets import FacetValue, Keys, PipelineFacet
 from gql_server.graph.feed.types import After, FeedEvent, ThrottleMs, event_of, moment, position_of, throttle_seconds
@@ -115,7 +114,8 @@ class PipelineSubscription:
                 yield event_of(event)
 
     @strawberry.subscription(
-        description="The alert strip: bounded counts, pushed when they change, at most once per `throttleMs`.",
+        description="The alert strip: the counts of `PipelineConnection.facets`, pushed when they change, at most once per "
+        "`throttleMs`.",
         directives=[SemanticNonNull()],
     )
     async def facets(
@@ -125,11 +125,11 @@ class PipelineSubscription:
         context = info.context
         criteria = filter.criteria(context.viewer) if filter else Criteria()
         asked = list(dict.fromkeys(keys))
-        count = partial(_afresh, context, facets, criteria, names=tuple(key.name for key in asked), limit=COUNT_LIMIT)
+        count = partial(_afresh, context, facets, criteria, names=tuple(key.name for key in asked), limit=None)
         async with aclosing(_watched(context, None, count, seconds)) as samples:
             async for sample in samples:
                 yield [
-                    PipelineFacet(key=key, values=[FacetValue.of(key, value, COUNT_LIMIT) for value in sample.value[key.name]])
+                    PipelineFacet(key=key, values=[FacetValue.of(key, value) for value in sample.value[key.name]])
                     for key in asked
                 ]
 

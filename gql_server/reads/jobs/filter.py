@@ -66,17 +66,17 @@ class JobCriteria:
         ]
 
 
-def kind_clauses(names: Sequence[str]) -> Clauses:
+def kind_clauses(names: Sequence[str], job_type: Column = J.job_type) -> Clauses:
     """One clause for each kind, each read in order from an index; none for kinds that this version does not store."""
-    known = [one_of(J.job_type, [KINDS[name]]) for name in names if name in KINDS]
+    known = [one_of(job_type, [KINDS[name]]) for name in names if name in KINDS]
     # in the words of the partial index
-    other = or_(J.job_type.is_(None), J.job_type.not_in([inline(value) for value in KINDS.values()]))
+    other = or_(job_type.is_(None), job_type.not_in([inline(value) for value in KINDS.values()]))
     return [*known, other] if "OTHER" in names else known or [false()]
 
 
-def kind_clause(names: Sequence[str]) -> ColumnElement[bool]:
+def kind_clause(names: Sequence[str], job_type: Column = J.job_type) -> ColumnElement[bool]:
     """A job is of one of these kinds; null, as good as false, for one without a kind."""
-    return or_(*kind_clauses(names))
+    return or_(*kind_clauses(names, job_type))
 
 
 def within(column: Column, bounds: Range[Any] | None) -> Clauses:

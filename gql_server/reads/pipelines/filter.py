@@ -1,14 +1,14 @@
 """What a pipeline list is filtered by, as clauses on stored pipelines, on orphans, and on one of their jobs."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from itertools import product
 from math import prod
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, exists, false, func, not_, or_
+from sqlalchemy import ColumnElement, and_, exists, false, func, not_, or_, true
 
 from gql_server.db import models
 from gql_server.db.expressions import Column, among, constant, inline, one_of
@@ -82,16 +82,7 @@ class Criteria:
         if self.is_orphan is True:
             return []
         shared = [
-            *([among(P.id, self.ids)] if self.ids is not None else []),
-            *([_levels(P.entity_type, self.levels)] if self.levels is not None else []),
-            *([unit_clause(viewer, self.unit)] if self.unit is not None else []),
-            *within(P.created_at, self.created_at),
-            *within(P.duration_seconds, self.duration_seconds),
-            *flag(one_of(P.status, FAILURES), self.has_errors),
-            *flag(one_of(P.status, OPEN_STATUSES), self.is_active),
-            *flag(P.aborted_at.is_not(None), self.is_aborted),
-            *_unresolved([one_of(P.status, FAILURES)], resolved(P.scope_key, P.id), self.unresolved),
-            *self._triggered(P.created_by.op("->>")(USER_ID)),
+            *self._of_row(viewer),
             *(not_(exists().where(J.pipeline_id == P.id, clause).correlate(P)) for clause in self._dropped_jobs()),
         ]
         of_one_job = self._of_one_job(viewer)
@@ -107,6 +98,33 @@ class Criteria:
                 ],
             )
         ]
+
+    def of_pipeline(self, viewer: Viewer) -> Clauses:
+        """Clauses on stored pipelines, for what is asked of them and not of their jobs."""
+        if self.is_orphan is True:
+            return [false()]
+        return [*self._of_row(viewer), *([] if self.status is None else [_status(self.status, P.status)])]
+
+    def of_told_job(self, job: Any) -> Clauses:
+        """The row clauses on type, module, year and failure class, for whatever has these columns."""
+        classes = self.failure_classes
+        return [*self._kept_jobs(job), *([one_of(job.failure_class, classes)] if classes is not None else [])]
+
+    def of_cell(self, status: Column, level: Column) -> Clauses:
+        """Clauses on the stored status, which an orphan has not, and on the level."""
+        return [
+            *([] if self.status is None else [and_(status.is_not(None), _status(self.status, status))]),
+            *([] if self.levels is None else [_levels(level, self.levels)]),
+        ]
+
+    @property
+    def asks_of_jobs(self) -> bool:
+        """Type, module, year or failure class of jobs are asked for."""
+        return self != self.without_jobs()
+
+    def without_jobs(self) -> "Criteria":
+        """What is asked but for type, module, year and failure class of jobs."""
+        return replace(self, kind=None, module_type_ids=None, years=None, failure_classes=None)
 
     def of_orphans(self, viewer: Viewer) -> Clauses | None:
         """Clauses on orphan jobs; None when the criteria exclude them all: an orphan has no stored status, and no unit."""
@@ -136,12 +154,27 @@ class Criteria:
         text = self.indexed_search(viewer)
         return [*self._kept_jobs(), *self._of_one_job(viewer), *([contains(J.status_message, text)] if text else [])]
 
-    def _kept_jobs(self) -> Clauses:
+    def _of_row(self, viewer: Viewer) -> Clauses:
+        """Clauses on columns of the pipeline, but for its status."""
+        return [
+            *([among(P.id, self.ids)] if self.ids is not None else []),
+            *([_levels(P.entity_type, self.levels)] if self.levels is not None else []),
+            *([unit_clause(viewer, self.unit)] if self.unit is not None else []),
+            *within(P.created_at, self.created_at),
+            *within(P.duration_seconds, self.duration_seconds),
+            *flag(one_of(P.status, FAILURES), self.has_errors),
+            *flag(one_of(P.status, OPEN_STATUSES), self.is_active),
+            *flag(P.aborted_at.is_not(None), self.is_aborted),
+            *_unresolved([one_of(P.status, FAILURES)], resolved(P.scope_key, P.id), self.unresolved),
+            *self._triggered(P.creator),
+        ]
+
+    def _kept_jobs(self, job: Any = J) -> Clauses:
         """The row clauses of which a branch has one value each."""
         return [
-            *([kind_clause(self.kind.names)] if self.kind and not self.kind.negated else []),
-            *([one_of(J.year, self.years)] if self.years is not None else []),
-            *([one_of(J.module_type_id, self.module_type_ids)] if self.module_type_ids is not None else []),
+            *([kind_clause(self.kind.names, job.job_type)] if self.kind and not self.kind.negated else []),
+            *([one_of(job.year, self.years)] if self.years is not None else []),
+            *([one_of(job.module_type_id, self.module_type_ids)] if self.module_type_ids is not None else []),
             *([one_of(J.data_entry_type_id, self.data_entry_type_ids)] if self.data_entry_type_ids is not None else []),
         ]
 
@@ -160,14 +193,19 @@ class Criteria:
     def _dropped_jobs(self) -> Clauses:
         return [kind_clause(self.kind.names)] if self.kind and self.kind.negated else []
 
-    def _triggered(self, user_id: ColumnElement[Any]) -> Clauses:
+    def _triggered(self, user_id: Column) -> Clauses:
         return [
             *([or_(false(), *(user_id == user for user in self.triggered_by))] if self.triggered_by is not None else []),
             *([user_id.is_distinct_from(self.not_triggered_by)] if self.not_triggered_by is not None else []),
         ]
 
 
-def _statuses(match: Match) -> list[Clauses]:
+def _status(match: Match, column: Column) -> Clause:
+    """One clause for all statuses of a match."""
+    return or_(*(and_(true(), *clauses) for clauses in _statuses(match, column)))
+
+
+def _statuses(match: Match, column: Column = P.status) -> list[Clauses]:
     """One alternative for each scan of an index that gives these statuses in order."""
     known = {name for name in match.names if name in KNOWN_STATUSES}
     unknown = "UNKNOWN" in match.names
@@ -178,10 +216,10 @@ def _statuses(match: Match) -> list[Clauses]:
     groups: list[Clauses] = []
     for group in (FAILURES, OPEN_STATUSES):
         if known.issuperset(group):
-            groups.append([one_of(P.status, group)])
+            groups.append([one_of(column, group)])
             known -= set(group)
-    groups += [[one_of(P.status, [status])] for status in sorted(known)]
-    return [*groups, [P.status.not_in([inline(status) for status in KNOWN_STATUSES])]] if unknown else groups or [[false()]]
+    groups += [[one_of(column, [status])] for status in sorted(known)]
+    return [*groups, [column.not_in([inline(status) for status in KNOWN_STATUSES])]] if unknown else groups or [[false()]]
 
 
 def _failed(wanted: bool | None) -> Clauses:

@@ -30,6 +30,7 @@ from gql_server.db.expressions import AnySelect, Column
 from gql_server.policy import Viewer, orphan_clause, pipeline_clause
 from gql_server.reads.jobs.search import contains, indexed_match, is_frequent
 from gql_server.reads.pagination import Order, Window, newest
+from gql_server.reads.pipelines.counts import bound, matching
 from gql_server.reads.pipelines.filter import Branch, Clauses, Criteria
 from gql_server.reads.pipelines.neighbours import unresolved
 from gql_server.reads.pipelines.row import ORPHAN_FAILED
@@ -94,16 +95,28 @@ def listed(viewer: Viewer, criteria: Criteria, window: Window) -> CTE | None:
     return select(merged).order_by(*window.sorting(merged.c.key, merged.c.value)).limit(window.size + 1).cte()
 
 
-async def counted(connection: AsyncConnection, viewer: Viewer, keys: Sequence[Criteria], *, limit: int) -> dict[Criteria, int]:
-    """How many pipelines match each of the criteria, up to one above the limit."""
-    lists = [listed(viewer, criteria, newest(limit)) for criteria in keys]
+async def counted(
+    connection: AsyncConnection, viewer: Viewer, keys: Sequence[Criteria], *, limit: int | None
+) -> dict[Criteria, int]:
+    """How many pipelines match each of the criteria, up to one above the limit; without one, above their own bound."""
     counts = [
-        select(literal(place).label("place"), func.count().label("counted")).select_from(matching)
-        for place, matching in enumerate(lists)
-        if matching is not None
+        select(literal(place).label("place"), part)
+        for place, criteria in enumerate(keys)
+        for part in _counts(viewer, criteria, limit if limit is not None else bound(criteria))
     ]
-    found = {row.place: row.counted for row in await connection.execute(union_all(*counts))} if counts else {}
-    return {criteria: found.get(place, 0) for place, criteria in enumerate(keys)}
+    found = dict.fromkeys(keys, 0)
+    for row in await connection.execute(union_all(*counts)) if counts else ():
+        found[keys[row.place]] += row.counted
+    return found
+
+
+def _counts(viewer: Viewer, criteria: Criteria, limit: int | None) -> list[Subquery]:
+    """Counts that add up."""
+    count = func.count().label("counted")
+    if limit is None:
+        return [part.subquery() for part in matching(viewer, criteria, (count,), (count,))]
+    keys = listed(viewer, criteria, newest(limit))
+    return [] if keys is None else [select(count).select_from(keys).subquery()]
 
 
 async def members(connection: AsyncConnection, viewer: Viewer, *, criteria: Criteria, limit: int) -> list[UUID]:

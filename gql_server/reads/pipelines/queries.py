@@ -17,6 +17,7 @@ from gql_server.ledger.progress import Progress, progress
 from gql_server.policy import Viewer, job_clause
 from gql_server.reads.jobs import queries as jobs
 from gql_server.reads.pagination import Counting, Page, Position, Window, between
+from gql_server.reads.pipelines.counts import bound
 from gql_server.reads.pipelines.filter import Criteria
 from gql_server.reads.pipelines.ids import counted, listed
 from gql_server.reads.pipelines.row import orphans, stored
@@ -102,7 +103,9 @@ async def active_by_year(
 
 
 def _page(rows: Sequence[AnyRow], criteria: Criteria, window: Window) -> Page:
-    return replace(window.page(rows, "key", "value"), counting=Counting(counted, criteria), criteria=criteria)
+    return replace(
+        window.page(rows, "key", "value"), counting=Counting(counted, criteria, limit=bound(criteria)), criteria=criteria
+    )
 
 
 async def progress_by_pipeline(connection: AsyncConnection, viewer: Viewer, keys: Sequence[UUID]) -> dict[UUID, Progress]:

@@ -14,8 +14,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from gql_server.db import models
 from gql_server.db.models import JobResult, JobState
+from gql_server.ledger.signatures import sign_all
 from gql_server.policy import Viewer
-from gql_server.reads.facets import facets
+from gql_server.reads.facets import DIMENSIONS, facets
 from gql_server.reads.jobs.filter import Match, Range
 from gql_server.reads.pipelines import queries
 from gql_server.reads.pipelines.filter import Criteria
@@ -269,6 +270,8 @@ async def test_the_list_obeys_its_rules(engine: AsyncEngine, seed: int) -> None:
     async with engine.begin() as connection:
         await build.job(connection, provider="TEST", status_message="Success")
         items = [item for item in await ledger.fill(connection, 40) if item.of["provider"] == "DEFAULT"]
+        if seed % 2:
+            assert await sign_all(connection) > 0
     async with engine.connect() as connection:
         for _ in range(15):
             criteria = ledger.criteria(items)
@@ -283,6 +286,7 @@ async def test_the_list_obeys_its_rules(engine: AsyncEngine, seed: int) -> None:
             for item in ledger.random.sample(items, 3):
                 await assert_around(read, expected, item.key, size)
             assert await counted(connection, OPERATOR, [criteria], limit=5) == {criteria: min(len(found), 6)}
+            assert await counted(connection, OPERATOR, [criteria], limit=None) == {criteria: len(found)}
             await assert_facets(connection, criteria, items)
 
 
@@ -343,9 +347,9 @@ async def assert_around(read: Reader, expected: list[UUID], key: UUID, size: int
 
 
 async def assert_facets(connection: AsyncConnection, criteria: Criteria, items: Sequence[Item]) -> None:
-    found = (await facets(connection, OPERATOR, [criteria], names=("STATUS", "KIND", "FAILURE_CLASS"), limit=1000))[criteria]
-    for name, clause in (("STATUS", "status"), ("KIND", "kind"), ("FAILURE_CLASS", "failure_classes")):
-        base = replace(criteria, **{clause: None})
+    found = (await facets(connection, OPERATOR, [criteria], names=tuple(DIMENSIONS), limit=None))[criteria]
+    for name, dimension in DIMENSIONS.items():
+        base = replace(criteria, **dict.fromkeys(dimension.clauses))
         expected: Counter[str] = Counter()
         for item in items:
             if matches(item, base, items):
@@ -357,7 +361,12 @@ def _facet_values(name: str, item: Item, base: Criteria) -> set[str]:
     if name == "STATUS":
         known = ("NOT_STARTED", "RUNNING", "SUCCESS", *FAILURES)
         return {item.row["status"] if item.row["status"] in known else "UNKNOWN"} if item.row else set()
+    if name == "SCOPE":
+        return {item.of["entity_type"]}
+    if name == "TRIGGERED_BY":
+        return {item.creator} if item.creator else set()
     jobs = matching_jobs(item, base)
     if name == "KIND":
         return {KINDS[job["job_type"]] for job in jobs}
-    return {job["failure_class"] for job in jobs if job["failure_class"]}
+    column = {"MODULE": "module_type_id", "YEAR": "year", "FAILURE_CLASS": "failure_class"}[name]
+    return {str(job[column]) for job in jobs if job[column] is not None}

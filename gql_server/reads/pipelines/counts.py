@@ -1,0 +1,139 @@
+"""Pipelines counted to the last: by the signature of their jobs, of which there are few, in one scan of an index.
+
+Terminal pipelines whose jobs are alike share a signature, and `job_signatures` tells what those jobs are. What is not signed is
+still running or has just ended: of those, and of orphans, the jobs themselves are asked.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import (
+    CTE,
+    ColumnElement,
+    Text,
+    and_,
+    cast,
+    exists,
+    func,
+    literal,
+    null,
+    select,
+    true,
+    union_all,
+)
+
+from gql_server.db import models
+from gql_server.db.expressions import AnySelect
+from gql_server.policy import Viewer, orphan_clause, pipeline_clause
+from gql_server.reads.jobs.filter import kind_clause
+from gql_server.reads.pipelines.filter import Clauses, Criteria
+from gql_server.reads.pipelines.neighbours import unresolved
+
+J, P, S = models.Job, models.Pipeline, models.JobSignature
+UNTOLD = ("data_entry_type_ids", "started_at", "finished_at", "failure_fingerprint", "worker", "search")
+"""Clauses that a signature does not answer."""
+BOUND, BOUND_OF_SEARCH = 10_000, 1_000
+Columns = tuple[Any, ...]
+OF_JOB = ("job_type", "module_type_id", "year", "failure_class")
+
+
+def bound(criteria: Criteria) -> int | None:
+    """How far pipelines are counted when nobody says: None for all that match, where signatures tell which do."""
+    if all(getattr(criteria, name) is None for name in UNTOLD):
+        return None
+    return BOUND if criteria.search is None else BOUND_OF_SEARCH
+
+
+def matching(
+    viewer: Viewer, criteria: Criteria, of_stored: Columns, of_orphan: Columns, by: Columns | None = None
+) -> list[AnySelect]:
+    """Aggregates of stored pipelines and of orphans, by a column each if there is one; each that matches is in one of them."""
+    pipelines, jobs = select(*of_stored).select_from(P), select(*of_orphan).select_from(J)
+    if by:
+        pipelines, jobs = pipelines.group_by(by[0]), jobs.group_by(by[1])
+    groups = [_signed(criteria), _unsigned(criteria)] if criteria.asks_of_jobs else [[]]
+    parts = [_stored(viewer, criteria, pipelines, *clauses) for clauses in groups]
+    orphans = _orphans(viewer, criteria, jobs)
+    return parts if orphans is None else [*parts, orphans]
+
+
+def cells(viewer: Viewer, criteria: Criteria) -> CTE:
+    """What matches the criteria but for what they ask of jobs: `n` alike pipelines a key, status and level, a row each job."""
+    untold = criteria.without_jobs()
+    tally = (
+        _stored(
+            viewer,
+            untold,
+            select(P.signature.label("key"), P.status.label("status"), P.entity_type.label("level"), func.count().label("n")),
+            P.signature.is_not(None),
+        )
+        .group_by(P.signature, P.status, P.entity_type)
+        .cte()
+        .prefix_with("MATERIALIZED")
+    )
+    signed = select(tally, *_of_jobs(S), S.signature.is_not(None).label("is_job")).select_from(
+        tally.outerjoin(S, S.signature == tally.c.key)
+    )
+    unsigned = select(P.id, P.status, P.entity_type, literal(1), *_of_jobs(J), J.id.is_not(None)).select_from(
+        P.__table__.outerjoin(J, J.pipeline_id == P.id)
+    )
+    parts = [signed, _stored(viewer, untold, unsigned, P.signature.is_(None))]
+    columns = (func.gen_random_uuid(), cast(null(), Text), J.entity_type, func.count(), *_of_jobs(J), true())
+    orphans = _orphans(viewer, untold, select(*columns).select_from(J))
+    if orphans is not None:
+        parts.append(orphans.group_by(J.entity_type, *_of_jobs(J)))
+    return union_all(*parts).cte().prefix_with("MATERIALIZED")
+
+
+def meeting(criteria: Criteria, of: CTE) -> Clauses:
+    """Clauses on cells: status, level, and what must hold for one and the same job, or for none."""
+    row, told = of.c, criteria.of_told_job(of.c)
+    clauses = criteria.of_cell(row.status, row.level)
+    if told:
+        clauses.append(and_(row.is_job, *told))
+    if criteria.kind and criteria.kind.negated:
+        other = of.alias()
+        kinds = kind_clause(criteria.kind.names, other.c.job_type)
+        clauses.append(row.key.not_in(select(other.c.key).where(other.c.is_job, kinds)))
+    return clauses
+
+
+def _of_jobs(job: Any) -> tuple[ColumnElement[Any], ...]:
+    return tuple(getattr(job, name).label(name) for name in OF_JOB)
+
+
+def _stored(viewer: Viewer, criteria: Criteria, statement: AnySelect, *clauses: ColumnElement[bool]) -> AnySelect:
+    statement = statement.where(pipeline_clause(viewer), *criteria.of_pipeline(viewer), *clauses)
+    return unresolved(statement, P.scope_key, P.id) if criteria.unresolved else statement
+
+
+def _orphans(viewer: Viewer, criteria: Criteria, statement: AnySelect) -> AnySelect | None:
+    clauses = criteria.of_orphans(viewer)
+    if clauses is None:
+        return None
+    statement = statement.where(J.pipeline_id.is_(None), orphan_clause(viewer), *clauses)
+    return unresolved(statement, J.scope_key, J.time_key) if criteria.unresolved else statement
+
+
+def _signed(criteria: Criteria) -> Clauses:
+    def signatures(*clauses: ColumnElement[bool]) -> Any:
+        return select(S.signature).where(*clauses)
+
+    def some(*clauses: ColumnElement[bool]) -> Any:
+        return P.signature.in_(signatures(*clauses))
+
+    return [P.signature.is_not(None), *_told(criteria, S, some, lambda clause: P.signature.not_in(signatures(clause)))]
+
+
+def _unsigned(criteria: Criteria) -> Clauses:
+    def has(*clauses: ColumnElement[bool]) -> Any:
+        return exists().where(J.pipeline_id == P.id, *clauses).correlate(P)
+
+    return [P.signature.is_(None), *_told(criteria, J, has, lambda of: ~has(of))]
+
+
+def _told(criteria: Criteria, job: Any, some: Callable[..., Any], no: Callable[[Any], Any]) -> Clauses:
+    """What the criteria ask of one job, and of no job."""
+    told = criteria.of_told_job(job)
+    dropped = kind_clause(criteria.kind.names, job.job_type) if criteria.kind and criteria.kind.negated else None
+    return [*([some(*told)] if told else []), *([] if dropped is None else [no(dropped)])]

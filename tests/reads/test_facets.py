@@ -1,0 +1,133 @@
+"""The alert strip on a ledger of some thousand pipelines: every count is that of the list which it opens."""
+
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from bench.plans import recorded, sequential_scans
+from gql_server.db.models import JobResult
+from gql_server.ledger.signatures import sign_all
+from tests import build
+from tests.graphql import Client
+
+KEYS = ["STATUS", "KIND", "MODULE", "YEAR", "SCOPE", "FAILURE_CLASS", "TRIGGERED_BY"]
+FACETS = """query ($keys: [PipelineFacetKey!]!, $filter: PipelineFilter, $limit: Int) {
+  pipelines(first: 1, filter: $filter) {
+    facets(keys: $keys, limit: $limit) { key values { value count { value precision } filter } }
+  }
+}"""
+TOTAL = "query ($filter: PipelineFilter) { pipelines(first: 1, filter: $filter) { totalCount { value precision } } }"
+RUNS = text("""
+WITH runs AS (
+  INSERT INTO pipelines (provider, kind, status, entity_type, module_type_id, year, created_by, unit_institutional_id)
+  SELECT 'DEFAULT', 'csv_ingest', :status, 'MODULE_UNIT_SPECIFIC', 4, :year, '{"user_id": "ada", "name": "Ada"}', 'A'
+  FROM generate_series(1, :count) RETURNING id
+)
+INSERT INTO data_ingestion_jobs (pipeline_id, job_type, entity_type, module_type_id, year, state, result, failure_class)
+SELECT id, kind, 'MODULE_PER_YEAR', 4, :year, CAST(:state AS ingestion_state_enum),
+  CASE WHEN CAST(:state AS text) = 'FINISHED' THEN CAST('SUCCESS' AS ingestion_result_enum) END,
+  CASE WHEN kind = CAST(:failed AS text) THEN CAST(:failure AS text) END
+FROM runs, unnest(CAST(:kinds AS text[])) AS kind
+""")
+UNFAILED: dict[str, Any] = {"state": "FINISHED", "kinds": ["csv_ingest"], "failed": None, "failure": None, "year": 2025}
+EXPECTED = {
+    "STATUS": {"SUCCESS": 2_500, "PARTIAL": 128, "FAILED": 70, "RUNNING": 1},
+    "KIND": {"CSV_INGEST": 2_729, "AGGREGATION": 128},
+    "MODULE": {"equipment_electric_consumption": 2_729},
+    "YEAR": {"2025": 2_699, "2024": 30},
+    "SCOPE": {"MODULE_UNIT_SPECIFIC": 2_699, "MODULE_PER_YEAR": 30},
+    "FAILURE_CLASS": {"DEADLOCK": 128, "VALIDATION": 70, "TIMEOUT": 30},
+    "TRIGGERED_BY": {"Ada": 2_699},
+}
+
+
+async def runs(connection: AsyncConnection, status: str, count: int, **values: Any) -> None:
+    await connection.execute(RUNS, {**UNFAILED, "status": status, "count": count, **values})
+
+
+@pytest.fixture(params=[True, False], ids=["signed", "unsigned"])
+async def ledger(engine: AsyncEngine, request: pytest.FixtureRequest) -> AsyncEngine:
+    """A stuck upload, then failures, then thousands of successes; and orphans."""
+    async with engine.begin() as connection:
+        await runs(connection, "RUNNING", 1, state="RUNNING")
+        await runs(connection, "PARTIAL", 128, kinds=["csv_ingest", "aggregation"], failed="aggregation", failure="DEADLOCK")
+        await runs(connection, "FAILED", 70, failed="csv_ingest", failure="VALIDATION")
+        for _ in range(30):
+            await build.job(connection, result="ERROR", failure_class="TIMEOUT", year=2024)
+        await runs(connection, "SUCCESS", 2_500)
+        await build.run(connection, JobResult.ERROR, provider="TEST")
+        if request.param:
+            assert await sign_all(connection) == 2_699
+    return engine
+
+
+async def facets(client: Client, **variables: Any) -> dict[str, list[Any]]:
+    page = (await client.query(FACETS, **{"keys": KEYS, **variables}))["pipelines"]
+    return {facet["key"]: facet["values"] for facet in page["facets"]}
+
+
+def counts(found: dict[str, list[Any]]) -> dict[str, dict[str, int]]:
+    return {key: {value["value"]: value["count"]["value"] for value in values} for key, values in found.items()}
+
+
+async def test_every_value_is_counted_to_the_last_however_many_newer_pipelines_there_are(ledger: AsyncEngine):
+    found = await facets(Client(ledger))
+
+    assert counts(found) == EXPECTED
+    assert {value["count"]["precision"] for values in found.values() for value in values} == {"EXACT"}
+
+
+@pytest.mark.parametrize(
+    "filter",
+    [
+        {},
+        {"status": {"notIn": ["SUCCESS"]}},
+        {"kind": {"in": ["CSV_INGEST"]}, "failureClass": ["VALIDATION", "TIMEOUT"]},
+        {"kind": {"notIn": ["AGGREGATION"]}},
+        {"unresolved": True},
+        {"isOrphan": True},
+        {"search": "job"},
+        {"triggeredBy": ["ada"], "level": ["MODULE_UNIT_SPECIFIC"]},
+    ],
+    ids=lambda filter: " ".join(filter) or "all",
+)
+@pytest.mark.parametrize("role", ["operator", "principal"])
+async def test_every_count_equals_the_list_that_its_filter_opens(ledger: AsyncEngine, filter: dict[str, Any], role: str):
+    client = Client(ledger, role, unit="A" if role == "principal" else None, subject="ada")
+    found = await facets(client, filter=filter)
+
+    for values in found.values():
+        for value in values:
+            [clause] = value["filter"]
+            total = (await client.query(TOTAL, filter={**filter, clause: value["filter"][clause]}))["pipelines"]["totalCount"]
+            assert value["count"] == total, value
+
+
+async def test_who_names_a_limit_is_counted_no_further(ledger: AsyncEngine):
+    statuses = (await facets(Client(ledger), keys=["STATUS"], limit=100))["STATUS"]
+
+    assert [(value["value"], *value["count"].values()) for value in statuses] == [
+        ("SUCCESS", 100, "AT_LEAST"),
+        ("PARTIAL", 100, "AT_LEAST"),
+        ("FAILED", 70, "EXACT"),
+        ("RUNNING", 1, "EXACT"),
+    ]
+
+
+async def test_a_strip_reads_no_table_from_end_to_end(engine: AsyncEngine):
+    async with engine.begin() as connection:
+        await runs(connection, "SUCCESS", 10_000)
+        await runs(connection, "FAILED", 300, failed="csv_ingest", failure="VALIDATION")
+        await connection.execute(text("UPDATE pipelines SET last_error = repeat('as wide as real rows ', 30)"))
+        await sign_all(connection)
+    async with engine.connect() as connection:
+        await connection.execution_options(isolation_level="AUTOCOMMIT")
+        for command in ("VACUUM FULL pipelines", "VACUUM ANALYZE pipelines, data_ingestion_jobs, job_signatures"):
+            await connection.execute(text(command))
+    with recorded(engine) as executed:
+        await Client(engine).query("{ pipelines { totalCount { value } facets(keys: [STATUS, KIND, FAILURE_CLASS]) { key } } }")
+
+    async with engine.connect() as connection:
+        assert [scan for each in executed for scan in await sequential_scans(connection, each)] == []
