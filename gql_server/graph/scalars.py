@@ -8,6 +8,8 @@ import strawberry
 from graphql import GraphQLError
 from strawberry.types.scalar import ScalarDefinition
 
+from gql_server.instants import rfc3339
+
 JSON = NewType("JSON", object)
 FeedToken = NewType("FeedToken", str)
 SchemaCoordinate = NewType("SchemaCoordinate", str)
@@ -18,12 +20,8 @@ def format_instant(value: datetime) -> str:
 
 
 def parse_instant(value: object) -> datetime:
-    try:
-        instant = datetime.fromisoformat(value) if isinstance(value, str) else None
-    except ValueError:
-        instant = None
-    if instant is None or instant.tzinfo is None:
-        raise GraphQLError(f"Not an RFC 3339 instant with its offset: {value!r}.")
+    if (instant := rfc3339(value)) is None:
+        raise GraphQLError(f"Not an RFC 3339 instant with its offset, in UTC from year 1 to 9999: {value!r}.")
     return instant
 
 
@@ -47,7 +45,7 @@ def _text(value: object) -> str:
 SCALARS: dict[Any, ScalarDefinition] = {
     datetime: strawberry.scalar(
         name="DateTime",
-        description="RFC 3339 instant, always UTC with a `Z` suffix.",
+        description="RFC 3339 instant: any offset is taken, from year 1 to 9999 in UTC; given in UTC with a `Z` suffix.",
         specified_by_url="https://scalars.graphql.org/andimarek/date-time.html",
         serialize=format_instant,
         parse_value=parse_instant,

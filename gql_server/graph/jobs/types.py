@@ -19,6 +19,7 @@ from gql_server.graph.pipelines.timeline import JobTimeline
 from gql_server.graph.pipelines.viewer_can import JobCapabilities
 from gql_server.graph.scalars import JSON
 from gql_server.graph.scopes import StatusTone, WorkScope, scope
+from gql_server.instants import recorded
 from gql_server.reads.diagnosis.queries import reasons_by_job
 from gql_server.reads.failures.queries import groups_by_fingerprint
 from gql_server.reads.fleet.workers import workers_by_pod_id
@@ -108,8 +109,8 @@ class JobPhase:
         return cls(
             name=str(raw.get("name", "")),
             state=str(raw.get("state", "")),
-            started_at=_instant(raw.get("started_at")),
-            finished_at=_instant(raw.get("finished_at")),
+            started_at=recorded(raw.get("started_at")),
+            finished_at=recorded(raw.get("finished_at")),
         )
 
 
@@ -272,11 +273,3 @@ class JobQuery:
     @strawberry.field(description="One job, by whatever name you have; null when absent or not visible.")
     async def job(self, info: Info, by: Annotated[JobBy, strawberry.argument(description="Its name.")]) -> Job | None:
         return await info.context.load(queries.jobs_by_id, by.key())
-
-
-def _instant(text: object) -> datetime | None:
-    try:
-        instant = datetime.fromisoformat(text) if isinstance(text, str) else None
-    except ValueError:
-        return None
-    return instant if instant is not None and instant.tzinfo is not None else None

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
 
 from gql_server.db.models import HistoryKind
+from gql_server.instants import recorded
 from gql_server.reads.pagination import Page, Window
 
 MESSAGE_LENGTH = 500
@@ -180,7 +181,7 @@ def _end(job: JobFacts, at: datetime) -> Entry:
 def _history(history: Any) -> Iterator[Entry]:
     """What came between. The end is told by its stamp, which stays when the history has forgotten it."""
     for raw in _objects(history):
-        at, kind = instant(raw.get("ts")), _kind(raw.get("kind"))
+        at, kind = recorded(raw.get("ts")), _kind(raw.get("kind"))
         if at is not None and kind not in (TimelineKind.FINISHED, TimelineKind.ABORTED):
             yield Entry(at, kind, _text(raw.get("message")))
 
@@ -194,9 +195,9 @@ def _kind(written: Any) -> TimelineKind:
 def _phases(phases: Any) -> Iterator[Entry]:
     for raw in _objects(phases):
         name, failed = _text(raw.get("name")), raw.get("state") == "failed"
-        if (started := instant(raw.get("started_at"))) is not None:
+        if (started := recorded(raw.get("started_at"))) is not None:
             yield Entry(started, TimelineKind.PHASE_STARTED, name)
-        if (finished := instant(raw.get("finished_at"))) is not None:
+        if (finished := recorded(raw.get("finished_at"))) is not None:
             yield Entry(finished, TimelineKind.PHASE_FINISHED, f"{name} failed" if failed else name)
 
 
@@ -210,12 +211,3 @@ def _objects(value: Any) -> Iterator[dict[str, Any]]:
 
 def _text(value: Any) -> str | None:
     return value[:MESSAGE_LENGTH] if isinstance(value, str) else None
-
-
-def instant(value: Any) -> datetime | None:
-    """The moment in an ISO text with an offset; None for anything else."""
-    try:
-        at = datetime.fromisoformat(value) if isinstance(value, str) else None
-    except ValueError:
-        return None
-    return at if at is not None and at.tzinfo is not None else None
