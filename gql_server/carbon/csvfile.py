@@ -1,26 +1,22 @@
-"""Reads a stranger's CSV file row by row: at most one row in memory, and a single kind of error whatever its bytes are."""
+"""Reads a stranger's CSV file record by record: at most one in memory, and a single kind of error whatever its bytes are."""
 
 import csv
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Self, TextIO
 
+from gql_server.carbon.refusals import FileRefused
+from gql_server.carbon.texts import INVISIBLE, column_name
+
 MAX_ROW_CHARS = 65_536
-MAX_COLUMNS = 100
-OUTSIDE = ""
-"""Key of a cell that has no named column above it."""
+SEPARATORS: Mapping[str, str] = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
+INFERRED = ",;\t"
+"""Separators that a header can show; the others need a `sep=` line."""
 
-_UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
-_ZIP_MARK = b"PK\x03\x04"
-
-
-class FileRefused(Exception):
-    """The file as a whole cannot be read; `message` is for its sender."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message)
-        self.message = message
+_SEP = re.compile(r'"?sep=(?P<separator>.)"?[,;\t|]*', re.IGNORECASE)
+_BLANK = "".join(SEPARATORS) + INVISIBLE + ' \r\n"'
 
 
 class _Lines:
@@ -57,86 +53,83 @@ class _Lines:
 
     def _read(self) -> str:
         try:
-            return self.file.readline(MAX_ROW_CHARS + 1)
+            line = self.file.readline(MAX_ROW_CHARS + 1)
         except UnicodeDecodeError as error:
             raise FileRefused("the file is not UTF-8 text: save it as “CSV UTF-8”") from error
+        # A quote is only one at the very beginning of a cell: what cannot be seen before it has to go first.
+        return line if self.number > 1 else line.lstrip(INVISIBLE)
 
 
-class CsvRows:
-    """The rows of an open file. Iterate once; use as a context manager, which closes the file."""
+@dataclass(frozen=True, slots=True)
+class CsvFile:
+    """A UTF-8 file, with or without byte order marks, and what separates its cells. Iterate as often as you like."""
 
-    def __init__(self, file: TextIO) -> None:
-        self._lines = _Lines(file)
-        self._reader = csv.reader(self._lines)
-        self.columns = self._header()
+    path: Path
+    separator: str
+    told_by: str
+    skipped: int
 
-    def __enter__(self) -> Self:
-        return self
+    @property
+    def reading(self) -> dict[str, str]:
+        """What was found out about the file."""
+        return {"format": "csv", "separator": SEPARATORS[self.separator], "separator_from": self.told_by}
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.close()
-
-    def close(self) -> None:
-        self._lines.file.close()
-
-    def __iter__(self) -> Iterator[tuple[int, dict[str, str]]]:
-        """Row number, from 1 below the header, and non-blank cells by column. Blank rows are numbered but left out."""
-        number = kept = 0
-        while (record := self._record()) is not None:
-            number += 1
-            if cells := self._cells(record):
-                kept += 1
-                yield number, cells
-        if not kept:
-            raise FileRefused("the file has no data rows")
-
-    def _cells(self, record: list[str]) -> dict[str, str]:
-        cells = {column: text for column, cell in zip(self.columns, record, strict=False) if (text := cell.strip())}
-        outside = "".join(record[len(self.columns) :]).strip()
-        return {**cells, OUTSIDE: outside} if outside else cells
-
-    def _record(self) -> list[str] | None:
-        self._lines.start_row()
-        try:
-            record = next(self._reader, None)
-        except csv.Error as error:
-            raise FileRefused(f"line {self._lines.number}: {error}") from error
-        if record is not None and self._lines.ended:
-            raise FileRefused(f"a quote opened in the row at line {self._lines.row_started} is never closed")
-        return record
-
-    def _header(self) -> tuple[str, ...]:
-        while (record := self._record()) is not None:
-            columns = tuple(cell.strip().lower() for cell in record)
-            if any(columns):
-                return self._checked(columns)
-        raise FileRefused("the file is empty")
-
-    @staticmethod
-    def _checked(columns: tuple[str, ...]) -> tuple[str, ...]:
-        if len(columns) > MAX_COLUMNS:
-            raise FileRefused(f"the file has {len(columns)} columns, at most {MAX_COLUMNS} are read")
-        named = [column for column in columns if column]
-        if twice := next((column for column in named if named.count(column) > 1), None):
-            raise FileRefused(f"the column {twice[:100]} appears twice")
-        return columns
+    def __iter__(self) -> Iterator[list[str]]:
+        """Records, the header first. Close the iterator when not reading to the end. Raises FileRefused."""
+        with _opened(self.path) as file:
+            lines = _Lines(file)
+            for _ in range(self.skipped):
+                next(lines)
+            reader = csv.reader(lines, delimiter=self.separator)
+            while (record := _record(reader, lines)) is not None:
+                yield record
 
 
-def open_csv(path: Path) -> CsvRows:
-    """Opens a UTF-8 file, with or without byte order mark. Raises FileRefused; a file that cannot be opened raises OSError."""
-    _check_signature(path)
-    file = path.open(encoding="utf-8-sig", newline="")
+def read_csv(path: Path) -> CsvFile:
+    """Finds out how the cells are separated. Raises FileRefused; a file that cannot be opened raises OSError."""
+    with _opened(path) as file:
+        lines = _Lines(file)
+        for line in lines:
+            if told := _SEP.fullmatch(line.rstrip("\r\n")):
+                return CsvFile(path, _allowed(told["separator"]), "sep=", lines.number)
+            if line.strip(_BLANK):
+                return CsvFile(path, _separator_of(line), "header", 0)
+            lines.start_row()
+    raise FileRefused("the file is empty")
+
+
+def _opened(path: Path) -> TextIO:
+    return path.open(encoding="utf-8-sig", newline="")
+
+
+def _record(reader: Iterator[list[str]], lines: _Lines) -> list[str] | None:
+    lines.start_row()
     try:
-        return CsvRows(file)
-    except BaseException:
-        file.close()
-        raise
+        record = next(reader, None)
+    except csv.Error as error:
+        raise FileRefused(f"line {lines.number}: {error}") from error
+    if record is not None and lines.ended:
+        raise FileRefused(f"a quote opened in the row at line {lines.row_started} is never closed")
+    return record
 
 
-def _check_signature(path: Path) -> None:
-    with path.open("rb") as file:
-        start = file.read(4)
-    if start.startswith(_UTF16_MARKS) or b"\0" in start[:2]:
-        raise FileRefused("the file is UTF-16, not UTF-8: save it as “CSV UTF-8”")
-    if start == _ZIP_MARK:
-        raise FileRefused("the file is a spreadsheet or a zip archive, not CSV: save it as “CSV UTF-8”")
+def _allowed(separator: str) -> str:
+    if separator not in SEPARATORS:
+        known = ", ".join(SEPARATORS.values())
+        raise FileRefused(f"the first line says that “{separator}” separates the cells; what can is: {known}")
+    return separator
+
+
+def _separator_of(header: str) -> str:
+    """What makes the most columns of the header. Raises FileRefused when two do."""
+    columns = {separator: _columns(header, separator) for separator in INFERRED}
+    most = max(map(len, columns.values()))
+    best = [separator for separator in INFERRED if len(columns[separator]) == most]
+    if most > 1 and len(best) > 1:
+        ways = " or ".join(f"{' | '.join(columns[separator])} ({SEPARATORS[separator]})"[:200] for separator in best)
+        raise FileRefused(f"the columns can be read as {ways}: say what separates them in a first line like sep={best[0]}")
+    return best[0]
+
+
+def _columns(header: str, separator: str) -> list[str]:
+    return [name for cell in next(csv.reader([header], delimiter=separator), []) if (name := column_name(cell))]

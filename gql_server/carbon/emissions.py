@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from gql_server.carbon.catalog import DATA_ENTRY_TYPES, EQUIPMENT, HEADCOUNT, PROCESS_EMISSIONS, PURCHASE
 from gql_server.carbon.emission_types import emission_type_of, root_of, scope_of
 from gql_server.carbon.factors import Factor, FactorIndex
+from gql_server.carbon.numbers import PLAIN
 from gql_server.carbon.rows import HOURS_PER_WEEK
 
 OVERRIDE_KEY = "__kg_co2eq_override__"
@@ -44,6 +45,8 @@ class EntryInvalid(ValueError):
 def parse_override(value: object) -> float | None:
     """A given kg CO2-eq as a finite number, or None when it is none. Zero counts."""
     if not isinstance(value, str | int | float) or isinstance(value, bool):
+        return None
+    if isinstance(value, str) and not PLAIN.fullmatch(value):
         return None
     try:
         number = float(value)

@@ -14,7 +14,11 @@ from gql_server.carbon.catalog import (
     entry_types_of,
 )
 from gql_server.carbon.emission_types import emission_type_of, headcount_emission_type
+from gql_server.carbon.lookalikes import skeleton
 from gql_server.carbon.rows import EquipmentFactorRow, FactorRow, HeadcountFactorRow, ProcessFactorRow
+from gql_server.carbon.texts import clean
+
+PATH_LENGTH = 100
 
 KIND_COLUMNS: Mapping[int, tuple[str, str]] = {
     HEADCOUNT: ("category", "class"),
@@ -109,7 +113,8 @@ def _emission_type(row: FactorRow, data_entry_type_id: int) -> int:
         return emission_type_of(data_entry_type_id, row.category if isinstance(row, ProcessFactorRow) else "")
     emission_type = headcount_emission_type(row.category, row.class_, row.subclass)
     if emission_type is None:
-        raise FactorInvalid("category", "no emission type for this category, class and subclass")
+        path = " / ".join(part for part in (row.category, row.class_, row.subclass) if part)
+        raise FactorInvalid("category", f"no emission type for this category, class and subclass: “{path[:PATH_LENGTH]}”")
     return emission_type
 
 
@@ -124,6 +129,7 @@ class FactorIndex:
         self._by_kinds: dict[tuple[int, str, str], Factor] = {}
         self._by_kind: defaultdict[tuple[int, str], list[Factor]] = defaultdict(list)
         self._by_subkind: defaultdict[tuple[int, str], list[Factor]] = defaultdict(list)
+        self._by_skeleton: defaultdict[tuple[int, str, str], dict[str, str]] = defaultdict(dict)
         for factor in sorted(factors, key=lambda factor: (factor.emission_type_id, factor.id)):
             self._add(factor)
 
@@ -148,6 +154,25 @@ class FactorIndex:
             return self._match_codes(entry_types, kind, subkind)
         found = self._with_kinds(entry_types, kind, subkind) or self._with_kinds(entry_types, kind, "")
         return self._only(found) if found else None
+
+    def lookalike(self, entry_types: Sequence[int], data: Mapping[str, object]) -> tuple[str, str] | None:
+        """A text of the entry that no factor has, and one of a factor that looks like it."""
+        for column in KIND_COLUMNS[DATA_ENTRY_TYPES[entry_types[0]].module_id]:
+            sent = str(data.get(column) or "")
+            for entry_type in entry_types if sent else ():
+                spellings = self._skeletons().get((entry_type, column, skeleton(sent)), {})
+                if spellings and self._fold(sent) not in spellings:
+                    return sent, next(iter(spellings.values()))
+        return None
+
+    def _skeletons(self) -> Mapping[tuple[int, str, str], Mapping[str, str]]:
+        """Spellings by what they look like. Made when first needed: nearly all files do without."""
+        if not self._by_skeleton:
+            for (entry_type, _), factors in self._by_kind.items():
+                for column in KIND_COLUMNS[DATA_ENTRY_TYPES[entry_type].module_id]:
+                    for text in {text for factor in factors if (text := factor.classification.get(column))}:
+                        self._by_skeleton[entry_type, column, skeleton(text)][self._fold(text)] = text
+        return self._by_skeleton
 
     def sub_factors(self, data_entry_type_id: int) -> list[list[Factor]]:
         """All factors of an entry type, by category, each category ordered by emission type: what headcount uses."""
@@ -191,5 +216,5 @@ class FactorIndex:
         return self._fold(cells.get(kind)), self._fold(cells.get(subkind))
 
     def _fold(self, cell: object) -> str:
-        text = str(cell).strip() if cell is not None else ""
+        text = clean(str(cell)) if cell is not None else ""
         return text.lower() if self._ignore_case else text

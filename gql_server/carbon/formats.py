@@ -1,11 +1,11 @@
-"""The CSV files that can be uploaded: which module and entry types each serves, and which columns it must have."""
+"""The files that can be uploaded: which module and entry types each serves, and which columns it must have."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from gql_server.carbon.catalog import EQUIPMENT, HEADCOUNT, MEMBER, PROCESS_EMISSIONS, PURCHASE, STUDENT, entry_types_of
-from gql_server.carbon.csvfile import CsvRows, FileRefused, open_csv
+from gql_server.carbon.refusals import FileRefused
 from gql_server.carbon.rows import (
     EquipmentFactorRow,
     EquipmentRow,
@@ -19,8 +19,11 @@ from gql_server.carbon.rows import (
     Row,
     StudentRow,
 )
+from gql_server.carbon.tablefile import Table, open_table
 
 UNIT_COLUMN = "unit_institutional_id"
+OVERRIDE_COLUMN = "kg_co2eq"
+ID_COLUMNS = frozenset({UNIT_COLUMN, "user_institutional_id", "sius_code", "equipment_id"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,16 +76,33 @@ def factor_format(module_id: int) -> FactorFormat | None:
     return FACTOR_FORMATS.get(module_id)
 
 
-def open_rows(path: Path, format: EntryFormat | FactorFormat, *, unit: str | None = None) -> CsvRows:
+def open_rows(
+    path: Path,
+    format: EntryFormat | FactorFormat,
+    *,
+    unit: str | None = None,
+    sheet: str | None = None,
+    decimal: str | None = None,
+) -> Table:
     """Opens a file and checks its header. A file of many units only needs its unit column, any other all mandatory ones.
 
     Raises FileRefused here, and while the rows are read.
     """
-    rows = open_csv(path)
-    many_units = isinstance(format, EntryFormat) and unit is None
-    required = (UNIT_COLUMN,) if many_units else format.row.required_columns()
-    if missing := [column for column in required if column not in rows.columns]:
+    numbers = format.row.number_columns() | {OVERRIDE_COLUMN}
+    rows = open_table(path, numbers=numbers, ids=ID_COLUMNS, sheet=sheet, decimal=decimal)
+    try:
+        _check_header(rows.columns, format, many_units=isinstance(format, EntryFormat) and unit is None)
+    except FileRefused:
         rows.close()
-        hint = ": separate cells by commas, not semicolons" if len(rows.columns) == 1 and ";" in rows.columns[0] else ""
-        raise FileRefused(f"missing column{'s' if len(missing) > 1 else ''} {', '.join(missing)}{hint}")
+        raise
     return rows
+
+
+def _check_header(columns: Collection[str], format: EntryFormat | FactorFormat, *, many_units: bool) -> None:
+    names = [format.row.other_names.get(column, column) for column in columns]
+    for other, name in format.row.other_names.items():
+        if names.count(name) > 1:
+            raise FileRefused(f"the columns {name} and {other} are the same: leave one of them out")
+    required = (UNIT_COLUMN,) if many_units else format.row.required_columns()
+    if missing := [column for column in required if column not in names]:
+        raise FileRefused(f"missing column{'s' if len(missing) > 1 else ''} {', '.join(missing)}")

@@ -1,18 +1,24 @@
 """What becomes of each row of an upload: an entry, a factor, or a rejection with a reason."""
 
-from collections.abc import Container, Iterable, Mapping
+import re
+from collections.abc import Collection, Container, Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from pydantic import ValidationError
 
 from gql_server.carbon.catalog import DATA_ENTRY_TYPES, MODULES, entry_type_by_key
-from gql_server.carbon.csvfile import OUTSIDE, FileRefused
 from gql_server.carbon.emissions import OVERRIDE_KEY, parse_override
 from gql_server.carbon.factors import KIND_COLUMNS, AmbiguousFactor, FactorIndex, FactorInvalid, ParsedFactor, parsed_factors
-from gql_server.carbon.formats import UNIT_COLUMN, EntryFormat, FactorFormat
+from gql_server.carbon.formats import OVERRIDE_COLUMN, UNIT_COLUMN, EntryFormat, FactorFormat
+from gql_server.carbon.lookalikes import difference
+from gql_server.carbon.refusals import FileRefused
+from gql_server.carbon.tablefile import OUTSIDE
 
-OVERRIDE_COLUMN = "kg_co2eq"
 MEMBER_COLUMN = "user_institutional_id"
+SAID_LENGTH = 60
+
+_NUMBER = re.compile(r"-?\d{1,20}(?:\.\d{1,20})?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,19 +88,19 @@ class EntryReader:
         self._check_member(unit, data)
         if override is not None:
             data[OVERRIDE_KEY] = override
-        warning = f"{OVERRIDE_COLUMN} is not a number and was ignored" if given and override is None else None
+        warning = f"{OVERRIDE_COLUMN} is not a number and was ignored: {said(given)}" if given and override is None else None
         return ParsedEntry(unit, entry_type, data, warning)
 
     def _unit_of(self, cells: dict[str, str]) -> str:
         if OUTSIDE in cells:
-            raise _Rejected(OUTSIDE, "the row has a cell outside the named columns")
+            raise _Rejected(OUTSIDE, f"the row has a cell outside the named columns: {said(cells[OUTSIDE])}")
         if not any(column in cells for column in self._required):
             raise _Rejected(None, "all mandatory cells are blank, the row was skipped")
         unit = self._unit or cells.get(UNIT_COLUMN)
         if unit is None:
             raise _Rejected(UNIT_COLUMN, f"{UNIT_COLUMN} is blank, the row was skipped")
         if self._units is not None and unit not in self._units:
-            raise _Rejected(UNIT_COLUMN, "unknown unit")
+            raise _Rejected(UNIT_COLUMN, f"unknown unit {said(unit)}")
         return unit
 
     def _classified(
@@ -107,9 +113,11 @@ class EntryReader:
         try:
             factor = self._factors.match(entry_types, data)
         except AmbiguousFactor as error:
-            raise _Rejected(kind_column, str(error)) from None
+            raise _Rejected(kind_column, f"{error}: {said(cells.get(kind_column, ''))}") from None
         if factor is None:
-            raise _Rejected(kind_column, self._no_factor(entry_types, cells.get(kind_column), cells.get(subkind_column)))
+            reason = self._no_factor(entry_types, cells.get(kind_column), cells.get(subkind_column))
+            alike = self._factors.lookalike(entry_types, data)
+            raise _Rejected(kind_column, f"{reason}: {difference(*alike)}" if alike else reason)
         return factor.data_entry_type_id, self._factors.respell(factor, data)
 
     def _candidates(self, data: dict[str, object]) -> tuple[int, ...]:
@@ -128,29 +136,38 @@ class EntryReader:
         if not isinstance(member, str):
             return
         if (unit, member) in self._members:
-            raise _Rejected(MEMBER_COLUMN, "DUPLICATE_INSTITUTIONAL_ID: this person is already listed in the unit")
+            raise _Rejected(
+                MEMBER_COLUMN, f"DUPLICATE_INSTITUTIONAL_ID: this person is already listed in the unit: {said(member)}"
+            )
         self._members.add((unit, member))
 
 
 class FactorReader:
-    """Turns the rows of one factor file into factors, of the upload's entry type if it has one."""
+    """Turns the rows of one factor file into factors, of the upload's entry type if it has one.
 
-    def __init__(self, format: FactorFormat, *, data_entry_type_id: int | None = None) -> None:
+    `columns` are those of the file, where they can have other names than the format's.
+    """
+
+    def __init__(self, format: FactorFormat, *, data_entry_type_id: int | None = None, columns: Collection[str] = ()) -> None:
         self._format = format
+        self._names = {column: name for column, name in format.row.other_names.items() if column in columns}
+        self._sent = {name: column for column, name in self._names.items()}
         self._data_entry_type_id = data_entry_type_id
         self._seen: set[tuple[int, int, frozenset[tuple[str, str]]]] = set()
 
     def read(self, row: int, cells: dict[str, str]) -> tuple[ParsedFactor, ...] | RowRejected:
         """The factors of a row, nearly always one, or why there is none."""
+        named = {self._names.get(column, column): cell for column, cell in cells.items()}
         try:
-            factors = parsed_factors(self._format.row.model_validate(cells), self._data_entry_type_id)
+            factors = parsed_factors(self._format.row.model_validate(named), self._data_entry_type_id)
         except ValidationError as error:
-            return RowRejected(row, *_explained(error, cells))
+            return RowRejected(row, *_explained(error, named, self._sent))
         except FactorInvalid as error:
-            return RowRejected(row, error.column, str(error), _shortened(cells.get(error.column)))
+            return RowRejected(row, self._sent.get(error.column, error.column), str(error), _shortened(named.get(error.column)))
         identities = {factor.identity for factor in factors}
         if identities & self._seen:
-            return RowRejected(row, None, "the file gives this factor twice", None)
+            kind = " / ".join(factors[0].classification.values())
+            return RowRejected(row, None, f"the file gives this factor twice: {said(kind)}", None)
         self._seen |= identities
         return factors
 
@@ -162,16 +179,27 @@ class _Rejected(Exception):
         self.reason = reason
 
 
-def _explained(error: ValidationError, cells: Mapping[str, str]) -> tuple[str | None, str, str | None]:
+def said(value: str) -> str:
+    """A cell inside a sentence: a number as it is, anything else in quotes, which tell it from the words around it."""
+    return value if _NUMBER.fullmatch(value) else f"“{_shortened(value, SAID_LENGTH)}”"
+
+
+def _explained(
+    error: ValidationError, cells: Mapping[str, str], sent: Mapping[str, str] = MappingProxyType({})
+) -> tuple[str | None, str, str | None]:
+    """Column, reason and cell of the first complaint. `sent` are the file's names of columns that have others here."""
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    column = str(first["loc"][0]) if first["loc"] else None
+    key = str(first["loc"][0]) if first["loc"] else ""
+    column, cell = sent.get(key, key), cells.get(key)
     if first["type"] == "missing":
         return column, f"{column} is blank", None
-    reason = (
-        first["msg"].removeprefix("Value error, ").replace("Input", column or "The row", 1).replace("String", column or "", 1)
-    )
-    return column, reason.replace("should be", "must be"), _shortened(cells.get(column or ""))
+    told = first["msg"].removeprefix("Value error, ").replace("should be", "must be")
+    if told.startswith(("Input", "String")):
+        reason = f"{column}{told.removeprefix('Input').removeprefix('String')}, not {said(cell or '')}"
+    else:
+        reason = told
+    return column or None, reason, _shortened(cell)
 
 
-def _shortened(cell: str | None) -> str | None:
-    return cell if cell is None or len(cell) <= 200 else f"{cell[:199]}…"
+def _shortened(cell: str | None, length: int = 200) -> str | None:
+    return cell if cell is None or len(cell) <= length else f"{cell[: length - 1]}…"

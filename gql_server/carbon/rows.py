@@ -1,13 +1,26 @@
 """What each column of each CSV file may hold; blank cells are absent."""
 
-from typing import Annotated, ClassVar, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 
+from gql_server.carbon.numbers import PLAIN
+
 HOURS_PER_WEEK = 168
 
-Amount = Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)]
-Hours = Annotated[float, Field(ge=0, le=HOURS_PER_WEEK, allow_inf_nan=False)]
+
+def _plain(cell: object) -> object:
+    """Raises ValueError for what Python would read as a number and people would not, like 1_000."""
+    if isinstance(cell, str) and not PLAIN.fullmatch(cell):
+        raise ValueError("Input must be a number")
+    return cell
+
+
+Number = Annotated[float, BeforeValidator(_plain), Field(ge=0, allow_inf_nan=False)]
+Amount = Annotated[Number, Field(le=1e12)]
+Hours = Annotated[Number, Field(le=HOURS_PER_WEEK)]
+Share = Annotated[Number, Field(le=1)]
 SiusCode = Literal["51", "52", "53", "54", "56", "57", "58", "59"]
 Currency = Annotated[
     Literal["aud", "cad", "chf", "cny", "eur", "gbp", "jpy", "sek", "usd"],
@@ -31,11 +44,22 @@ class Row(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True, str_max_length=2000)
 
     category_column: ClassVar[str | None] = None
+    other_names: ClassVar[Mapping[str, str]] = {}
+    """Columns by other names that files have for them."""
 
     @classmethod
     def required_columns(cls) -> tuple[str, ...]:
         """Columns that may not be blank."""
         return tuple(field.alias or name for name, field in cls.model_fields.items() if field.is_required())
+
+    @classmethod
+    def number_columns(cls) -> frozenset[str]:
+        """Columns that hold numbers."""
+        return frozenset(field.alias or name for name, field in cls.model_fields.items() if _is_number(field.annotation))
+
+
+def _is_number(annotation: Any) -> bool:
+    return annotation is float or any(_is_number(part) for part in get_args(annotation))
 
 
 class ProcessRow(Row):
@@ -53,7 +77,7 @@ class MemberRow(Row):
     name: str
     sius_code: SiusCode
     user_institutional_id: str | None = None
-    fte: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+    fte: Share
     position_title: str | None = None
     position_category: str | None = None
     note: str | None = None
@@ -76,8 +100,8 @@ class WeeklyUse(Row):
     @classmethod
     def fits_into_a_week(cls, standby: float | None, info: ValidationInfo) -> float | None:
         active = info.data.get("active_usage_hours_per_week") or 0.0
-        if active + (standby or 0.0) > HOURS_PER_WEEK:
-            raise ValueError(f"active and standby hours add up to more than {HOURS_PER_WEEK} a week")
+        if (hours := active + (standby or 0.0)) > HOURS_PER_WEEK:
+            raise ValueError(f"active and standby hours add up to {hours:g}, more than {HOURS_PER_WEEK} a week")
         return standby
 
 
@@ -133,9 +157,16 @@ class EquipmentFactorRow(WeeklyUse):
 class HeadcountFactorRow(Row):
     """What one full-time person uses a year, and kg CO2-eq per unit of it."""
 
+    other_names: ClassVar[Mapping[str, str]] = {
+        "headcount_category": "category",
+        "headcount_class": "class",
+        "headcount_subclass": "subclass",
+    }
+
     category: str
     class_: str | None = Field(default=None, alias="class")
     subclass: str | None = None
+    unit: str | None = None
     number_of_unit_per_fte: Amount
     ef_kg_co2eq_per_unit: Amount
 

@@ -7,8 +7,10 @@ import httpx
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gql_server.carbon.catalog import MODULES
+from gql_server.carbon.texts import clean, column_name
 from gql_server.db.models import IngestionMethod, JobType
-from gql_server.handlers.entries import BATCH_ROWS, NumberedRow, replace_entries, target_of
+from gql_server.handlers.entries import BATCH_ROWS, replace_entries, target_of
+from gql_server.handlers.uploaded import NumberedRow
 from gql_server.ledger.locks import module_of_year
 from gql_server.worker import Job, JobError, Outcome, Run, job_type
 
@@ -62,7 +64,7 @@ async def _chunks(source: EntrySource, job: Job) -> AsyncGenerator[list[Numbered
 
 
 def _cells(number: int, row: Mapping[str, str]) -> dict[str, str]:
-    cells = {column.strip().lower(): text for column, cell in row.items() if (text := cell.strip())}
+    cells = {column_name(column): text for column, cell in row.items() if (text := clean(cell))}
     if any("\0" in cell for cell in cells.values()):
         raise JobError(f"row {number} of the source contains NUL characters")
     return cells

@@ -8,14 +8,15 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gql_server.carbon.catalog import entry_types_of
-from gql_server.carbon.csvfile import FileRefused
-from gql_server.carbon.formats import EntryFormat, entry_format
-from gql_server.carbon.readers import OVERRIDE_COLUMN, EntryReader, ParsedEntry, RowRejected
+from gql_server.carbon.formats import OVERRIDE_COLUMN, EntryFormat, entry_format
+from gql_server.carbon.readers import EntryReader, ParsedEntry, RowRejected
+from gql_server.carbon.refusals import FileRefused
 from gql_server.db import driver_connection, dumps
 from gql_server.db.models import EntityType, IngestionMethod, JobType
 from gql_server.handlers.factors import factor_index
 from gql_server.handlers.reports import ReportModules
 from gql_server.handlers.results import Tally
+from gql_server.handlers.uploaded import NumberedRow
 from gql_server.worker import Child, Job, JobError, Outcome, Run
 
 BATCH_ROWS = 5_000
@@ -28,8 +29,6 @@ SOURCES: Mapping[tuple[str, bool], int] = {
     (IngestionMethod.API, True): 4,
 }
 """`data_entries.source` by method and whether the entries are one unit's; 0 is for entries made by hand."""
-
-NumberedRow = tuple[int, dict[str, str]]
 
 # Only entries of the same source are replaced: manual, unit-specific and the other method's survive.
 _DELETE_PREVIOUS = text("""

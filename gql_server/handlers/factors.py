@@ -8,14 +8,15 @@ from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gql_server.carbon.catalog import entry_types_of
-from gql_server.carbon.csvfile import CsvRows, FileRefused
 from gql_server.carbon.factors import Factor, FactorIndex, ParsedFactor
 from gql_server.carbon.formats import factor_format, open_rows
 from gql_server.carbon.readers import FactorReader, RowRejected
+from gql_server.carbon.tablefile import Table
 from gql_server.db import dumps
 from gql_server.db.models import JobType
 from gql_server.db.models import carbon as tables
 from gql_server.handlers.results import Tally
+from gql_server.handlers.uploaded import uploaded_table
 from gql_server.ledger.locks import module_of_year
 from gql_server.worker import Child, Job, JobError, Outcome, Run, job_type
 
@@ -57,33 +58,27 @@ async def factor_ingest(job: Job, connection: AsyncConnection, run: Run) -> Outc
         raise JobError("there is no factor file format for this module")
     await run.progress("Reading factors")
     tally = Tally.of(job, run)
-    try:
-        async with run.uploaded_file() as path:
-            rows = await asyncio.to_thread(open_rows, path, format)
-            try:
-                batches = _batches(rows, FactorReader(format, data_entry_type_id=job.data_entry_type_id))
-                while (batch := await asyncio.to_thread(next, batches, None)) is not None:
-                    await _upsert(connection, job, batch[0])
-                    tally.add(batch[2], batch[1])
-                    await run.count("inserting", tally.accepted + tally.rejected)
-            finally:
-                rows.close()
-    except FileRefused as refused:
-        raise JobError(str(refused)) from None
+    async with uploaded_table(job, run, open_rows, format) as table:
+        batches = _batches(table, FactorReader(format, data_entry_type_id=job.data_entry_type_id, columns=table.columns))
+        while (batch := await asyncio.to_thread(next, batches, None)) is not None:
+            await _upsert(connection, job, batch[0])
+            tally.add(batch[2], batch[1])
+            await run.count("inserting", tally.accepted + tally.rejected, table.total)
+        reading = table.reading
     entry_types = entry_types_of(job.module_type_id) if job.data_entry_type_id is None else (job.data_entry_type_id,)
     return Outcome(
         result=tally.result,
         message=tally.message,
-        meta=tally.meta,
+        meta={**tally.meta, "reading": reading},
         row_errors=tally.errors,
         affected_module_ids=[],
         children=[Child(job_type=JobType.EMISSION_RECALC, data_entry_type_id=entry_type) for entry_type in entry_types],
     )
 
 
-def _batches(rows: CsvRows, reader: FactorReader) -> Iterator[tuple[list[ParsedFactor], list[RowRejected], int]]:
+def _batches(table: Table, reader: FactorReader) -> Iterator[tuple[list[ParsedFactor], list[RowRejected], int]]:
     """Factors, rejected rows, and the number of rows accepted: a headcount row gives several factors."""
-    numbered = iter(rows)
+    numbered = iter(table)
     while chunk := list(islice(numbered, BATCH_ROWS)):
         factors: list[ParsedFactor] = []
         rejected: list[RowRejected] = []

@@ -131,7 +131,7 @@ def test_every_row_of_the_worst_file_is_bad_in_its_own_way():
 
     reasons = [(outcome.column, outcome.reason) for outcome in outcomes if isinstance(outcome, RowRejected)]
     assert len(reasons) == 8
-    assert len(set(reasons)) == 7  # the two that are not numbers share theirs
+    assert len(set(reasons)) == 8
 
 
 def test_equipment_of_a_year_without_factors_is_refused():

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from gql_server.carbon.csvfile import FileRefused
 from gql_server.carbon.formats import ENTRY_FORMATS, EntryFormat, FactorFormat, entry_format, factor_format, open_rows
+from gql_server.carbon.refusals import FileRefused
 
 
 def header_refusal(tmp_path: Path, header: str, format: EntryFormat | FactorFormat, unit: str | None = None) -> str | None:
@@ -66,7 +66,22 @@ def test_a_factor_file_needs_its_mandatory_columns(tmp_path: Path):
     )
 
 
-def test_semicolons_are_hinted_at(tmp_path: Path):
-    assert header_refusal(tmp_path, "unit_institutional_id;category;quantity", ENTRY_FORMATS["process_emissions"]) == (
-        "missing column unit_institutional_id: separate cells by commas, not semicolons"
+def test_a_header_may_be_separated_by_semicolons(tmp_path: Path):
+    assert header_refusal(tmp_path, "unit_institutional_id;category;quantity", ENTRY_FORMATS["process_emissions"]) is None
+
+
+HEADCOUNT = "headcount_category,headcount_class,headcount_subclass,unit,number_of_unit_per_fte,ef_kg_co2eq_per_unit"
+
+
+def test_headcount_factors_have_the_columns_of_the_wild_or_ours_but_not_both(tmp_path: Path):
+    headcount = factor_format(1)
+    assert headcount
+
+    assert header_refusal(tmp_path, HEADCOUNT, headcount) is None
+    assert header_refusal(tmp_path, HEADCOUNT.replace("headcount_", ""), headcount) is None
+    assert header_refusal(tmp_path, f"{HEADCOUNT},class", headcount) == (
+        "the columns class and headcount_class are the same: leave one of them out"
+    )
+    assert header_refusal(tmp_path, "headcount_class,number_of_unit_per_fte", headcount) == (
+        "missing columns category, ef_kg_co2eq_per_unit"
     )

@@ -4,11 +4,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gql_server.carbon.csvfile import OUTSIDE, FileRefused
 from gql_server.carbon.emissions import OVERRIDE_KEY, compute
 from gql_server.carbon.factors import Factor, FactorIndex
 from gql_server.carbon.formats import ENTRY_FORMATS, factor_format
 from gql_server.carbon.readers import EntryReader, FactorReader, ParsedEntry, RowRejected
+from gql_server.carbon.refusals import FileRefused
+from gql_server.carbon.tablefile import OUTSIDE
 
 PROCESS = [Factor(1, 70200, 50, {"category": "CO2"}, {"ef_kg_co2eq_per_unit": 1.5})]
 MACHINES = [
@@ -83,7 +84,7 @@ def test_the_category_column_comes_before_the_factor_and_the_upload_before_both(
     screen = LAPTOP | {"equipment_class": "Screen"}
 
     assert read("equipment", screen) == RowRejected(
-        7, "equipment_class", "several factors match: the category is needed to tell which is meant", "Screen"
+        7, "equipment_class", "several factors match: the category is needed to tell which is meant: “Screen”", "Screen"
     )
     for options, cells, expected in [
         ({}, screen | {"equipment_category": "other"}, 12),
@@ -99,7 +100,7 @@ def test_an_ambiguous_purchase_code_is_rejected():
     assert read("purchase", PURCHASE | {"purchase_institutional_code": "100"}) == RowRejected(
         7,
         "purchase_institutional_code",
-        "several factors match this purchase_institutional_code and no single one is its average",
+        "several factors match this purchase_institutional_code and no single one is its average: 100",
         "100",
     )
 
@@ -116,17 +117,20 @@ GOOD = {
 @pytest.mark.parametrize(
     ("key", "column", "cell", "reason"),
     [
-        ("process_emissions", "quantity", "cent", "must be a valid number, unable to parse string as a number"),
-        ("process_emissions", "quantity", "1,5", "must be a valid number, unable to parse string as a number"),
-        ("process_emissions", "quantity", "-5", "must be greater than or equal to 0"),
-        ("process_emissions", "quantity", "1e13", "must be less than or equal to 1000000000000"),
-        ("process_emissions", "quantity", "nan", "must be a finite number"),
-        ("headcount_member", "sius_code", "55", "must be '51', '52', '53', '54', '56', '57', '58' or '59'"),
-        ("headcount_member", "fte", "1.1", "must be less than or equal to 1"),
-        ("headcount_student", "fte", "-1", "must be greater than or equal to 0"),
-        ("equipment", "active_usage_hours_per_week", "169", "must be less than or equal to 168"),
-        ("equipment", "equipment_category", "IT", "must be 'scientific', 'it' or 'other'"),
-        ("purchase", "currency", "btc", "must be 'aud', 'cad', 'chf', 'cny', 'eur', 'gbp', 'jpy', 'sek' or 'usd'"),
+        ("process_emissions", "quantity", "cent", "must be a number, not “cent”"),
+        ("process_emissions", "quantity", "1_000", "must be a number, not “1_000”"),
+        ("process_emissions", "quantity", "１００", "must be a number, not “１００”"),
+        ("process_emissions", "quantity", "1,5", "must be a number, not “1,5”"),
+        ("process_emissions", "quantity", "-5", "must be greater than or equal to 0, not -5"),
+        ("process_emissions", "quantity", "1e13", "must be less than or equal to 1000000000000, not “1e13”"),
+        ("process_emissions", "quantity", "1e400", "must be a finite number, not “1e400”"),
+        ("process_emissions", "quantity", "nan", "must be a number, not “nan”"),
+        ("headcount_member", "sius_code", "55", "must be '51', '52', '53', '54', '56', '57', '58' or '59', not 55"),
+        ("headcount_member", "fte", "1.1", "must be less than or equal to 1, not 1.1"),
+        ("headcount_student", "fte", "-1", "must be greater than or equal to 0, not -1"),
+        ("equipment", "active_usage_hours_per_week", "169", "must be less than or equal to 168, not 169"),
+        ("equipment", "equipment_category", "IT", "must be 'scientific', 'it' or 'other', not “IT”"),
+        ("purchase", "currency", "btc", "must be 'aud', 'cad', 'chf', 'cny', 'eur', 'gbp', 'jpy', 'sek' or 'usd', not “btc”"),
     ],
 )
 def test_a_cell_that_breaks_its_columns_rule_rejects_the_row(key: str, column: str, cell: str, reason: str):
@@ -160,19 +164,19 @@ def test_hours_beyond_a_week_are_rejected():
     hours = {"active_usage_hours_per_week": "100", "standby_usage_hours_per_week": "68.5"}
 
     assert read("equipment", LAPTOP | hours) == RowRejected(
-        7, "standby_usage_hours_per_week", "active and standby hours add up to more than 168 a week", "68.5"
+        7, "standby_usage_hours_per_week", "active and standby hours add up to 168.5, more than 168 a week", "68.5"
     )
 
 
 def test_a_cell_outside_the_named_columns_rejects_the_row():
     assert read("process_emissions", CO2 | {OUTSIDE: "x"}) == RowRejected(
-        7, None, "the row has a cell outside the named columns", "x"
+        7, None, "the row has a cell outside the named columns: “x”", "x"
     )
 
 
 def test_a_long_cell_is_shortened_in_the_rejection():
     assert read("process_emissions", CO2 | {"note": "x" * 2001}) == RowRejected(
-        7, "note", "note should have at most 2000 characters", "x" * 199 + "…"
+        7, "note", f"note should have at most 2000 characters, not “{'x' * 59}…”", "x" * 199 + "…"
     )
 
 
@@ -198,7 +202,7 @@ def test_an_unknown_unit_is_rejected_and_the_others_are_not():
     process = reader("process_emissions", units={"10208"})
 
     assert process.read(1, CO2 | {"unit_institutional_id": "99999"}) == RowRejected(
-        1, "unit_institutional_id", "unknown unit", "99999"
+        1, "unit_institutional_id", "unknown unit 99999", "99999"
     )
     assert isinstance(process.read(2, CO2), ParsedEntry)
 
@@ -215,7 +219,7 @@ def test_the_same_person_twice_in_a_unit_is_a_duplicate_but_not_in_two_units():
 
     assert isinstance(members.read(1, MEMBER), ParsedEntry)
     assert members.read(2, MEMBER | {"name": "Zoé B."}) == RowRejected(
-        2, "user_institutional_id", "DUPLICATE_INSTITUTIONAL_ID: this person is already listed in the unit", "7"
+        2, "user_institutional_id", "DUPLICATE_INSTITUTIONAL_ID: this person is already listed in the unit: 7", "7"
     )
     assert isinstance(members.read(3, MEMBER | {"unit_institutional_id": "10209"}), ParsedEntry)
 
@@ -263,7 +267,7 @@ def test_an_override_needs_no_factor_once_the_type_is_known():
 
 def test_an_override_that_is_no_number_is_ignored_with_a_warning():
     assert read("process_emissions", CO2 | {"kg_co2eq": "beaucoup"}) == ParsedEntry(
-        "10208", 50, {"category": "CO2", "quantity": 100.0}, "kg_co2eq is not a number and was ignored"
+        "10208", 50, {"category": "CO2", "quantity": 100.0}, "kg_co2eq is not a number and was ignored: “beaucoup”"
     )
 
 
@@ -331,9 +335,9 @@ FACTOR_CELLS = {
 @pytest.mark.parametrize(
     ("module_id", "column", "cell", "reason"),
     [
-        (8, "ef_kg_co2eq_per_unit", "-1", "ef_kg_co2eq_per_unit must be greater than or equal to 0"),
-        (1, "category", "sleep", "no emission type for this category, class and subclass"),
-        (4, "equipment_category", "IT", "equipment_category must be 'scientific', 'it' or 'other'"),
+        (8, "ef_kg_co2eq_per_unit", "-1", "ef_kg_co2eq_per_unit must be greater than or equal to 0, not -1"),
+        (1, "category", "sleep", "no emission type for this category, class and subclass: “sleep”"),
+        (4, "equipment_category", "IT", "equipment_category must be 'scientific', 'it' or 'other', not “IT”"),
     ],
 )
 def test_a_bad_factor_row_is_rejected(module_id: int, column: str, cell: str, reason: str):
@@ -358,6 +362,6 @@ def test_the_same_factor_twice_in_a_file_is_rejected():
 
     assert isinstance(factors.read(1, {"category": "CO2", "ef_kg_co2eq_per_unit": "1"}), tuple)
     assert factors.read(2, {"category": "CO2", "ef_kg_co2eq_per_unit": "2"}) == RowRejected(
-        2, None, "the file gives this factor twice", None
+        2, None, "the file gives this factor twice: “CO2”", None
     )
     assert isinstance(factors.read(3, {"category": "CO2", "subcategory": "dry", "ef_kg_co2eq_per_unit": "2"}), tuple)

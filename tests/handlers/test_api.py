@@ -89,8 +89,8 @@ async def test_entries_of_an_api_become_emissions_and_totals(world: World) -> No
     assert await world.totals(8) == {"10208": (150.0, 1, 150.0)}
     assert [job.job_type for job in await world.jobs(pipeline_id)] == ["api_ingest", "emission_recalc", "aggregation"]
     root = await world.root(pipeline_id)
-    assert (root.result, root.status_message) == ("WARNING", "WARNING: 1 inserted, 1 skipped — first error: unknown unit")
-    assert await world.row_errors(pipeline_id) == [(3, "unknown unit")]
+    assert (root.result, root.status_message) == ("WARNING", "WARNING: 1 inserted, 1 skipped — first error: unknown unit 99999")
+    assert await world.row_errors(pipeline_id) == [(3, "unknown unit 99999")]
 
 
 async def test_an_api_replaces_only_its_own_entries_and_a_file_only_its_own(world: World) -> None:

@@ -90,7 +90,7 @@ async def test_an_override_that_is_no_number_is_ignored_with_a_warning(world: Wo
     root = await world.root(pipeline_id)
     assert (root.result, root.status_message) == (
         "WARNING",
-        "WARNING: 1 inserted, 0 skipped — first error: kg_co2eq is not a number and was ignored",
+        "WARNING: 1 inserted, 0 skipped — first error: kg_co2eq is not a number and was ignored: “1,5”",
     )
     assert await world.totals(8) == {"10208": (150.0, 1, 150.0)}
 
@@ -101,8 +101,8 @@ async def test_d2_one_bad_row_of_two_is_a_warning_that_says_which_and_why(world:
     pipeline_id = await world.upload("process_emissions", PROCESS + "10208,CO2,,100,\n99999,CO2,,1,\n")
 
     root = await world.root(pipeline_id)
-    assert (root.result, root.status_message) == ("WARNING", "WARNING: 1 inserted, 1 skipped — first error: unknown unit")
-    assert await world.row_errors(pipeline_id) == [(2, "unknown unit")]
+    assert (root.result, root.status_message) == ("WARNING", "WARNING: 1 inserted, 1 skipped — first error: unknown unit 99999")
+    assert await world.row_errors(pipeline_id) == [(2, "unknown unit 99999")]
     assert await world.status(pipeline_id) == "SUCCESS"
 
 

@@ -64,8 +64,8 @@ async def test_blank_and_repeated_keys_are_row_errors(world: World) -> None:
     assert (root.result, root.status_message) == ("WARNING", "WARNING: 2 inserted, 3 skipped — first error: key is blank")
     assert await world.row_errors(root.pipeline_id) == [
         (3, "key is blank"),
-        (4, "the file gives this key twice"),
-        (5, "the row has a cell outside the named columns"),
+        (4, "the file gives this key twice: “BC 001”"),
+        (5, "the row has a cell outside the named columns: “astray”"),
     ]
     assert [row[2] for row in await stored(world)] == ["BC 001", "BC 002"]
 

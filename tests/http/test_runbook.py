@@ -136,8 +136,8 @@ def test_what_broke_is_told_by_cause_with_when_and_where(answers: dict[str, Any]
 
     assert [(group["class"], group["title"].split(": ")[-1], group["isNew"]) for group in groups["nodes"]] == [
         ("VALIDATION", "save it as <value>", False),
-        ("ALL_ROWS_REJECTED", "quantity must be a valid number, unable to parse string as a number", False),
-        ("SOME_ROWS_REJECTED", "unknown unit", False),
+        ("ALL_ROWS_REJECTED", "quantity must be a number, not <value>", False),
+        ("SOME_ROWS_REJECTED", "unknown unit <n>", False),
         ("MISSING_FACTOR", "upload the factors first", False),
     ]
     for group in groups["nodes"]:

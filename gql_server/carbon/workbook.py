@@ -1,0 +1,55 @@
+"""Reads one sheet of an .xlsx workbook through a process of its own, which writes the rows to a file beside it.
+
+A workbook is read as a whole and can be a thousand times larger than its file: that process may use 1 GiB, and only it ends
+when that is not enough. Rows then come from the file, one at a time.
+"""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from gql_server.carbon.refusals import FileRefused
+
+SECONDS_MAX = 600
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """The rows of a sheet, as JSON in a file. Iterate as often as you like."""
+
+    rows: Path
+    name: str
+    told_by: str
+
+    @property
+    def reading(self) -> dict[str, str]:
+        """What was found out about the file."""
+        return {"format": "xlsx", "sheet": self.name, "sheet_from": self.told_by}
+
+    def __iter__(self) -> Iterator[list[Any]]:
+        with self.rows.open("rb") as file:
+            for line in file:
+                yield orjson.loads(line)
+
+
+def read_workbook(path: Path, sheet: str | None = None) -> Sheet:
+    """The named sheet of the workbook, or the only one that has cells. Blocks until it is read. Raises FileRefused."""
+    rows = path.with_name(f"{path.name}.rows")
+    command = [sys.executable, "-m", "gql_server.carbon.sheets", str(path), str(rows), *([sheet] if sheet else [])]
+    try:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=SECONDS_MAX, check=False)
+    except subprocess.TimeoutExpired:
+        raise FileRefused(
+            f"the workbook takes longer than {SECONDS_MAX} seconds to read: save its sheet as “CSV UTF-8”"
+        ) from None
+    if done.returncode:
+        raise FileRefused("the workbook needs too much memory, or is damaged: save its sheet as “CSV UTF-8”")
+    answer: dict[str, str] = orjson.loads(done.stdout)
+    if "refused" in answer:
+        raise FileRefused(answer["refused"])
+    return Sheet(rows, answer["sheet"], answer["told_by"])

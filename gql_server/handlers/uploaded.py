@@ -1,0 +1,42 @@
+"""The table that a job was uploaded for: opened off the event loop, and read in chunks."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from itertools import islice
+from typing import Any
+
+from gql_server.carbon.numbers import DECIMALS
+from gql_server.carbon.refusals import FileRefused
+from gql_server.carbon.tablefile import Table
+from gql_server.worker import Job, JobError, Run
+
+NumberedRow = tuple[int, dict[str, str]]
+
+
+@asynccontextmanager
+async def uploaded_table(job: Job, run: Run, open: Callable[..., Table], *args: Any, **options: Any) -> AsyncGenerator[Table]:
+    """The job's file as `open(path, *args, sheet=, decimal=)` reads it, whose refusals end the job with what had been found
+    out about the file; the sheet and the decimal mark are those that the upload named."""
+    decimal = DECIMALS.get(job.config.get("decimal", ""))
+    async with run.uploaded_file() as path:
+        try:
+            table = await asyncio.to_thread(open, path, *args, sheet=job.config.get("sheet"), decimal=decimal, **options)
+        except FileRefused as refused:
+            raise JobError(str(refused)) from None
+        try:
+            yield table
+        except FileRefused as refused:
+            raise JobError(str(refused), reading=table.reading) from None
+        except JobError as error:
+            error.meta.setdefault("reading", table.reading)
+            raise
+        finally:
+            table.close()
+
+
+async def chunks_of(table: Table, size: int) -> AsyncGenerator[list[NumberedRow]]:
+    """Its rows, read off the event loop. Raises FileRefused."""
+    numbered = iter(table)
+    while chunk := await asyncio.to_thread(lambda: list(islice(numbered, size))):
+        yield chunk
