@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from enum import Enum
 from typing import Any
+from unicodedata import normalize
 
 import strawberry
 from strawberry import UNSET
@@ -74,12 +75,12 @@ def names(name: str, members: Iterable[Enum] | None) -> tuple[str, ...] | None:
 
 
 def text(name: str, value: str | None) -> str | None:
-    """The text of a clause. Raises BadInput for what the database cannot hold."""
+    """The text of a clause, in NFC. Raises BadInput for what the database cannot hold."""
     if value is UNSET or value is None:
         return None
     if "\0" in value or len(value) > TEXT_MAX:
         raise BadInput(f"`{name}` is not a text of at most {TEXT_MAX} characters.")
-    return value
+    return normalize("NFC", value)
 
 
 def texts(name: str, items: Iterable[str] | None) -> tuple[str, ...] | None:

@@ -1,6 +1,7 @@
 """Rejected rows as a client sees them."""
 
 from typing import Annotated, Any
+from unicodedata import normalize
 
 import strawberry
 from strawberry import UNSET
@@ -93,4 +94,4 @@ def _sought(contains: str | None) -> str | None:
         return None
     if not 1 <= len(contains) <= CONTAINS_MAX or "\0" in contains:
         raise BadInput(f"`contains` must be 1 to {CONTAINS_MAX} characters, none of them U+0000.")
-    return contains
+    return normalize("NFC", contains)

@@ -3,6 +3,8 @@
 `%`, `_` and `\\` are letters like any other. Operators search whole messages, which `errorDetail` shows them too.
 """
 
+from unicodedata import normalize
+
 from sqlalchemy import ColumnElement, and_, func, select
 
 from gql_server.db import models
@@ -17,10 +19,10 @@ SAMPLE, FREQUENT = 400, 20
 
 
 def term(text: str) -> str:
-    """The text to search for. Raises BadInput when it is too short or too long."""
+    """The text to search for, in NFC as messages are. Raises BadInput when it is too short or too long."""
     if not TERM_MIN <= len(text) <= TERM_MAX or "\0" in text:
         raise BadInput(f"`search` must be {TERM_MIN} to {TERM_MAX} characters long.")
-    return text
+    return normalize("NFC", text)
 
 
 def visible_match(viewer: Viewer, text: str) -> ColumnElement[bool]:
