@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gql_server.carbon.catalog import MODULES, Module, entry_types_of
 from gql_server.carbon.formats import entry_format, factor_format
+from gql_server.carbon.numbers import DECIMALS
 from gql_server.commands import audit
 from gql_server.commands.gate import check_year, creator, year_accepts_uploads
 from gql_server.db.models import EntityType, IngestionMethod, JobType, TargetType, Upload
@@ -25,6 +26,8 @@ JOB_TYPES = {
     TargetType.REFERENCE_DATA: JobType.REFERENCE_INGEST,
 }
 
+SHEET_MAX = 100
+
 ApiSource = tuple[str, int]
 """Provider and module that an institution's API has entries of."""
 
@@ -34,7 +37,8 @@ class Ingestion:
     """What a file is, and where its rows go.
 
     `unit` is the institutional id for a file of one unit only; a file with a larger share of rejected rows than
-    `max_rejected_share` is refused (None: than the worker allows).
+    `max_rejected_share` is refused (None: than the worker allows). `sheet` and `decimal`, point or comma, tell what the file
+    alone does not.
     """
 
     year: int
@@ -43,11 +47,18 @@ class Ingestion:
     data_entry_type_id: int | None = None
     unit: str | None = None
     max_rejected_share: float | None = None
+    sheet: str | None = None
+    decimal: str | None = None
 
     @property
     def config(self) -> dict[str, Any]:
         """What the job shall know of it."""
-        config = {"unit_institutional_id": self.unit or None, "max_rejected_share": self.max_rejected_share}
+        config = {
+            "unit_institutional_id": self.unit or None,
+            "max_rejected_share": self.max_rejected_share,
+            "sheet": self.sheet,
+            "decimal": self.decimal,
+        }
         return {name: value for name, value in config.items() if value is not None}
 
 
@@ -106,6 +117,8 @@ async def start_api_ingestion(
     BadInput when none of the `sources` is of this provider and module."""
     if ingestion.target != TargetType.DATA_ENTRIES or ingestion.unit is not None:
         raise BadInput("an API gives the data entries of all units", argument="target" if ingestion.unit is None else "unit")
+    if ingestion.sheet or ingestion.decimal:
+        raise BadInput("an API has neither sheets nor decimal marks", argument="sheet" if ingestion.sheet else "decimal")
     await _check(connection, viewer, ingestion)
     if (viewer.provider, ingestion.module_type_id) not in sources:
         raise BadInput(f"there is no API with entries of module {MODULES[ingestion.module_type_id].key}", argument="source")
@@ -145,6 +158,7 @@ async def _check(connection: AsyncConnection, viewer: Viewer, ingestion: Ingesti
     check_year(ingestion.year)
     _check_share(ingestion.max_rejected_share)
     await year_accepts_uploads(connection, viewer.provider, ingestion.year)
+    _check_reading(ingestion)
     _check_format(ingestion, module)
     await _check_unit(connection, viewer, ingestion)
 
@@ -152,6 +166,13 @@ async def _check(connection: AsyncConnection, viewer: Viewer, ingestion: Ingesti
 def _check_share(share: float | None) -> None:
     if share is not None and not 0 <= share <= 1:
         raise BadInput("maxRejectedShare must be between 0 and 1", argument="maxRejectedShare")
+
+
+def _check_reading(ingestion: Ingestion) -> None:
+    if ingestion.decimal is not None and ingestion.decimal not in DECIMALS:
+        raise BadInput(f"decimal must be one of: {', '.join(DECIMALS)}", argument="decimal")
+    if ingestion.sheet is not None and not 1 <= len(ingestion.sheet) <= SHEET_MAX:
+        raise BadInput(f"sheet must be 1 to {SHEET_MAX} characters long", argument="sheet")
 
 
 def _check_format(ingestion: Ingestion, module: Module) -> None:

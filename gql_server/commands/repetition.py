@@ -152,6 +152,8 @@ def _ingestion(job: AnyRow) -> Ingestion:
         data_entry_type_id=job.data_entry_type_id,
         unit=job.unit_institutional_id,
         max_rejected_share=job.config.get("max_rejected_share"),
+        sheet=job.config.get("sheet"),
+        decimal=job.config.get("decimal"),
     )
 
 

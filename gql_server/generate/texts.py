@@ -35,7 +35,7 @@ REFUSALS = (
     "the column unit_institutional_id appears twice",
     "missing columns unit_institutional_id, amount",
     "a quote opened in the row at line {n} is never closed",
-    "the file is a spreadsheet or a zip archive, not CSV: save it as “CSV UTF-8”",
+    "the file is a PDF document, not a table: save the table as “CSV UTF-8” or as an Excel workbook (.xlsx)",
 )
 
 _DEADLOCK = """<class 'asyncpg.exceptions.DeadlockDetectedError'>: deadlock detected

@@ -41,7 +41,7 @@ PASSING = {
     Reason.YEAR_NOT_PROVISIONED,
 }
 """Reasons that end by themselves."""
-ARGUMENTS = {"module": "moduleTypeId", "entryType": "dataEntryTypeId", "unit": "unitInstitutionalId"}
+ARGUMENTS = {"module": "moduleTypeId", "entryType": "dataEntryTypeId", "unit": "unitInstitutionalId", "decimal": "decimalMark"}
 """What inputs call what uploads call otherwise."""
 
 

@@ -1,4 +1,4 @@
-"""POST /uploads: a CSV file in, streamed to disk and then to where files are kept, with the pipeline that ingests it.
+"""POST /uploads: a CSV file or workbook in, streamed to disk and then to where files are kept, with the pipeline that reads it.
 
 With `start=false` the file is only kept, for the mutation `startIngestion`.
 """
@@ -17,6 +17,7 @@ from starlette.responses import JSONResponse, Response
 
 from gql_server.carbon.catalog import MODULES, entry_type_by_key, module_by_key
 from gql_server.carbon.formats import factor_format
+from gql_server.carbon.texts import clean
 from gql_server.commands.gate import creator
 from gql_server.commands.ingestion import Ingestion, authorize, start_ingestion
 from gql_server.db.models import TargetType
@@ -28,7 +29,7 @@ from gql_server.ledger.wakeup import wake_all
 from gql_server.policy import OPERATIONS_EDIT, Viewer, may_upload
 from gql_server.worker import Registry
 
-PARAMETERS = ("module", "year", "target", "entryType", "unit", "maxRejectedShare", "filename", "start")
+PARAMETERS = ("module", "year", "target", "entryType", "unit", "sheet", "decimal", "maxRejectedShare", "filename", "start")
 TARGETS = {"data": TargetType.DATA_ENTRIES, "factors": TargetType.FACTORS, "reference": TargetType.REFERENCE_DATA}
 STATUS_OF = {
     ErrorCode.UNAUTHENTICATED: 401,
@@ -81,7 +82,7 @@ class Uploads:
             filename = request.query_params.get("filename") or "upload.csv"
             upload = NewUpload(
                 provider=viewer.provider,
-                filename=filename[:255],
+                filename=clean(filename)[:255],
                 size_bytes=size,
                 sha256=digest,
                 created_by=creator(viewer),
@@ -180,7 +181,7 @@ def _authorize(viewer: Viewer, ingestion: Ingestion | None) -> None:
 
 
 def ingestion_from(query: QueryParams) -> Ingestion:
-    """What the query string says of the file: module, year, target, entryType, unit, maxRejectedShare. Raises BadInput."""
+    """What the query string says of the file, and of how to read it. Raises BadInput."""
     module = module_by_key(query.get("module", ""))
     if module is None:
         known = ", ".join(module.key for module in MODULES.values() if factor_format(module.id))
@@ -204,6 +205,8 @@ def ingestion_from(query: QueryParams) -> Ingestion:
         data_entry_type_id=entry_type.id if entry_type else None,
         unit=query.get("unit"),
         max_rejected_share=_share(query.get("maxRejectedShare")),
+        sheet=query.get("sheet"),
+        decimal=query.get("decimal"),
     )
 
 

@@ -93,13 +93,15 @@ INPUTS: Mapping[str, InputRule] = MappingProxyType(
         "RetryPipelineInput": inputs(f"id {COMMAND}"),
         "SaveViewInput": inputs(f"id name description document variables isShared {COMMAND}"),
         "StartIngestionInput": inputs(
-            f"source year moduleTypeId target dataEntryTypeId unitInstitutionalId maxRejectedShare {COMMAND}"
+            f"source year moduleTypeId target dataEntryTypeId unitInstitutionalId maxRejectedShare sheet decimalMark {COMMAND}"
         ),
         "StatusMatch": inputs("in notIn"),
         "SyncUnitsInput": inputs(f"year {COMMAND}"),
         "TimeRange": inputs("from to"),
         "UpdateYearConfigurationInput": inputs(f"year config isStarted expectedUpdatedAt {COMMAND}"),
-        "UploadFactorsInput": inputs(f"uploadId year moduleTypeId dataEntryTypeId maxRejectedShare {COMMAND}"),
+        "UploadFactorsInput": inputs(
+            f"uploadId year moduleTypeId dataEntryTypeId maxRejectedShare sheet decimalMark {COMMAND}"
+        ),
         "YearBy": inputs("year provider"),
         # members of enums, where one depends on the subject
         "PipelineFacetKey": inputs("STATUS KIND MODULE YEAR SCOPE FAILURE_CLASS", by_subject="TRIGGERED_BY"),

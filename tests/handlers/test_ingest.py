@@ -214,7 +214,9 @@ async def test_headcount_members_are_listed_once_and_roll_up(world: World) -> No
         data_entry_type_id=1,
     )
 
-    assert await world.row_errors(pipeline_id) == [(2, "DUPLICATE_INSTITUTIONAL_ID: this person is already listed in the unit")]
+    assert await world.row_errors(pipeline_id) == [
+        (2, "DUPLICATE_INSTITUTIONAL_ID: this person is already listed in the unit: 200001")
+    ]
     assert await world.totals(1) == {"10208": (300.0, 1, 300.0), "10209": (150.0, 1, 150.0)}
     rollups = await world.query("SELECT kg_co2eq FROM data_entry_emissions WHERE scope IS NULL ORDER BY kg_co2eq")
     assert [row.kg_co2eq for row in rollups] == [150.0, 300.0]

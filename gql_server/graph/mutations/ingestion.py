@@ -13,6 +13,7 @@ from gql_server.commands.ingestion import Ingestion
 from gql_server.commands.repetition import start_from_job
 from gql_server.db import models
 from gql_server.graph.context import Info
+from gql_server.graph.filters import given
 from gql_server.graph.jobs.types import job_key
 from gql_server.graph.mutations.perform import about, argument, idempotency_key, members, mutation
 from gql_server.graph.mutations.started import PIPELINE, start
@@ -21,6 +22,8 @@ from gql_server.graph.problems import Problems
 from gql_server.graph.scalars import JSON
 
 MODULE = "Number of the module (`ModuleType.typeId`)."
+SHEET = "Sheet of a workbook; needed when several have cells."
+DECIMAL_MARK = "Decimal mark of the file's numbers; needed when they can be read in two ways."
 ENTRY_TYPE = "Number of the data entry type (`DataEntryType.typeId`)"
 MAX_REJECTED_SHARE = (
     "Share of rejected rows, from 0 to 1, above which nothing is replaced; else what the server is set to, usually half."
@@ -32,6 +35,12 @@ class IngestionTarget(Enum):
     DATA_ENTRIES = strawberry.enum_value("DATA_ENTRIES", description="Data entries.")
     FACTORS = strawberry.enum_value("FACTORS", description="Emission factors.")
     REFERENCE_DATA = strawberry.enum_value("REFERENCE_DATA", description="Reference data.")
+
+
+@strawberry.enum(description="What stands between the whole and the fraction of a number.")
+class DecimalMark(Enum):
+    POINT = strawberry.enum_value("POINT", description="1.5, with commas, apostrophes or spaces between thousands.")
+    COMMA = strawberry.enum_value("COMMA", description="1,5, with points, apostrophes or spaces between thousands.")
 
 
 @strawberry.input(description="An institution's API, if the server has one for the module.")
@@ -68,6 +77,8 @@ class StartIngestionInput:
         default=UNSET, description="Unit of all rows, for a file of one unit: it adds to what the unit has."
     )
     max_rejected_share: float | None = strawberry.field(default=UNSET, description=MAX_REJECTED_SHARE)
+    sheet: str | None = strawberry.field(default=UNSET, description=SHEET)
+    decimal_mark: DecimalMark | None = strawberry.field(default=UNSET, description=DECIMAL_MARK)
     idempotency_key: UUID | None = idempotency_key()
 
     def ingestion(self) -> Ingestion:
@@ -77,7 +88,9 @@ class StartIngestionInput:
             target=models.TargetType(self.target.name),
             data_entry_type_id=self.data_entry_type_id or None,
             unit=self.unit_institutional_id or None,
-            max_rejected_share=_given(self.max_rejected_share),
+            max_rejected_share=given(self.max_rejected_share),
+            sheet=given(self.sheet),
+            decimal=_decimal(self.decimal_mark),
         )
 
 
@@ -102,6 +115,8 @@ class UploadFactorsInput:
         default=UNSET, description=f"{ENTRY_TYPE}, for factors of that one; else they are common to the module."
     )
     max_rejected_share: float | None = strawberry.field(default=UNSET, description=MAX_REJECTED_SHARE)
+    sheet: str | None = strawberry.field(default=UNSET, description=SHEET)
+    decimal_mark: DecimalMark | None = strawberry.field(default=UNSET, description=DECIMAL_MARK)
     idempotency_key: UUID | None = idempotency_key()
 
 
@@ -154,7 +169,9 @@ class IngestionMutation:
             module_type_id=input.module_type_id,
             target=models.TargetType.FACTORS,
             data_entry_type_id=input.data_entry_type_id or None,
-            max_rejected_share=_given(input.max_rejected_share),
+            max_rejected_share=given(input.max_rejected_share),
+            sheet=given(input.sheet),
+            decimal=_decimal(input.decimal_mark),
         )
         return await start(
             info,
@@ -186,8 +203,8 @@ class IngestionMutation:
         )
 
 
-def _given(number: float | None) -> float | None:
-    return None if number is UNSET else number
+def _decimal(mark: DecimalMark | None) -> str | None:
+    return mark.name.lower() if mark else None
 
 
 async def _start(info: Info, input: StartIngestionInput, connection: Any) -> object:

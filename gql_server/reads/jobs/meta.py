@@ -11,7 +11,7 @@ from gql_server.db import models
 from gql_server.db.expressions import Column, constant
 from gql_server.policy import OPERATIONS_VIEW, Viewer
 
-ALLOWED = ("provider_name", "filters", "status_history", "phases")
+ALLOWED = ("provider_name", "filters", "status_history", "phases", "reading")
 VALUE_MAX_BYTES = 16_384
 UNEXPECTED = "The job failed unexpectedly."
 
