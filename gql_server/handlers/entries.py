@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
+from uuid import UUID
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -20,7 +21,7 @@ from gql_server.handlers.uploaded import NumberedRow
 from gql_server.worker import Child, Job, JobError, Outcome, Run
 
 BATCH_ROWS = 5_000
-ENTRY_COLUMNS = ("provider", "data_entry_type_id", "carbon_report_module_id", "data", "year", "unit_id", "source")
+ENTRY_COLUMNS = ("provider", "data_entry_type_id", "carbon_report_module_id", "data", "year", "unit_id", "source", "upload_id")
 
 SOURCES: Mapping[tuple[str, bool], int] = {
     (IngestionMethod.CSV, False): 1,
@@ -31,14 +32,16 @@ SOURCES: Mapping[tuple[str, bool], int] = {
 """`data_entries.source` by method and whether the entries are one unit's; 0 is for entries made by hand."""
 
 # Only entries of the same source are replaced: manual, unit-specific and the other method's survive.
-_DELETE_PREVIOUS = text("""
+_DELETE = """
 WITH deleted AS (
   DELETE FROM data_entries
-  WHERE provider = :provider AND year = :year AND data_entry_type_id = ANY(:data_entry_types) AND source = :source
+  WHERE provider = :provider AND year = :year AND data_entry_type_id = ANY(:data_entry_types) AND source = :source{also}
   RETURNING carbon_report_module_id
 )
 SELECT DISTINCT carbon_report_module_id FROM deleted
-""")
+"""
+_DELETE_OF_YEAR = text(_DELETE.format(also=""))
+_DELETE_OF_UPLOAD = text(_DELETE.format(also=" AND unit_id = :unit_id AND upload_id = :upload_id"))
 
 _MEMBERS = text("""
 SELECT u.institutional_id, e.data ->> 'user_institutional_id' AS member
@@ -50,7 +53,7 @@ WHERE e.provider = :provider AND e.year = :year AND e.data_entry_type_id = ANY(:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where the entries go. `unit` is set when they are of one unit."""
+    """Where the entries go, and which upload brings them. `unit` is set when they are of one unit."""
 
     format: EntryFormat
     provider: str
@@ -59,6 +62,7 @@ class Target:
     data_entry_types: tuple[int, ...]
     unit: str | None
     source: int
+    upload_id: UUID | None
 
 
 def target_of(job: Job, method: IngestionMethod) -> Target:
@@ -73,7 +77,7 @@ def target_of(job: Job, method: IngestionMethod) -> Target:
     entry_types = format.data_entry_types if job.data_entry_type_id is None else (job.data_entry_type_id,)
     unit = job.config.get("unit_institutional_id") if job.entity_type == EntityType.MODULE_UNIT_SPECIFIC else None
     source = SOURCES[method, unit is not None]
-    return Target(format, job.provider, job.year, job.module_type_id, entry_types, unit, source)
+    return Target(format, job.provider, job.year, job.module_type_id, entry_types, unit, source, job.upload_id)
 
 
 async def replace_entries(
@@ -91,7 +95,7 @@ async def replace_entries(
     tally = Tally.of(job, run)
     try:
         factors = await factor_index(connection, target.provider, target.year, target.data_entry_types, ignore_case=True)
-        replaced = await _delete_previous(connection, run, target)
+        replaced = await _delete_previous(connection, run, target, modules)
         reader = EntryReader(
             target.format,
             factors,
@@ -117,10 +121,9 @@ async def replace_entries(
     )
 
 
-async def _delete_previous(connection: AsyncConnection, run: Run, target: Target) -> set[int]:
-    """Entries of the whole year replace their predecessors; a unit's are added. Returns the modules that lost entries."""
-    if target.unit is not None:
-        return set()
+async def _delete_previous(connection: AsyncConnection, run: Run, target: Target, modules: ReportModules) -> set[int]:
+    """Entries of the whole year replace their predecessors; a unit's only those that the same upload brought when it was read
+    before. Returns the modules that lost entries."""
     await run.progress("Deleting previous entries")
     parameters = {
         "provider": target.provider,
@@ -128,7 +131,10 @@ async def _delete_previous(connection: AsyncConnection, run: Run, target: Target
         "data_entry_types": list(target.data_entry_types),
         "source": target.source,
     }
-    return set((await connection.scalars(_DELETE_PREVIOUS, parameters)).all())
+    if target.unit is None:
+        return set((await connection.scalars(_DELETE_OF_YEAR, parameters)).all())
+    of_upload = {"unit_id": modules.unit_ids.get(target.unit), "upload_id": target.upload_id}
+    return set((await connection.scalars(_DELETE_OF_UPLOAD, parameters | of_upload)).all())
 
 
 async def _members(connection: AsyncConnection, target: Target) -> list[tuple[str, str]]:
@@ -186,6 +192,7 @@ def _records(accepted: list[ParsedEntry], target: Target, modules: ReportModules
             target.year,
             modules.unit_ids[entry.unit_institutional_id],
             target.source,
+            target.upload_id,
         )
         for entry in accepted
     ]

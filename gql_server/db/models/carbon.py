@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import BigInteger, ForeignKey, Identity, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
@@ -113,7 +114,10 @@ class CarbonReportModule(Base):
 
 
 class DataEntry(Base):
-    """One accepted input row. `source` tells who wrote it, and so what a re-upload replaces."""
+    """One accepted input row. `source` tells who wrote it, and so what a re-upload replaces.
+
+    `upload_id` is the upload that brought it: a row of `uploads`, which the job that read it keeps there.
+    """
 
     __tablename__ = "data_entries"
 
@@ -125,6 +129,7 @@ class DataEntry(Base):
     year: Mapped[int]
     unit_id: Mapped[int] = mapped_column(ForeignKey("units.id"))
     source: Mapped[int]
+    upload_id: Mapped[UUID | None]
     created_at: Mapped[datetime] = mapped_column(server_default=NOW)
 
     __table_args__ = (

@@ -74,7 +74,9 @@ class StartIngestionInput:
         default=UNSET, description=f"{ENTRY_TYPE} of all rows; unless each row says its own."
     )
     unit_institutional_id: str | None = strawberry.field(
-        default=UNSET, description="Unit of all rows, for a file of one unit: it adds to what the unit has."
+        default=UNSET,
+        description="Unit of all rows, for a file of one unit: it adds to what the unit has. The same upload read again replaces "
+        "what it brought.",
     )
     max_rejected_share: float | None = strawberry.field(default=UNSET, description=MAX_REJECTED_SHARE)
     sheet: str | None = strawberry.field(default=UNSET, description=SHEET)
