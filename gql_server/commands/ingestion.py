@@ -100,7 +100,7 @@ async def start_ingestion(
         meta={"provider_name": "csv", "filters": {}, "filename": filename},
         upload_id=upload_id,
     )
-    return await _submit(connection, registry, viewer, replace(new, config={**new.config, **(config or {})}))
+    return await submit_ingestion(connection, registry, viewer, replace(new, config={**new.config, **(config or {})}))
 
 
 async def start_api_ingestion(
@@ -127,7 +127,7 @@ async def start_api_ingestion(
         config={**ingestion.config, "filters": filters or {}, **(config or {})},
         meta={"provider_name": "api", "filters": filters or {}},
     )
-    return await _submit(connection, registry, viewer, new)
+    return await submit_ingestion(connection, registry, viewer, new)
 
 
 def _job(viewer: Viewer, ingestion: Ingestion, job_type: JobType, method: IngestionMethod) -> NewJob:
@@ -146,7 +146,8 @@ def _job(viewer: Viewer, ingestion: Ingestion, job_type: JobType, method: Ingest
     )
 
 
-async def _submit(connection: AsyncConnection, registry: Registry, viewer: Viewer, new: NewJob) -> Submitted:
+async def submit_ingestion(connection: AsyncConnection, registry: Registry, viewer: Viewer, new: NewJob) -> Submitted:
+    """Submit an ingestion that has been checked."""
     submitted = await submit(connection, new, registry[new.job_type].locks(new))
     target = {"pipeline_id": submitted.pipeline_id, "upload_id": new.upload_id, **new.config}
     await audit.record(connection, viewer, "start_ingestion", target)

@@ -8,30 +8,28 @@ from sqlalchemy import ColumnElement, and_, literal, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gql_server.commands.gate import creator, lock_year, year_accepts_uploads
-from gql_server.commands.ingestion import ApiSource, Ingestion, authorize, start_api_ingestion, start_ingestion
-from gql_server.commands.pipelines import may_operate
+from gql_server.commands.ingestion import (
+    ApiSource,
+    Ingestion,
+    authorize,
+    start_api_ingestion,
+    start_ingestion,
+    submit_ingestion,
+)
 from gql_server.commands.recalculation import submit_once
 from gql_server.db import models
 from gql_server.db.expressions import AnyRow
-from gql_server.db.models import (
-    FILE_JOBS,
-    LIVE_STATES,
-    RECALCULATIONS,
-    TERMINAL_STATUSES,
-    EntityType,
-    IngestionMethod,
-    JobResult,
-    JobState,
-    JobType,
-    TargetType,
-)
-from gql_server.errors import BadInput, Conflict, NotFound, Reason
+from gql_server.db.models import FILE_JOBS, RECALCULATIONS, EntityType, IngestionMethod, JobState, JobType, TargetType
+from gql_server.errors import BadInput, Conflict, Forbidden, NotFound, PublicError, Reason
+from gql_server.ledger.resume import LANDED, RESUMED
 from gql_server.ledger.verbs import NewJob, Submitted
-from gql_server.policy import Viewer, job_clause
-from gql_server.reads.jobs.queries import PIPELINE_KEY, in_pipeline
+from gql_server.policy import OPERATIONS_EDIT, Viewer, job_clause
+from gql_server.policy.retry import RetryRefusal, refuse_retry, resumes
+from gql_server.reads.jobs.queries import in_pipeline
+from gql_server.reads.pipelines.capabilities import retry_facts_by_pipeline
 from gql_server.worker import Registry
 
-LANDED = (JobResult.SUCCESS, JobResult.WARNING)
+READS = (*FILE_JOBS, JobType.API_INGEST)
 J, P, U = models.Job, models.Pipeline, models.Upload
 
 
@@ -60,49 +58,75 @@ async def start_from_job(
 
 
 async def retry_pipeline(
-    connection: AsyncConnection, registry: Registry, viewer: Viewer, key: UUID, sources: Collection[ApiSource] = ()
+    connection: AsyncConnection,
+    registry: Registry,
+    viewer: Viewer,
+    key: UUID,
+    sources: Collection[ApiSource] = (),
+    *,
+    replace_newer: bool = False,
 ) -> Submitted:
     """Start the work of an ended pipeline again, as a new one: the same file, API, recalculation, unit sync or job of your own.
 
-    Raises NotFound, Forbidden, or Conflict: it has not ended, its file is gone, the same work waits or runs, its year takes
-    none, or it cannot be started by hand.
+    Where its data landed, only its failed steps run again. Raises NotFound, Forbidden, or Conflict, as `refuse_retry` says: it
+    has not ended, say, or a newer pipeline brought the same data and `replace_newer` was not asked for.
     """
     root = await _job(connection, viewer, in_pipeline(literal(key)))
     if root is None:
         raise NotFound("no such pipeline")
+    await connection.execute(select(P.id).where(P.id == root.pipeline_id).with_for_update())
+    facts = (await retry_facts_by_pipeline(connection, viewer, [key]))[key]
+    if refusal := refuse_retry(viewer, facts, registry.names, sources, replace_newer=replace_newer):
+        raise _error(refusal, root)
     try:
-        return await _repeat(connection, registry, viewer, root, sources)
+        return await _repeat(connection, registry, viewer, root, sources, _config(root, resumes=resumes(facts)))
     except BadInput as error:
-        # what was accepted once: a module or entry type that this version does not know, an API that is gone
+        # what was accepted once: an entry type that this version does not know, say
         raise Conflict(error.message, reason=Reason.NOT_REPEATABLE, **_named(root)) from None
 
 
-def is_repeatable(job_type: str | None, year: int | None, registry: Registry) -> bool:
-    """Whether a root job of this type is one that somebody starts."""
-    needs_year = job_type in {*FILE_JOBS, *RECALCULATIONS, JobType.API_INGEST, JobType.UNIT_SYNC}
-    return job_type in registry.names and job_type != JobType.AGGREGATION and (year is not None or not needs_year)
+def _error(refusal: RetryRefusal, root: AnyRow) -> PublicError:
+    match refusal.reason:
+        case None:
+            return Forbidden(refusal.message, permission=OPERATIONS_EDIT)
+        case Reason.YEAR_NOT_CREATED:
+            return NotFound(refusal.message, year=root.year)
+        case Reason.YEAR_NOT_PROVISIONED:
+            return Conflict(refusal.message, reason=refusal.reason, year=root.year)
+        case Reason.FILE_GONE:
+            return Conflict(refusal.message, reason=refusal.reason, jobId=root.id)
+        case reason:
+            blocking = {"pipelineId": str(refusal.pipeline)} if refusal.pipeline and root.pipeline_id else _named(root)
+            return Conflict(refusal.message, reason=reason, **blocking)
+
+
+def _config(root: AnyRow, *, resumes: bool) -> dict[str, Any]:
+    """The configuration of the new root. One that resumed and did not get to it is resumed in its stead."""
+    kept = {name: value for name, value in root.config.items() if name != RESUMED}
+    landed = root.id if root.result in LANDED else root.config.get(RESUMED)
+    return {**kept, "retry_of_job_id": root.id, **({RESUMED: landed} if resumes else {})}
 
 
 async def _repeat(
-    connection: AsyncConnection, registry: Registry, viewer: Viewer, root: AnyRow, sources: Collection[ApiSource]
+    connection: AsyncConnection,
+    registry: Registry,
+    viewer: Viewer,
+    root: AnyRow,
+    sources: Collection[ApiSource],
+    config: Mapping[str, Any],
 ) -> Submitted:
-    _may_repeat(viewer, root)
-    if not is_repeatable(root.job_type, root.year, registry):
-        raise Conflict("this cannot be started by hand", reason=Reason.NOT_REPEATABLE, **_named(root))
-    await _require_ended(connection, root)
-    again = {"retry_of_job_id": root.id}
+    if RESUMED in config and root.job_type in READS:
+        return await submit_ingestion(connection, registry, viewer, _same(viewer, root, config))
     if root.job_type in FILE_JOBS:
-        _require_file(root)
-        await _require_unread(connection, root)
-        return await start_ingestion(connection, registry, viewer, _ingestion(root), root.upload_id, config=again, owned=False)
+        return await start_ingestion(connection, registry, viewer, _ingestion(root), root.upload_id, config=config, owned=False)
     if root.job_type == JobType.API_INGEST:
         filters = root.config.get("filters")
-        return await start_api_ingestion(connection, registry, viewer, _ingestion(root), sources, filters, config=again)
+        return await start_api_ingestion(connection, registry, viewer, _ingestion(root), sources, filters, config=config)
     if root.job_type in RECALCULATIONS:
         await year_accepts_uploads(connection, viewer.provider, root.year, lock=True)
     if root.job_type == JobType.UNIT_SYNC:
         await lock_year(connection, viewer, root.year)
-    return await submit_once(connection, registry, viewer, _same(viewer, root, again))
+    return await submit_once(connection, registry, viewer, _same(viewer, root, config))
 
 
 async def _job(connection: AsyncConnection, viewer: Viewer, which: ColumnElement[bool]) -> AnyRow | None:
@@ -116,27 +140,6 @@ async def _job(connection: AsyncConnection, viewer: Viewer, which: ColumnElement
     tables = J.__table__.outerjoin(P.__table__, J.pipeline_id == P.id).outerjoin(U.__table__, J.upload_id == U.id)
     statement = select(*columns).select_from(tables).where(which, job_clause(viewer)).order_by(J.id).limit(1)
     return (await connection.execute(statement)).one_or_none()
-
-
-def _may_repeat(viewer: Viewer, root: AnyRow) -> None:
-    if root.job_type in FILE_JOBS and root.module_type_id is not None:
-        authorize(viewer, _ingestion(root))
-    else:
-        may_operate(viewer)
-
-
-async def _require_ended(connection: AsyncConnection, root: AnyRow) -> None:
-    """Locks the pipeline, so that those who repeat it take turns. Raises Conflict while something of it is unfinished."""
-    locked = select(P.status).where(P.id == root.pipeline_id).with_for_update()
-    status = await connection.scalar(locked) if root.pipeline_id else None
-    if status not in TERMINAL_STATUSES and (status is not None or root.state != JobState.FINISHED):
-        raise Conflict("the pipeline has not ended", reason=Reason.NOT_ENDED, **_named(root))
-
-
-async def _require_unread(connection: AsyncConnection, root: AnyRow) -> None:
-    reading = select(PIPELINE_KEY).where(J.upload_id == root.upload_id, J.state.in_(LIVE_STATES), J.year == root.year)
-    if (live := await connection.scalar(reading.limit(1))) is not None:
-        raise Conflict("this file is being read already", reason=Reason.ALREADY_RUNNING, pipelineId=str(live))
 
 
 def _require_file(job: AnyRow) -> None:
@@ -157,7 +160,7 @@ def _ingestion(job: AnyRow) -> Ingestion:
     )
 
 
-def _same(viewer: Viewer, root: AnyRow, again: Mapping[str, Any]) -> NewJob:
+def _same(viewer: Viewer, root: AnyRow, config: Mapping[str, Any]) -> NewJob:
     return NewJob(
         job_type=root.job_type,
         provider=viewer.provider,
@@ -169,8 +172,8 @@ def _same(viewer: Viewer, root: AnyRow, again: Mapping[str, Any]) -> NewJob:
         data_entry_type_id=root.data_entry_type_id,
         year=root.year,
         unit_institutional_id=root.unit_institutional_id,
-        config={**root.config, **again},
-        meta={name: root.meta[name] for name in ("provider_name", "filters") if name in root.meta},
+        config=config,
+        meta={name: root.meta[name] for name in ("provider_name", "filters", "filename") if name in root.meta},
         upload_id=root.upload_id,
         created_by=creator(viewer),
         max_attempts=root.max_attempts,

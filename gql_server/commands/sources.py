@@ -9,8 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from gql_server.db import models
 from gql_server.db.expressions import INTEGER_MAX
 from gql_server.errors import Forbidden, NotFound
-from gql_server.policy import OPERATIONS_EDIT, Viewer, job_clause, permits
-from gql_server.policy.years import UPLOAD
+from gql_server.policy import OPERATIONS_EDIT, UPLOAD, Viewer, job_clause, permits
 
 J, P, U = models.Job, models.Pipeline, models.Upload
 

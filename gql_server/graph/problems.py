@@ -28,6 +28,7 @@ REASONS = {
     Reason.NOT_STALE: "the job is not running, or its worker is alive",
     Reason.NO_PIPELINE: "it is a job without a pipeline",
     Reason.SET_GREW: "more match than in the preview",
+    Reason.SUPERSEDED: "a newer pipeline brings the same data",
     Reason.TOO_MANY_VIEWS: "you have saved as many views as one may",
     Reason.YEAR_EXISTS: "the year exists",
     Reason.YEAR_NOT_CREATED: "the year does not exist",

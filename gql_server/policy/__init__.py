@@ -1,6 +1,6 @@
 """Who may see what, in one place: permissions of roles, rows as clauses of SQL, and the policy of every type and field."""
 
-from gql_server.policy.guards import DenialMode, Guard, Reach, permits, reach
+from gql_server.policy.guards import SYNC, UPLOAD, DenialMode, Guard, Reach, permits, reach
 from gql_server.policy.inputs import BY_SUBJECT, INPUTS, PAGING
 from gql_server.policy.permissions import (
     CONFIGURATION_EDIT,
@@ -37,6 +37,8 @@ __all__ = [
     "OPERATIONS_VIEW",
     "PAGING",
     "POLICY",
+    "SYNC",
+    "UPLOAD",
     "USERS_VIEW",
     "DenialMode",
     "Guard",

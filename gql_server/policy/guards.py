@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import Any
 
 from gql_server.carbon.catalog import MODULES
-from gql_server.policy.permissions import Viewer
+from gql_server.policy.permissions import OPERATIONS_EDIT, Viewer
 
 ANY = "*"
 NOBODYS_UNIT = "\0"
@@ -36,6 +36,11 @@ class Guard:
 
     permission: str
     on_denied: DenialMode = DenialMode.REDACT
+
+
+SYNC = "modules.{module}:sync@{unit}"
+UPLOAD = Guard(f"{OPERATIONS_EDIT} | {SYNC}")
+"""Files of data entries: those of one's unit, or all."""
 
 
 class Reach(StrEnum):

@@ -90,7 +90,7 @@ INPUTS: Mapping[str, InputRule] = MappingProxyType(
         "PipelineOrder": inputs("field direction"),
         "RecalculateInput": inputs(f"year moduleTypeId dataEntryTypeId onlyStale {COMMAND}"),
         "RecoverJobInput": inputs(f"id {COMMAND}"),
-        "RetryPipelineInput": inputs(f"id {COMMAND}"),
+        "RetryPipelineInput": inputs(f"id replaceNewer {COMMAND}"),
         "SaveViewInput": inputs(f"id name description document variables isShared {COMMAND}"),
         "StartIngestionInput": inputs(
             f"source year moduleTypeId target dataEntryTypeId unitInstitutionalId maxRejectedShare sheet decimalMark {COMMAND}"

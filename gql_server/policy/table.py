@@ -183,7 +183,7 @@ POLICY: Mapping[str, TypeRule] = MappingProxyType(
         ),
         # the viewer, and what is shared
         "FieldAccess": rule("coordinate permission"),
-        "PipelineCapabilities": rule("abort retry viewErrorDetails acknowledge"),
+        "PipelineCapabilities": rule("abort retry retryReplacingNewer viewErrorDetails acknowledge"),
         "JobCapabilities": rule("recover viewErrorDetails downloadSource"),
         "Permission": rule("allowed code message"),
         "ApiInfo": rule("version schemaHash limits feedRetentionSeconds deprecations"),

@@ -2,11 +2,8 @@
 
 from typing import Protocol
 
-from gql_server.policy import CONFIGURATION_EDIT, OPERATIONS_EDIT, Guard, Reach, Viewer, reach
+from gql_server.policy import CONFIGURATION_EDIT, OPERATIONS_EDIT, SYNC, UPLOAD, Reach, Viewer, reach
 from gql_server.policy.capabilities import ALLOWED, Capability, Refusal, depends, missing, refused
-
-SYNC = "modules.{module}:sync@{unit}"
-UPLOAD = Guard(f"{OPERATIONS_EDIT} | {SYNC}")
 
 
 class YearState(Protocol):

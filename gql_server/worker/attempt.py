@@ -13,11 +13,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from gql_server.db.models import RECALCULATIONS, JobResult
 from gql_server.db.outages import is_connection_lost, sqlstate
-from gql_server.ledger import chain, locks, reconcile, wakeup
+from gql_server.ledger import chain, locks, reconcile, resume, wakeup
 from gql_server.ledger import verbs as ledger
 from gql_server.ledger.job import Job, Outcome
 from gql_server.ledger.locks import Lock
-from gql_server.worker.registry import Registry
+from gql_server.worker.registry import JobSpec, Registry
 from gql_server.worker.run import JobError, LeaseLost, Run
 
 DEADLOCK_TRIES = 3
@@ -97,11 +97,17 @@ class Runner:
         async with self.engine.begin() as connection:
             if not await locks.try_acquire(connection, [Lock.parse(key) for key in job.lock_keys]):
                 raise LockHeld
-            outcome = await spec.handler(job, connection, run)
+            outcome = await self._work(spec, job, connection, run)
             if outcome.result == JobResult.ERROR:
                 raise Refused(outcome)
             await self._complete(connection, job, replace(outcome, meta={**outcome.meta, **run.phases()}))
         return outcome
+
+    async def _work(self, spec: JobSpec, job: Job, connection: AsyncConnection, run: Run) -> Outcome:
+        if (root_id := job.config.get(resume.RESUMED)) is None:
+            return await spec.handler(job, connection, run)
+        await run.progress(f"The data has landed with job {root_id}: only what failed runs again")
+        return await resume.resumed(connection, root_id)
 
     async def _complete(self, connection: AsyncConnection, job: Job, outcome: Outcome) -> None:
         if not await ledger.finish(connection, self.worker, job, outcome):

@@ -17,6 +17,7 @@ from gql_server.commands.ingestion import Ingestion, start_ingestion
 from gql_server.commands.years import create_year
 from gql_server.db import models
 from gql_server.db.models import TargetType, Upload, UploadChunk
+from gql_server.handlers.api import ENTRY_SOURCES, entry_sources
 from gql_server.handlers.units import UNIT_SOURCES
 from gql_server.ledger import claims
 from gql_server.policy import Role, Viewer, permissions_of
@@ -86,7 +87,8 @@ class World:
         return await self.upload(module, content, target=TargetType.FACTORS)
 
     async def drain(self, sources: dict[str, Any] | None = None, resources: dict[str, Any] | None = None) -> None:
-        resources = {UNIT_SOURCES: {"ACCRED": SmallDirectory()} if sources is None else sources, **(resources or {})}
+        units = {"ACCRED": SmallDirectory()} if sources is None else sources
+        resources = {UNIT_SOURCES: units, ENTRY_SOURCES: entry_sources, **(resources or {})}
         runner = Runner(self.engine, registry, "w1", resources)
         while True:
             async with self.engine.begin() as connection:

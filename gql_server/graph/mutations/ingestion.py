@@ -75,8 +75,8 @@ class StartIngestionInput:
     )
     unit_institutional_id: str | None = strawberry.field(
         default=UNSET,
-        description="Unit of all rows, for a file of one unit: it adds to what the unit has. The same upload read again replaces "
-        "what it brought.",
+        description="Unit of all rows, for a file of one unit: it adds to what the unit has. The same upload read again "
+        "replaces what it brought.",
     )
     max_rejected_share: float | None = strawberry.field(default=UNSET, description=MAX_REJECTED_SHARE)
     sheet: str | None = strawberry.field(default=UNSET, description=SHEET)

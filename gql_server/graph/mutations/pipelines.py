@@ -48,6 +48,11 @@ AbortPipelineResult = Annotated[
 @strawberry.input(description="Start the work of a pipeline again.")
 class RetryPipelineInput:
     id: strawberry.ID = strawberry.field(description="Global id of the pipeline; it must have ended.")
+    replace_newer: bool = strawberry.field(
+        default=False,
+        description="Also when a newer pipeline has brought the same data, in place of that. Else it is refused with the "
+        "reason `SUPERSEDED`.",
+    )
     idempotency_key: UUID | None = idempotency_key()
 
     def key(self) -> UUID:
@@ -88,7 +93,8 @@ class PipelineMutation:
 
     @mutation(
         "Mutation.retryPipeline",
-        "Start the work of an ended pipeline again, as a new pipeline: the same file, API, recalculation or unit sync.",
+        "Start the work of an ended pipeline again, as a new pipeline: the same file, API, recalculation or unit sync. Where "
+        "its data has landed, only what failed runs again; where not, it is read again, and never adds rows twice.",
     )
     async def retry_pipeline(
         self, info: Info, input: Annotated[RetryPipelineInput, argument("Which pipeline.")]
@@ -98,7 +104,12 @@ class PipelineMutation:
             info,
             input,
             lambda connection: retry_pipeline(
-                connection, context.commands.registry, context.viewer, input.key(), context.commands.api_sources
+                connection,
+                context.commands.registry,
+                context.viewer,
+                input.key(),
+                context.commands.api_sources,
+                replace_newer=input.replace_newer,
             ),
             RetryPipelinePayload,
         )

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from typing import Any
+from uuid import UUID
 
 import strawberry
 
@@ -30,11 +31,20 @@ class PipelineCapabilities:
     )
     acknowledge: Permission = _permission(rules.may_acknowledge, "Take care of its failures, with `acknowledgeFailure`.")
 
-    @strawberry.field(description="Start the same work again, as a new pipeline.", graphql_type=Permission)
+    @strawberry.field(
+        description="Start the same work again, as a new pipeline. What has landed is not read again: only what failed runs.",
+        graphql_type=Permission,
+    )
     async def retry(self: Any, info: Info) -> Capability:
-        context = info.context
-        facts = await context.load(retry_facts_by_pipeline, self.key)
-        return rules.may_retry(context.viewer, facts, context.commands.registry.names, context.commands.api_sources)
+        return await _may_retry(info, self.key)
+
+    @strawberry.field(
+        description="Start it again with `replaceNewer: true`, where `retry` is refused with `SUPERSEDED`: it is read again, "
+        "in place of what the newer pipeline brought.",
+        graphql_type=Permission,
+    )
+    async def retry_replacing_newer(self: Any, info: Info) -> Capability:
+        return await _may_retry(info, self.key, replace_newer=True)
 
 
 @strawberry.type(description="What the viewer may do with this job.")
@@ -44,3 +54,9 @@ class JobCapabilities:
         lambda viewer, row: rules.may_view_error(viewer, failed=row.result == "ERROR"), "Read the full text of its error."
     )
     download_source: Permission = _permission(rules.may_download, "Get the file that it has read: `GET /jobs/{jobId}/source`.")
+
+
+async def _may_retry(info: Info, key: UUID, *, replace_newer: bool = False) -> Capability:
+    context, commands = info.context, info.context.commands
+    facts = await context.load(retry_facts_by_pipeline, key)
+    return rules.may_retry(context.viewer, facts, commands.registry.names, commands.api_sources, replace_newer=replace_newer)

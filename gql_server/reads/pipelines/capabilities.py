@@ -14,9 +14,11 @@ from gql_server.db import models
 from gql_server.db.expressions import found
 from gql_server.db.models import LIVE_STATES, TERMINAL_STATUSES, JobState
 from gql_server.db.models.carbon import Unit
+from gql_server.ledger.resume import RESUMED, has_failed_steps, has_landed
 from gql_server.policy import Viewer, job_clause, year_clause
-from gql_server.policy.pipelines import RetryFacts
+from gql_server.policy.retry import RetryFacts
 from gql_server.reads.jobs import queries as jobs
+from gql_server.reads.pipelines.superseded import superseding
 
 J, P, U, Y = models.Job, models.Pipeline, models.Upload, models.YearConfiguration
 OTHER = aliased(models.Job)
@@ -38,8 +40,10 @@ async def retry_facts_by_pipeline(connection: AsyncConnection, viewer: Viewer, k
             case((P.id.is_(None), J.state == JobState.FINISHED), else_=P.status.in_(TERMINAL_STATUSES)), False
         ),
         "has_file": found(U.id == J.upload_id, U.pruned_at.is_(None)),
-        "is_being_read": found(OTHER.upload_id == J.upload_id, OTHER.year == J.year, is_live),
-        "is_being_done": found(is_live, *[_same(name) for name in SAME]),
+        "resumes": case((has_landed(), has_failed_steps(J.pipeline_id, J.id)), else_=J.config.has_key(RESUMED)),
+        "read_by": _first(OTHER.upload_id == J.upload_id, OTHER.year == J.year, is_live),
+        "done_by": _first(is_live, *[_same(name) for name in SAME]),
+        "superseded_by": superseding(),
         "year_is_visible": found(of_year, year_clause(viewer)),
         "year_is_provisioned": found(of_year, Y.configuration_completed.is_not(None)),
     }
@@ -52,6 +56,11 @@ async def retry_facts_by_pipeline(connection: AsyncConnection, viewer: Viewer, k
         .order_by(jobs.PIPELINE_KEY, J.id)
     )
     return {row.key: RetryFacts(**{name: getattr(row, name) for name in FACTS}) for row in rows}
+
+
+def _first(*where: ColumnElement[bool]) -> ColumnElement[Any]:
+    """Key of the pipeline of the first such job."""
+    return select(func.coalesce(OTHER.pipeline_id, OTHER.time_key)).where(*where).order_by(OTHER.id).limit(1).scalar_subquery()
 
 
 def _same(name: str) -> ColumnElement[bool]:

@@ -1,0 +1,140 @@
+"""The rule by which the work of a pipeline is started again, for the command and for what `viewerCan` says of it alike."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from uuid import UUID
+
+from gql_server.carbon.catalog import MODULES
+from gql_server.carbon.formats import entry_format, factor_format
+from gql_server.db.models import FILE_JOBS, RECALCULATIONS, JobType, TargetType
+from gql_server.errors import Reason
+from gql_server.policy.guards import UPLOAD, permits
+from gql_server.policy.permissions import OPERATIONS_EDIT, Viewer
+
+OF_A_YEAR = (*FILE_JOBS, JobType.API_INGEST, *RECALCULATIONS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryFacts:
+    """What decides whether the work of a pipeline can be started again: of its root job, its file, its year and its successors.
+
+    `resumes`: its data landed, so that only its failed steps are to run. `read_by`, `done_by` and `superseded_by` are the keys
+    of pipelines that read its file, do the same work, or brought newer data in place of its own.
+    """
+
+    key: UUID
+    job_type: str | None
+    target_type: str | None
+    provider: str
+    module_type_id: int | None
+    data_entry_type_id: int | None
+    unit_institutional_id: str | None
+    unit_is_known: bool
+    year: int | None
+    has_ended: bool
+    has_file: bool
+    resumes: bool
+    read_by: UUID | None
+    done_by: UUID | None
+    superseded_by: UUID | None
+    year_is_visible: bool
+    year_is_provisioned: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RetryRefusal:
+    """Why a pipeline is not retried: a sentence, a reason unless a permission is missing, and the pipeline in the way."""
+
+    message: str
+    reason: Reason | None
+    pipeline: UUID | None = None
+
+
+def refuse_retry(
+    viewer: Viewer,
+    facts: RetryFacts,
+    job_types: Collection[str],
+    api_sources: Collection[tuple[str, int]],
+    *,
+    replace_newer: bool = False,
+) -> RetryRefusal | None:
+    """Why the viewer may not start it again, given the job types and sources that this server knows; None when they may."""
+    return (
+        _permission(viewer, facts)
+        or _kind(facts, job_types)
+        or _running(facts)
+        or (None if resumes(facts) else _input(facts, api_sources))
+        or _year(facts)
+        or _same_work(facts)
+        or (None if replace_newer else _superseded(facts))
+    )
+
+
+def resumes(facts: RetryFacts) -> bool:
+    """Only the steps that failed run again: the data landed, and nothing newer has replaced it."""
+    return facts.resumes and facts.superseded_by is None
+
+
+def _permission(viewer: Viewer, facts: RetryFacts) -> RetryRefusal | None:
+    own_data = facts.job_type in FILE_JOBS and facts.target_type == TargetType.DATA_ENTRIES
+    allowed = permits(viewer, UPLOAD, facts) if own_data else viewer.may(OPERATIONS_EDIT)
+    return None if allowed else RetryRefusal(f"You need the permission `{OPERATIONS_EDIT}`.", None)
+
+
+def _kind(facts: RetryFacts, job_types: Collection[str]) -> RetryRefusal | None:
+    message = None
+    if facts.job_type not in job_types or facts.job_type == JobType.AGGREGATION:
+        message = "Work of this kind cannot be started by hand."
+    elif facts.year is None and facts.job_type in (*OF_A_YEAR, JobType.UNIT_SYNC):
+        message = "It does not say which year it is about."
+    elif facts.job_type in OF_A_YEAR and facts.module_type_id not in MODULES:
+        message = "It is about a module that this server does not know."
+    return RetryRefusal(message, Reason.NOT_REPEATABLE) if message else None
+
+
+def _running(facts: RetryFacts) -> RetryRefusal | None:
+    return None if facts.has_ended else RetryRefusal("It has not ended yet.", Reason.NOT_ENDED, facts.key)
+
+
+def _input(facts: RetryFacts, api_sources: Collection[tuple[str, int]]) -> RetryRefusal | None:
+    of_file = facts.job_type in FILE_JOBS
+    if of_file and not facts.has_file:
+        return RetryRefusal("Its file is not kept any more: upload it again.", Reason.FILE_GONE, facts.key)
+    if of_file and not _takes_files(facts):
+        return RetryRefusal("Files like this are not taken any more.", Reason.NOT_REPEATABLE, facts.key)
+    if facts.job_type == JobType.API_INGEST and (facts.provider, facts.module_type_id) not in api_sources:
+        return RetryRefusal("There is no API any more that has its entries.", Reason.NOT_REPEATABLE, facts.key)
+    return None
+
+
+def _takes_files(facts: RetryFacts) -> bool:
+    module_type_id = facts.module_type_id or 0
+    match facts.target_type:
+        case TargetType.DATA_ENTRIES:
+            known_unit = facts.unit_institutional_id is None or facts.unit_is_known
+            return known_unit and entry_format(module_type_id, facts.data_entry_type_id) is not None
+        case TargetType.FACTORS:
+            return factor_format(module_type_id) is not None
+        case _:
+            return facts.target_type == TargetType.REFERENCE_DATA
+
+
+def _year(facts: RetryFacts) -> RetryRefusal | None:
+    if facts.job_type in OF_A_YEAR and not facts.year_is_provisioned:
+        return RetryRefusal(f"The unit sync of {facts.year} has not succeeded yet.", Reason.YEAR_NOT_PROVISIONED)
+    if facts.job_type == JobType.UNIT_SYNC and not facts.year_is_visible:
+        return RetryRefusal(f"There is no year {facts.year}.", Reason.YEAR_NOT_CREATED)
+    return None
+
+
+def _same_work(facts: RetryFacts) -> RetryRefusal | None:
+    of_file, of_api = facts.job_type in FILE_JOBS, facts.job_type == JobType.API_INGEST
+    live = facts.read_by if of_file else None if of_api else facts.done_by
+    return None if live is None else RetryRefusal("The same work waits or runs already.", Reason.ALREADY_RUNNING, live)
+
+
+def _superseded(facts: RetryFacts) -> RetryRefusal | None:
+    if (newer := facts.superseded_by) is None:
+        return None
+    message = f"Pipeline {newer} is newer and brings the same data: `replaceNewer: true` puts this in place of it."
+    return RetryRefusal(message, Reason.SUPERSEDED, newer)

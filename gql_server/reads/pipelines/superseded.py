@@ -1,0 +1,62 @@
+"""Which pipeline has brought newer data in place of another's.
+
+Data of a whole year, factors and reference data are replaced by the next read of the same kind, if that covers the same entry
+type; a unit's rows are not. The same upload, or the same question to an API, read again is nothing newer. What is still to be
+read counts: a retry would come after it, and replace what it brings.
+"""
+
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ARRAY, ColumnElement, Integer, and_, case, cast, exists, func, literal, null, or_, select, true, tuple_
+from sqlalchemy.dialects.postgresql import array
+from sqlalchemy.orm import aliased
+
+from gql_server.carbon.catalog import DATA_ENTRY_TYPES
+from gql_server.db import models
+from gql_server.db.models import FILE_JOBS, LIVE_STATES, JobType
+from gql_server.ledger.resume import has_landed
+
+J = models.Job
+NEWER, OWN = aliased(models.Job), aliased(models.Job)
+READS = (*FILE_JOBS, JobType.API_INGEST)
+INTEGERS = ARRAY(Integer)
+
+
+def superseding() -> ColumnElement[UUID | None]:
+    """Key of the newest such pipeline, for jobs that are selected; null when their data is the newest."""
+    covering = func.unnest(_covering_entry_types()).table_valued("id").render_derived(name="covering")
+    scope = (J.provider, J.job_type, J.entity_type, J.module_type_id, covering.c.id, J.year, null())
+    nearest = (
+        select(NEWER.id, func.coalesce(NEWER.pipeline_id, NEWER.time_key).label("key"))
+        .where(NEWER.scope_key == func.gql_scope_key(*scope), NEWER.id > J.id, _replaces())
+        .order_by(NEWER.scope_key.desc(), NEWER.id.desc())
+        .limit(1)
+        .correlate(J, covering)
+        .lateral("nearest")
+    )
+    newest = select(nearest.c.key).select_from(covering).join(nearest, true()).order_by(nearest.c.id.desc()).limit(1)
+    return case((J.job_type.in_(READS), newest.correlate(J).scalar_subquery()))
+
+
+def _covering_entry_types() -> ColumnElement[Any]:
+    """Entry types of jobs whose data takes the place of this one's: its own, and all or any of the module."""
+    own: Any = array([J.data_entry_type_id])
+    every = literal([None, *DATA_ENTRY_TYPES], INTEGERS)
+    return case(
+        (J.job_type == JobType.REFERENCE_INGEST, own),
+        (J.data_entry_type_id.is_(None), every),
+        else_=func.array_append(own, cast(null(), Integer)),
+    )
+
+
+def _replaces() -> ColumnElement[bool]:
+    """It reads something else, and has landed after the last time that this was read, or is still to land."""
+    later = exists().where(OWN.scope_key == J.scope_key, _source(OWN) == _source(J), has_landed(OWN))
+    overtaken = later.where(OWN.finished_at > NEWER.finished_at).correlate(J, NEWER)
+    return and_(_source(NEWER) != _source(J), or_(NEWER.state.in_(LIVE_STATES), and_(has_landed(NEWER), ~overtaken)))
+
+
+def _source(job: Any) -> ColumnElement[Any]:
+    """What a job reads, comparable also where there is no upload."""
+    return tuple_(func.coalesce(job.upload_id, UUID(int=0)), func.coalesce(job.config["filters"], func.jsonb_build_object()))
