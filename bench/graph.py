@@ -1,7 +1,6 @@
 """The graph's own endpoint, asked in this process as some viewer."""
 
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import Any, cast
 
 import httpx
@@ -20,7 +19,6 @@ from gql_server.reads.pagination import Cursors, Paging
 from gql_server.worker import registry
 
 UNLIMITED = 10**12
-LEASE = timedelta(seconds=10)
 
 
 class Graph:
@@ -31,7 +29,7 @@ class Graph:
         self.subject = "user-1"
         budgets = Budgets(UNLIMITED, UNLIMITED)
         paging = Paging(Cursors(b"bench"), size_max=200)
-        commands = Commands(engine, registry, LEASE, entry_sources)
+        commands = Commands(engine, registry, entry_sources)
         hub = Hub({})
         endpoint = GraphQLEndpoint(
             self.schema,

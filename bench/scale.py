@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import timedelta
 from statistics import median
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -18,7 +17,6 @@ from gql_server.ledger import verbs as ledger
 from gql_server.worker import Registry
 from gql_server.worker.sweep import sweep
 
-LEASE = timedelta(seconds=10)
 WAITING = 8
 WORKER = "bench"
 
@@ -59,7 +57,7 @@ def chores(registry: Registry) -> dict[str, Chore]:
         return await ledger.beat(connection, WORKER, {1: 1, 2: 1, 3: 1, 4: 1})
 
     async def recover(connection: AsyncConnection) -> object:
-        return await ledger.recover(connection, LEASE)
+        return await ledger.recover(connection)
 
     async def backlog(connection: AsyncConnection) -> object:
         return await claims.backlog(connection, registry.names)

@@ -23,7 +23,7 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 from strawberry.asgi import GraphQL
 
-from bench.graph import LEASE, UNLIMITED
+from bench.graph import UNLIMITED
 from bench.processes import cpu_seconds
 from gql_server import db, logs, processes
 from gql_server.commands.execution import Commands
@@ -93,7 +93,7 @@ class StockView(GraphQL[Any, None]):
             "engine": engine,
             "hub": self.hub,
             "paging": Paging(Cursors(b"stock"), settings.page_size_max),
-            "commands": Commands(engine, registry, LEASE, entry_sources),
+            "commands": Commands(engine, registry, entry_sources),
             "budgets": Budgets(UNLIMITED, UNLIMITED),
         }
 

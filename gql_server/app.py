@@ -60,7 +60,7 @@ def create_app(
     hub = Hub(connect_arguments(dsn, "gql-server feed"))
     tokens = TokenAuthority.of(settings)
     paging = Paging(Cursors(settings.signing_key().encode()), settings.page_size_max)
-    commands = Commands(write_engine, registry, settings.lease, entry_sources)
+    commands = Commands(write_engine, registry, entry_sources)
     budgets = Budgets(settings.cost_max, settings.cost_budget)
     graphql = GraphQLEndpoint(
         create_schema(),

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
-from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -25,7 +24,6 @@ from gql_server.worker import registry
 AUTHORITY = TokenAuthority(key="a key that is long enough for HS256", issuer="tests", audience="tests")
 PAGING = Paging(Cursors(b"secret of the cursors"), size_max=200)
 SCHEMA = create_schema()
-LEASE = timedelta(seconds=10)
 assert handlers.__all__
 
 
@@ -40,7 +38,7 @@ def context(engine: AsyncEngine, viewer: Viewer, hub: Hub | None = None, budgets
         engine=engine,
         hub=hub or Hub({}),
         paging=PAGING,
-        commands=Commands(engine, registry, LEASE, entry_sources),
+        commands=Commands(engine, registry, entry_sources),
         budgets=budgets or Budgets(),
     )
 

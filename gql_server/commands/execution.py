@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Any
 
 import orjson
@@ -27,12 +26,11 @@ LOST_A_RACE = ("40001", "40P01")
 
 @dataclass(frozen=True, slots=True)
 class Commands:
-    """What commands need beside a viewer. `lease` is how long a worker may be silent before its job counts as stale,
-    `api_sources` name what can be ingested without a file, `bulk` is held by commands that take more than one connection."""
+    """What commands need beside a viewer: `api_sources` name what can be ingested without a file, `bulk` is held by
+    commands that take more than one connection."""
 
     engine: AsyncEngine
     registry: Registry
-    lease: timedelta
     api_sources: Collection[ApiSource] = ()
     bulk: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(BULK_AT_ONCE))
 

@@ -1,7 +1,7 @@
 """Stopping a pipeline, and putting a job whose worker fell silent back in the queue."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import select, update
@@ -61,12 +61,12 @@ async def abort_pipeline(
     return Aborted(pipeline_id, job_ids, by)
 
 
-async def recover_job(connection: AsyncConnection, viewer: Viewer, job_id: int, lease: timedelta) -> None:
+async def recover_job(connection: AsyncConnection, viewer: Viewer, job_id: int) -> None:
     """Requeue a RUNNING job whose lease has run out, with all its attempts. Raises NotFound, Forbidden, or Conflict."""
     pipeline_id = await _visible_job(connection, viewer, job_id)
     try:
         async with connection.begin_nested():
-            recovered = await interventions.requeue(connection, job_id, lease)
+            recovered = await interventions.requeue(connection, job_id)
     except IntegrityError:
         raise Conflict("a follow-up of this job already waits", reason=Reason.FOLLOW_UP_WAITS, jobId=job_id) from None
     if not recovered:

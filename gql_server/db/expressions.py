@@ -25,6 +25,7 @@ from sqlalchemy import (
     select,
     true,
 )
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import QueryableAttribute
 from sqlalchemy.types import TypeEngine
@@ -55,6 +56,11 @@ def given_keys(column: QueryableAttribute[Any]) -> ColumnElement[Any]:
 def inline(value: Any, kind: TypeEngine[Any] = TEXT) -> ColumnElement[Any]:
     """A value of a closed set, written into the statement: PostgreSQL plans for it, and matches partial indexes."""
     return bindparam(None, value, type_=kind, unique=True, literal_execute=True)
+
+
+def words(clause: ColumnElement[Any]) -> str:
+    """The clause as text, its values written out: for statements that are written by hand."""
+    return str(clause.compile(dialect=postgresql.dialect(), compile_kwargs={"literal_binds": True}))
 
 
 def type_of(column: Column) -> TypeEngine[Any]:

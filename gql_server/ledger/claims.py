@@ -6,19 +6,19 @@ from datetime import timedelta
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.orm import aliased
 
+from gql_server.db import models
+from gql_server.db.expressions import words
 from gql_server.db.models import HistoryKind
 from gql_server.ledger.history import LATEST
 from gql_server.ledger.job import Job
+from gql_server.ledger.leases import claimable
 
 LOOKAHEAD = 50
 """Pending jobs that one look at the queue considers, oldest first."""
 
-# What a worker of these job types may claim, now or once it is due. The words are those of the partial index of pending jobs.
-_CLAIMABLE = """
-j.state IN ('NOT_STARTED', 'QUEUED') AND j.locked_by IS NULL AND j.job_type IS NOT NULL
-AND j.job_type = ANY(:job_types) AND j.attempts < j.max_attempts
-"""
+_CLAIMABLE = f"{words(claimable(aliased(models.Job, name='j')))} AND j.job_type = ANY(:job_types)"
 _DUE = "(j.run_after IS NULL OR j.run_after <= clock_timestamp())"
 _COMBINATION = "{0}.provider, {0}.module_type_id, {0}.data_entry_type_id, {0}.target_type, {0}.ingestion_method, {0}.year"
 

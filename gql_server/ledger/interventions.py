@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -13,7 +12,7 @@ from gql_server.db import models
 from gql_server.db.models import NOW, HistoryKind, JobResult, JobState
 from gql_server.ledger.failures import record as failures
 from gql_server.ledger.history import history
-from gql_server.ledger.verbs import is_silent
+from gql_server.ledger.leases import LEASE_IS_OVER
 
 jobs = models.Job
 
@@ -96,12 +95,12 @@ async def _abort_live(connection: AsyncConnection, pipeline_id: UUID, by: str, r
     return sorted((Aborted(*row) for row in ended), key=lambda job: job.id)
 
 
-async def requeue(connection: AsyncConnection, job_id: int, lease: timedelta) -> bool:
+async def requeue(connection: AsyncConnection, job_id: int) -> bool:
     """Put one job whose lease has run out back in the queue, with all its attempts. False when its lease still holds."""
     message = "Recovered by an operator"
     result = await connection.execute(
         update(jobs)
-        .where(jobs.id == job_id, jobs.state == JobState.RUNNING, is_silent(lease))
+        .where(jobs.id == job_id, LEASE_IS_OVER)
         .values(
             state=JobState.NOT_STARTED,
             status_message=message,

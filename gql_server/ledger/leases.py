@@ -1,4 +1,4 @@
-"""Which jobs a worker may claim, and when a running one is stuck: judged by what its worker says, on the database's clock."""
+"""Jobs that a worker may claim, and running ones that are stuck: judged by what its worker says, on the database's clock."""
 
 from datetime import timedelta
 
@@ -10,20 +10,25 @@ from gql_server.db.expressions import constant, found
 from gql_server.db.models import JobState, JobType
 
 J, W = models.Job, models.Pod
-USUAL_LEASE = timedelta(seconds=10)
-"""Of a worker that is not in the register."""
+UNREGISTERED_LEASE = timedelta(seconds=10)
+"""Of a worker that is not in the register: a worker registers before it claims."""
 
-CLAIMABLE = and_(
-    J.state.in_([JobState.NOT_STARTED, JobState.QUEUED]),
-    J.locked_by.is_(None),
-    J.job_type.is_not(None),
-    J.attempts < J.max_attempts,
-)
-"""By some worker, now or once it is due."""
+
+def claimable(job: type[models.Job]) -> ColumnElement[bool]:
+    """The job can be claimed by some worker, now or once it is due: the words of the partial index of pending jobs."""
+    return and_(
+        job.state.in_([JobState.NOT_STARTED, JobState.QUEUED]),
+        job.locked_by.is_(None),
+        job.job_type.is_not(None),
+        job.attempts < job.max_attempts,
+    )
+
+
+CLAIMABLE = claimable(J)
 IS_LIVE = W.last_heartbeat_at > func.now() - 2 * W.heartbeat_interval
 REVISION = func.coalesce(W.git_sha, W.app_version)
 """What a worker runs: the revision it was told, else its version."""
-LEASE = func.coalesce(select(W.lease).where(W.pod_id == J.locked_by).scalar_subquery(), literal(USUAL_LEASE))
+LEASE = func.coalesce(select(W.lease).where(W.pod_id == J.locked_by).scalar_subquery(), literal(UNREGISTERED_LEASE))
 IS_RUNNING = J.state == JobState.RUNNING
 LEASE_IS_OVER = and_(IS_RUNNING, or_(J.locked_at.is_(None), J.locked_at < func.now() - LEASE))
 WORKER_IS_LOST = and_(IS_RUNNING, exists().where(W.pod_id == J.locked_by, ~IS_LIVE))

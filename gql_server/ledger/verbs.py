@@ -6,7 +6,6 @@ write nothing. All leases are on the database's clock. Rows are locked in one or
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -20,8 +19,6 @@ from sqlalchemy import (
     cast,
     func,
     insert,
-    literal,
-    or_,
     select,
     tuple_,
     update,
@@ -45,6 +42,7 @@ from gql_server.db.models import (
 from gql_server.ledger.failures import record as failures
 from gql_server.ledger.history import history
 from gql_server.ledger.job import Job, Outcome
+from gql_server.ledger.leases import LEASE_IS_OVER
 from gql_server.ledger.locks import Lock
 
 Bound = BindParameter[Any]
@@ -85,13 +83,6 @@ class Submitted:
 def held_by(worker: str | Bound, job_id: int | Bound, attempt: int | Bound) -> ColumnElement[bool]:
     """The fence of every write of a running job."""
     return and_(jobs.id == job_id, jobs.locked_by == worker, jobs.attempts == attempt, jobs.state == JobState.RUNNING)
-
-
-def is_silent(lease: timedelta) -> ColumnElement[bool]:
-    """The lease of the job has run out: that of the worker that holds it, or this one if the register does not know it."""
-    pod = models.Pod
-    of_holder = select(pod.lease).where(pod.pod_id == jobs.locked_by).scalar_subquery()
-    return or_(jobs.locked_at.is_(None), jobs.locked_at < NOW - func.coalesce(of_holder, literal(lease)))
 
 
 async def submit(connection: AsyncConnection, new: NewJob, locks: Sequence[Lock]) -> Submitted:
@@ -243,14 +234,11 @@ class Recovered:
     serves: list[UUID]
 
 
-async def recover(connection: AsyncConnection, lease: timedelta) -> list[Recovered]:
-    """Put jobs whose lease has run out back in the queue; give up those without an attempt left.
-
-    Each worker is judged by its own lease; `lease` is that of workers which are not in the register.
-    """
+async def recover(connection: AsyncConnection) -> list[Recovered]:
+    """Put jobs whose lease has run out back in the queue; give up those without an attempt left."""
     stale = (
         select(jobs.id, jobs.locked_by.label("lost_worker"))
-        .where(jobs.state == JobState.RUNNING, is_silent(lease))
+        .where(LEASE_IS_OVER)
         .order_by(jobs.id)
         .with_for_update(key_share=True, skip_locked=True)
         .cte("stale")

@@ -1,6 +1,5 @@
 """What heals by itself: jobs of silent workers, owed aggregations that nobody chained, and statuses that drifted."""
 
-from datetime import timedelta
 from uuid import UUID
 
 import structlog
@@ -35,10 +34,10 @@ DELETE FROM idempotency_keys WHERE ctid = ANY(ARRAY(
 _TURN = text("SELECT pg_try_advisory_xact_lock(1242, 0)")
 
 
-async def recover_lost(engine: AsyncEngine, registry: Registry, lease: timedelta) -> list[ledger.Recovered]:
+async def recover_lost(engine: AsyncEngine, registry: Registry) -> list[ledger.Recovered]:
     """Requeue, or give up, the jobs whose lease has run out, and bring their pipelines up to date."""
     async with engine.begin() as connection:
-        recovered = await ledger.recover(connection, lease)
+        recovered = await ledger.recover(connection)
         pipeline_ids = {id for job in recovered for id in (job.pipeline_id, *job.serves) if id}
         if pipeline_ids:
             await chain.settle(connection, registry, pipeline_ids)

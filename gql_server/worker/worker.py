@@ -153,7 +153,7 @@ class Worker:
         )
 
     async def _recover(self) -> None:
-        if await sweep.recover_lost(self.engine, self.registry, self.config.lease):
+        if await sweep.recover_lost(self.engine, self.registry):
             await wakeup.wake_all(self.engine)
 
     async def _sweep(self) -> None:

@@ -1,7 +1,6 @@
 """Aborting a pipeline and recovering a job, beside workers that do not know yet."""
 
 import asyncio
-from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -18,7 +17,6 @@ from tests.ledger.conftest import Ledger, work
 __all__ = ["work"]
 OPERATOR = Viewer("operator", "ACCRED", permissions_of(Role.OPERATOR, None), email="op@example.org")
 PRINCIPAL = Viewer("principal", "ACCRED", permissions_of(Role.PRINCIPAL, "10208"))
-LEASE = timedelta(seconds=10)
 
 
 async def abort(work: Ledger, pipeline_id: Any, viewer: Viewer = OPERATOR) -> Aborted:
@@ -28,7 +26,7 @@ async def abort(work: Ledger, pipeline_id: Any, viewer: Viewer = OPERATOR) -> Ab
 
 async def recover(work: Ledger, job_id: int, viewer: Viewer = OPERATOR) -> None:
     async with work.engine.begin() as connection:
-        await recover_job(connection, viewer, job_id, LEASE)
+        await recover_job(connection, viewer, job_id)
 
 
 async def test_w19_only_live_jobs_flip(work: Ledger) -> None:

@@ -1,7 +1,6 @@
 """Claim, beat, finish and recover, as rows of a real ledger."""
 
 import asyncio
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -222,7 +221,7 @@ async def test_w12_a_silent_workers_job_is_requeued_and_given_up_after_its_last_
     )
 
     async with work.engine.begin() as connection:
-        recovered = await ledger.recover(connection, timedelta(seconds=10))
+        recovered = await ledger.recover(connection)
 
     row = await work.job(submitted.job_id)
     assert [(job.job_id, job.lost_worker, job.given_up) for job in recovered] == [(submitted.job_id, "gone", attempts == 3)]
@@ -236,7 +235,7 @@ async def test_a_fresh_lease_is_not_recovered(work: Ledger) -> None:
     await work.claim()
 
     async with work.engine.begin() as connection:
-        assert await ledger.recover(connection, timedelta(seconds=10)) == []
+        assert await ledger.recover(connection) == []
 
 
 async def test_a_released_job_does_not_lose_an_attempt(work: Ledger) -> None:
@@ -305,12 +304,11 @@ async def test_each_worker_is_judged_by_its_own_lease(work: Ledger) -> None:
     await work.claim("patient")
     await work.execute("UPDATE data_ingestion_jobs SET locked_at = clock_timestamp() - interval '1 minute'")
     await work.execute("INSERT INTO pods (pod_id, lease) VALUES ('patient', '2 minutes')")
-    lease = timedelta(seconds=10)
 
     async with work.engine.begin() as connection:
-        assert await ledger.recover(connection, lease) == []
-        assert not await interventions.requeue(connection, submitted.job_id, lease)
+        assert await ledger.recover(connection) == []
+        assert not await interventions.requeue(connection, submitted.job_id)
 
     await work.execute("UPDATE pods SET lease = '30 seconds'")
     async with work.engine.begin() as connection:
-        assert [job.job_id for job in await ledger.recover(connection, lease)] == [submitted.job_id]
+        assert [job.job_id for job in await ledger.recover(connection)] == [submitted.job_id]

@@ -1,6 +1,5 @@
 """The stored status: what the jobs say, recomputed in one statement."""
 
-from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -182,7 +181,7 @@ async def test_w14_giving_up_a_job_brings_its_pipeline_up_to_date(work: Ledger) 
     await work.claim("gone")
     await work.execute("UPDATE data_ingestion_jobs SET locked_at = clock_timestamp() - interval '1 hour'")
 
-    await recover_lost(work.engine, work.registry, timedelta(seconds=10))
+    await recover_lost(work.engine, work.registry)
 
     pipeline = await work.pipeline(submitted.pipeline_id)
     assert (pipeline.status, pipeline.error_count) == ("FAILED", 1)

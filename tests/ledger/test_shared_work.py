@@ -1,7 +1,6 @@
 """Work of several pipelines that was merged into one job counts in each of them, from its merging to its end."""
 
 import asyncio
-from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -116,7 +115,7 @@ async def test_shared_work_that_is_given_up_makes_every_upload_partial(work: Led
     await work.execute(
         "UPDATE data_ingestion_jobs SET locked_at = now() - interval '1 hour', max_attempts = 1 WHERE id = :id", id=lost.id
     )
-    await recover_lost(work.engine, work.registry, timedelta(seconds=10))
+    await recover_lost(work.engine, work.registry)
 
     await work.drain()
 

@@ -47,6 +47,6 @@ class JobMutation:
         return await perform(
             info,
             input,
-            lambda connection: commands.recover_job(connection, context.viewer, input.key(), context.commands.lease),
+            lambda connection: commands.recover_job(connection, context.viewer, input.key()),
             payload,
         )

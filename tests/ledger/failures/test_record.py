@@ -109,7 +109,7 @@ async def test_f10_a_job_given_up_has_lost_its_workers(work: Ledger):
     await work.execute("UPDATE data_ingestion_jobs SET locked_at = now() - interval '1 hour'")
 
     async with work.engine.begin() as connection:
-        await ledger.recover(connection, timedelta(seconds=10))
+        await ledger.recover(connection)
 
     given_up, again = await work.job(submitted.job_id), await work.job(requeued.job_id)
     assert (given_up.failure_class, given_up.meta["given_up"]) == ("WORKER_LOST", True)

@@ -291,6 +291,6 @@ async def _lose(engine: AsyncEngine, by_hand: int | None = None) -> None:
     async with engine.begin() as connection:
         await connection.execute(text("UPDATE data_ingestion_jobs SET locked_at = locked_at - interval '1 hour'"))
         if by_hand is None:
-            assert len(await ledger.recover(connection, timedelta(minutes=1))) == 1
+            assert len(await ledger.recover(connection)) == 1
         else:
-            assert await interventions.requeue(connection, by_hand, timedelta(minutes=1))
+            assert await interventions.requeue(connection, by_hand)

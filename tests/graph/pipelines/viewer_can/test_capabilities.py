@@ -19,7 +19,7 @@ from gql_server.policy import Viewer
 from gql_server.worker import registry
 from tests import build
 from tests.graph.test_queries import statements
-from tests.graphql import LEASE, Client, viewer
+from tests.graphql import Client, viewer
 
 assert handlers.__all__
 PIPELINE = """query ($id: UUID!) { pipeline(by: { pipelineId: $id }) {
@@ -285,7 +285,7 @@ async def test_a_job_is_recovered_when_its_worker_has_fallen_silent(
         await build.settle(connection, pipeline_id)
 
     async def recover(connection: AsyncConnection) -> None:
-        await recover_job(connection, OPERATOR, job_id, LEASE)
+        await recover_job(connection, OPERATOR, job_id)
 
     code = "WRONG_STATE" if message else None
     assert (await of_job(engine, job_id))["recover"] == {"allowed": message is None, "code": code, "message": message}
