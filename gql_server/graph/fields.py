@@ -29,10 +29,10 @@ class DenialMode(Enum):
 
 
 @strawberry.schema_directive(
-    locations=[Location.FIELD_DEFINITION, Location.OBJECT],
+    locations=[Location.FIELD_DEFINITION, Location.OBJECT, Location.INPUT_FIELD_DEFINITION],
     name="access",
-    description="Permission needed to read this. Applied directives are not visible to introspection, so the same sentence "
-    "ends the description.",
+    description="Permission needed to read this, or to filter by it. Applied directives are not visible to introspection, so the "
+    "same sentence ends the description.",
 )
 class Access:
     permission: str = strawberry.field(description="Permission key, e.g. `backoffice.pipeline_operations:view`.")
@@ -143,9 +143,27 @@ def may_read(coordinate: str, root: Any, info: Info) -> bool:
     if policy.permits(info.context.viewer, guard, root):
         return True
     if guard.on_denied is policy.DenialMode.ERROR:
-        raise Forbidden(f"You need the permission `{guard.permission}`.", permission=guard.permission)
+        raise _forbidden(guard)
     info.context.redactions[coordinate] += 1
     return False
+
+
+def guarded_filter(coordinate: str, description: str) -> Any:
+    """A clause of a filter that only some may use; `check_filter` refuses the others."""
+    return strawberry.field(
+        default=UNSET, description=f"{description} {access_sentence(coordinate)}", directives=access(coordinate)
+    )
+
+
+def check_filter(viewer: policy.Viewer, coordinate: str, about: Any = None) -> None:
+    """Raises Forbidden unless the viewer may filter by the coordinate; `about` has the unit or module that is asked for."""
+    guard = GUARDS[coordinate]
+    if not policy.permits(viewer, guard, about):
+        raise _forbidden(guard, coordinate=coordinate)
+
+
+def _forbidden(guard: policy.Guard, **details: object) -> Forbidden:
+    return Forbidden(f"You need the permission `{guard.permission}`.", permission=guard.permission, **details)
 
 
 def access_sentence(coordinate: str) -> str:

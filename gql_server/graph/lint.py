@@ -8,6 +8,7 @@ from graphql import (
     DirectiveNode,
     GraphQLEnumType,
     GraphQLField,
+    GraphQLInputField,
     GraphQLInputObjectType,
     GraphQLInterfaceType,
     GraphQLNamedType,
@@ -98,10 +99,10 @@ def mirrored(schema: GraphQLSchema) -> Complaints:
 
 
 def refusable(schema: GraphQLSchema) -> Complaints:
-    """A field that may be refused is nullable, unless its result says so itself."""
+    """A field or a filter that may be refused is nullable, unless its result says so itself."""
     for coordinate, element in _guardable(schema):
         guard = GUARDS.get(coordinate)
-        non_null = isinstance(element, GraphQLField) and is_non_null_type(element.type)
+        non_null = not isinstance(element, GraphQLObjectType) and is_non_null_type(element.type)
         if guard and non_null and guard.on_denied is not DenialMode.PROBLEM:
             yield f"{coordinate} may be refused, so it must be nullable."
 
@@ -150,10 +151,13 @@ def _objects(schema: GraphQLSchema) -> Iterator[GraphQLObjectType]:
             yield type_
 
 
-def _guardable(schema: GraphQLSchema) -> Iterator[tuple[str, GraphQLObjectType | GraphQLField]]:
+def _guardable(schema: GraphQLSchema) -> Iterator[tuple[str, GraphQLObjectType | GraphQLField | GraphQLInputField]]:
     for type_ in _objects(schema):
         yield type_.name, type_
         yield from ((f"{type_.name}.{name}", field) for name, field in type_.fields.items())
+    for type_ in schema.type_map.values():
+        if isinstance(type_, GraphQLInputObjectType):
+            yield from ((f"{type_.name}.{name}", field) for name, field in type_.fields.items())
 
 
 def _inputs(schema: GraphQLSchema) -> Iterator[tuple[str, frozenset[str]]]:

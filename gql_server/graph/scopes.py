@@ -97,7 +97,7 @@ class WorkScope:
     provider: Provider | None = strawberry.field(description="Directory it belongs to.")
     unit: Unit | None = guarded(
         "WorkScope.unit",
-        "Only for unit-specific work, only for viewers holding that unit.",
+        "Only for unit-specific work; for operators, and for who may read that unit.",
         lambda row, _: Unit.of(row),
         present="unit_institutional_id",
     )

@@ -70,8 +70,10 @@ def permissions_of(role: str, unit: str | None) -> frozenset[str]:
 
 
 def may_see_unit(viewer: Viewer, institutional_id: str) -> bool:
-    """Whether the viewer may read anything of that unit."""
-    return any(viewer.may(f"modules.{module.key}:view@{institutional_id}") for module in MODULES.values())
+    """Whether the viewer may know of that unit: operators of all, others of those they may read something of."""
+    return viewer.may(OPERATIONS_VIEW) or any(
+        viewer.may(f"modules.{module.key}:view@{institutional_id}") for module in MODULES.values()
+    )
 
 
 def may_upload(viewer: Viewer) -> bool:

@@ -28,8 +28,10 @@ def pipeline_clause(viewer: Viewer) -> ColumnElement[bool]:
 
 
 def unit_clause(viewer: Viewer, institutional_id: str) -> ColumnElement[bool]:
-    """Pipelines of that unit whose unit the viewer may read; for others, asking for a unit finds nothing."""
+    """Pipelines of that unit whose unit the viewer may read: for operators, all of them."""
     row = models.Pipeline
+    if viewer.may(OPERATIONS_VIEW):
+        return row.unit_institutional_id == institutional_id
     modules = [module.id for module in MODULES.values() if viewer.may(f"modules.{module.key}:view@{institutional_id}")]
     return and_(row.unit_institutional_id == institutional_id, row.module_type_id.in_(modules))
 

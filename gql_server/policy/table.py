@@ -40,6 +40,7 @@ PROBLEM = "code message retryable"
 MAY_OPERATE = Guard(OPERATIONS_EDIT, DenialMode.PROBLEM)
 MAY_INGEST = Guard(f"{OPERATIONS_EDIT} | modules.{{module}}:sync@{{unit}}", DenialMode.PROBLEM)
 MAY_CONFIGURE = Guard(CONFIGURATION_EDIT, DenialMode.PROBLEM)
+UNIT_SEEN = f"{OPERATIONS_VIEW} | modules.*:view@{{unit}}"
 PIPELINE_SEEN = f"{OPERATIONS_VIEW} | modules.{{module}}:sync@{{unit}}"
 # What is told of a module as a whole comes from the work of all units, so it is for those who see all of it.
 WHOLE_MODULE_SEEN = f"{CONFIGURATION_VIEW} | {OPERATIONS_VIEW}"
@@ -79,8 +80,10 @@ POLICY: Mapping[str, TypeRule] = MappingProxyType(
         "Actor": rule("kind", displayName=USERS_VIEW, email=USERS_VIEW),
         "DataEntryType": rule("id typeId key"),
         "ModuleType": rule("id typeId key"),
-        "Unit": rule("id institutionalId", hidden_without="modules.*:view@{unit}"),
-        "WorkScope": rule("level year provider module dataEntryType", unit="modules.{module}:view@{unit}"),
+        "Unit": rule("id institutionalId", hidden_without=UNIT_SEEN),
+        "WorkScope": rule(
+            "level year provider module dataEntryType", unit=f"{OPERATIONS_VIEW} | modules.{{module}}:view@{{unit}}"
+        ),
         # pipelines
         "Pipeline": rule(
             "id pipelineId isOrphan kind kindRaw scope triggeredBy meta feedToken",
@@ -230,12 +233,24 @@ POLICY: Mapping[str, TypeRule] = MappingProxyType(
 )
 
 
+FILTERS: Mapping[str, Guard] = MappingProxyType(
+    {
+        "PipelineFilter.unitInstitutionalId": Guard(UNIT_SEEN, DenialMode.ERROR),
+        "PipelineFilter.triggeredBy": Guard(USERS_VIEW, DenialMode.ERROR),
+        "PipelineFilter.workerId": Guard(OPERATIONS_VIEW, DenialMode.ERROR),
+        "JobFilter.workerId": Guard(OPERATIONS_VIEW, DenialMode.ERROR),
+    }
+)
+"""What it takes to filter by what is guarded: whoever may not is refused, for an empty list would say that there is nothing."""
+
+
 def _guards() -> Iterator[tuple[str, Guard]]:
     for name, of_type in POLICY.items():
         if of_type.hidden_without:
             yield name, of_type.hidden_without
         yield from ((f"{name}.{field}", guard) for field, guard in of_type.guarded.items())
+    yield from FILTERS.items()
 
 
 GUARDS: Mapping[str, Guard] = MappingProxyType(dict(_guards()))
-"""Every guarded coordinate, a type or a field, with its guard."""
+"""Every guarded coordinate, a type, a field or a filter, with its guard."""

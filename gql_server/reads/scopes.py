@@ -11,7 +11,7 @@ from gql_server.policy import Viewer, may_see_unit
 
 
 async def units_by_institutional_id(connection: AsyncConnection, viewer: Viewer, keys: Sequence[str]) -> dict[str, AnyRow]:
-    """Units of the viewer's provider that they may read something of."""
+    """Units of the viewer's provider that they may know of."""
     visible = [key for key in keys if may_see_unit(viewer, key)]
     unit = tables.Unit
     rows = await connection.execute(

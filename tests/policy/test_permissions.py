@@ -2,9 +2,9 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gql_server.db.models import EntityType, JobResult, Provider
-from gql_server.policy import Role, permissions_of
+from gql_server.policy import Role, Viewer, permissions_of
 from tests import build
-from tests.graphql import Client, viewer
+from tests.graphql import SCHEMA, Client, context, viewer
 
 MODULE_KEYS = {
     "headcount",
@@ -134,16 +134,22 @@ async def test_a_redacted_field_is_null_and_reported_once(engine: AsyncEngine):
 
     operator = await Client(engine, "operator").execute(query)
     principal = await Client(engine, "principal", unit="A").execute(query)
+    permissions = frozenset({"modules.equipment_electric_consumption:sync@A"})
+    uploader = await SCHEMA.execute(
+        "{ pipelines { nodes { scope { unit { id } } } } }",
+        context_value=context(engine, Viewer(subject="bo", provider="DEFAULT", permissions=permissions)),
+    )
 
     ada = {"displayName": "Ada", "email": "ada@example.org"}
     nobody = {"displayName": None, "email": None}
     assert operator["data"]["pipelines"]["nodes"] == [
         {"triggeredBy": nobody, "scope": {"unit": None}},
-        *[{"triggeredBy": ada, "scope": {"unit": None}}] * 3,
+        *[{"triggeredBy": ada, "scope": {"unit": {"institutionalId": "A"}}}] * 3,
     ]
-    assert operator["extensions"]["redactions"] == [
-        {"coordinate": "WorkScope.unit", "permission": "modules.{module}:view@{unit}", "count": 3}
-    ]
+    assert "extensions" not in operator
+    permission = "backoffice.pipeline_operations:view | modules.{module}:view@{unit}"
+    assert uploader.data == {"pipelines": {"nodes": [{"scope": {"unit": None}}] * 3}}
+    assert uploader.extensions["redactions"] == [{"coordinate": "WorkScope.unit", "permission": permission, "count": 3}]
     assert principal["data"]["pipelines"]["nodes"] == [{"triggeredBy": nobody, "scope": {"unit": {"institutionalId": "A"}}}] * 3
     assert principal["extensions"]["redactions"] == [
         {"coordinate": "Actor.displayName", "permission": "backoffice.users:view", "count": 3},

@@ -135,7 +135,8 @@ def _sees_year(viewer: Viewer, row: Row) -> bool:
 def _sees_unit(viewer: Viewer, row: Row) -> bool:
     views = (each.removeprefix("modules.") for each in viewer.permissions if each.startswith("modules."))
     reached = {each.partition("@")[2] for each in views if each.partition(":")[2].partition("@")[0] == "view"}
-    return row["provider"] == viewer.provider and not reached.isdisjoint({"", row["institutional_id"]})
+    is_known = OPERATIONS in viewer.permissions or not reached.isdisjoint({"", row["institutional_id"]})
+    return row["provider"] == viewer.provider and is_known
 
 
 def _sees_view(viewer: Viewer, row: Row) -> bool:

@@ -7,10 +7,11 @@ import strawberry
 from strawberry import UNSET
 
 from gql_server.graph.context import Info
-from gql_server.graph.fields import After, Before, First, Last, SemanticNonNull
+from gql_server.graph.fields import After, Before, First, Last, SemanticNonNull, check_filter, guarded_filter
 from gql_server.graph.filters import Direction, TimeRange, given, match, names, range_of
 from gql_server.graph.jobs.types import JobConnection, JobKind, JobResult, JobState
 from gql_server.graph.nodes import key_of
+from gql_server.policy import Viewer
 from gql_server.reads.jobs import list as listing
 from gql_server.reads.jobs.filter import JobCriteria
 
@@ -36,7 +37,7 @@ class KindMatch:
     not_in: strawberry.Maybe[list[JobKind]] = strawberry.field(description="It is of none of these kinds.")
 
 
-@strawberry.input(description="All clauses are ANDed.")
+@strawberry.input(description="All clauses are ANDed. A clause that you may not use is refused (`FORBIDDEN`).")
 class JobFilter:
     kind: KindMatch | None = strawberry.field(default=UNSET, description="Kind of work.")
     state: list[JobState] | None = strawberry.field(default=UNSET, description="Where it is in its life.")
@@ -47,20 +48,19 @@ class JobFilter:
         default=UNSET, description="RUNNING with a lock older than the stale limit, or whose worker's heartbeat is lost."
     )
     is_current: bool | None = strawberry.field(default=UNSET, description="The current one of its combination.")
-    worker_id: strawberry.ID | None = strawberry.field(
-        default=UNSET, description="This worker holds it, or was the last to. Finds nothing for those who may see no workers."
-    )
+    worker_id: strawberry.ID | None = guarded_filter("JobFilter.workerId", "This worker holds it, or was the last to.")
     attempt_at_least: int | None = strawberry.field(default=UNSET, description="It has been tried so many times.")
     started_at: TimeRange | None = strawberry.field(default=UNSET, description="First claim.")
 
-    def criteria(self) -> JobCriteria:
+    def criteria(self, viewer: Viewer) -> JobCriteria:
+        """What is asked for. Raises Forbidden for a clause that the viewer may not use."""
         return JobCriteria(
             kind=match(self.kind),
             states=names("state", self.state),
             results=names("result", self.result),
             is_stuck=given(self.is_stuck),
             is_current=given(self.is_current),
-            worker=key_of("Worker", self.worker_id) if self.worker_id else None,
+            worker=worker(viewer, "JobFilter.workerId", self.worker_id),
             attempt_at_least=given(self.attempt_at_least),
             started_at=range_of(self.started_at),
         )
@@ -86,11 +86,19 @@ class JobListQuery:
         last: Last = UNSET,
         before: Before = UNSET,
     ) -> JobConnection | None:
-        criteria = filter.criteria() if filter else JobCriteria()
+        criteria = filter.criteria(info.context.viewer) if filter else JobCriteria()
         window = info.context.window(
             "Query.jobs", first=first, after=after, last=last, before=before, criteria=criteria, **ordering(order_by)
         )
         return await info.context.read(listing.page, criteria=criteria, window=window)
+
+
+def worker(viewer: Viewer, coordinate: str, global_id: str | None) -> str | None:
+    """The worker that a filter names. Raises Forbidden, or BadInput."""
+    if not global_id:
+        return None
+    check_filter(viewer, coordinate)
+    return key_of("Worker", global_id)
 
 
 def ordering(order_by: JobOrder | None) -> dict[str, object]:

@@ -1,7 +1,7 @@
 """The list of pipelines: its filter, its orders, and its root field."""
 
 from enum import Enum
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import strawberry
 from strawberry import UNSET
@@ -9,13 +9,13 @@ from strawberry import UNSET
 from gql_server.errors import BadInput
 from gql_server.graph.context import Info
 from gql_server.graph.failures import FailureClass
-from gql_server.graph.fields import After, Before, First, Last, SemanticNonNull
+from gql_server.graph.fields import After, Before, First, Last, SemanticNonNull, check_filter, guarded_filter
 from gql_server.graph.filters import Direction, FloatRange, TimeRange, given, match, names, range_of, text, texts, values
-from gql_server.graph.jobs.list import KindMatch
+from gql_server.graph.jobs.list import KindMatch, worker
 from gql_server.graph.nodes import key_of, uuid_key
 from gql_server.graph.pipelines.types import PipelineConnection, PipelineStatus
 from gql_server.graph.scopes import ScopeLevel
-from gql_server.policy import USERS_VIEW, Viewer
+from gql_server.policy import Viewer
 from gql_server.reads.jobs.search import TERM_MAX, TERM_MIN, term
 from gql_server.reads.pipelines import queries
 from gql_server.reads.pipelines.filter import Criteria
@@ -52,10 +52,17 @@ class StatusMatch:
     not_in: strawberry.Maybe[list[PipelineStatus]] = strawberry.field(description="Drop these.")
 
 
+class OfUnit(NamedTuple):
+    """A unit that is asked for."""
+
+    unit_institutional_id: str
+
+
 @strawberry.input(
     description="All clauses are ANDed. `kind: {in}`, `moduleTypeIds`, `dataEntryTypeIds`, `years`, `startedAt`, `finishedAt`, "
     "`failureClass`, `failureGroup`, `workerId` and `search` must hold for one and the same job of the pipeline; all of its "
-    "jobs are returned. An empty list matches nothing. A closed set: every clause is backed by an index."
+    "jobs are returned. An empty list matches nothing. A clause that you may not use is refused (`FORBIDDEN`). A closed set: "
+    "every clause is backed by an index."
 )
 class PipelineFilter:
     ids: list[strawberry.ID] | None = strawberry.field(default=UNSET, description="Global ids, at most 100.")
@@ -67,8 +74,8 @@ class PipelineFilter:
     data_entry_type_ids: list[int] | None = strawberry.field(default=UNSET, description="Entry type of a job.")
     years: list[int] | None = strawberry.field(default=UNSET, description="Reporting year of a job.")
     level: list[ScopeLevel] | None = strawberry.field(default=UNSET, description="How wide the work reaches.")
-    unit_institutional_id: str | None = strawberry.field(
-        default=UNSET, description="Unit of unit-specific work; finds nothing of a unit that you may not see."
+    unit_institutional_id: str | None = guarded_filter(
+        "PipelineFilter.unitInstitutionalId", "Unit of unit-specific work, in the modules of which you may read it."
     )
     created_at: TimeRange | None = strawberry.field(default=UNSET, description="When it was submitted.")
     started_at: TimeRange | None = strawberry.field(default=UNSET, description="First claim of a job.")
@@ -89,13 +96,12 @@ class PipelineFilter:
     failure_group: strawberry.ID | None = strawberry.field(
         default=UNSET, description="Global id of a `FailureGroup` that a job is in."
     )
-    triggered_by: list[str] | None = strawberry.field(
-        default=UNSET, description="Subjects that started it. Without `backoffice.users:view`, yours alone counts."
+    triggered_by: list[str] | None = guarded_filter(
+        "PipelineFilter.triggeredBy", "Subjects that started it. You may always name yourself alone."
     )
     triggered_by_me: bool | None = strawberry.field(default=UNSET, description="You started it; false means somebody else did.")
-    worker_id: strawberry.ID | None = strawberry.field(
-        default=UNSET,
-        description="A job of the pipeline is or was held by this worker. Finds nothing for those who may see no workers.",
+    worker_id: strawberry.ID | None = guarded_filter(
+        "PipelineFilter.workerId", "A job of the pipeline is or was held by this worker."
     )
     search: str | None = strawberry.field(
         default=UNSET,
@@ -104,6 +110,7 @@ class PipelineFilter:
     )
 
     def criteria(self, viewer: Viewer) -> Criteria:
+        """What is asked for. Raises Forbidden for a clause that the viewer may not use."""
         return Criteria(
             ids=_ids(self.ids),
             status=match(self.status),
@@ -112,7 +119,7 @@ class PipelineFilter:
             data_entry_type_ids=values("dataEntryTypeIds", self.data_entry_type_ids),
             years=values("years", self.years),
             levels=names("level", self.level),
-            unit=text("unitInstitutionalId", self.unit_institutional_id),
+            unit=self._unit(viewer),
             created_at=range_of(self.created_at),
             started_at=range_of(self.started_at),
             finished_at=range_of(self.finished_at),
@@ -126,15 +133,20 @@ class PipelineFilter:
             failure_fingerprint=key_of("FailureGroup", self.failure_group) if self.failure_group else None,
             triggered_by=self._triggered_by(viewer),
             not_triggered_by=viewer.identity if self.triggered_by_me is False else None,
-            worker=key_of("Worker", self.worker_id) if self.worker_id else None,
+            worker=worker(viewer, "PipelineFilter.workerId", self.worker_id),
             search=term(self.search) if isinstance(self.search, str) else None,
         )
 
+    def _unit(self, viewer: Viewer) -> str | None:
+        unit = text("unitInstitutionalId", self.unit_institutional_id)
+        if unit is not None:
+            check_filter(viewer, "PipelineFilter.unitInstitutionalId", OfUnit(unit))
+        return unit
+
     def _triggered_by(self, viewer: Viewer) -> tuple[str, ...] | None:
-        """Those who may have started it, as far as the viewer may know."""
         named = texts("triggeredBy", self.triggered_by)
-        if named is not None:
-            named = tuple(name for name in named if viewer.may(USERS_VIEW) or name == viewer.identity)
+        if not {viewer.identity}.issuperset(named or ()):
+            check_filter(viewer, "PipelineFilter.triggeredBy")
         if not given(self.triggered_by_me):
             return named
         return (viewer.identity,) if named is None or viewer.identity in named else ()

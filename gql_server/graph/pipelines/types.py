@@ -140,7 +140,7 @@ class Pipeline(AmongRuns, Charted, Impactful, Compared, Ticketed, PipelineTimeli
         last: Last = UNSET,
         before: Before = UNSET,
     ) -> JobConnection | None:
-        criteria = filter.criteria() if filter else JobCriteria()
+        criteria = filter.criteria(info.context.viewer) if filter else JobCriteria()
         window = info.context.window(
             "Pipeline.jobs", first=first, after=after, last=last, before=before, criteria=criteria, **ordering(order_by)
         )

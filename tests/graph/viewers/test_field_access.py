@@ -22,7 +22,7 @@ YES, SOME, NO = (True, None), (True, "DEPENDS_ON_OBJECT"), (False, "MISSING_PERM
     ("role", "unit", "expected"),
     [
         ("superadmin", None, (YES, YES, YES, YES, YES, YES)),
-        ("operator", None, (YES, YES, YES, YES, NO, YES)),
+        ("operator", None, (YES, YES, YES, YES, YES, YES)),
         ("principal", "A", (SOME, YES, NO, NO, SOME, NO)),
         ("standard", None, (NO, NO, NO, NO, NO, NO)),
     ],
@@ -52,13 +52,30 @@ async def test_what_nobody_guards_is_allowed_and_an_argument_goes_with_its_field
     assert found == {**dict.fromkeys(open_to_all, YES), "YearConfiguration.config(paths:)": NO}
 
 
+async def test_each_role_is_told_which_filters_it_may_use(engine: AsyncEngine):
+    filters = (
+        "PipelineFilter.unitInstitutionalId",
+        "PipelineFilter.triggeredBy",
+        "PipelineFilter.workerId",
+        "JobFilter.workerId",
+    )
+
+    operator = await answers(Client(engine, "operator"), *filters)
+    principal = await answers(Client(engine, "principal", unit="A"), *filters)
+
+    assert list(operator.values()) == [YES, YES, YES, YES]
+    assert list(principal.values()) == [SOME, NO, NO, NO]
+
+
 async def test_a_refusal_names_the_permission(engine: AsyncEngine):
     client = Client(engine, "principal", unit="A")
 
     [email, unit] = (await client.query(QUERY, coordinates=["Actor.email", "WorkScope.unit"]))["viewer"]["fieldAccess"]
 
     assert email["permission"]["message"] == "You need the permission `backoffice.users:view`."
-    assert unit["permission"]["message"] == ("Only for some objects: each needs the permission `modules.{module}:view@{unit}`.")
+    assert unit["permission"]["message"] == (
+        "Only for some objects: each needs the permission `backoffice.pipeline_operations:view | modules.{module}:view@{unit}`."
+    )
 
 
 @pytest.mark.parametrize(

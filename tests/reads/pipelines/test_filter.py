@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from gql_server.db.models import JobResult, JobState, JobType
 from gql_server.graph.nodes import encode
 from tests import build
-from tests.graphql import Client
+from tests.graphql import Client, context, subscribed, viewer
 
 OK, FAILED = JobResult.SUCCESS, JobResult.ERROR
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
@@ -85,15 +85,48 @@ async def test_search_tells_nobody_what_their_messages_do_not(engine: AsyncEngin
     assert await _kinds(principal, search="failed unexpectedly") == ["hidden"]
 
 
-async def test_a_unit_finds_its_pipelines_for_those_who_may_see_it_alone(engine: AsyncEngine):
+async def _refusal(client: Client, query: str = LIST, **filter: Any) -> dict[str, Any]:
+    """The extensions of the one error that a filter is answered with."""
+    answer = await client.execute(query, filter=filter)
+    assert answer["data"] == {"pipelines": None} or answer["data"] == {"jobs": None}
+    [error] = answer["errors"]
+    return error["extensions"]
+
+
+UNIT_REFUSED = {
+    "code": "FORBIDDEN",
+    "permission": "backoffice.pipeline_operations:view | modules.*:view@{unit}",
+    "coordinate": "PipelineFilter.unitInstitutionalId",
+}
+
+
+async def test_whoever_operates_pipelines_filters_by_any_unit_and_others_are_told_that_they_may_not(engine: AsyncEngine):
     async with engine.begin() as connection:
         await build.run(connection, OK, kind="of A", unit_institutional_id="A", **UNIT_SPECIFIC)
         await build.run(connection, OK, kind="of B", unit_institutional_id="B", **UNIT_SPECIFIC)
 
     assert await _kinds(Client(engine, "principal", unit="A"), unitInstitutionalId="A") == ["of A"]
-    assert await _kinds(Client(engine, "principal", unit="A"), unitInstitutionalId="B") == []
     assert await _kinds(Client(engine, "superadmin"), unitInstitutionalId="B") == ["of B"]
-    assert await _kinds(Client(engine, "operator"), unitInstitutionalId="B") == []
+    assert await _kinds(Client(engine, "operator"), unitInstitutionalId="B") == ["of B"]
+    assert await _kinds(Client(engine, "operator"), unitInstitutionalId="C") == []
+    for role in ("principal", "standard"):
+        assert await _refusal(Client(engine, role, unit="A"), unitInstitutionalId="B") == UNIT_REFUSED
+
+
+async def test_a_unit_filter_finds_work_of_a_module_that_this_server_does_not_know(engine: AsyncEngine):
+    async with engine.begin() as connection:
+        await build.run(connection, OK, kind="unknown", unit_institutional_id="A", module_type_id=99, **UNIT_SPECIFIC)
+
+    assert await _kinds(Client(engine, "operator"), unitInstitutionalId="A") == ["unknown"]
+
+
+@pytest.mark.parametrize("field", ["pipelines(filter: $filter) { token }", "facets(filter: $filter, keys: [STATUS]) { key }"])
+async def test_a_live_list_refuses_the_same_filters(engine: AsyncEngine, field: str):
+    operation = f"subscription ($filter: PipelineFilter) {{ {field} }}"
+    async with subscribed(context(engine, viewer("principal", "A")), operation, filter={"unitInstitutionalId": "B"}) as results:
+        result = await anext(results)
+
+    assert [error.extensions for error in result.errors] == [UNIT_REFUSED]
 
 
 async def test_unresolved_is_what_failed_and_has_not_succeeded_since(engine: AsyncEngine):
@@ -125,7 +158,14 @@ async def test_who_started_it_is_asked_of_oneself_and_of_others_by_those_who_may
         assert await _kinds(client, triggeredByMe=True) == ["mine"]
         assert await _kinds(client, triggeredByMe=False) == ["nobody's", "hers"]
     assert await _kinds(operator, triggeredBy=["her", "me"]) == ["hers", "mine"]
-    assert await _kinds(principal, triggeredBy=["her", "me"]) == ["mine"]
+    assert await _kinds(principal, triggeredBy=["me"]) == ["mine"]
+    assert await _kinds(principal, triggeredBy=[]) == []
+    for named in (["her"], ["her", "me"]):
+        assert await _refusal(principal, triggeredBy=named) == {
+            "code": "FORBIDDEN",
+            "permission": "backoffice.users:view",
+            "coordinate": "PipelineFilter.triggeredBy",
+        }
     assert await _kinds(operator, triggeredBy=["her"], triggeredByMe=True) == []
 
 
@@ -138,7 +178,11 @@ async def test_a_worker_finds_what_it_held_for_those_who_may_see_workers(engine:
     worker = encode("Worker", "w1")
 
     assert await _kinds(Client(engine, "operator"), workerId=worker) == ["was held", "held"]
-    assert await _kinds(Client(engine, "principal", unit="A"), workerId=worker) == []
+    assert await _refusal(Client(engine, "principal", unit="A"), workerId=worker) == {
+        "code": "FORBIDDEN",
+        "permission": "backoffice.pipeline_operations:view",
+        "coordinate": "PipelineFilter.workerId",
+    }
 
 
 async def test_failures_are_found_by_class_and_by_group(engine: AsyncEngine):
@@ -322,7 +366,11 @@ async def test_jobs_are_listed_across_pipelines_by_every_clause(engine: AsyncEng
     assert await ids(operator, isCurrent=True) == [failed]
     assert await ids(operator, attemptAtLeast=2) == [failed]
     assert await ids(operator, workerId=encode("Worker", "w1")) == [running]
-    assert await ids(principal, workerId=encode("Worker", "w1")) == []
+    assert await _refusal(principal, query, workerId=encode("Worker", "w1")) == {
+        "code": "FORBIDDEN",
+        "permission": "backoffice.pipeline_operations:view",
+        "coordinate": "JobFilter.workerId",
+    }
     assert await ids(operator, startedAt={"to": (NOON + timedelta(seconds=1)).isoformat()}) == [running]
 
 
