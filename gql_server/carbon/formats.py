@@ -71,6 +71,12 @@ def entry_format(module_id: int, data_entry_type_id: int | None = None) -> Entry
     return formats[0] if len(formats) == 1 else None
 
 
+def takes_entries(module_id: int, data_entry_type_id: int | None = None) -> bool:
+    """Whether this server can read entries of the module, or of one of its entry types."""
+    formats = [format for format in ENTRY_FORMATS.values() if format.module_id == module_id]
+    return any(data_entry_type_id is None or data_entry_type_id in format.data_entry_types for format in formats)
+
+
 def factor_format(module_id: int) -> FactorFormat | None:
     """The format of a module's factor file, or None."""
     return FACTOR_FORMATS.get(module_id)

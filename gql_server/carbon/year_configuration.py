@@ -1,11 +1,12 @@
 """The settings of a year: what they may hold, what they are at first, and how a patch changes them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal, cast
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, create_model
 
 from gql_server.carbon.catalog import HEADCOUNT, MODULES, Module
+from gql_server.carbon.formats import takes_entries
 from gql_server.db import dumps
 from gql_server.errors import BadInput
 
@@ -13,14 +14,18 @@ MAX_BYTES = 256 * 1024
 OBJECTIVES = ("institutional_footprint", "population_projections", "unit_scenarios")
 
 
-def default_config() -> dict[str, Any]:
-    """Every module and entry type enabled, nothing configured further (domain §9.3)."""
+def default_config(enables: Callable[..., bool] = takes_entries) -> dict[str, Any]:
+    """The modules and entry types that this server can read are enabled, or those of which `enables` says so by their numbers;
+    nothing is configured further."""
     return {
         "modules": {
             str(module.id): {
-                "enabled": True,
+                "enabled": enables(module.id),
                 "uncertainty_tag": "medium",
-                "submodules": {str(info.id): {"enabled": True, "threshold": None} for info in module.data_entry_types},
+                "submodules": {
+                    str(info.id): {"enabled": enables(module.id, info.id), "threshold": None}
+                    for info in module.data_entry_types
+                },
             }
             for module in MODULES.values()
         },

@@ -132,7 +132,7 @@ async def _world(connection: AsyncConnection, random: Random, provider: str, unt
             "provider": provider,
             "is_started": True,
             "configuration_completed": begun,
-            "config": default_config(),
+            "config": default_config(enables=lambda *_: True),
         }
         await connection.execute(insert(YearConfiguration).values(values).on_conflict_do_nothing())
     workers = [f"worker-{number}" for number in range(1, WORKERS + 1)]

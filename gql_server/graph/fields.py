@@ -31,8 +31,8 @@ class DenialMode(Enum):
 @strawberry.schema_directive(
     locations=[Location.FIELD_DEFINITION, Location.OBJECT, Location.INPUT_FIELD_DEFINITION],
     name="access",
-    description="Permission needed to read this, or to filter by it. Applied directives are not visible to introspection, so the "
-    "same sentence ends the description.",
+    description="Permission needed to read this, or to filter by it. Applied directives are not visible to introspection, so "
+    "the same sentence ends the description.",
 )
 class Access:
     permission: str = strawberry.field(description="Permission key, e.g. `backoffice.pipeline_operations:view`.")

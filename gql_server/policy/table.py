@@ -157,7 +157,7 @@ POLICY: Mapping[str, TypeRule] = MappingProxyType(
             readiness=CONFIGURATION_VIEW,
         ),
         "YearReadiness": rule("ready blockers"),
-        "YearBlocker": rule("code message module dataEntryType pipeline"),
+        "YearBlocker": rule("code message isRequired module dataEntryType pipeline"),
         "YearCapabilities": rule("open upload"),
         "ModuleYear": rule(
             "module year lastAggregation dataEntryTypes currentPipeline lastSuccessful",

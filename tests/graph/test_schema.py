@@ -58,4 +58,6 @@ async def test_modules_entry_types_and_units_are_nodes(engine: AsyncEngine):
     assert (await client.query(query, id=unit))["node"] == {"id": unit, "__typename": "Unit", "institutionalId": "10208"}
     for id in (encode("ModuleType", 99), encode("DataEntryType", 99), encode("Unit", "20000"), encode("Nothing", 1)):
         assert (await client.query(query, id=id))["node"] is None
-    assert (await Client(engine, "operator").query(query, id=unit))["node"] is None
+    assert (await Client(engine, "operator").query(query, id=unit))["node"]["institutionalId"] == "10208"
+    for other in (Client(engine, "standard"), Client(engine, "operator", provider="TEST")):
+        assert (await other.query(query, id=unit))["node"] is None

@@ -47,7 +47,7 @@ class IncompleteReason(Enum):
 
 
 def _job(attribute: str, description: str) -> Any:
-    """The job whose number the attribute of the parent holds; null when there is none, or the viewer may not see it."""
+    """The job whose number the attribute of the parent holds."""
 
     async def resolve(root: strawberry.Parent[Any], info: Info) -> Job | None:
         job_id = getattr(root, attribute)
@@ -77,8 +77,8 @@ def _pipeline(query: Query, description: str) -> Any:
 
 
 @strawberry.type(
-    description="What a data entry type has and lacks before its year can be opened. A failed upload counts as uploaded: that "
-    "it failed is shown by its job."
+    description="What a data entry type has and lacks for its year to be ready: nothing while it or its module is disabled. A "
+    "failed upload counts as uploaded: that it failed is shown by its job."
 )
 class DataEntryTypeReadiness:
     enabled: bool = strawberry.field(name="isEnabled", description="The settings of the year use it.")
@@ -90,12 +90,12 @@ class DataEntryTypeReadiness:
     current_reference_job: Job | None = _current("latest_reference_job", "Newest reference data")
 
 
-@strawberry.type(description="What a module has and lacks before its year can be opened.")
+@strawberry.type(description="What a module has and lacks for its year to be ready: nothing while it is disabled.")
 class ModuleReadiness:
     enabled: bool = strawberry.field(name="isEnabled", description="The settings of the year use it.")
     incomplete: bool = strawberry.field(
         name="isIncomplete",
-        description="It is enabled, and lacks the factors common to its entry types, or one of these is incomplete.",
+        description="It lacks the factors common to its entry types, or one of these is incomplete.",
     )
     current_common_data_job: Job | None = _current("latest_common_data_job", "Newest file of data for all its entry types")
     current_common_factor_job: Job | None = _current(
@@ -133,11 +133,11 @@ class EntryTypeCell(NamedTuple):
 
     @property
     def last_factor_job_id(self) -> int | None:
-        return self.recalculation and self.recalculation.last_factor_job_id
+        return self.recalculation and self.recalculation.seen.factor_job_id
 
     @property
     def last_recalculation_job_id(self) -> int | None:
-        return self.recalculation and self.recalculation.last_recalculation_job_id
+        return self.recalculation and self.recalculation.seen.recalculation_job_id
 
 
 async def _entry_type_readiness(entry_type: EntryTypeCell, info: Info) -> Any:
@@ -156,16 +156,20 @@ class DataEntryTypeYear:
 
     needs_recalculation: bool | None = guarded(
         "DataEntryTypeYear.needsRecalculation",
-        "Factors, or a failed recalculation, are newer than the emissions.",
+        "Factors, or a failed recalculation, are newer than the emissions, and it is enabled.",
         lambda row, _: row.recalculation is not None and row.recalculation.needs_recalculation,
     )
 
-    last_factor_job: Job | None = _job("last_factor_job_id", "Newest factors that landed, of its own or common to its module.")
-    last_recalculation_job: Job | None = _job("last_recalculation_job_id", "Newest recalculation that has begun.")
+    last_factor_job: Job | None = _job(
+        "last_factor_job_id", "Newest factors that landed, of its own or common to its module, of those you may see."
+    )
+    last_recalculation_job: Job | None = _job(
+        "last_recalculation_job_id", "Newest recalculation that has begun, of those you may see."
+    )
 
     readiness: DataEntryTypeReadiness | None = guarded(
         "DataEntryTypeYear.readiness",
-        "What it lacks before the year can be opened; null when the settings of the year do not name it.",
+        "What it lacks for the year to be ready; null when the settings of the year do not name it.",
         _entry_type_readiness,
     )
 
@@ -182,15 +186,21 @@ class ModuleYear:
         assert found is not None
         return found
 
-    freshness: Freshness | None = guarded("ModuleYear.freshness", "Whether its totals show what is there.", _state)
+    freshness: Freshness | None = guarded(
+        "ModuleYear.freshness",
+        "Whether its totals show what is there; null while the settings of the year disable it, for it is never stale then.",
+        _state,
+    )
 
-    @strawberry.field(description="Newest aggregation; null when there is none, or you may not see it.")
+    @strawberry.field(description="Newest aggregation, of those you may see.")
     async def last_aggregation(self: Any, info: Info) -> Job | None:
         job_id = (await _freshness(self, info)).last_aggregation_job_id
         return None if job_id is None else await info.context.load(jobs_by_id, job_id)
 
     needs_recalculation: bool | None = guarded(
-        "ModuleYear.needsRecalculation", "Factors are newer than the emissions computed from them.", _needs_recalculation
+        "ModuleYear.needsRecalculation",
+        "Factors are newer than the emissions computed from them, in an entry type that is enabled.",
+        _needs_recalculation,
     )
 
     @strawberry.field(description="Its kinds of data entry, all of them.", graphql_type=list[DataEntryTypeYear])
@@ -206,7 +216,7 @@ class ModuleYear:
     )
     readiness: ModuleReadiness | None = guarded(
         "ModuleYear.readiness",
-        "What it lacks before the year can be opened; null when the settings of the year do not name it.",
+        "What it lacks for the year to be ready; null when the settings of the year do not name it.",
         _module_readiness,
     )
 

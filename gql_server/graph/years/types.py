@@ -26,7 +26,7 @@ from gql_server.reads.years.module_years import Cell
 from gql_server.reads.years.queries import Pointer, YearKey
 
 
-@strawberry.enum(description="Why a year is not ready to be opened.")
+@strawberry.enum(description="Why a year is not ready.")
 class YearBlockerCode(Enum):
     NOT_PROVISIONED = strawberry.enum_value("NOT_PROVISIONED", description="Its unit sync has not succeeded.")
     SYNC_IN_FLIGHT = strawberry.enum_value("SYNC_IN_FLIGHT", description="Its unit sync is under way.")
@@ -43,6 +43,10 @@ class YearBlockerCode(Enum):
 class YearBlocker:
     code: YearBlockerCode = strawberry.field(description="What sort of thing.")
     message: str = strawberry.field(description="One sentence.")
+    is_required: bool = strawberry.field(
+        description="`openYear` is refused until it is there. What is not required may follow while the year is open; until "
+        "then the emissions that depend on it are missing."
+    )
     pipeline: Pipeline | None = child(
         pipelines_by_key, key="pipeline_key", description="The unit sync that failed or is under way, if you may see it."
     )
@@ -56,10 +60,16 @@ class YearBlocker:
         return DataEntryType.of(self.data_entry_type_id)
 
 
-@strawberry.type(description="Whether a year can be opened with all it needs, and what is missing.")
+@strawberry.type(
+    description="Whether a year has all it needs, and what is missing. Modules and entry types that its settings disable need "
+    "nothing; a new year begins with those enabled that this server can read."
+)
 class YearReadiness:
     ready: bool = strawberry.field(description="Nothing is missing.")
-    blockers: list[YearBlocker] = strawberry.field(description="What is missing: the unit sync first, then module by module.")
+    blockers: list[YearBlocker] = strawberry.field(
+        description="What is missing: the unit sync first, then module by module. `openYear` is refused for those that are "
+        "required, and for no other."
+    )
 
 
 async def _readiness(year: Any, info: Info) -> Any:
@@ -74,7 +84,7 @@ async def _readiness(year: Any, info: Info) -> Any:
 class YearCapabilities:
     open: Capability = strawberry.field(
         graphql_type=Permission,
-        description="Show it to everyone. What its modules lack does not forbid it: that is for `readiness` to say.",
+        description="Show it to everyone: allowed once `readiness` has no blocker that `isRequired`.",
     )
     upload: Capability = strawberry.field(
         graphql_type=Permission, description="Upload a file of this year, for some module at least."
@@ -105,7 +115,7 @@ class YearConfiguration(Node):
         return await info.context.load(active_by_year, self.year, window=window)
 
     readiness: YearReadiness | None = guarded(
-        "YearConfiguration.readiness", "What still stands between this year and opening it.", _readiness
+        "YearConfiguration.readiness", "What this year still lacks, and what of it keeps it from being opened.", _readiness
     )
 
     @strawberry.field(description="Newest unit sync of this year; null when there is none, or you may not see it.")

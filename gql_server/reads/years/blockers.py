@@ -1,8 +1,9 @@
-"""What still stands between a year and opening it: its unit sync, and what its enabled modules lack."""
+"""What a year still lacks: its unit sync, without which it does not open, and what its enabled modules lack."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from uuid import UUID
 
 from gql_server.carbon.catalog import DATA_ENTRY_TYPES, MODULES
@@ -24,13 +25,17 @@ LACKS = {IncompleteReason.MISSING_FACTOR: "factors", IncompleteReason.MISSING_RE
 
 @dataclass(frozen=True, slots=True)
 class Blocker:
-    """One missing thing, of a module, of an entry type in it, or of the unit sync that `pipeline_key` names."""
+    """One missing thing, of a module, of an entry type in it, or of the unit sync that `pipeline_key` names.
+
+    Without what `is_required` the year does not open; the rest may follow.
+    """
 
     code: BlockerCode
     message: str
     module_type_id: int | None = None
     data_entry_type_id: int | None = None
     pipeline_key: UUID | None = None
+    is_required: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,17 +58,16 @@ class YearReadiness:
 
 
 def year_readiness(modules: Iterable[ModuleReadiness], sync: UnitSync | None, *, is_provisioned: bool) -> YearReadiness:
-    """The unit sync first, then the modules in order. A module or entry type that is disabled lacks nothing."""
-    enabled = (module for module in modules if module.enabled)
-    return YearReadiness((*_of_sync(sync, is_provisioned), *(blocker for module in enabled for blocker in _of_module(module))))
+    """The unit sync first, then the modules in order."""
+    return YearReadiness((*_of_sync(sync, is_provisioned), *(blocker for module in modules for blocker in _of_module(module))))
 
 
 def _of_sync(sync: UnitSync | None, is_provisioned: bool) -> Iterator[Blocker]:
-    key = sync.pipeline_key if sync else None
+    blocker = partial(Blocker, pipeline_key=sync.pipeline_key if sync else None, is_required=not is_provisioned)
     if sync and sync.is_live:
-        yield Blocker(BlockerCode.SYNC_IN_FLIGHT, "The unit sync is under way.", pipeline_key=key)
+        yield blocker(BlockerCode.SYNC_IN_FLIGHT, "The unit sync is under way.")
     elif not is_provisioned:
-        yield Blocker(BlockerCode.NOT_PROVISIONED, "The unit sync has not succeeded yet.", pipeline_key=key)
+        yield blocker(BlockerCode.NOT_PROVISIONED, "The unit sync has not succeeded yet.")
 
 
 def _of_module(module: ModuleReadiness) -> Iterator[Blocker]:
@@ -71,7 +75,7 @@ def _of_module(module: ModuleReadiness) -> Iterator[Blocker]:
     if module.lacks_common_factor:
         message = f"{name} lacks the factors common to its entry types."
         yield Blocker(BlockerCode.MISSING_COMMON_FACTOR, message, module.module_type_id)
-    for part in (part for part in module.submodules if part.enabled):
+    for part in module.submodules:
         for reason in part.incomplete_reasons:
             message = f"{DATA_ENTRY_TYPES[part.data_entry_type_id].key} in {name} lacks {LACKS[reason]}."
             yield Blocker(BlockerCode[reason], message, module.module_type_id, part.data_entry_type_id)

@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from gql_server.db.models import JobResult, JobState
+from gql_server.reads.years.seen import NOTHING_SEEN, SeenJobs
 
 
 class Freshness(StrEnum):
@@ -67,11 +68,12 @@ def _is_outdated(last: LastAggregation, cutoff: datetime) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class ModuleFreshness:
-    """How fresh the totals of a module are in a year, and which aggregation says so."""
+    """How fresh the totals of a module are in a year: None for one that is disabled, which is never stale. Beside it, the
+    newest aggregation that the viewer may see."""
 
     year: int
     module_type_id: int
-    freshness: Freshness
+    freshness: Freshness | None
     last_finished_aggregation_at: datetime | None
     last_aggregation_job_id: int | None
 
@@ -81,18 +83,23 @@ class EntryTypeRecalculation:
     """Newest factors and newest recalculation of an entry type in a year, by job.
 
     `last_complete_job_id` is the newest recalculation of all units that succeeded or still runs, and `last_failed_job_id` the
-    newest after it that failed, of however many units, unless a later one of those units succeeded.
+    newest after it that failed, of however many units, unless a later one of those units succeeded. `seen` are the newest
+    that the viewer may see.
     """
 
     module_type_id: int
     data_entry_type_id: int
-    last_factor_job_id: int
+    last_factor_job_id: int | None
     last_recalculation_job_id: int | None
     last_complete_job_id: int | None
     last_failed_job_id: int | None
+    is_enabled: bool = True
+    seen: SeenJobs = NOTHING_SEEN
 
     @property
     def needs_recalculation(self) -> bool:
-        """Whether the factors, or a failure, are newer than the emissions (domain §7.1)."""
+        """Whether the factors, or a failure, are newer than the emissions (domain §7.1); never for what is disabled."""
+        if not self.is_enabled or self.last_factor_job_id is None:
+            return False
         newest = max(self.last_factor_job_id, self.last_failed_job_id or 0)
         return self.last_complete_job_id is None or newest > self.last_complete_job_id

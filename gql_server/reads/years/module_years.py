@@ -6,6 +6,7 @@ pipelines are named by their keys here, and read through their own row clauses.
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -19,12 +20,12 @@ from gql_server.db import models
 from gql_server.db.expressions import AnyRow
 from gql_server.db.models import LIVE_STATES, PipelineStatus
 from gql_server.errors import BadInput
-from gql_server.policy import OPERATIONS_VIEW, Viewer, pipeline_clause
+from gql_server.policy import OPERATIONS_VIEW, Viewer, pipeline_clause, sees_all_jobs
 from gql_server.reads.pipelines.filter import OPEN_STATUSES
 from gql_server.reads.years.freshness import EntryTypeRecalculation, Freshness, ModuleFreshness, freshness
+from gql_server.reads.years.seen import CellKey, SeenJobs, newest_seen
 
 J, P = models.Job, models.Pipeline
-CellKey = tuple[int, int]
 MINUTES = range(1, 525_601)
 ENTRY_TYPES = {
     "entry_type_modules": [info.module_id for info in DATA_ENTRY_TYPES.values()],
@@ -68,13 +69,23 @@ def _newest_recalculation(condition: str) -> str:
     return f"greatest(({own} ORDER BY j.id DESC LIMIT 1), ({listed} ORDER BY j.id DESC LIMIT 1))"
 
 
+def _enabled(year: str, module: str, entry_type: str | None = None) -> str:
+    """SQL that is true unless the settings of the year disable the module of that number, or the entry type in it."""
+    settings = f"y.config -> 'modules' -> CAST({module} AS text)"
+    submodule = f" OR {settings} -> 'submodules' -> CAST({entry_type} AS text) -> 'enabled' = 'false'" if entry_type else ""
+    return f"""NOT EXISTS (
+    SELECT 1 FROM year_configuration y
+    WHERE y.provider = :provider AND y.year = {year} AND ({settings} -> 'enabled' = 'false'{submodule})
+  )"""
+
+
 def _last_aggregations(scopes: str) -> TextClause:
-    """The newest aggregation of each scope, when its data or factors last changed, and whether a recalculation of it failed;
-    `scopes` says `year, module_type_id`."""
+    """The newest aggregation of each scope, when its data or factors last changed, whether a recalculation of it failed, and
+    whether it is enabled; `scopes` says `year, module_type_id`."""
     return text(f"""
 WITH {_BEGUN}
-SELECT c.year, c.module_type_id, a.*, change.changed_at, failure.job_id IS NOT NULL AS recalculation_failed,
-  clock_timestamp() AS now
+SELECT c.year, c.module_type_id, {_enabled("c.year", "c.module_type_id")} AS is_enabled,
+  a.*, change.changed_at, failure.job_id IS NOT NULL AS recalculation_failed, clock_timestamp() AS now
 FROM ({scopes}) c
 LEFT JOIN LATERAL (
   SELECT j.id AS job_id, j.state, j.result, j.created_at, j.finished_at, least(j.started_at, j.finished_at) AS aggregated_at
@@ -98,7 +109,7 @@ LEFT JOIN LATERAL (
   CROSS JOIN LATERAL (
     SELECT {_newest_recalculation(f"{_UNREPAIRED} AND j.id > coalesce(r.complete, 0)")} AS job_id
   ) failed
-  WHERE e.module_type_id = c.module_type_id
+  WHERE e.module_type_id = c.module_type_id AND {_enabled("c.year", "c.module_type_id", "e.id")}
 ) failure ON true
 ORDER BY c.year DESC, c.module_type_id
 """)
@@ -112,11 +123,16 @@ LAST_AGGREGATIONS = _last_aggregations(
 async def freshness_by_cell(
     connection: AsyncConnection, viewer: Viewer, keys: Sequence[CellKey], *, older_than_minutes: int
 ) -> dict[CellKey, ModuleFreshness]:
-    """How fresh the totals of each cell are, whether or not the viewer may see the jobs that say so."""
+    """How fresh the totals of each cell are, whether or not the viewer may see the jobs that say so, and the newest aggregation
+    that they may see."""
     years, modules = zip(*keys, strict=True)
     asked = {"provider": viewer.provider, "years": list(years), "modules": list(modules), **ENTRY_TYPES}
     rows = await connection.execute(LAST_AGGREGATIONS, asked)
-    return {(row.year, row.module_type_id): _module_freshness(row, older_than_minutes) for row in rows}
+    found = {(row.year, row.module_type_id): _module_freshness(row, older_than_minutes) for row in rows}
+    if sees_all_jobs(viewer):
+        return found
+    seen = await newest_seen(connection, viewer, keys)
+    return {cell: replace(module, last_aggregation_job_id=seen[cell].aggregation_job_id) for cell, module in found.items()}
 
 
 _OF_REPORTS = _last_aggregations("""
@@ -130,7 +146,7 @@ WHERE u.provider = :provider AND m.module_type_id = ANY(:modules)
 async def stale_aggregations(
     connection: AsyncConnection, viewer: Viewer, older_than_minutes: int = 60
 ) -> list[ModuleFreshness]:
-    """Modules of the provider's reports whose totals are not fresh, newest year first; for operators, others see none.
+    """Enabled modules of the provider's reports whose totals are not fresh, newest year first; for operators, others see none.
 
     Raises BadInput for an age of less than a minute or more than a year.
     """
@@ -141,14 +157,15 @@ async def stale_aggregations(
     asked = {"provider": viewer.provider, "modules": list(MODULES), **ENTRY_TYPES}
     rows = await connection.execute(_OF_REPORTS, asked)
     every = [_module_freshness(row, older_than_minutes) for row in rows]
-    return [module for module in every if module.freshness != Freshness.FRESH]
+    return [module for module in every if module.freshness not in (None, Freshness.FRESH)]
 
 
 def _module_freshness(row: AnyRow, older_than_minutes: int) -> ModuleFreshness:
     """What a row of `_last_aggregations` says of its module."""
     cutoff = row.now - timedelta(minutes=older_than_minutes)
     last: Any = row
-    return ModuleFreshness(row.year, row.module_type_id, freshness(last, cutoff), row.finished_at, row.job_id)
+    state = freshness(last, cutoff) if row.is_enabled else None
+    return ModuleFreshness(row.year, row.module_type_id, state, row.finished_at, row.job_id)
 
 
 # A failed factor job has changed nothing, and hides no good one before it; `is_current` cannot tell, as it marks the failed.
@@ -156,14 +173,14 @@ RECALCULATIONS = text(f"""
 WITH {_BEGUN}
 SELECT c.year, c.module_type_id, e.id, factor.id, r.newest, r.complete, {
     _newest_recalculation(f"{_UNREPAIRED} AND j.id > coalesce(r.complete, 0)")
-}
+}, {_enabled("c.year", "c.module_type_id", "e.id")}
 FROM unnest(CAST(:years AS int[]), CAST(:modules AS int[])) AS c (year, module_type_id)
 JOIN unnest(CAST(:entry_type_modules AS int[]), CAST(:entry_types AS int[])) AS e (module_type_id, id) USING (module_type_id)
 JOIN LATERAL (
   SELECT max(j.id) AS id FROM data_ingestion_jobs j
   WHERE j.provider = :provider AND j.year = c.year AND j.module_type_id = c.module_type_id AND j.target_type = 'FACTORS'
     AND j.state = 'FINISHED' AND j.result <> 'ERROR' AND (j.data_entry_type_id = e.id OR j.data_entry_type_id IS NULL)
-) factor ON factor.id IS NOT NULL
+) factor ON true
 JOIN LATERAL (
   SELECT {_newest_recalculation("true")} AS newest,
     {_newest_recalculation("NOT j.failed AND j.scope_module_ids IS NULL")} AS complete
@@ -175,7 +192,8 @@ ORDER BY c.year, c.module_type_id, e.id
 async def recalculations_by_cell(
     connection: AsyncConnection, viewer: Viewer, keys: Sequence[CellKey]
 ) -> dict[CellKey, dict[int, EntryTypeRecalculation]]:
-    """The entry types of each cell that have factors, by their number. Everything is looked up by index, newest first."""
+    """The entry types of each cell, by their number, with the newest jobs that the viewer may see. Everything is looked up by
+    index, newest first."""
     parameters = {
         "provider": viewer.provider,
         "years": [year for year, _ in keys],
@@ -184,8 +202,14 @@ async def recalculations_by_cell(
     }
     found: defaultdict[CellKey, dict[int, EntryTypeRecalculation]] = defaultdict(dict)
     for row in await connection.execute(RECALCULATIONS, parameters):
-        found[row[0], row[1]][row[2]] = EntryTypeRecalculation(*row[1:])
-    return found
+        found[row[0], row[1]][row[2]] = EntryTypeRecalculation(*row[1:], seen=SeenJobs(*row[3:5]))
+    if sees_all_jobs(viewer):
+        return found
+    seen = await newest_seen(connection, viewer, keys)
+    return {
+        cell: {entry_type: replace(of_type, seen=seen[cell].of(entry_type)) for entry_type, of_type in of_cell.items()}
+        for cell, of_cell in found.items()
+    }
 
 
 async def entry_types_to_recalculate(connection: AsyncConnection, viewer: Viewer, year: int, module_type_id: int) -> list[int]:

@@ -1,4 +1,4 @@
-"""What still has to be uploaded before a year can be opened, from its settings and its current jobs (domain §9.4)."""
+"""What a year still needs to have uploaded, from its settings and its current jobs (domain §9.4)."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ class CurrentJob(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SubmoduleReadiness:
-    """An entry type: what was last uploaded for it, and what is missing."""
+    """An entry type: what was last uploaded for it, and what is missing: nothing when it or its module is disabled."""
 
     data_entry_type_id: int
     enabled: bool
@@ -53,7 +53,7 @@ class SubmoduleReadiness:
 
 @dataclass(frozen=True, slots=True)
 class ModuleReadiness:
-    """A module: what was last uploaded for all of its entry types together, and how these are."""
+    """A module: what was last uploaded for all of its entry types together, and how these are. Disabled, it lacks nothing."""
 
     module_type_id: int
     enabled: bool
@@ -63,14 +63,14 @@ class ModuleReadiness:
 
     @property
     def lacks_common_factor(self) -> bool:
-        """Whether its entry types share factors that were never uploaded."""
+        """Whether it is enabled, and its entry types share factors that were never uploaded."""
         module = MODULES.get(self.module_type_id)
-        return module is not None and module.needs_common_factor and self.latest_common_factor_job is None
+        return self.enabled and module is not None and module.needs_common_factor and self.latest_common_factor_job is None
 
     @property
     def incomplete(self) -> bool:
-        """Whether an enabled submodule is, or the module lacks its common factors; never when the module is disabled."""
-        return self.enabled and (self.lacks_common_factor or any(part.enabled and part.incomplete for part in self.submodules))
+        """Whether a submodule is, or the module lacks its common factors."""
+        return self.lacks_common_factor or any(part.incomplete for part in self.submodules)
 
 
 class _Upload(StrEnum):
@@ -113,18 +113,27 @@ def _upload(job: CurrentJob) -> _Upload | None:
 
 
 def _module(module_id: int, settings: Mapping[str, Any], latest: _Latest) -> ModuleReadiness:
+    enabled = is_enabled(settings)
     return ModuleReadiness(
         module_type_id=module_id,
-        enabled=settings.get("enabled") is not False,
+        enabled=enabled,
         latest_common_data_job=latest.get((module_id, None, _Upload.DATA)),
         latest_common_factor_job=latest.get((module_id, None, _Upload.FACTOR)),
         submodules=tuple(
-            _submodule(module_id, entry_type, part, latest) for entry_type, part in _numbered(settings.get("submodules"))
+            _submodule(module_id, entry_type, part, latest, counts=enabled and is_enabled(part))
+            for entry_type, part in _numbered(settings.get("submodules"))
         ),
     )
 
 
-def _submodule(module_id: int, entry_type: int, settings: Mapping[str, Any], latest: _Latest) -> SubmoduleReadiness:
+def is_enabled(settings: Mapping[str, Any]) -> bool:
+    """Whether a module or an entry type of these settings is used: unless they say no."""
+    return settings.get("enabled") is not False
+
+
+def _submodule(
+    module_id: int, entry_type: int, settings: Mapping[str, Any], latest: _Latest, *, counts: bool
+) -> SubmoduleReadiness:
     uploaded = {upload: latest.get((module_id, entry_type, upload)) for upload in _Upload}
     factor = uploaded[_Upload.FACTOR] or latest.get((module_id, None, _Upload.FACTOR))
     reasons = {
@@ -133,12 +142,12 @@ def _submodule(module_id: int, entry_type: int, settings: Mapping[str, Any], lat
     }
     return SubmoduleReadiness(
         data_entry_type_id=entry_type,
-        enabled=settings.get("enabled") is not False,
+        enabled=is_enabled(settings),
         latest_data_job=uploaded[_Upload.DATA],
         latest_api_data_job=uploaded[_Upload.API_DATA],
         latest_factor_job=uploaded[_Upload.FACTOR],
         latest_reference_job=uploaded[_Upload.REFERENCE],
-        incomplete_reasons=tuple(reason for reason, missing in reasons.items() if missing),
+        incomplete_reasons=tuple(reason for reason, missing in reasons.items() if missing and counts),
     )
 
 

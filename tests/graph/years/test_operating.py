@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from gql_server.carbon.year_configuration import default_config, merge
+from gql_server.carbon.year_configuration import default_config
 from gql_server.commands.gate import year_accepts_uploads
 from gql_server.commands.ingestion import Ingestion, authorize
 from gql_server.commands.years import open_year
@@ -16,9 +16,9 @@ from tests.graph.test_queries import statements
 from tests.graphql import Client, viewer
 
 SYNC = {"kind": JobType.UNIT_SYNC, "entity_type": EntityType.GLOBAL_PER_YEAR, "module_type_id": None}
-ONLY_CLOUD = merge(default_config(), {"modules": {str(module): {"enabled": False} for module in (1, 2, 3, 4, 5, 6, 8)}})
+ONLY_CLOUD = default_config(enables=lambda module, *_: module == 7)
 READINESS = """{ yearConfigurations { year
-  readiness { ready blockers { code message module { key } dataEntryType { key } pipeline { pipelineId } } }
+  readiness { ready blockers { code message isRequired module { key } dataEntryType { key } pipeline { pipelineId } } }
   provisioningPipeline { pipelineId status } } }"""
 
 
@@ -43,11 +43,11 @@ async def test_what_a_year_lacks_is_told_with_the_sync_and_the_modules_that_lack
     with statements(engine) as executed:
         found = (await Client(engine, "operator").query(READINESS))["yearConfigurations"]
 
-    lacking = {"message": "external_ai in external_cloud_and_ai lacks factors.", "code": "MISSING_FACTOR"}
-    unprovisioned = {"code": "NOT_PROVISIONED", "message": "The unit sync has not succeeded yet."}
+    lacking = {"message": "external_ai in external_cloud_and_ai lacks factors.", "code": "MISSING_FACTOR", "isRequired": False}
+    unprovisioned = {"code": "NOT_PROVISIONED", "message": "The unit sync has not succeeded yet.", "isRequired": True}
     nothing = {"module": None, "dataEntryType": None, "pipeline": None}
     cell = {"module": {"key": "external_cloud_and_ai"}, "dataEntryType": {"key": "external_ai"}, "pipeline": None}
-    in_flight = {"code": "SYNC_IN_FLIGHT", "message": "The unit sync is under way."}
+    in_flight = {"code": "SYNC_IN_FLIGHT", "message": "The unit sync is under way.", "isRequired": False}
     assert [year["readiness"] for year in found] == [
         {"ready": False, "blockers": [unprovisioned | nothing | {"pipeline": {"pipelineId": failed}}, lacking | cell]},
         {"ready": False, "blockers": [unprovisioned | nothing]},
@@ -88,7 +88,8 @@ async def test_y5_users_read_no_readiness_and_no_unit_sync(engine: AsyncEngine):
     assert [entry["coordinate"] for entry in answer["extensions"]["redactions"]] == ["YearConfiguration.readiness"]
 
 
-CAPABILITIES = "{ yearConfigurations { viewerCan { open { allowed code message } upload { allowed code message } } } }"
+CAPABILITIES = """{ yearConfigurations { readiness { blockers { isRequired } }
+  viewerCan { open { allowed code message } upload { allowed code message } } } }"""
 PERSONAS = [("superadmin", None), ("operator", None), ("principal", "A"), ("standard", None)]
 STATES = {
     "unprovisioned": {"configuration_completed": None},
@@ -100,11 +101,14 @@ STATES = {
 
 @pytest.mark.parametrize(("role", "unit"), PERSONAS)
 @pytest.mark.parametrize("state", STATES)
-async def test_y3_y9_what_the_viewer_may_do_is_what_the_commands_allow(
-    engine: AsyncEngine, role: str, unit: str | None, state: str
+@pytest.mark.parametrize("syncing", [False, True])
+async def test_y3_y9_what_the_viewer_may_do_is_what_the_commands_allow_and_readiness_says(
+    engine: AsyncEngine, role: str, unit: str | None, state: str, syncing: bool
 ):
     async with engine.begin() as connection:
-        await build.year(connection, 2025, **STATES[state])
+        await build.year(connection, 2025, **{"config": default_config(), **STATES[state]})
+        if syncing:
+            await sync(connection, JobState.RUNNING)
 
     years = (await Client(engine, role, unit=unit).query(CAPABILITIES))["yearConfigurations"]
     opens, uploads = await _accepted(engine, role, unit)
@@ -113,6 +117,8 @@ async def test_y3_y9_what_the_viewer_may_do_is_what_the_commands_allow(
         assert year["viewerCan"]["upload"]["allowed"] is uploads
         # opening what is open changes nothing, so it is accepted, but not offered
         assert year["viewerCan"]["open"]["allowed"] is (opens and not STATES[state].get("is_started", False))
+        if role in ("superadmin", "operator"):
+            assert opens is not any(blocker["isRequired"] for blocker in year["readiness"]["blockers"])
     assert years or not opens
 
 

@@ -4,47 +4,57 @@ from uuid import UUID
 
 import pytest
 
+from gql_server.carbon.catalog import MODULES
 from gql_server.carbon.year_configuration import default_config, merge
 from gql_server.db.models import TargetType
 from gql_server.reads.years.blockers import Blocker, BlockerCode, UnitSync, year_readiness
 from gql_server.reads.years.readiness import readiness
-from tests.reads.years.test_readiness import Upload, factors, reference
+from tests.reads.years.test_readiness import Upload, every_module_enabled, factors, reference
 
 SYNC = UUID("0192d3a0-0000-7000-8000-000000000001")
-UPLOADS = [
-    *(factors(module, module) for module in range(1, 9)),
-    *(reference(9, 2, det) for det in (20, 21)),
-    reference(9, 3, 30),
-]
+UPLOADS = [*(factors(module, module) for module in (1, 4, 5, 8))]
 
 
-def test_a_provisioned_year_with_every_upload_is_ready():
+def test_a_provisioned_new_year_is_ready_once_the_factors_of_the_modules_that_can_be_read_are_there():
     found = year_readiness(readiness(default_config(), UPLOADS), UnitSync(SYNC, is_live=False), is_provisioned=True)
 
     assert (found.ready, found.blockers) == (True, ())
+    for missing in UPLOADS:
+        uploads = [each for each in UPLOADS if each is not missing]
+        assert not year_readiness(readiness(default_config(), uploads), None, is_provisioned=True).ready
+
+
+def test_a_year_with_every_module_enabled_is_ready_once_all_uploads_are_there():
+    uploads = [
+        *(factors(module, module) for module in MODULES),
+        *(reference(9, 2, det) for det in (20, 21)),
+        reference(9, 3, 30),
+    ]
+
+    assert year_readiness(readiness(every_module_enabled(), uploads), None, is_provisioned=True).ready
 
 
 @pytest.mark.parametrize(("sync", "is_provisioned", "codes"), [
-    (None, False, [(BlockerCode.NOT_PROVISIONED, None)]),
-    (UnitSync(SYNC, is_live=False), False, [(BlockerCode.NOT_PROVISIONED, SYNC)]),
-    (UnitSync(SYNC, is_live=True), False, [(BlockerCode.SYNC_IN_FLIGHT, SYNC)]),
-    (UnitSync(SYNC, is_live=True), True, [(BlockerCode.SYNC_IN_FLIGHT, SYNC)]),
+    (None, False, [(BlockerCode.NOT_PROVISIONED, None, True)]),
+    (UnitSync(SYNC, is_live=False), False, [(BlockerCode.NOT_PROVISIONED, SYNC, True)]),
+    (UnitSync(SYNC, is_live=True), False, [(BlockerCode.SYNC_IN_FLIGHT, SYNC, True)]),
+    (UnitSync(SYNC, is_live=True), True, [(BlockerCode.SYNC_IN_FLIGHT, SYNC, False)]),
     (UnitSync(SYNC, is_live=False), True, []),
     (None, True, []),
 ])  # fmt: skip
 def test_the_unit_sync_must_have_succeeded_and_be_over(
-    sync: UnitSync | None, is_provisioned: bool, codes: list[tuple[BlockerCode, UUID | None]]
+    sync: UnitSync | None, is_provisioned: bool, codes: list[tuple[BlockerCode, UUID | None, bool]]
 ):
     found = year_readiness([], sync, is_provisioned=is_provisioned)
 
-    assert [(blocker.code, blocker.pipeline_key) for blocker in found.blockers] == codes
+    assert [(blocker.code, blocker.pipeline_key, blocker.is_required) for blocker in found.blockers] == codes
     assert found.ready is not bool(codes)
 
 
 def test_y8_each_missing_upload_is_a_blocker_unless_it_is_disabled():
     off = {"enabled": False}
     modules = {"1": off, "2": {"submodules": {"21": off}}, "3": off, "6": off, "7": off}
-    config = merge(default_config(), {"modules": modules})
+    config = merge(every_module_enabled(), {"modules": modules})
     uploads = [factors(1, 5, 67), factors(2, 2, 20), factors(3, 8)]
 
     found = year_readiness(readiness(config, uploads), None, is_provisioned=True)

@@ -14,7 +14,7 @@ from gql_server.errors import BadInput
 from gql_server.handlers.reports import create_modules, create_reports
 from gql_server.policy import Viewer
 from gql_server.reads.years.freshness import EntryTypeRecalculation, Freshness, freshness
-from gql_server.reads.years.module_years import recalculations_by_cell, stale_aggregations
+from gql_server.reads.years.module_years import entry_types_to_recalculate, recalculations_by_cell, stale_aggregations
 from tests import build
 from tests.graph.test_queries import statements
 from tests.graphql import viewer
@@ -164,6 +164,57 @@ async def test_totals_without_the_emissions_of_a_recalculation_that_failed_are_n
     assert await stale(engine) == ([] if is_repaired else [(8, Freshness.LAST_RECALCULATION_FAILED, totals[-1], True)])
 
 
+OFF = {"enabled": False}
+
+
+async def test_what_the_settings_of_its_year_disable_is_never_stale(engine: AsyncEngine) -> None:
+    config = {"modules": {"2": OFF, "3": {"enabled": True}, "4": {"submodules": {"10": OFF}}, "8": None}}
+    async with engine.begin() as connection:
+        await reports(connection, 2024, 2025)
+        await build.year(connection, 2025, config=config)
+        await build.year(connection, 2024, provider=Provider.TEST, config={"modules": {"2": OFF}})
+        for module in MODULES:
+            await aggregation(connection, module, timedelta(0), year=2024)
+            await aggregation(connection, module, timedelta(0), result=ERROR)
+
+    assert [module for module, *_ in await stale(engine)] == [1, 3, 4, 5, 6, 7, 8]
+
+
+@pytest.mark.parametrize(("modules", "states"), [
+    ({}, [Freshness.LAST_RECALCULATION_FAILED]), ({"8": {"submodules": {"50": OFF}}}, []), ({"8": OFF}, []),
+])  # fmt: skip
+async def test_a_recalculation_that_failed_of_what_is_disabled_makes_nothing_stale(
+    engine: AsyncEngine, modules: dict[str, Any], states: list[Freshness]
+) -> None:
+    async with engine.begin() as connection:
+        await reports(connection, 2025)
+        await build.year(connection, 2025, config={"modules": modules})
+        await recalculation(connection, ERROR)
+        for module in MODULES:
+            await aggregation(connection, module, timedelta(minutes=1))
+
+    assert [state for _, state, *_ in await stale(engine)] == states
+
+
+@pytest.mark.parametrize(("modules", "needed"), [
+    ({}, {10: True, 11: True, 12: True}),
+    ({"4": OFF}, {10: False, 11: False, 12: False}),
+    ({"4": {"submodules": {"11": OFF}}}, {10: True, 11: False, 12: True}),
+    ({"5": OFF, "4": {"submodules": {"60": OFF}}}, {10: True, 11: True, 12: True}),
+])  # fmt: skip
+async def test_nothing_that_is_disabled_needs_recalculation(
+    engine: AsyncEngine, modules: dict[str, Any], needed: dict[int, bool]
+) -> None:
+    async with engine.begin() as connection:
+        await build.year(connection, 2025, config={"modules": modules})
+        await factors(connection, None, 4)
+
+    assert {entry_type: found[0] for entry_type, found in (await status(engine))[4].items()} == needed
+    async with engine.connect() as connection:
+        listed = await entry_types_to_recalculate(connection, viewer("operator"), 2025, 4)
+    assert listed == [entry_type for entry_type, is_needed in needed.items() if is_needed]
+
+
 @pytest.mark.parametrize("minutes", [0, -1, 525_601])
 async def test_r12_an_age_of_no_minutes_or_of_more_than_a_year_is_refused(engine: AsyncEngine, minutes: int) -> None:
     with pytest.raises(BadInput, match="olderThanMinutes must be between 1 and 525600"):
@@ -239,8 +290,10 @@ async def status(engine: AsyncEngine) -> dict[int, dict[int, tuple[Any, ...]]]:
         module: {
             entry_type: (part.needs_recalculation, part.last_factor_job_id, part.last_recalculation_job_id)
             for entry_type, part in entry_types.items()
+            if part.last_factor_job_id is not None
         }
         for (_, module), entry_types in found.items()
+        if any(part.last_factor_job_id for part in entry_types.values())
     }
 
 
@@ -323,4 +376,9 @@ async def test_recalculations_of_all_cells_take_one_statement(engine: AsyncEngin
     assert {
         cell: {entry_type: part.needs_recalculation for entry_type, part in entry_types.items()}
         for cell, entry_types in found.items()
-    } == {(2024, 2): {20: False, 21: True}, (2025, 2): {20: False, 21: False}}
+    } == {
+        (2024, 2): {20: False, 21: True},
+        (2025, 2): {20: False, 21: False},
+        (2025, 8): {50: False},
+        (2026, 2): {20: False, 21: False},
+    }

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from gql_server.carbon.formats import entry_format, factor_format
 from gql_server.carbon.year_configuration import default_config, merge
 from gql_server.db.models import EntityType, IngestionMethod, JobResult, JobState, JobType, Provider, TargetType
 from gql_server.reads.years.queries import current_jobs_by_year
@@ -35,7 +36,7 @@ def reference(job_id: int, module: int, entry_type: int) -> Upload:
 
 
 def module(module_id: int, *jobs: CurrentJob, **patch: Any) -> ModuleReadiness:
-    config = merge(default_config(), {"modules": {str(module_id): patch}})
+    config = merge(every_module_enabled(), {"modules": {str(module_id): patch}})
     return next(part for part in readiness(config, jobs) if part.module_type_id == module_id)
 
 
@@ -48,10 +49,36 @@ def ids(part: SubmoduleReadiness) -> tuple[int | None, ...]:
     return tuple(job and job.job_id for job in jobs)
 
 
-def test_y8_a_fresh_year_lacks_every_mandatory_upload() -> None:
+def every_module_enabled() -> dict[str, Any]:
+    return default_config(enables=lambda *_: True)
+
+
+def test_y8_a_fresh_year_begins_with_what_can_be_read_and_lacks_its_mandatory_uploads() -> None:
     modules = readiness(default_config(), [])
 
     assert [part.module_type_id for part in modules] == [1, 2, 3, 4, 5, 6, 7, 8]
+    assert [part.module_type_id for part in modules if part.enabled] == [1, 4, 5, 8]
+    assert [each.data_entry_type_id for part in modules for each in part.submodules if each.enabled] == [
+        *(1, 2, 10, 11, 12, 60, 61, 62, 63, 64, 65, 66, 50)
+    ]
+    assert [part.module_type_id for part in modules if part.incomplete] == [1, 4, 5, 8]
+    assert {entry_type: found for part in modules for entry_type, found in reasons(part).items()} == dict.fromkeys(
+        [1, 2, 50], (FACTOR,)
+    )
+
+
+def test_everything_that_can_be_enabled_can_be_read() -> None:
+    enabled = [part for part in readiness(default_config(), []) if part.enabled]
+
+    for part in enabled:
+        assert factor_format(part.module_type_id) is not None
+        for each in part.submodules:
+            assert each.enabled is (entry_format(part.module_type_id, each.data_entry_type_id) is not None)
+
+
+def test_y8_with_every_module_enabled_all_mandatory_uploads_are_lacking() -> None:
+    modules = readiness(every_module_enabled(), [])
+
     assert all(part.incomplete for part in modules)
     assert {entry_type: found for part in modules for entry_type, found in reasons(part).items()} == {
         **dict.fromkeys([1, 2, 31, 32, 67, 70, 71, 40, 41, 50], (FACTOR,)),
@@ -82,9 +109,10 @@ def test_what_is_disabled_does_not_count() -> None:
     off = {"enabled": False}
 
     assert module(3, factors(1, 3), submodules={"30": off}).incomplete is False
+    assert reasons(module(3, factors(1, 3), submodules={"30": off})) == {}
     assert module(3, factors(1, 3), submodules={"31": off}).incomplete is True
-    assert module(3, **off).incomplete is False
-    assert module(4, **off).incomplete is False
+    for whole in (module(3, **off), module(4, **off)):
+        assert (whole.incomplete, whole.lacks_common_factor, reasons(whole)) == (False, False, {})
 
 
 def test_the_latest_job_of_each_sort_is_shown() -> None:
@@ -138,5 +166,5 @@ async def test_y8_a_factor_upload_that_failed_is_not_missing(engine: AsyncEngine
         (key[0], 2026): [running],
     }
     assert hidden == {}
-    incomplete = {part.module_type_id for part in readiness(default_config(), jobs[key]) if part.incomplete}
+    incomplete = {part.module_type_id for part in readiness(every_module_enabled(), jobs[key]) if part.incomplete}
     assert incomplete == {1, 2, 3, 4, 5, 6, 7}

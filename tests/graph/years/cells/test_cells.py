@@ -7,12 +7,15 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from gql_server.carbon.catalog import entry_types_of
 from gql_server.carbon.year_configuration import default_config, merge
 from gql_server.db.models import EntityType, JobResult, JobState, JobType, Provider, TargetType
+from gql_server.handlers.reports import create_modules, create_reports
+from gql_server.policy import CONFIGURATION_VIEW, Viewer
 from gql_server.reads.years.module_years import LAST_AGGREGATIONS, RECALCULATIONS
 from tests import build
 from tests.graph.test_queries import statements
-from tests.graphql import Client
+from tests.graphql import SCHEMA, Client, context
 
 SUCCESS, ERROR = JobResult.SUCCESS, JobResult.ERROR
 HOURS_AGO = datetime.now(UTC) - timedelta(hours=2)
@@ -35,6 +38,13 @@ async def aggregation(connection: AsyncConnection, module: int, **values: Any) -
     times = {"created_at": HOURS_AGO, "started_at": HOURS_AGO}
     ended = {} if "state" in values else {"result": SUCCESS, "finished_at": HOURS_AGO}
     return await build.job(connection, job_type=JobType.AGGREGATION, module_type_id=module, **(times | ended | values))
+
+
+async def recalculation(connection: AsyncConnection, module: int, **values: Any) -> int:
+    """Of all entry types of the module."""
+    listed = {"data_entry_type_ids": list(entry_types_of(module))}
+    kind = {"job_type": JobType.MODULE_EMISSION_RECALC, "config": listed}
+    return await build.job(connection, module_type_id=module, **({"result": SUCCESS} | kind | values))
 
 
 async def current(connection: AsyncConnection, module: int, entry_type: int | None, target: TargetType, **values: Any) -> int:
@@ -70,6 +80,35 @@ async def test_r12_r14_the_board_says_how_fresh_each_module_is_by_its_newest_agg
     assert {cell["year"] for cell in cells.values()} == {2025}
 
 
+async def test_a_module_that_its_year_disables_is_neither_fresh_nor_stale_and_blocks_nothing(engine: AsyncEngine):
+    query = """{ freshness(year: 2025) { module { typeId } freshness needsRecalculation readiness { isIncomplete } }
+      yearConfiguration(by: { year: 2025 }) { readiness { ready blockers { message } } }
+      health { staleScopes { module { typeId } } } }"""
+    async with engine.begin() as connection:
+        await build.year(connection, 2025, config=default_config())
+        await build.unit(connection, "A")
+        [unit_id] = await connection.scalars(text("SELECT id FROM units"))
+        await create_reports(connection, 2025, [unit_id])
+        await create_modules(connection, 2025, [unit_id])
+        for module in (1, 4, 5, 8):
+            await current(connection, module, None, TargetType.FACTORS)
+            await recalculation(connection, module)
+            await aggregation(connection, module)
+        await current(connection, 2, None, TargetType.FACTORS)
+        await aggregation(connection, 3, result=ERROR)
+
+    answer = await Client(engine, "operator").query(query)
+
+    cells = {cell["module"]["typeId"]: cell for cell in answer["freshness"]}
+    assert {module: cell["freshness"] for module, cell in cells.items()} == {
+        **dict.fromkeys((1, 4, 5, 8), "LAST_AGGREGATION_TOO_OLD"),
+        **dict.fromkeys((2, 3, 6, 7), None),
+    }
+    assert {(cell["needsRecalculation"], cell["readiness"]["isIncomplete"]) for cell in cells.values()} == {(False, False)}
+    assert answer["yearConfiguration"]["readiness"] == {"ready": True, "blockers": []}
+    assert [cell["module"]["typeId"] for cell in answer["health"]["staleScopes"]] == [1, 4, 5, 8]
+
+
 async def test_a_module_needs_recalculation_when_one_of_its_entry_types_does(engine: AsyncEngine):
     factor, recalculation = {"target_type": TargetType.FACTORS}, {"job_type": JobType.EMISSION_RECALC}
     async with engine.begin() as connection:
@@ -99,7 +138,8 @@ async def test_a_module_needs_recalculation_when_one_of_its_entry_types_does(eng
 
 
 async def test_y8_what_each_entry_type_has_and_lacks_is_shown_with_its_current_jobs(engine: AsyncEngine):
-    config = merge(default_config(), {"modules": {"1": {"enabled": False}, "2": {"submodules": {"21": {"enabled": False}}}}})
+    off = {"enabled": False}
+    config = merge(default_config(enables=lambda *_: True), {"modules": {"1": off, "2": {"submodules": {"21": off}}}})
     async with engine.begin() as connection:
         await build.year(connection, 2025, config=config)
         data = await current(connection, 2, 20, TargetType.DATA_ENTRIES)
@@ -121,7 +161,7 @@ async def test_y8_what_each_entry_type_has_and_lacks_is_shown_with_its_current_j
         "currentFactorJob": {"jobId": failed},
         "currentReferenceJob": None,
     }
-    assert (train["isEnabled"], train["incompleteReasons"]) == (False, ["MISSING_FACTOR", "MISSING_REFERENCE"])
+    assert (train["isEnabled"], train["incompleteReasons"]) == (False, [])
     assert cells[5]["readiness"] == {
         "isEnabled": True,
         "isIncomplete": False,
@@ -222,6 +262,69 @@ async def test_who_may_sync_a_module_sees_its_cell_and_inside_only_what_they_may
     ]
 
 
+async def work(connection: AsyncConnection, unit: str | None, *, lists: bool = False) -> tuple[int, int]:
+    """A finished upload of process emissions, of one unit or for all, with its recalculation and its aggregation."""
+    level = EntityType.MODULE_UNIT_SPECIFIC if unit else EntityType.MODULE_PER_YEAR
+    pipeline_id = await build.pipeline(connection, module_type_id=8, unit_institutional_id=unit, entity_type=level)
+    shared = {"pipeline_id": pipeline_id, "module_type_id": 8, "result": SUCCESS}
+    await build.job(
+        connection, target_type=TargetType.DATA_ENTRIES if unit else TargetType.FACTORS, entity_type=level, **shared
+    )
+    about = {"config": {"data_entry_type_ids": [50]}} if lists else {"data_entry_type_id": 50}
+    kind = JobType.MODULE_EMISSION_RECALC if lists else JobType.EMISSION_RECALC
+    recalculated = await build.job(connection, job_type=kind, **shared, **about)
+    aggregated = await build.job(connection, job_type=JobType.AGGREGATION, **shared)
+    await build.settle(connection, pipeline_id)
+    return recalculated, aggregated
+
+
+NEWEST = """{ freshness(year: 2025) { module { typeId } lastAggregation { jobId }
+  dataEntryTypes { lastFactorJob { jobId } lastRecalculationJob { jobId } } } }"""
+
+
+@pytest.mark.parametrize("lists", [False, True])
+async def test_what_other_units_do_changes_nothing_of_the_newest_jobs_that_a_unit_is_shown(engine: AsyncEngine, lists: bool):
+    principal, operator = Client(engine, "principal", unit="A"), Client(engine, "operator")
+    async with engine.begin() as connection:
+        await build.year(connection, 2025, is_started=True)
+        await work(connection, "A")
+        recalculated, aggregated = await work(connection, "A", lists=lists)
+    before = (await principal.post(json={"query": NEWEST})).text
+
+    async with engine.begin() as connection:
+        await work(connection, "B", lists=lists)
+        factors = (await work(connection, None))[0] - 1
+        newest = await work(connection, "B", lists=lists)
+    after = (await principal.post(json={"query": NEWEST})).text
+
+    assert after == before
+    seen, all_seen = (await board(principal, NEWEST))[8], (await board(operator, NEWEST))[8]
+    assert seen["lastAggregation"] == {"jobId": aggregated}
+    assert seen["dataEntryTypes"] == [{"lastFactorJob": None, "lastRecalculationJob": {"jobId": recalculated}}]
+    assert all_seen["lastAggregation"] == {"jobId": newest[1]}
+    assert all_seen["dataEntryTypes"] == [{"lastFactorJob": {"jobId": factors}, "lastRecalculationJob": {"jobId": newest[0]}}]
+
+
+async def test_who_configures_years_and_sees_no_pipelines_is_shown_no_jobs_but_how_fresh_they_leave_it(engine: AsyncEngine):
+    who = Viewer(subject="ada", provider="DEFAULT", permissions=frozenset({CONFIGURATION_VIEW}))
+    async with engine.begin() as connection:
+        await build.year(connection, 2025)
+        await work(connection, None)
+    query = NEWEST.replace("lastAggregation", "freshness needsRecalculation lastAggregation")
+
+    answer = await SCHEMA.execute(query, context_value=context(engine, who))
+
+    assert [cell for cell in answer.data["freshness"] if cell["module"]["typeId"] == 8] == [
+        {
+            "module": {"typeId": 8},
+            "freshness": "FRESH",
+            "needsRecalculation": False,
+            "lastAggregation": None,
+            "dataEntryTypes": [{"lastFactorJob": None, "lastRecalculationJob": None}],
+        }
+    ]
+
+
 async def test_who_may_sync_no_module_sees_no_cells(engine: AsyncEngine):
     async with engine.begin() as connection:
         await build.year(connection, 2025, is_started=True)
@@ -254,11 +357,11 @@ async def test_the_board_reads_the_jobs_of_no_year_as_a_whole(engine: AsyncEngin
         (ARRAY['DATA_ENTRIES', 'FACTORS'])[1 + (i % 20) / 19]::target_type_enum, 'MODULE_PER_YEAR', 8, 50, 2024 + i % 2,
         'FINISHED', 'SUCCESS', now() FROM generate_series(1, 20000) AS i"""
     parameters = {"provider": "DEFAULT", "years": [2024, 2025], "modules": [8, 8]}
-    entry_types = {"entry_type_modules": [8], "entry_types": [50]}
+    parameters |= {"entry_type_modules": [8], "entry_types": [50]}
     async with engine.begin() as connection:
         await connection.execute(text(noise))
         await connection.execute(text("ANALYZE data_ingestion_jobs"))
-        for statement, given in ((LAST_AGGREGATIONS, parameters), (RECALCULATIONS, parameters | entry_types)):
-            plan = "\n".join(await connection.scalars(text(f"EXPLAIN {statement.text}"), given))
+        for statement in (LAST_AGGREGATIONS, RECALCULATIONS):
+            plan = "\n".join(await connection.scalars(text(f"EXPLAIN {statement.text}"), parameters))
             assert "ix_data_ingestion_jobs_cell_" in plan
             assert "Seq Scan on data_ingestion_jobs" not in plan
