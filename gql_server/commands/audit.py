@@ -1,6 +1,6 @@
 """The audit log: who asked for what, when, and what it changed, in the transaction that changed it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from sqlalchemy import insert, null
@@ -21,14 +21,20 @@ async def record(
     changes: Mapping[str, Any] | None = None,
 ) -> None:
     """Add one entry. `target` names what the command was about, `changes` are those of `difference`."""
-    values = {
-        "provider": viewer.provider,
-        "actor": creator(viewer),
-        "command": command,
-        "target": target,
-        "changes": null() if changes is None else changes,
-    }
-    await connection.execute(insert(AuditEntry).values(values))
+    await record_all(connection, viewer, command, [target], changes)
+
+
+async def record_all(
+    connection: AsyncConnection,
+    viewer: Viewer,
+    command: str,
+    targets: Sequence[Mapping[str, Any]],
+    changes: Mapping[str, Any] | None = None,
+) -> None:
+    """Add one entry for each target."""
+    common = {"provider": viewer.provider, "actor": creator(viewer), "command": command}
+    entries = [{**common, "target": target, "changes": null() if changes is None else changes} for target in targets]
+    await connection.execute(insert(AuditEntry).values(entries))
 
 
 def difference(before: Mapping[str, Any], after: Mapping[str, Any], path: str = "") -> dict[str, dict[str, Any]]:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
 import orjson
 from sqlalchemy.exc import DBAPIError
@@ -26,12 +27,13 @@ LOST_A_RACE = ("40001", "40P01")
 
 @dataclass(frozen=True, slots=True)
 class Commands:
-    """What commands need beside a viewer: `api_sources` name what can be ingested without a file, `bulk` is held by
-    commands that take more than one connection."""
+    """What commands need beside a viewer: `api_sources` name what can be ingested without a file, `bulk` is held by commands
+    that take more than one connection, `running` are the bulk aborts that this process works on."""
 
     engine: AsyncEngine
     registry: Registry
     api_sources: Collection[ApiSource] = ()
+    running: dict[UUID, asyncio.Task[None]] = field(default_factory=dict[UUID, asyncio.Task[None]])
     bulk: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(BULK_AT_ONCE))
 
     async def run(self, viewer: Viewer, command: Command, key: Key | None = None) -> Any:

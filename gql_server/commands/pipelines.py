@@ -1,5 +1,6 @@
 """Stopping a pipeline, and putting a job whose worker fell silent back in the queue."""
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -10,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gql_server.commands import audit
 from gql_server.db import models
+from gql_server.db.expressions import among
 from gql_server.errors import BadInput, Conflict, Forbidden, NotFound, Reason
 from gql_server.ledger import chain, interventions, reconcile
 from gql_server.policy import OPERATIONS_EDIT, Viewer, job_clause, orphan_clause, pipeline_clause
@@ -43,22 +45,62 @@ async def abort_pipeline(
     """
     check_reason(reason)
     await _visible_pipeline(connection, viewer, pipeline_id)
-    by = viewer.email or viewer.subject
-    aborted = await interventions.abort(connection, pipeline_id, by, reason)
+    aborted = await _end(connection, viewer, [pipeline_id], reason)
     if not aborted:
         raise Conflict(await _obstacle(connection, pipeline_id), reason=Reason.NOT_LIVE, pipelineId=str(pipeline_id))
-    served = {pipeline for job in aborted for pipeline in job.serves}
-    await reconcile.lock(connection, {pipeline_id, *served})
     await _unchanged_since(connection, pipeline_id, expected_updated_at)
-    await connection.execute(
-        update(models.Pipeline).where(models.Pipeline.id == pipeline_id).values(aborted_at=models.NOW, owes_aggregation=False)
-    )
+    await _settle(connection, registry, viewer, aborted, reason)
+    return Aborted(pipeline_id, [job.id for job in aborted], _name(viewer))
+
+
+async def abort_many(
+    connection: AsyncConnection, registry: Registry, viewer: Viewer, pipeline_ids: Sequence[UUID], reason: str | None
+) -> tuple[set[UUID], list[interventions.Aborted]]:
+    """End every live job of those of these pipelines that the viewer sees. Returns which those are, and the jobs.
+
+    One may get work back that another of them did for it, and is ended then.
+    """
+    row = models.Pipeline
+    visible = set(await connection.scalars(select(row.id).where(among(row.id, pipeline_ids), pipeline_clause(viewer))))
+    ended: list[interventions.Aborted] = []
+    while aborted := await _end(connection, viewer, visible - {job.pipeline_id for job in ended}, reason):
+        await _settle(connection, registry, viewer, aborted, reason)
+        ended += aborted
+    return visible, ended
+
+
+async def _end(
+    connection: AsyncConnection, viewer: Viewer, pipeline_ids: Collection[UUID], reason: str | None
+) -> list[interventions.Aborted]:
+    """End what is live, and lock the pipelines of that and those it did work of."""
+    aborted = await interventions.abort(connection, pipeline_ids, _name(viewer), reason) if pipeline_ids else []
+    await reconcile.lock(connection, _concerned(aborted))
+    return aborted
+
+
+async def _settle(
+    connection: AsyncConnection,
+    registry: Registry,
+    viewer: Viewer,
+    aborted: Sequence[interventions.Aborted],
+    reason: str | None,
+) -> None:
+    row, ended = models.Pipeline, sorted({job.pipeline_id for job in aborted})
+    marks = {"aborted_at": models.NOW, "owes_aggregation": False}
+    await connection.execute(update(row).where(among(row.id, ended)).values(marks))
     await chain.hand_over(connection, registry, aborted)
-    await reconcile.recompute(connection, {pipeline_id, *served})
-    job_ids = [job.id for job in aborted]
-    target = {"pipeline_id": pipeline_id, "job_ids": job_ids, "reason": reason}
-    await audit.record(connection, viewer, "abort_pipeline", target)
-    return Aborted(pipeline_id, job_ids, by)
+    await reconcile.recompute(connection, _concerned(aborted))
+    jobs_of = {id: [job.id for job in aborted if job.pipeline_id == id] for id in ended}
+    targets = [{"pipeline_id": id, "job_ids": jobs, "reason": reason} for id, jobs in jobs_of.items()]
+    await audit.record_all(connection, viewer, "abort_pipeline", targets)
+
+
+def _concerned(aborted: Sequence[interventions.Aborted]) -> set[UUID]:
+    return {id for job in aborted for id in (job.pipeline_id, *job.serves)}
+
+
+def _name(viewer: Viewer) -> str:
+    return viewer.email or viewer.subject
 
 
 async def recover_job(connection: AsyncConnection, viewer: Viewer, job_id: int) -> None:

@@ -62,6 +62,10 @@ class Context:
         """Up to where this process has read the feed, which no read is older than; else where the feed is now."""
         if self.hub.position is not None:
             return self.hub.position
+        return await self.now()
+
+    async def now(self) -> Position:
+        """Where the feed is now."""
         async with self.engine.connect() as connection:
             return await now(connection)
 

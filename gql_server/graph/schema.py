@@ -13,6 +13,7 @@ from strawberry.schema.schema_converter import GraphQLCoreConverter
 from strawberry.types import ExecutionContext
 
 from gql_server.errors import BadInput
+from gql_server.graph.bulk import BulkQuery, BulkSubscription
 from gql_server.graph.context import Context, Info
 from gql_server.graph.cost.prices import Prices
 from gql_server.graph.cost.pricing import Pricing
@@ -95,6 +96,7 @@ class Query(
     LockQuery,
     ViewerQuery,
     ChangesQuery,
+    BulkQuery,
     CostQuery,
 ):
     @strawberry.field(description="Refetch anything by global ID; null when absent or not visible.")
@@ -121,7 +123,7 @@ class Mutation(PipelineMutation, BulkMutation, JobMutation, FailureMutation, Yea
 
 
 @strawberry.type(description="Live data.")
-class Subscription(PipelineSubscription):
+class Subscription(PipelineSubscription, BulkSubscription):
     pass
 
 

@@ -131,7 +131,7 @@ async def hand_over(connection: AsyncConnection, registry: JobTypes, aborted: Se
     """
     served: set[UUID] = set()
     for job in aborted:
-        if (receiver := await _first_open(connection, job.serves)) is None:
+        if not job.serves or (receiver := await _first_open(connection, job.serves)) is None:
             continue
         of_others = [pipeline for pipeline in job.serves if pipeline != receiver]
         values = {column: getattr(job, column) for column in HANDED_OVER} | {"pipeline_id": receiver, "serves": of_others}

@@ -1,6 +1,6 @@
 """What an operator does to the ledger in the midst of its work: abort a pipeline, requeue a job that fell silent."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -9,6 +9,7 @@ from sqlalchemy import func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gql_server.db import models
+from gql_server.db.expressions import among
 from gql_server.db.models import NOW, HistoryKind, JobResult, JobState
 from gql_server.ledger.failures import record as failures
 from gql_server.ledger.history import history
@@ -22,6 +23,7 @@ class Aborted:
     """A job that an abort ended, with what is needed to give the work of others it had taken over to somebody else."""
 
     id: int
+    pipeline_id: UUID
     job_type: str | None
     provider: str
     module_type_id: int | None
@@ -39,37 +41,43 @@ class Aborted:
     serves: list[UUID]
 
 
-async def abort(connection: AsyncConnection, pipeline_id: UUID, by: str, reason: str | None) -> list[Aborted]:
-    """End every live job of the pipeline with ERROR, whoever holds it; live jobs of others serve it no longer.
+async def abort(connection: AsyncConnection, pipeline_ids: Collection[UUID], by: str, reason: str | None) -> list[Aborted]:
+    """End every live job of the pipelines with ERROR, whoever holds it; live jobs of others serve them no longer.
 
     A job that is just committing is waited for, and may leave children that this look did not see: look until none is left.
     """
-    await connection.execute(_LOCK_LIVE, {"id": pipeline_id})
+    await connection.execute(_LOCK_LIVE, {"ids": list(pipeline_ids)})
     aborted: list[Aborted] = []
-    while ended := await _abort_live(connection, pipeline_id, by, reason):
+    while ended := await _abort_live(connection, pipeline_ids, by, reason):
         aborted += ended
-    await connection.execute(_WITHDRAW, {"id": pipeline_id})
+    await connection.execute(_WITHDRAW, {"ids": list(pipeline_ids)})
     await failures.record(connection, [job.id for job in aborted])
     return aborted
 
 
-_OF_OTHERS = "serves @> ARRAY[CAST(:id AS uuid)] AND serves <> '{}' AND state <> 'FINISHED'"
+_OF_OTHERS = "serves && CAST(:ids AS uuid[]) AND serves <> '{}' AND state <> 'FINISHED'"
 
 _LOCK_LIVE = text(f"""
 SELECT id FROM data_ingestion_jobs WHERE id = ANY(ARRAY(
-  SELECT id FROM data_ingestion_jobs WHERE pipeline_id = :id AND state <> 'FINISHED'
+  SELECT id FROM data_ingestion_jobs WHERE pipeline_id = ANY(:ids) AND state <> 'FINISHED'
   UNION ALL SELECT id FROM data_ingestion_jobs WHERE {_OF_OTHERS}))
 ORDER BY id FOR NO KEY UPDATE
 """)
 
-_WITHDRAW = text(f"UPDATE data_ingestion_jobs SET serves = array_remove(serves, :id) WHERE {_OF_OTHERS}")
+_WITHDRAW = text(f"""
+UPDATE data_ingestion_jobs
+SET serves = ARRAY(SELECT id FROM unnest(serves) WITH ORDINALITY AS s(id, place) WHERE id <> ALL(:ids) ORDER BY place)
+WHERE {_OF_OTHERS}
+""")
 
 
-async def _abort_live(connection: AsyncConnection, pipeline_id: UUID, by: str, reason: str | None) -> list[Aborted]:
+async def _abort_live(
+    connection: AsyncConnection, pipeline_ids: Collection[UUID], by: str, reason: str | None
+) -> list[Aborted]:
     """What these jobs did for others is somebody else's from now on: they end without serving them."""
     live = (
         select(jobs.id, jobs.serves)
-        .where(jobs.pipeline_id == pipeline_id, jobs.state.in_(models.LIVE_STATES))
+        .where(among(jobs.pipeline_id, pipeline_ids), jobs.state.in_(models.LIVE_STATES))
         .order_by(jobs.id)
         .with_for_update(key_share=True)
         .cte("live")

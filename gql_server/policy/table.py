@@ -48,7 +48,7 @@ WHOLE_MODULE_SEEN = f"{CONFIGURATION_VIEW} | {OPERATIONS_VIEW}"
 POLICY: Mapping[str, TypeRule] = MappingProxyType(
     {
         "Query": rule(
-            "changes",
+            "changes abortProgress",
             "node nodes viewer",
             "pipelines pipeline",
             "job jobs",
@@ -59,7 +59,9 @@ POLICY: Mapping[str, TypeRule] = MappingProxyType(
             health=Guard(OPERATIONS_VIEW, DenialMode.ERROR),
             locks=Guard(OPERATIONS_EDIT, DenialMode.ERROR),
         ),
-        "Subscription": rule("pipeline pipelines facets jobProgress", health=Guard(OPERATIONS_VIEW, DenialMode.ERROR)),
+        "Subscription": rule(
+            "pipeline pipelines facets jobProgress abortProgress", health=Guard(OPERATIONS_VIEW, DenialMode.ERROR)
+        ),
         "Mutation": rule(
             "saveView",
             abortPipelines=MAY_OPERATE,
@@ -202,8 +204,9 @@ POLICY: Mapping[str, TypeRule] = MappingProxyType(
         # results of mutations
         "AcknowledgeFailurePayload": rule("failureGroup"),
         "AbortPipelinePayload": rule("pipeline abortedJobs"),
-        "BulkPreview": rule("count sample previewToken expiresAt"),
-        "BulkOutcome": rule("succeeded refused"),
+        "BulkPreview": rule("bulkId count sample previewToken expiresAt"),
+        "BulkOutcome": rule("succeeded refused progress"),
+        "BulkProgress": rule("bulkId count done succeeded refused startedAt finishedAt"),
         "BulkRefusal": rule("pipeline problem"),
         "SaveViewPayload": rule("view"),
         "RecoverJobPayload": rule("job"),

@@ -24,11 +24,12 @@ DELETE FROM events WHERE seq IN (
   ORDER BY seq LIMIT :most
 )""")
 
-_OLD_KEYS = text("""
-DELETE FROM idempotency_keys WHERE ctid = ANY(ARRAY(
-  SELECT ctid FROM idempotency_keys WHERE created_at < clock_timestamp() - interval '1 day'
+_OLD = """
+DELETE FROM {table} WHERE ctid = ANY(ARRAY(
+  SELECT ctid FROM {table} WHERE created_at < clock_timestamp() - interval '1 day'
   LIMIT :most FOR UPDATE SKIP LOCKED
-))""")
+))"""
+_OLD_KEYS, _OLD_BULK_ABORTS = (text(_OLD.format(table=table)) for table in ("idempotency_keys", "bulk_aborts"))
 
 # One sweep at a time is enough; the others go on with their jobs.
 _TURN = text("SELECT pg_try_advisory_xact_lock(1242, 0)")
@@ -54,8 +55,9 @@ async def prune_events(engine: AsyncEngine) -> int:
 
 
 async def prune_keys(engine: AsyncEngine) -> int:
-    """Forget the idempotency keys of commands that are older than a day. Returns how many."""
+    """Forget the idempotency keys of commands, and the bulk aborts, that are older than a day. Returns how many of the keys."""
     async with engine.begin() as connection:
+        await connection.execute(_OLD_BULK_ABORTS, {"most": KEYS_PRUNED_AT_ONCE})
         return (await connection.execute(_OLD_KEYS, {"most": KEYS_PRUNED_AT_ONCE})).rowcount
 
 

@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 
-from gql_server.commands.pipelines import Aborted, abort_pipeline, recover_job
+from gql_server.commands.pipelines import Aborted, abort_many, abort_pipeline, recover_job
 from gql_server.db import models
 from gql_server.errors import Conflict, Forbidden, NotFound
 from gql_server.ledger import wakeup
@@ -141,6 +141,22 @@ async def test_work_taken_over_from_another_pipeline_goes_back_to_it(work: Ledge
     ]
     assert (await work.pipeline(second.pipeline_id)).status == "SUCCESS"
     assert (await work.pipeline(first.pipeline_id)).status == "PARTIAL"
+
+
+async def test_of_pipelines_that_are_aborted_together_none_gets_work_back_that_stays(work: Ledger) -> None:
+    first, second = await work.submit(), await work.submit()
+    for _ in range(2):
+        [parent] = await work.claim()
+        await work.run(parent)
+
+    async with work.engine.begin() as connection:
+        ids = [first.pipeline_id, second.pipeline_id]
+        visible, aborted = await abort_many(connection, work.registry, OPERATOR, ids, "bad factor file")
+
+    assert visible == {job.pipeline_id for job in aborted} == set(ids)
+    assert {job.state for job in await work.jobs()} == {"FINISHED"}
+    assert [(await work.pipeline(id)).status for id in ids] == ["PARTIAL", "PARTIAL"]
+    assert {(await work.pipeline(id)).aborted_at is None for id in ids} == {False}
 
 
 async def test_w12_a_stale_job_is_recovered_with_all_its_attempts_and_a_fresh_one_is_a_conflict(work: Ledger) -> None:

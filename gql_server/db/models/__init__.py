@@ -625,6 +625,26 @@ class IdempotencyKey(Base):
     __table_args__ = (Index("ix_idempotency_keys_created_at", "created_at"),)
 
 
+class BulkAbort(Base):
+    """An abort of many pipelines, from its preview on. The first `done` of them are done with; `refused` are of those."""
+
+    __tablename__ = "bulk_aborts"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, server_default=TIME_ORDERED_ID)
+    provider: Mapped[str] = mapped_column(provider_enum)
+    subject: Mapped[str]
+    pipeline_ids: Mapped[list[UUID]]
+    reason: Mapped[str | None]
+    done: Mapped[int] = mapped_column(server_default=text("0"))
+    succeeded: Mapped[int] = mapped_column(server_default=text("0"))
+    refused: Mapped[list[UUID]] = mapped_column(server_default=text("'{}'"))
+    created_at: Mapped[datetime] = mapped_column(server_default=NOW)
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+
+    __table_args__ = (Index("ix_bulk_aborts_created_at", "created_at"),)
+
+
 class AuditEntry(Base):
     """One command that was done: by whom, to what, and the fields it changed. Rows are never changed."""
 

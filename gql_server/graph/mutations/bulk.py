@@ -10,26 +10,32 @@ import orjson
 import strawberry
 from strawberry import UNSET
 
-from gql_server.commands.bulk import abort_pipelines
+from gql_server.commands.bulk import abort_pipelines, begun_at, keep_preview
 from gql_server.commands.pipelines import check_reason, may_operate
+from gql_server.db.models import TERMINAL_STATUSES
 from gql_server.errors import BadInput, Conflict, CursorFilterMismatch, CursorInvalid, Reason
+from gql_server.graph.bulk import BulkProgress
 from gql_server.graph.context import Context, Info
-from gql_server.graph.mutations.perform import answer, argument, idempotency_key, mutation, perform
+from gql_server.graph.mutations.perform import answer, argument, idempotency_key, mutation, perform, still_visible
 from gql_server.graph.pipelines.list import PipelineFilter
 from gql_server.graph.pipelines.types import Pipeline
 from gql_server.graph.problems import Problem, Problems, problem
-from gql_server.reads.pagination import Page
+from gql_server.reads.bulk import SHOWN, bulk_aborts_by_id, outcome_of
 from gql_server.reads.pipelines.filter import Criteria
-from gql_server.reads.pipelines.queries import page, pipelines_by_key
+from gql_server.reads.pipelines.ids import members
+from gql_server.reads.pipelines.queries import pipelines_by_key
 
 PREVIEW_HOLDS = timedelta(minutes=10)
 SAMPLE = 10
+ABORTED_MAX = 10_000
 INPUT = "AbortPipelinesInput"
 
 
 @strawberry.input(
     description="Abort by filter, in two steps. Step 1, `dryRun: true`, returns what would be aborted and a token. Step 2 "
-    "sends the same filter with the token; it is a conflict if the set has grown since."
+    "sends the same filter with the token; it is a conflict if the set has grown since. It answers when all is done, or after "
+    "15 seconds, and goes on behind: `abortProgress` tells how far it is. Should the server stop meanwhile, step 2 sent again "
+    "goes on where it was."
 )
 class AbortPipelinesInput:
     filter: PipelineFilter = strawberry.field(description="Which pipelines. Of them the unfinished ones are meant, no orphans.")
@@ -39,12 +45,13 @@ class AbortPipelinesInput:
         default=UNSET,
         description="Step 2: the token of a preview that you got, with this filter, in the last 10 minutes.",
     )
-    max: int = strawberry.field(default=50, description="Refused if there are more; at most the size of a page.")
+    max: int = strawberry.field(default=50, description=f"Refused if there are more; at most {ABORTED_MAX}.")
     idempotency_key: UUID | None = idempotency_key()
 
 
 @strawberry.type(description="What a bulk call would touch.")
 class BulkPreview:
+    bulk_id: UUID = strawberry.field(description="Name of the abort, for `abortProgress`.")
     count: int = strawberry.field(description="How many pipelines.")
     sample: list[Pipeline] = strawberry.field(description=f"The newest of them, at most {SAMPLE}.")
     preview_token: str = strawberry.field(description="For step 2; fits only this viewer and filter.")
@@ -59,8 +66,11 @@ class BulkRefusal:
 
 @strawberry.type(description="What a bulk call did. What is not visible any more is left out.")
 class BulkOutcome:
-    succeeded: list[Pipeline] = strawberry.field(description="Pipelines that were aborted.")
-    refused: list[BulkRefusal] = strawberry.field(description="Pipelines that were left alone: they ended meanwhile, say.")
+    succeeded: list[Pipeline] = strawberry.field(description=f"Pipelines that were aborted, newest first; at most {SHOWN}.")
+    refused: list[BulkRefusal] = strawberry.field(
+        description=f"Pipelines that were left alone: they ended meanwhile, say. At most {SHOWN}."
+    )
+    progress: BulkProgress = strawberry.field(description="How many there were of each.")
 
 
 AbortPipelinesResult = Annotated[
@@ -87,10 +97,12 @@ async def _preview(context: Context, input: AbortPipelinesInput) -> BulkPreview:
     check_reason(input.reason)
     found = await _matching(context, input)
     expires_at = datetime.now(UTC) + PREVIEW_HOLDS
-    promise = {"expires_at": expires_at.timestamp(), "keys": [row.key.hex for row in found.nodes]}
+    bulk_id = await keep_preview(context.commands, context.viewer, found)
+    promise = {"expires_at": expires_at.timestamp(), "bulk_id": str(bulk_id)}
     return BulkPreview(
-        count=len(found.nodes),
-        sample=list(found.nodes[:SAMPLE]),
+        bulk_id=bulk_id,
+        count=len(found),
+        sample=await _visible(context, found[:SAMPLE]),
         preview_token=context.paging.cursors.encode(_scope(context, input), orjson.dumps(promise).decode()),
         expires_at=expires_at,
     )
@@ -98,32 +110,30 @@ async def _preview(context: Context, input: AbortPipelinesInput) -> BulkPreview:
 
 async def _abort(context: Context, input: AbortPipelinesInput) -> object:
     may_operate(context.viewer)
-    previewed = _previewed(context, input)
-    found = [row.key for row in (await _matching(context, input)).nodes]
-    if grown := [key for key in found if key not in previewed]:
-        raise Conflict(
-            f"{len(grown)} more pipelines match than in the preview: preview again",
-            reason=Reason.SET_GREW,
-            pipelineId=str(grown[0]),
-        )
-    return await abort_pipelines(context.commands, context.viewer, found, input.reason)
+    promise = _promise(context, input)
+    bulk_id = UUID(promise["bulk_id"])
+    has_begun = await begun_at(context.commands, context.viewer, bulk_id) is not None
+    if not has_begun and promise["expires_at"] < datetime.now(UTC).timestamp():
+        raise BadInput("the preview has ended: preview again", argument="previewToken")
+    found = None if has_begun else await _matching(context, input)
+    return await abort_pipelines(context.commands, context.viewer, bulk_id, input.reason, found)
 
 
 async def _outcome(context: Context, outcome: Any) -> BulkOutcome:
-    refusals = {UUID(each["pipeline_id"]): each for each in outcome["refused"]}
-    succeeded = await _visible(context, [UUID(key) for key in outcome["succeeded"]])
+    bulk_id = UUID(outcome["bulk_id"])
+    ended, refused = await context.read(outcome_of, bulk_id=bulk_id)
     return BulkOutcome(
-        succeeded=succeeded,
-        refused=[
-            BulkRefusal(pipeline=row, problem=await _problem(context, refusals[row.key]))
-            for row in await _visible(context, list(refusals))
-        ],
+        succeeded=await _visible(context, ended),
+        refused=[BulkRefusal(pipeline=row, problem=await _problem(context, row)) for row in await _visible(context, refused)],
+        progress=still_visible(await context.load(bulk_aborts_by_id, bulk_id)),
     )
 
 
-async def _problem(context: Context, refusal: dict[str, Any]) -> Problem:
-    reason = Reason(refusal["reason"])
-    return await problem(context, Conflict(refusal["message"], reason=reason, pipelineId=refusal["pipeline_id"]), INPUT)
+async def _problem(context: Context, row: Any) -> Problem:
+    left = "what is left of this pipeline is done by another one: abort that"
+    message = "nothing of this pipeline is live" if row.status in TERMINAL_STATUSES else left
+    refusal = Conflict(message, reason=Reason.NOT_LIVE, pipelineId=str(row.key))
+    return await problem(context, refusal, INPUT)
 
 
 async def _visible(context: Context, keys: Sequence[UUID]) -> list[Any]:
@@ -131,18 +141,21 @@ async def _visible(context: Context, keys: Sequence[UUID]) -> list[Any]:
     return [row for row in rows if row is not None]
 
 
-async def _matching(context: Context, input: AbortPipelinesInput) -> Page:
+async def _matching(context: Context, input: AbortPipelinesInput) -> list[UUID]:
     """The unfinished pipelines of the filter, newest first. Raises BadInput when there are more than `max`."""
-    if not 1 <= input.max <= context.paging.size_max:
-        raise BadInput(f"max must be between 1 and {context.paging.size_max}", argument="max")
+    if not 1 <= input.max <= ABORTED_MAX:
+        raise BadInput(f"max must be between 1 and {ABORTED_MAX}", argument="max")
     asked = _criteria(context, input)
     if asked.is_active is False or asked.is_orphan:
-        return Page([], has_next_page=False, has_previous_page=False, cursor=str)
+        return []
     criteria = replace(asked, is_active=True, is_orphan=False)
-    window = context.window(f"{INPUT}.filter", first=input.max, criteria=criteria, descending=True)
-    found: Page = await context.read(page, criteria=criteria, window=window)
-    if found.has_next_page:
-        raise BadInput(f"more than {input.max} unfinished pipelines match: narrow the filter, or raise max", argument="max")
+    found: list[UUID] = await context.read(members, criteria=criteria, limit=ABORTED_MAX)
+    if len(found) > ABORTED_MAX:
+        raise BadInput(f"more than {ABORTED_MAX} unfinished pipelines match: narrow the filter", argument="max")
+    if len(found) > input.max:
+        raise BadInput(
+            f"{len(found)} unfinished pipelines match: narrow the filter, or set max to {len(found)}", argument="max"
+        )
     return found
 
 
@@ -155,14 +168,11 @@ def _scope(context: Context, input: AbortPipelinesInput) -> str:
     return repr((INPUT, context.viewer.provider, context.viewer.subject, _criteria(context, input)))
 
 
-def _previewed(context: Context, input: AbortPipelinesInput) -> set[UUID]:
-    """The pipelines of the preview. Raises BadInput for a token that is not of this viewer and filter, or has ended."""
+def _promise(context: Context, input: AbortPipelinesInput) -> dict[str, Any]:
+    """What the token of a preview says. Raises BadInput for one that is not of this viewer and filter."""
     if not input.preview_token:
         raise BadInput("step 2 needs the token of a preview: ask with dryRun first", argument="previewToken")
     try:
-        promise = orjson.loads(context.paging.cursors.decode(_scope(context, input), input.preview_token))
+        return orjson.loads(context.paging.cursors.decode(_scope(context, input), input.preview_token))
     except (CursorInvalid, CursorFilterMismatch):
         raise BadInput("this token is not of a preview of yours with this filter", argument="previewToken") from None
-    if promise["expires_at"] < datetime.now(UTC).timestamp():
-        raise BadInput("the preview has ended: preview again", argument="previewToken")
-    return {UUID(key) for key in promise["keys"]}

@@ -6,20 +6,23 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from gql_server.commands import bulk as commands
 from gql_server.db.models import JobResult, JobState, Provider
 from gql_server.graph.mutations import bulk
 from tests import build
 from tests.graph.mutations.conftest import PROBLEM, rows
-from tests.graphql import Client
+from tests.graphql import Client, context, subscribed, viewer
 
 OPERATION = f"""mutation ($input: AbortPipelinesInput!) {{ abortPipelines(input: $input) {{
   __typename
-  ... on BulkPreview {{ count sample {{ pipelineId }} previewToken expiresAt }}
+  ... on BulkPreview {{ bulkId count sample {{ pipelineId }} previewToken expiresAt }}
   ... on BulkOutcome {{
     succeeded {{ pipelineId status isAborted }}
     refused {{ pipeline {{ pipelineId status }} problem {{ code message ... on ConflictProblem {{ reason }} }} }}
+    progress {{ count done succeeded refused }}
   }}
   {PROBLEM}
 }} }}"""
@@ -31,7 +34,17 @@ async def send(client: Client, **input: Any) -> dict[str, Any]:
 
 
 async def confirm(client: Client, preview: dict[str, Any], **input: Any) -> dict[str, Any]:
-    return await send(client, dryRun=False, previewToken=preview["previewToken"], **input)
+    return (await client.query(OPERATION, input=confirmation(preview, **input)))["abortPipelines"]
+
+
+def confirmation(preview: dict[str, Any], **input: Any) -> dict[str, Any]:
+    return {
+        "filter": {"years": [2025]},
+        "reason": "bad factors",
+        "dryRun": False,
+        "previewToken": preview["previewToken"],
+        **input,
+    }
 
 
 async def running(engine: AsyncEngine, **values: Any) -> str:
@@ -68,6 +81,7 @@ async def test_a_preview_touches_nothing_and_its_token_aborts_what_it_showed(eng
         "__typename": "BulkOutcome",
         "succeeded": [{"pipelineId": id, "status": "FAILED", "isAborted": True} for id in live[::-1]],
         "refused": [],
+        "progress": {"count": 3, "done": 3, "succeeded": 3, "refused": 0},
     }
     assert await rows(engine, "SELECT count(*) FROM pipelines WHERE status = 'RUNNING'") == [(2,)]
     assert await rows(engine, "SELECT count(*) FROM data_ingestion_jobs WHERE meta ->> 'abort_reason' = 'bad factors'") == [
@@ -112,15 +126,15 @@ async def test_a_token_is_bound_to_its_viewer_and_filter_and_ends(engine: AsyncE
     assert await rows(engine, "SELECT status FROM pipelines") == [("RUNNING",)]
 
 
-async def test_more_than_max_are_refused_and_so_is_a_max_above_a_page(engine: AsyncEngine) -> None:
+async def test_more_than_max_are_refused_with_a_max_that_is_not(engine: AsyncEngine) -> None:
     for _ in range(3):
         await running(engine)
     client = Client(engine, "operator")
 
-    refused = [await send(client, max=number) for number in (2, 0, 201)]
+    refused = [await send(client, max=number) for number in (2, 0, 10_001)]
 
     assert [result["coordinate"] for result in refused] == ["AbortPipelinesInput.max"] * 3
-    assert refused[0]["message"] == "more than 2 unfinished pipelines match: narrow the filter, or raise max"
+    assert refused[0]["message"] == "3 unfinished pipelines match: narrow the filter, or set max to 3"
     assert (await send(client, max=3))["count"] == 3
 
 
@@ -132,7 +146,12 @@ async def test_what_is_not_an_unfinished_pipeline_is_never_meant(engine: AsyncEn
     preview = await send(client, filter=filter)
 
     assert preview["count"] == 0
-    assert await confirm(client, preview, filter=filter) == {"__typename": "BulkOutcome", "succeeded": [], "refused": []}
+    assert await confirm(client, preview, filter=filter) == {
+        "__typename": "BulkOutcome",
+        "succeeded": [],
+        "refused": [],
+        "progress": {"count": 0, "done": 0, "succeeded": 0, "refused": 0},
+    }
 
 
 async def test_only_who_operates_previews_and_aborts(engine: AsyncEngine) -> None:
@@ -179,3 +198,142 @@ async def test_one_key_aborts_once_and_answers_the_same_also_when_sent_at_once(e
     assert results == [results[0]] * 6
     assert [row["pipelineId"] for row in results[0]["succeeded"]] == live[::-1]
     assert await rows(engine, "SELECT count(*) FROM audit_log") == [(2,)]
+
+
+PROGRESS = "bulkId count done succeeded refused startedAt finishedAt"
+
+
+async def many(engine: AsyncEngine, number: int) -> None:
+    """Waiting uploads."""
+    async with engine.begin() as connection:
+        await connection.execute(
+            text("""
+              WITH p AS (
+                INSERT INTO pipelines (provider, kind, entity_type, ingestion_method, module_type_id, year, job_count)
+                SELECT 'DEFAULT', 'csv_ingest', 'MODULE_PER_YEAR', 'csv', 4, 2025, 1 FROM generate_series(1, :number)
+                RETURNING id
+              )
+              INSERT INTO data_ingestion_jobs
+                (pipeline_id, job_type, provider, entity_type, ingestion_method, target_type, module_type_id, year)
+              SELECT id, 'csv_ingest', 'DEFAULT', 'MODULE_PER_YEAR', 'csv', 'DATA_ENTRIES', 4, 2025 FROM p"""),
+            {"number": number},
+        )
+
+
+async def progress(client: Client, preview: dict[str, Any]) -> dict[str, Any]:
+    query = f"query ($id: UUID!) {{ abortProgress(bulkId: $id) {{ {PROGRESS} }} }}"
+    return (await client.query(query, id=preview["bulkId"]))["abortProgress"]
+
+
+async def test_thousands_are_aborted_by_one_preview_and_one_call(engine: AsyncEngine) -> None:
+    await many(engine, 2_345)
+    client = Client(engine, "operator")
+
+    too_many = await send(client)
+    preview = await send(client, max=2_345)
+    outcome = await confirm(client, preview, max=2_345)
+
+    assert too_many["message"] == "2345 unfinished pipelines match: narrow the filter, or set max to 2345"
+    assert (preview["count"], len(preview["sample"])) == (2_345, 10)
+    assert (len(outcome["succeeded"]), outcome["refused"]) == (200, [])
+    counts = {"count": 2_345, "done": 2_345, "succeeded": 2_345, "refused": 0}
+    assert {name: outcome["progress"][name] for name in counts} == counts
+    assert await rows(engine, "SELECT status, aborted_at IS NULL, count(*) FROM pipelines GROUP BY 1, 2") == [
+        ("FAILED", False, 2_345)
+    ]
+    assert await rows(engine, "SELECT count(DISTINCT target ->> 'pipeline_id') FROM audit_log") == [(2_345,)]
+
+
+async def test_more_than_may_be_aborted_at_once_are_not_told_to_raise_max(
+    engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bulk, "ABORTED_MAX", 5)
+    await many(engine, 6)
+    client = Client(engine, "operator")
+
+    refused = [await send(client, max=number) for number in (2, 5)]
+
+    assert {result["message"] for result in refused} == {"more than 5 unfinished pipelines match: narrow the filter"}
+
+
+async def test_an_abort_that_was_interrupted_goes_on_where_it_was(engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    await many(engine, 250)
+    client = Client(engine, "operator")
+    preview = await send(client, max=250)
+    assert (await progress(client, preview))["startedAt"] is None
+    step = commands._step
+    steps = 0
+
+    async def interrupted(*arguments: Any) -> Any:
+        nonlocal steps
+        steps += 1
+        if steps == 2:
+            raise RuntimeError("the process ends")
+        return await step(*arguments)
+
+    monkeypatch.setattr(commands, "_step", interrupted)
+    assert "errors" in await client.execute(OPERATION, input=confirmation(preview, max=250))
+    monkeypatch.setattr(bulk, "PREVIEW_HOLDS", timedelta(seconds=-1))
+    half = await progress(client, preview)
+    late = str((await rows(engine, "SELECT max(id::text) FROM pipelines"))[0][0])
+    await running(engine)
+
+    outcome = await confirm(client, preview, max=250)
+
+    assert (half["done"], half["succeeded"], half["finishedAt"]) == (100, 100, None)
+    assert (outcome["progress"]["succeeded"], outcome["refused"]) == (250, [])
+    assert late in {row["pipelineId"] for row in outcome["succeeded"]}
+    assert await rows(engine, "SELECT count(*) FROM pipelines WHERE aborted_at IS NULL") == [(1,)]
+    assert await rows(engine, "SELECT count(*) FROM audit_log") == [(250,)]
+
+
+async def test_operators_follow_an_abort_to_its_end_and_nobody_else_does(engine: AsyncEngine) -> None:
+    await many(engine, 250)
+    preview = await send(Client(engine, "operator"), max=250)
+    subscription = f"subscription ($id: UUID!) {{ abortProgress(bulkId: $id, throttleMs: 0) {{ {PROGRESS} }} }}"
+    seen: list[dict[str, Any]] = []
+
+    async def follow() -> None:
+        async with subscribed(context(engine, viewer("superadmin")), subscription, id=preview["bulkId"]) as results:
+            async for result in results:
+                seen.append(result.data["abortProgress"])
+
+    async with asyncio.timeout(60):
+        following = asyncio.create_task(follow())
+        while not seen:
+            await asyncio.sleep(0)
+        await confirm(Client(engine, "operator"), preview, max=250)
+        await following
+
+    assert (seen[0]["done"], seen[-1]["done"], seen[-1]["finishedAt"] is None) == (0, 250, False)
+    assert [each["done"] for each in seen] == sorted(each["done"] for each in seen)
+    assert await progress(Client(engine, "principal", unit="10208"), preview) is None
+    assert await progress(Client(engine, "operator", provider="TEST"), preview) is None
+
+
+async def test_two_who_confirm_the_same_preview_share_its_steps(engine: AsyncEngine) -> None:
+    await many(engine, 450)
+    client = Client(engine, "operator")
+    preview = await send(client, max=450)
+
+    results = await asyncio.gather(*(confirm(client, preview, max=450) for _ in range(2)))
+
+    assert results[0] == results[1]
+    assert results[0]["progress"]["succeeded"] == 450
+    assert await rows(engine, "SELECT count(*) FROM audit_log") == [(450,)]
+
+
+async def test_an_abort_that_takes_long_goes_on_behind_its_answer(engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commands, "WAITS_SECONDS", 0)
+    await many(engine, 250)
+    client = Client(engine, "operator")
+    preview = await send(client, max=250)
+
+    outcome = await confirm(client, preview, max=250)
+    async with asyncio.timeout(60):
+        while (await progress(client, preview))["finishedAt"] is None:
+            await asyncio.sleep(0.01)
+
+    assert outcome["progress"]["done"] < 250
+    assert (await progress(client, preview))["succeeded"] == 250
+    assert await rows(engine, "SELECT count(*) FROM pipelines WHERE aborted_at IS NULL") == [(0,)]
