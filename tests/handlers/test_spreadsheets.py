@@ -14,6 +14,7 @@ from gql_server.db.models import TargetType
 from gql_server.http.uploads import Uploads
 from gql_server.worker import registry
 from tests.carbon.workbooks import workbook
+from tests.graph.mutations.test_ingestion import retry
 from tests.graphql import AUTHORITY, Client
 from tests.handlers.conftest import World
 
@@ -118,25 +119,35 @@ async def test_a_file_with_two_readings_changes_nothing_until_its_sender_says_wh
     ]
 
 
-async def test_a_retry_reads_the_file_as_its_upload_said(gases: World) -> None:
+async def test_a_retry_reads_the_file_as_its_upload_said(world: World) -> None:
+    content = (HEADER.replace(",", ";") + "10208;CO2;Glace carbonique;1,234;x\n").encode()
+    failed = await send(world, content, decimal="comma")
+    await world.factors("process_emissions", FACTORS)
+
+    retried = await retry(Client(world.engine, provider="ACCRED"), failed["pipeline_id"])
+    await world.drain()
+
+    assert (failed["result"], failed["meta"]["reading"]["decimal"]) == ("ERROR", "comma")
+    assert retried["pipeline"] is not None
+    assert await quantities(world) == [("Glace carbonique", 1.234)]
+
+
+async def test_a_file_read_once_more_is_read_as_the_mutation_says(gases: World) -> None:
     content = (HEADER.replace(",", ";") + "10208;CO2;Glace carbonique;1,234;x\n99999;CO2;Glace carbonique;1;x\n").encode()
     first = await send(gases, content, decimal="point")
+    client = Client(gases.engine, provider="ACCRED")
+    job = await client.query("query ($id: Int!) { job(by: { jobId: $id }) { id } }", id=first["id"])
 
-    started = await Client(gases.engine, provider="ACCRED").query(
+    started = await client.query(
         "mutation ($id: ID!) { startIngestion(input: { source: { previousJob: $id }, year: 2025, moduleTypeId: 8,"
         " decimalMark: COMMA }) { ... on StartIngestionPayload { pipeline { pipelineId } } ... on Problem { message } } }",
-        id=await _global_id(gases, first["id"]),
+        id=job["job"]["id"],
     )
     await gases.drain()
 
     assert first["status_message"] == "WARNING: 1 inserted, 1 skipped — first error: unknown unit 99999"
-    assert started["startIngestion"]["pipeline"] is not None
+    assert started["startIngestion"].keys() == {"pipeline"}
     assert await quantities(gases) == [("Glace carbonique", 1.234)]
-
-
-async def _global_id(world: World, job_id: int) -> str:
-    query = "query ($id: Int!) { job(by: { jobId: $id }) { id } }"
-    return (await Client(world.engine, provider="ACCRED").query(query, id=job_id))["job"]["id"]
 
 
 async def test_an_unknown_decimal_mark_is_refused_at_the_door(gases: World) -> None:
