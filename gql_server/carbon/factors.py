@@ -28,6 +28,9 @@ KIND_COLUMNS: Mapping[int, tuple[str, str]] = {
 }
 """By module, the columns that name a factor's kind and subkind, in factors and in entries alike."""
 
+NO_FACTOR_KEY = "__no_factor_yet__"
+"""Mark, in an entry's data, of one that was kept without a factor: once there is one, it is matched as at ingest."""
+
 _CLASSIFICATION = {
     "category",
     "subcategory",
@@ -118,6 +121,13 @@ def _emission_type(row: FactorRow, data_entry_type_id: int) -> int:
     return emission_type
 
 
+def no_factor_yet(data_entry_type_id: int, data: Mapping[str, object]) -> str:
+    """Why an entry has no emission."""
+    info = DATA_ENTRY_TYPES[data_entry_type_id]
+    kind, subkind = (data.get(column) for column in KIND_COLUMNS[info.module_id])
+    return f"no factor yet for {info.key}" + (f" (kind={kind}, subkind={subkind})" if kind is not None else "")
+
+
 class FactorIndex:
     """Finds the factor of an entry.
 
@@ -186,6 +196,13 @@ class FactorIndex:
             if column in factor.classification and self._fold(data.get(column)) == self._fold(factor.classification[column])
         }
         return data | spelling
+
+    def settle(self, data_entry_type_id: int, data: dict[str, object]) -> dict[str, object]:
+        """An entry that waited for its factor, as it would be ingested now; unchanged while it has none."""
+        factor = self.match((data_entry_type_id,), data)
+        if factor is None:
+            return data
+        return self.respell(factor, {key: value for key, value in data.items() if key != NO_FACTOR_KEY})
 
     def _match_codes(self, entry_types: Sequence[int], code: str, additional: str) -> Factor | None:
         if additional:

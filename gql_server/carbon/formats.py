@@ -28,13 +28,15 @@ ID_COLUMNS = frozenset({UNIT_COLUMN, "user_institutional_id", "sius_code", "equi
 
 @dataclass(frozen=True, slots=True)
 class EntryFormat:
-    """A file of data entries. `needs_factor`: a row is accepted only with a factor, which also tells its entry type."""
+    """A file of data entries. `needs_factor`: a row is accepted only with a factor, which also tells its entry type; unless
+    `keeps_without_factor`: then one whose entry type is known waits for its factor."""
 
     key: str
     module_id: int
     data_entry_types: tuple[int, ...]
     row: type[Row]
     needs_factor: bool = True
+    keeps_without_factor: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +51,8 @@ class FactorFormat:
 _PROCESS = EntryFormat("process_emissions", PROCESS_EMISSIONS, (50,), ProcessRow)
 _MEMBER = EntryFormat("headcount_member", HEADCOUNT, (MEMBER,), MemberRow, needs_factor=False)
 _STUDENT = EntryFormat("headcount_student", HEADCOUNT, (STUDENT,), StudentRow, needs_factor=False)
-_EQUIPMENT = EntryFormat("equipment", EQUIPMENT, entry_types_of(EQUIPMENT), EquipmentRow)
-_PURCHASE = EntryFormat("purchase", PURCHASE, tuple(range(60, 67)), PurchaseRow)
+_EQUIPMENT = EntryFormat("equipment", EQUIPMENT, entry_types_of(EQUIPMENT), EquipmentRow, keeps_without_factor=True)
+_PURCHASE = EntryFormat("purchase", PURCHASE, tuple(range(60, 67)), PurchaseRow, keeps_without_factor=True)
 
 ENTRY_FORMATS: Mapping[str, EntryFormat] = {
     format.key: format for format in (_PROCESS, _MEMBER, _STUDENT, _EQUIPMENT, _PURCHASE)

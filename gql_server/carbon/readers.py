@@ -1,7 +1,7 @@
 """What becomes of each row of an upload: an entry, a factor, or a rejection with a reason."""
 
 import re
-from collections.abc import Collection, Container, Iterable, Mapping
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -9,7 +9,16 @@ from pydantic import ValidationError
 
 from gql_server.carbon.catalog import DATA_ENTRY_TYPES, MODULES, entry_type_by_key
 from gql_server.carbon.emissions import OVERRIDE_KEY, parse_override
-from gql_server.carbon.factors import KIND_COLUMNS, AmbiguousFactor, FactorIndex, FactorInvalid, ParsedFactor, parsed_factors
+from gql_server.carbon.factors import (
+    KIND_COLUMNS,
+    NO_FACTOR_KEY,
+    AmbiguousFactor,
+    FactorIndex,
+    FactorInvalid,
+    ParsedFactor,
+    no_factor_yet,
+    parsed_factors,
+)
 from gql_server.carbon.formats import OVERRIDE_COLUMN, UNIT_COLUMN, EntryFormat, FactorFormat
 from gql_server.carbon.lookalikes import difference
 from gql_server.carbon.refusals import FileRefused
@@ -23,12 +32,13 @@ _NUMBER = re.compile(r"-?\d{1,20}(?:\.\d{1,20})?", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class ParsedEntry:
-    """An accepted row. `data` is JSON; `warning` tells of a cell that was ignored."""
+    """An accepted row. `data` is JSON; `warning` tells of a cell that was ignored, `lack` of a factor that is still to come."""
 
     unit_institutional_id: str
     data_entry_type_id: int
     data: dict[str, object]
     warning: str | None = None
+    lack: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,16 +69,21 @@ class EntryReader:
         units: Container[str] | None = None,
         members: Iterable[tuple[str, str]] = (),
     ) -> None:
+        entry_types = format.data_entry_types if data_entry_type_id is None else (data_entry_type_id,)
         if format.needs_factor and not len(factors):
-            module = MODULES[format.module_id].key
-            raise FileRefused(f"there are no emission factors of {module} for this year: upload the factors first")
+            raise FileRefused(f"there are no emission factors of {named(entry_types)} for this year: upload the factors first")
         self._format = format
         self._factors = factors
-        self._entry_types = format.data_entry_types if data_entry_type_id is None else (data_entry_type_id,)
+        self._entry_types = entry_types
         self._unit = unit
         self._units = units
         self._members = set(members)
         self._required = format.row.required_columns()
+
+    @property
+    def kind_column(self) -> str:
+        """The column that names the factor's kind."""
+        return KIND_COLUMNS[self._format.module_id][0]
 
     def read(self, row: int, cells: dict[str, str]) -> ParsedEntry | RowRejected:
         """The entry of a row, or why there is none. `cells` are the non-blank ones."""
@@ -84,12 +99,12 @@ class EntryReader:
         data: dict[str, object] = self._format.row.model_validate(cells).model_dump(exclude_none=True)
         given = cells.get(OVERRIDE_COLUMN) if self._format.needs_factor else None
         override = parse_override(given)
-        entry_type, data = self._classified(cells, data, has_override=override is not None)
+        entry_type, data, lack = self._classified(cells, data, has_override=override is not None)
         self._check_member(unit, data)
         if override is not None:
             data[OVERRIDE_KEY] = override
         warning = f"{OVERRIDE_COLUMN} is not a number and was ignored: {said(given)}" if given and override is None else None
-        return ParsedEntry(unit, entry_type, data, warning)
+        return ParsedEntry(unit, entry_type, data, warning, lack)
 
     def _unit_of(self, cells: dict[str, str]) -> str:
         if OUTSIDE in cells:
@@ -105,20 +120,23 @@ class EntryReader:
 
     def _classified(
         self, cells: dict[str, str], data: dict[str, object], *, has_override: bool
-    ) -> tuple[int, dict[str, object]]:
+    ) -> tuple[int, dict[str, object], str | None]:
+        """Entry type, data, and which factor is lacking, if one is."""
         entry_types = self._candidates(data)
         if not self._format.needs_factor or (has_override and len(entry_types) == 1):
-            return entry_types[0], data
+            return entry_types[0], data, None
         kind_column, subkind_column = KIND_COLUMNS[self._format.module_id]
         try:
             factor = self._factors.match(entry_types, data)
         except AmbiguousFactor as error:
             raise _Rejected(kind_column, f"{error}: {said(cells.get(kind_column, ''))}") from None
-        if factor is None:
-            reason = self._no_factor(entry_types, cells.get(kind_column), cells.get(subkind_column))
-            alike = self._factors.lookalike(entry_types, data)
-            raise _Rejected(kind_column, f"{reason}: {difference(*alike)}" if alike else reason)
-        return factor.data_entry_type_id, self._factors.respell(factor, data)
+        if factor is not None:
+            return factor.data_entry_type_id, self._factors.respell(factor, data), None
+        alike = self._factors.lookalike(entry_types, data)
+        hint = f": {difference(*alike)}" if alike else ""
+        if self._format.keeps_without_factor and len(entry_types) == 1:
+            return entry_types[0], {**data, NO_FACTOR_KEY: True}, f"{_shortened(no_factor_yet(entry_types[0], data))}{hint}"
+        raise _Rejected(kind_column, self._no_factor(entry_types, cells.get(kind_column), cells.get(subkind_column)) + hint)
 
     def _candidates(self, data: dict[str, object]) -> tuple[int, ...]:
         column = self._format.row.category_column
@@ -170,6 +188,12 @@ class FactorReader:
             return RowRejected(row, None, f"the file gives this factor twice: {said(kind)}", None)
         self._seen |= identities
         return factors
+
+
+def named(entry_types: Sequence[int]) -> str:
+    """Data entry types as a message names them."""
+    *others, last = (DATA_ENTRY_TYPES[entry_type].key for entry_type in entry_types)
+    return f"entry types {', '.join(others)} and {last}" if others else f"entry type {last}"
 
 
 class _Rejected(Exception):

@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 from gql_server.carbon.catalog import entry_types_of
+from gql_server.carbon.readers import named
 from gql_server.db import dumps
 from gql_server.db.models import EntityType, IngestionMethod, JobResult, JobType, TargetType
 from gql_server.generate import texts
@@ -123,8 +124,8 @@ def _too_many_rows(story: Story) -> None:
 
 
 def _no_factors(story: Story) -> None:
-    module = story.occasion.module_type_id
-    message = f"there are no emission factors of module {module} for this year: upload the factors first"
+    entry_types = named(entry_types_of(story.occasion.module_type_id))
+    message = f"there are no emission factors of {entry_types} for this year: upload the factors first"
     story.finish(ingest(story), ERROR, message)
 
 

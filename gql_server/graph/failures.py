@@ -49,7 +49,9 @@ class FailureClass(Enum):
     SOME_ROWS_REJECTED = strawberry.enum_value(
         "SOME_ROWS_REJECTED", description="The data landed, but rows or entries were left out."
     )
-    MISSING_FACTOR = strawberry.enum_value("MISSING_FACTOR", description="There were no emission factors for the data.")
+    MISSING_FACTOR = strawberry.enum_value(
+        "MISSING_FACTOR", description="There were no emission factors for the data, or none for some of its rows yet."
+    )
     UPSTREAM_API = strawberry.enum_value("UPSTREAM_API", description="A system that the data comes from did not answer well.")
     VALIDATION = strawberry.enum_value("VALIDATION", description="The job refused its input and said why.")
     WORKER_LOST = strawberry.enum_value("WORKER_LOST", description="Its workers fell silent in every attempt.")

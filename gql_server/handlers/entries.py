@@ -115,7 +115,7 @@ async def replace_entries(
         result=tally.result,
         message=tally.message,
         meta=tally.meta,
-        row_errors=tally.errors,
+        row_errors=tally.row_errors,
         affected_module_ids=affected,
         children=_recalculations(job, target, modules, affected),
     )
@@ -155,22 +155,25 @@ async def _insert(
     """Parse off the event loop, COPY chunk by chunk. Returns the modules that gained entries."""
     touched: set[int] = set()
     async for chunk in chunks:
-        accepted, rejected, warned = await asyncio.to_thread(_parse, reader, chunk)
+        accepted, rejected, warned, waiting = await asyncio.to_thread(_parse, reader, chunk)
         await modules.ensure([entry.unit_institutional_id for entry in accepted])
         records = await asyncio.to_thread(_records, accepted, target, modules)
         async with driver_connection(connection) as driver:
             await driver.copy_records_to_table("data_entries", records=records, columns=ENTRY_COLUMNS)
         touched |= {modules.module_ids[entry.unit_institutional_id] for entry in accepted}
-        tally.add(len(accepted), rejected, warned)
+        tally.add(len(accepted), rejected, warned, waiting)
         await run.count("inserting", tally.accepted + tally.rejected, total)
     return touched
 
 
-def _parse(reader: EntryReader, chunk: Sequence[NumberedRow]) -> tuple[list[ParsedEntry], list[RowRejected], list[RowRejected]]:
-    """Entries, rejected rows, and what was ignored in rows that were accepted all the same."""
+def _parse(
+    reader: EntryReader, chunk: Sequence[NumberedRow]
+) -> tuple[list[ParsedEntry], list[RowRejected], list[RowRejected], list[RowRejected]]:
+    """Entries, rejected rows, and of those accepted all the same what was ignored in them, and which wait for a factor."""
     accepted: list[ParsedEntry] = []
     rejected: list[RowRejected] = []
     warned: list[RowRejected] = []
+    waiting: list[RowRejected] = []
     for number, cells in chunk:
         parsed = reader.read(number, cells)
         if isinstance(parsed, RowRejected):
@@ -179,7 +182,9 @@ def _parse(reader: EntryReader, chunk: Sequence[NumberedRow]) -> tuple[list[Pars
         accepted.append(parsed)
         if parsed.warning is not None:
             warned.append(RowRejected(number, OVERRIDE_COLUMN, parsed.warning, cells.get(OVERRIDE_COLUMN)))
-    return accepted, rejected, warned
+        if parsed.lack is not None:
+            waiting.append(RowRejected(number, reader.kind_column, parsed.lack, cells.get(reader.kind_column)))
+    return accepted, rejected, warned, waiting
 
 
 def _records(accepted: list[ParsedEntry], target: Target, modules: ReportModules) -> list[tuple[object, ...]]:

@@ -70,7 +70,7 @@ async def factor_ingest(job: Job, connection: AsyncConnection, run: Run) -> Outc
         result=tally.result,
         message=tally.message,
         meta={**tally.meta, "reading": reading},
-        row_errors=tally.errors,
+        row_errors=tally.row_errors,
         affected_module_ids=[],
         children=[Child(job_type=JobType.EMISSION_RECALC, data_entry_type_id=entry_type) for entry_type in entry_types],
     )

@@ -1,7 +1,7 @@
 """emission_recalc: the emissions of one entry type in one year, computed anew from its entries and today's factors."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,14 +10,14 @@ from sqlalchemy.engine import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gql_server.carbon.emissions import compute
-from gql_server.carbon.factors import FactorIndex
+from gql_server.carbon.factors import FactorIndex, no_factor_yet
 from gql_server.db import driver_connection, dumps
 from gql_server.db.models import JobResult, JobType
 from gql_server.handlers.factors import factor_index
+from gql_server.handlers.waiting import BATCH_ENTRIES, SLICE, settle
 from gql_server.ledger.locks import module_of_year
 from gql_server.worker import Job, JobError, Outcome, Run, job_type
 
-BATCH_ENTRIES = 5_000
 ERROR_DETAILS_KEPT = 100
 EMISSION_COLUMNS = (
     "data_entry_id",
@@ -29,22 +29,20 @@ EMISSION_COLUMNS = (
     "meta",
 )
 
-_SLICE = """
-provider = :provider AND year = :year AND data_entry_type_id = :data_entry_type_id
-AND (CAST(:modules AS int[]) IS NULL OR carbon_report_module_id = ANY(:modules))
-"""
-_COUNT = text(f"SELECT count(*) FROM data_entries WHERE {_SLICE}")
-_DELETE = text(f"DELETE FROM data_entry_emissions WHERE data_entry_id IN (SELECT id FROM data_entries WHERE {_SLICE})")
+_COUNT = text(f"SELECT count(*) FROM data_entries WHERE {SLICE}")
+_DELETE = text(f"DELETE FROM data_entry_emissions WHERE data_entry_id IN (SELECT id FROM data_entries WHERE {SLICE})")
 _ENTRIES = text(
-    f"SELECT id, carbon_report_module_id, data FROM data_entries WHERE {_SLICE} AND id > :after ORDER BY id LIMIT :most"
+    f"SELECT id, carbon_report_module_id, data FROM data_entries WHERE {SLICE} AND id > :after ORDER BY id LIMIT :most"
 )
 
 
 @dataclass(slots=True)
 class Recalculation:
-    """What one entry type's recalculation did."""
+    """What one entry type's recalculation did. `without_factor` counts entries that have no emission for want of a factor."""
 
     recalculated: int = 0
+    without_factor: int = 0
+    first_lack: str | None = None
     errors: int = 0
     error_details: list[dict[str, object]] = field(default_factory=list[dict[str, object]])
     modules: set[int] = field(default_factory=set[int])
@@ -54,6 +52,7 @@ class Recalculation:
         return {
             "recalculated": self.recalculated,
             "modules_affected": len(self.modules),
+            "without_factor": self.without_factor,
             "errors": self.errors,
             "error_details": self.error_details,
         }
@@ -68,7 +67,7 @@ async def emission_recalc(job: Job, connection: AsyncConnection, run: Run) -> Ou
     done = await recalculate(connection, run, job, job.data_entry_type_id, job.scope_module_ids)
     return Outcome(
         result=_result(done),
-        message="Emission recalculation completed" if not done.errors else _complaint(done),
+        message=_complaint(done) or "Emission recalculation completed",
         meta={"recalculation": done.meta},
         affected_module_ids=sorted(done.modules | set(job.affected_module_ids or ())),
     )
@@ -84,15 +83,14 @@ async def module_emission_recalc(job: Job, connection: AsyncConnection, run: Run
     for position, entry_type in enumerate(entry_types, start=1):
         await run.progress(f"Recalculating {entry_type} ({position}/{len(entry_types)})…")
         parts[entry_type] = await recalculate(connection, run, job, entry_type, None)
-    total = Recalculation(
-        recalculated=sum(part.recalculated for part in parts.values()), errors=sum(part.errors for part in parts.values())
-    )
+    total = _total(parts.values())
     return Outcome(
         result=_result(total),
-        message="Module emission recalculation completed" if not total.errors else _complaint(total),
+        message=_complaint(total) or "Module emission recalculation completed",
         meta={
             "recalculation": {str(entry_type): part.meta for entry_type, part in parts.items()},
             "total_recalculated": total.recalculated,
+            "without_factor": total.without_factor,
             "total_errors": total.errors,
         },
     )
@@ -111,6 +109,7 @@ async def recalculate(
         "modules": None if modules is None else list(modules),
     }
     total = await connection.scalar(_COUNT, place)
+    await settle(connection, place)
     await connection.execute(_DELETE, place)
     done, after = Recalculation(), 0
     while entries := (await connection.execute(_ENTRIES, {**place, "after": after, "most": BATCH_ENTRIES})).all():
@@ -118,7 +117,7 @@ async def recalculate(
         emissions = await asyncio.to_thread(_compute, entries, data_entry_type_id, factors, done)
         async with driver_connection(connection) as driver:
             await driver.copy_records_to_table("data_entry_emissions", records=emissions, columns=EMISSION_COLUMNS)
-        await run.count("recalculating", done.recalculated + done.errors, total)
+        await run.count("recalculating", done.recalculated + done.without_factor + done.errors, total)
     return done
 
 
@@ -135,6 +134,10 @@ def _compute(
             if len(done.error_details) < ERROR_DETAILS_KEPT:
                 done.error_details.append({"data_entry_id": entry.id, "error": str(error)})
             continue
+        if not computed:
+            done.without_factor += 1
+            done.first_lack = done.first_lack or no_factor_yet(data_entry_type_id, entry.data)
+            continue
         done.recalculated += 1
         records += [
             (entry.id, e.emission_type_id, e.factor_id, e.kg_co2eq, e.additional_value, e.scope, dumps(e.meta))
@@ -145,10 +148,25 @@ def _compute(
 
 def _result(done: Recalculation) -> JobResult:
     if not done.errors:
-        return JobResult.SUCCESS
+        return JobResult.WARNING if done.without_factor else JobResult.SUCCESS
     return JobResult.WARNING if done.recalculated else JobResult.ERROR
 
 
-def _complaint(done: Recalculation) -> str:
-    first = f" — first error: {done.error_details[0]['error']}" if done.error_details else ""
-    return f"{done.recalculated} recalculated, {done.errors} failed{first}"
+def _complaint(done: Recalculation) -> str | None:
+    """The counts and the first reason, unless all went well."""
+    if not done.errors and not done.without_factor:
+        return None
+    failed = f", {done.errors} failed" if done.errors else ""
+    waiting = f", {done.without_factor} without a factor yet" if done.without_factor else ""
+    reason = done.error_details[0]["error"] if done.error_details else done.first_lack
+    return f"{done.recalculated} recalculated{failed}{waiting}" + (f" — first error: {reason}" if reason else "")
+
+
+def _total(parts: Collection[Recalculation]) -> Recalculation:
+    return Recalculation(
+        recalculated=sum(part.recalculated for part in parts),
+        without_factor=sum(part.without_factor for part in parts),
+        first_lack=next((part.first_lack for part in parts if part.first_lack), None),
+        errors=sum(part.errors for part in parts),
+        error_details=[detail for part in parts for detail in part.error_details[:1]],
+    )

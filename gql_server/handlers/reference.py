@@ -39,7 +39,7 @@ async def reference_ingest(job: Job, connection: AsyncConnection, run: Run) -> O
             tally.add(len(records), rejected)
             await run.count("inserting", tally.accepted + tally.rejected)
         meta = {**tally.meta, "reading": table.reading}
-    return Outcome(result=tally.result, message=tally.message, meta=meta, row_errors=tally.errors, affected_module_ids=[])
+    return Outcome(result=tally.result, message=tally.message, meta=meta, row_errors=tally.row_errors, affected_module_ids=[])
 
 
 async def _delete_previous(connection: AsyncConnection, job: Job) -> None:

@@ -19,28 +19,47 @@ REASON_LENGTH = 200
 
 @dataclass(slots=True)
 class Tally:
-    """Rows of a file, counted as they are read; the first 100 rejected ones are kept.
+    """Rows of a file, counted as they are read; the first 100 that something is to be told of are kept.
 
-    The file is refused when more than `max_rejected_share` of its rows are rejected.
+    `without_factor` counts those among the accepted that have no emission until their factor comes: they are told of where the
+    rejected ones leave room. The file is refused when more than `max_rejected_share` of its rows are rejected.
     """
 
     accepted: int = 0
     rejected: int = 0
     warned: int = 0
+    without_factor: int = 0
     batches: int = 0
     keep: int = ROW_ERRORS_KEPT
     max_rejected_share: float = DEFAULT_REJECTED_SHARE
     errors: list[RowError] = field(default_factory=list[RowError])
+    waiting: list[RowError] = field(default_factory=list[RowError])
 
-    def add(self, accepted: int, rejected: Sequence[RowRejected], warned: Sequence[RowRejected] = ()) -> None:
-        """Count a batch. `warned` are rows that were accepted although something in them was ignored."""
+    def add(
+        self,
+        accepted: int,
+        rejected: Sequence[RowRejected],
+        warned: Sequence[RowRejected] = (),
+        waiting: Sequence[RowRejected] = (),
+    ) -> None:
+        """Count a batch. `warned` are rows that were accepted although something in them was ignored, `waiting` those that were
+        without a factor."""
         self.batches += 1
         self.accepted += accepted
         self.rejected += len(rejected)
         self.warned += len(warned)
-        room = max(0, self.keep - len(self.errors))
-        noted = sorted((*rejected, *warned), key=lambda row: row.row)[:room]
-        self.errors += [RowError(row.row, row.reason, row.column, row.value) for row in noted]
+        self.without_factor += len(waiting)
+        self._note(self.errors, sorted((*rejected, *warned), key=lambda row: row.row))
+        self._note(self.waiting, waiting)
+
+    def _note(self, kept: list[RowError], rows: Sequence[RowRejected]) -> None:
+        room = max(0, self.keep - len(kept))
+        kept += [RowError(row.row, row.reason, row.column, row.value) for row in rows[:room]]
+
+    @property
+    def row_errors(self) -> list[RowError]:
+        """The rows that are told of, in the order of the file."""
+        return sorted([*self.errors, *self.waiting][: self.keep], key=lambda error: error.row or 0)
 
     @classmethod
     def of(cls, job: Job, run: Run) -> Self:
@@ -58,13 +77,13 @@ class Tally:
         """One bad row of fifty thousand is a warning; too many, or nothing accepted, is an error."""
         if not self.accepted or self.rejects_too_many:
             return JobResult.ERROR
-        return JobResult.WARNING if self.rejected or self.warned else JobResult.SUCCESS
+        return JobResult.WARNING if self.rejected or self.warned or self.without_factor else JobResult.SUCCESS
 
     @property
     def message(self) -> str:
         if self.rejects_too_many:
             return refusal_message(self.accepted, self.rejected, self.max_rejected_share, self.errors)
-        return ingest_message(self.result, self.accepted, self.rejected, self.errors)
+        return ingest_message(self.result, self.accepted, self.rejected, self.errors or self.waiting, self.without_factor)
 
     @property
     def meta(self) -> dict[str, Any]:
@@ -75,16 +94,18 @@ class Tally:
             "batches_processed": self.batches,
             "inserted": 0 if self.rejects_too_many else self.accepted,
             "skipped": self.rejected,
-            "row_errors_count": self.rejected + self.warned,
+            "without_factor": self.without_factor,
+            "row_errors_count": self.rejected + self.warned + self.without_factor,
             **(refused if self.rejects_too_many else {}),
         }
 
 
-def ingest_message(result: JobResult, inserted: int, skipped: int, errors: Sequence[RowError]) -> str:
+def ingest_message(result: JobResult, inserted: int, skipped: int, errors: Sequence[RowError], without_factor: int = 0) -> str:
     """The terminal message of an ingest: where not all went well, the counts and the first reason."""
     if result == JobResult.SUCCESS:
         return "Success"
-    return _with_reason(f"{result.value}: {inserted} inserted, {skipped} skipped", errors)
+    waiting = f", {without_factor} without a factor yet" if without_factor else ""
+    return _with_reason(f"{result.value}: {inserted} inserted, {skipped} skipped{waiting}", errors)
 
 
 def refusal_message(accepted: int, rejected: int, share: float, errors: Sequence[RowError]) -> str:

@@ -135,7 +135,7 @@ def test_every_row_of_the_worst_file_is_bad_in_its_own_way():
 
 
 def test_equipment_of_a_year_without_factors_is_refused():
-    with pytest.raises(FileRefused, match="no emission factors of equipment_electric_consumption"):
+    with pytest.raises(FileRefused, match="no emission factors of entry types scientific, it and other"):
         entries_of(example("failures/equipment_2023.csv"), [])
 
 

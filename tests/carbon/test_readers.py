@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gql_server.carbon.emissions import OVERRIDE_KEY, compute
-from gql_server.carbon.factors import Factor, FactorIndex
+from gql_server.carbon.factors import NO_FACTOR_KEY, Factor, FactorIndex
 from gql_server.carbon.formats import ENTRY_FORMATS, factor_format
 from gql_server.carbon.readers import EntryReader, FactorReader, ParsedEntry, RowRejected
 from gql_server.carbon.refusals import FileRefused
@@ -151,6 +151,43 @@ def test_a_row_without_a_matching_factor_is_rejected(
     reason = f"no matching factor for {name} (kind={kind}, subkind={subkind})"
 
     assert read(key, GOOD[key] | {column: cell}) == RowRejected(7, column, reason, cell)
+
+
+@pytest.mark.parametrize(
+    ("key", "cells", "options", "entry_type", "lack"),
+    [
+        ("equipment", {"equipment_class": "Café"}, {"data_entry_type_id": 10}, 10, "scientific (kind=Café, subkind=Pro)"),
+        ("equipment", {"equipment_class": "Café", "equipment_category": "other"}, {}, 12, "other (kind=Café, subkind=Pro)"),
+        (
+            "purchase",
+            {"purchase_institutional_code": "9", "purchase_category": "services"},
+            {},
+            64,
+            "services (kind=9, subkind=None)",
+        ),
+    ],
+)
+def test_a_row_whose_entry_type_is_known_is_kept_until_its_factor_comes(
+    key: str, cells: dict[str, str], options: dict[str, int], entry_type: int, lack: str
+):
+    entry = read(key, GOOD[key] | cells, **options)
+
+    assert isinstance(entry, ParsedEntry)
+    assert (entry.data_entry_type_id, entry.lack) == (entry_type, f"no factor yet for {lack}")
+    assert entry.data[NO_FACTOR_KEY] is True
+
+
+@pytest.mark.parametrize(
+    ("key", "options", "names"),
+    [
+        ("equipment", {"data_entry_type_id": 11}, "entry type it"),
+        ("equipment", {}, "entry types scientific, it and other"),
+        ("process_emissions", {}, "entry type process_emissions"),
+    ],
+)
+def test_without_any_factor_the_file_is_refused_and_the_entry_type_named(key: str, options: dict[str, int], names: str):
+    with pytest.raises(FileRefused, match=f"no emission factors of {names} for this year: upload the factors first"):
+        EntryReader(ENTRY_FORMATS[key], FactorIndex([]), **options)
 
 
 @pytest.mark.parametrize(

@@ -175,7 +175,7 @@ async def test_d2_missing_factors_are_one_short_error_within_a_second(world: Wor
     assert root.result == "ERROR"
     assert root.finished_at - root.started_at < timedelta(seconds=1)
     assert root.status_message == (
-        "there are no emission factors of equipment_electric_consumption for this year: upload the factors first"
+        "there are no emission factors of entry types scientific, it and other for this year: upload the factors first"
     )
     assert await world.row_errors(pipeline_id) == []
 

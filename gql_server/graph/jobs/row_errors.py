@@ -83,7 +83,8 @@ def row_errors() -> Any:
 
     return strawberry.field(
         resolver=resolve,
-        description=f"Rejected rows, in the order of the file. {access_sentence(coordinate)}",
+        description="Rejected rows, and rows that were taken with a warning, in the order of the file. "
+        + access_sentence(coordinate),
         directives=access(coordinate),
         metadata={"guard": coordinate},
     )

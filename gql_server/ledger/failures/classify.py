@@ -60,11 +60,18 @@ class Ending:
     @cached_property
     def rejected(self) -> int:
         """Rows, or entries of a recalculation, that were left out, as far as the job counted them."""
-        bags = [self.meta, *(self._bag(key) for key in ("stats", "recalculation"))]
-        keys = ("row_errors_count", "rows_skipped", "skipped", "total_errors", "errors")
-        counts = [count for bag in bags for key in keys if isinstance(count := bag.get(key), int)]
+        return max(self._count("row_errors_count"), self.left_out, len(self._row_errors))
+
+    @cached_property
+    def left_out(self) -> int:
+        """Those of them that did not land, or could not be computed."""
         told = re.match(r"(?:ERROR|WARNING): \d+ inserted, (\d{1,18}) skipped", self.message or "")
-        return max((*counts, len(self._row_errors), int(told[1]) if told else 0))
+        return max(self._count("rows_skipped", "skipped", "total_errors", "errors"), int(told[1]) if told else 0)
+
+    @cached_property
+    def without_factor(self) -> int:
+        """Rows, or entries, that wait for a factor."""
+        return self._count("without_factor")
 
     @cached_property
     def first_reason(self) -> str:
@@ -83,6 +90,10 @@ class Ending:
 
     def says(self, pattern: str) -> bool:
         return re.search(pattern, self.cause, re.IGNORECASE) is not None
+
+    def _count(self, *keys: str) -> int:
+        bags = [self.meta, *(self._bag(key) for key in ("stats", "recalculation"))]
+        return max((count for bag in bags for key in keys if isinstance(count := bag.get(key), int)), default=0)
 
     @property
     def _row_errors(self) -> list[Any]:
@@ -139,6 +150,14 @@ RULES = (
         "Recovery gave the job up: its workers stopped renewing their lease in every attempt.",
         lambda job: job.is_marked("given_up") or job.says(r"auto-?recover"),
         cause=None,
+    ),
+    Rule(
+        FailureClass.MISSING_FACTOR,
+        "Rows wait for their emission factor",
+        "The job landed all its data, but counted rows or entries without a factor, which have no emission until it comes; one "
+        "group for each reason of the first.",
+        lambda job: job.result == JobResult.WARNING and job.without_factor > 0 and not job.left_out,
+        cause=lambda job: job.first_reason,
     ),
     Rule(
         FailureClass.SOME_ROWS_REJECTED,

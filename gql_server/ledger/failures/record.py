@@ -117,13 +117,13 @@ def _bag() -> ColumnElement[Any]:
     def first(bag: Any) -> ColumnElement[Any]:
         return func.jsonb_path_query_array(bag, cast("strict $.row_errors[0]", JSONPATH), cast({}, JSONB), True)
 
-    counts = ("row_errors_count", "rows_skipped", "skipped", "total_errors")
+    counts = ("row_errors_count", "rows_skipped", "skipped", "total_errors", "without_factor")
     return func.jsonb_strip_nulls(
         func.jsonb_build_object(
             *parts(meta, *_KEYS, *counts),
             *("row_errors", first(meta)),
             *("stats", func.jsonb_build_object(*parts(stats, *counts), "row_errors", first(stats))),
-            *("recalculation", func.jsonb_build_object(*parts(meta["recalculation"], "errors"))),
+            *("recalculation", func.jsonb_build_object(*parts(meta["recalculation"], "errors", "without_factor"))),
         )
     ).label("bag")
 

@@ -135,6 +135,33 @@ def test_f11_a_single_bad_row_is_a_warning_with_rejected_rows():
     assert class_of("The export is late", "WARNING", row_errors_count=0) == FailureClass.UNCLASSIFIED
 
 
+def test_rows_that_wait_for_a_factor_are_missing_factors_unless_others_were_left_out():
+    reason = "no factor yet for scientific (kind=Microscope, subkind=None)"
+    ingest = failure(
+        f"WARNING: 5 inserted, 0 skipped, 2 without a factor yet — first error: {reason}",
+        "WARNING",
+        skipped=0,
+        without_factor=2,
+        row_errors_count=2,
+    )
+    recalculation = failure(
+        f"5 recalculated, 2 without a factor yet — first error: {reason}",
+        "WARNING",
+        recalculation={"recalculated": 5, "without_factor": 2, "errors": 0},
+    )
+    mixed = failure(
+        "WARNING: 5 inserted, 1 skipped, 2 without a factor yet — first error: unknown unit",
+        "WARNING",
+        skipped=1,
+        without_factor=2,
+        row_errors_count=3,
+    )
+
+    assert ingest.failure_class == recalculation.failure_class == FailureClass.MISSING_FACTOR
+    assert ingest.cause == recalculation.cause == "no factor yet for scientific (kind=<value>, subkind=<value>)"
+    assert (mixed.failure_class, mixed.cause) == (FailureClass.SOME_ROWS_REJECTED, "unknown unit")
+
+
 def test_f12_an_abort_is_one_group_for_each_kind_whoever_it_was():
     marked = failure("Aborted by ada@epfl.ch", aborted=True, aborted_by="ada@epfl.ch")
 
@@ -145,7 +172,7 @@ def test_f12_an_abort_is_one_group_for_each_kind_whoever_it_was():
 @pytest.mark.parametrize(
     "message",
     [
-        "there are no emission factors of equipment_electric_consumption for this year: upload the factors first",
+        "there are no emission factors of entry type scientific for this year: upload the factors first",
         "No factors found for module 4",
         "Missing factors: upload them",
     ],
