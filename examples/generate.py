@@ -588,11 +588,40 @@ def factor_examples() -> list[Example]:
     ]
 
 
+# ── reference data ──
+
+RATES_2025 = {
+    "aud": "1.75",
+    "cad": "1.58",
+    "chf": "0.937",
+    "cny": "8.12",
+    "gbp": "0.857",
+    "jpy": "169",
+    "sek": "11.07",
+    "usd": "1.13",
+}
+RATES_SOURCE = "Example: near the averages of 2025, for trying this server only"
+
+
+def reference_examples() -> list[Example]:
+    rates = [(currency, rate, RATES_SOURCE) for currency, rate in RATES_2025.items()]
+    return [
+        Example(
+            "reference/exchange_rates_2025.csv",
+            "purchase",
+            table("currency,per_eur,source", rates),
+            "units of each currency for one euro (target=reference); without them only purchases in the factors' currency "
+            "get an emission",
+            accepted=len(rates),
+        )
+    ]
+
+
 README = """# Example files
 
-Upload the four factor files first, then any data file, all for the year 2025. Every unit is one of the bundled directory (which
-the sync of a new year reads), and every good row finds its factor. `generate.py` writes these files and this table;
-`generate.py --check` tells whether they are still what it writes.
+Upload the four factor files and the exchange rates first, then any data file, all for the year 2025. Every unit is one of the
+bundled directory (which the sync of a new year reads), and every good row finds its factor. `generate.py` writes these files
+and this table; `generate.py --check` tells whether they are still what it writes.
 
 | File | Module | Entry type | Unit | Accepted | Rejected | Outcome | What it is |
 |---|---|---|---|---|---|---|---|
@@ -600,7 +629,14 @@ the sync of a new year reads), and every good row finds its factor. `generate.py
 
 
 def examples() -> list[Example]:
-    return [*factor_examples(), *process_examples(), *headcount_examples(), *equipment_examples(), *purchase_examples()]
+    return [
+        *factor_examples(),
+        *reference_examples(),
+        *process_examples(),
+        *headcount_examples(),
+        *equipment_examples(),
+        *purchase_examples(),
+    ]
 
 
 def readme(files: Iterable[Example]) -> bytes:

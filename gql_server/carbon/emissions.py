@@ -8,22 +8,11 @@ from gql_server.carbon.catalog import DATA_ENTRY_TYPES, EQUIPMENT, HEADCOUNT, PR
 from gql_server.carbon.emission_types import emission_type_of, root_of, scope_of
 from gql_server.carbon.factors import Factor, FactorIndex
 from gql_server.carbon.numbers import PLAIN
+from gql_server.carbon.rates import ExchangeRates
 from gql_server.carbon.rows import HOURS_PER_WEEK
 
 OVERRIDE_KEY = "__kg_co2eq_override__"
 WEEKS_PER_YEAR = 52
-PER_EUR: Mapping[str, float] = {
-    "eur": 1.0,
-    "aud": 1.64,
-    "cad": 1.48,
-    "chf": 0.95,
-    "cny": 7.79,
-    "gbp": 0.847,
-    "jpy": 163.9,
-    "sek": 11.43,
-    "usd": 1.08,
-}
-"""Units of each currency for one euro: annual averages of 2024, rounded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +44,12 @@ def parse_override(value: object) -> float | None:
     return number if abs(number) <= 1e12 else None
 
 
-def compute(data_entry_type_id: int, data: Mapping[str, object], factors: FactorIndex) -> list[Emission]:
+def compute(data_entry_type_id: int, data: Mapping[str, object], factors: FactorIndex, rates: ExchangeRates) -> list[Emission]:
     """Emissions of an entry; none when no factor matches.
 
     The override stored in `data` replaces the result of every formula and unlinks the factor.
     `additional_value` is what the factor was multiplied with: units of gas, kWh a year, units used, money in its currency.
-    Raises EntryInvalid for entry types without formula and for missing numbers, AmbiguousFactor (both are ValueErrors).
+    Raises EntryInvalid for entry types without formula and for missing numbers, AmbiguousFactor, RateMissing (all ValueErrors).
     """
     info = DATA_ENTRY_TYPES.get(data_entry_type_id)
     formula = _FORMULAS.get(info.module_id) if info else None
@@ -68,16 +57,18 @@ def compute(data_entry_type_id: int, data: Mapping[str, object], factors: Factor
         raise EntryInvalid(f"no formula for data entry type {data_entry_type_id}")
     override = parse_override(data.get(OVERRIDE_KEY))
     if override is None:
-        return formula(data_entry_type_id, data, factors)
+        return formula(data_entry_type_id, data, factors, rates)
     return [
         replace(emission, kg_co2eq=override, factor_id=None, additional_value=None, meta={"override": True})
-        for emission in _without_formula(data_entry_type_id, data, factors)
+        for emission in _without_formula(data_entry_type_id, data, factors, rates)
     ]
 
 
-def _without_formula(data_entry_type_id: int, data: Mapping[str, object], factors: FactorIndex) -> list[Emission]:
+def _without_formula(
+    data_entry_type_id: int, data: Mapping[str, object], factors: FactorIndex, rates: ExchangeRates
+) -> list[Emission]:
     if DATA_ENTRY_TYPES[data_entry_type_id].module_id == HEADCOUNT:
-        return _headcount(data_entry_type_id, data, factors)
+        return _headcount(data_entry_type_id, data, factors, rates)
     try:
         emission_type = emission_type_of(data_entry_type_id, str(data.get("category", "")))
     except KeyError:
@@ -91,27 +82,33 @@ def _emission(factor: Factor, units: float, kg_per_unit: str) -> Emission:
     return Emission(factor.emission_type_id, factor.id, _kilograms(units * kg), units, scope, {kg_per_unit: kg})
 
 
-def _process(data_entry_type_id: int, data: Mapping[str, object], factors: FactorIndex) -> list[Emission]:
+def _process(data_entry_type_id: int, data: Mapping[str, object], factors: FactorIndex, rates: ExchangeRates) -> list[Emission]:
     factor = factors.match((data_entry_type_id,), data)
     return [_emission(factor, _number(data, "quantity"), "ef_kg_co2eq_per_unit")] if factor else []
 
 
-def _equipment(data_entry_type_id: int, data: Mapping[str, object], factors: FactorIndex) -> list[Emission]:
+def _equipment(
+    data_entry_type_id: int, data: Mapping[str, object], factors: FactorIndex, rates: ExchangeRates
+) -> list[Emission]:
     factor = factors.match((data_entry_type_id,), data)
     return [_emission(factor, _kilowatt_hours(data, factor.values), "ef_kg_co2eq_per_kwh")] if factor else []
 
 
-def _purchase(data_entry_type_id: int, data: Mapping[str, object], factors: FactorIndex) -> list[Emission]:
+def _purchase(
+    data_entry_type_id: int, data: Mapping[str, object], factors: FactorIndex, rates: ExchangeRates
+) -> list[Emission]:
     factor = factors.match((data_entry_type_id,), data)
     if factor is None:
         return []
-    spent = _number(data, "total_spent_amount") * _exchange_rate(
-        data.get("currency", "chf"), factor.values.get("currency", "eur")
-    )
-    return [_emission(factor, spent, "ef_kg_co2eq_per_currency")]
+    spent, wanted = data.get("currency", "chf"), factor.values.get("currency", "eur")
+    rate = rates.rate(spent, wanted)
+    emission = _emission(factor, _number(data, "total_spent_amount") * rate, "ef_kg_co2eq_per_currency")
+    return [emission if spent == wanted else replace(emission, meta={**emission.meta, "exchange_rate": rate})]
 
 
-def _headcount(data_entry_type_id: int, data: Mapping[str, object], factors: FactorIndex) -> list[Emission]:
+def _headcount(
+    data_entry_type_id: int, data: Mapping[str, object], factors: FactorIndex, rates: ExchangeRates
+) -> list[Emission]:
     fte = _number(data, "fte")
     return [
         emission for category in factors.sub_factors(data_entry_type_id) for emission in _category_with_rollup(category, fte)
@@ -136,16 +133,6 @@ def _kilowatt_hours(data: Mapping[str, object], factor: Mapping[str, object]) ->
     return watt_hours * WEEKS_PER_YEAR / 1000
 
 
-def _exchange_rate(spent: object, wanted: object) -> float:
-    """How much of the wanted currency one unit of the spent one is. Raises EntryInvalid for an unknown currency."""
-    if spent == wanted:
-        return 1.0
-    try:
-        return PER_EUR[str(wanted)] / PER_EUR[str(spent)]
-    except KeyError as error:
-        raise EntryInvalid(f"unknown currency {error.args[0]}") from None
-
-
 def _number(data: Mapping[str, object], name: str, default: Mapping[str, object] | None = None) -> float:
     """A number of an entry or a factor, else of `default`, where an absent one is zero. Raises EntryInvalid."""
     value = data.get(name)
@@ -161,7 +148,7 @@ def _kilograms(value: float) -> float:
     return round(value, 9)
 
 
-_FORMULAS: Mapping[int, Callable[[int, Mapping[str, object], FactorIndex], list[Emission]]] = {
+_FORMULAS: Mapping[int, Callable[[int, Mapping[str, object], FactorIndex, ExchangeRates], list[Emission]]] = {
     HEADCOUNT: _headcount,
     EQUIPMENT: _equipment,
     PURCHASE: _purchase,

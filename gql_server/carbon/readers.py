@@ -90,7 +90,7 @@ class EntryReader:
         try:
             return self._entry(cells)
         except ValidationError as error:
-            return RowRejected(row, *_explained(error, cells))
+            return RowRejected(row, *explained(error, cells))
         except _Rejected as error:
             return RowRejected(row, error.column or None, error.reason, _shortened(cells.get(error.column or "")))
 
@@ -179,7 +179,7 @@ class FactorReader:
         try:
             factors = parsed_factors(self._format.row.model_validate(named), self._data_entry_type_id)
         except ValidationError as error:
-            return RowRejected(row, *_explained(error, named, self._sent))
+            return RowRejected(row, *explained(error, named, self._sent))
         except FactorInvalid as error:
             return RowRejected(row, self._sent.get(error.column, error.column), str(error), _shortened(named.get(error.column)))
         identities = {factor.identity for factor in factors}
@@ -208,7 +208,7 @@ def said(value: str) -> str:
     return value if _NUMBER.fullmatch(value) else f"“{_shortened(value, SAID_LENGTH)}”"
 
 
-def _explained(
+def explained(
     error: ValidationError, cells: Mapping[str, str], sent: Mapping[str, str] = MappingProxyType({})
 ) -> tuple[str | None, str, str | None]:
     """Column, reason and cell of the first complaint. `sent` are the file's names of columns that have others here."""

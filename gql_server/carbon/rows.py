@@ -182,4 +182,19 @@ class PurchaseFactorRow(Row):
     ef_kg_co2eq_per_currency: Amount
 
 
+class ExchangeRateRow(Row):
+    """Units of a currency for one euro, and who says so."""
+
+    currency: Currency
+    per_eur: Annotated[Number, Field(gt=0, le=1e9)]
+    source: str
+
+    @field_validator("per_eur")
+    @classmethod
+    def a_euro_is_a_euro(cls, per_eur: float, info: ValidationInfo) -> float:
+        if info.data.get("currency") == "eur" and per_eur != 1:
+            raise ValueError("the rate of eur is 1")
+        return per_eur
+
+
 FactorRow = ProcessFactorRow | EquipmentFactorRow | HeadcountFactorRow | PurchaseFactorRow

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from gql_server.carbon.catalog import MODULES, Module, entry_types_of
 from gql_server.carbon.formats import entry_format, factor_format
 from gql_server.carbon.numbers import DECIMALS
+from gql_server.carbon.reference import is_of_whole_module
 from gql_server.commands import audit
 from gql_server.commands.gate import check_year, creator, year_accepts_uploads
 from gql_server.db.models import EntityType, IngestionMethod, JobType, TargetType, Upload
@@ -182,6 +183,8 @@ def _check_format(ingestion: Ingestion, module: Module) -> None:
         raise BadInput(f"data entry type {entry_type} is not one of module {module.key}", argument="entryType")
     if ingestion.target != TargetType.DATA_ENTRIES and ingestion.unit is not None:
         raise BadInput("only data entries can be of one unit", argument="unit")
+    if ingestion.target == TargetType.REFERENCE_DATA and entry_type is not None and is_of_whole_module(module.id):
+        raise BadInput(f"reference data of {module.key} is of the whole module", argument="entryType")
     if ingestion.target == TargetType.FACTORS:
         if factor_format(module.id) is None:
             raise BadInput(f"module {module.key} takes no factor files", argument="module")

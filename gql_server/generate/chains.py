@@ -81,7 +81,7 @@ def recalculate(story: Story, draft: Draft, at: datetime, result: JobResult = SU
         message = texts.unexpected(random)
         return story.finish(draft, ERROR, message, error=f"DBAPIError: {message}")
     done, failed = random.choice((12, 140, 955, 3_200, 15_820)), 0 if result == SUCCESS else random.randint(1, 40)
-    complaint = "no factor for « autre »"
+    complaint = random.choice(texts.COMPLAINTS)
     message = (
         f"{done} recalculated, {failed} failed — first error: {complaint}" if failed else "Emission recalculation completed"
     )

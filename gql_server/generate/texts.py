@@ -38,6 +38,12 @@ REFUSALS = (
     "the file is a PDF document, not a table: save the table as “CSV UTF-8” or as an Excel workbook (.xlsx)",
 )
 
+COMPLAINTS = (
+    "no factor for « autre »",
+    "there are no exchange rates for 2026: upload them as reference data of purchase",
+)
+"""What recalculations say of entries that they cannot compute."""
+
 _DEADLOCK = """<class 'asyncpg.exceptions.DeadlockDetectedError'>: deadlock detected
 DETAIL:  Process {a} waits for ShareLock on transaction {n}; blocked by process {b}.
 Process {b} waits for ShareLock on transaction {m}; blocked by process {a}.

@@ -52,6 +52,9 @@ class FailureClass(Enum):
     MISSING_FACTOR = strawberry.enum_value(
         "MISSING_FACTOR", description="There were no emission factors for the data, or none for some of its rows yet."
     )
+    MISSING_EXCHANGE_RATE = strawberry.enum_value(
+        "MISSING_EXCHANGE_RATE", description="There were no exchange rates of the year for purchases in other currencies."
+    )
     UPSTREAM_API = strawberry.enum_value("UPSTREAM_API", description="A system that the data comes from did not answer well.")
     VALIDATION = strawberry.enum_value("VALIDATION", description="The job refused its input and said why.")
     WORKER_LOST = strawberry.enum_value("WORKER_LOST", description="Its workers fell silent in every attempt.")

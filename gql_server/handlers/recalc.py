@@ -11,9 +11,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gql_server.carbon.emissions import compute
 from gql_server.carbon.factors import FactorIndex, no_factor_yet
+from gql_server.carbon.rates import ExchangeRates
 from gql_server.db import driver_connection, dumps
 from gql_server.db.models import JobResult, JobType
 from gql_server.handlers.factors import factor_index
+from gql_server.handlers.rates import exchange_rates
 from gql_server.handlers.waiting import BATCH_ENTRIES, SLICE, settle
 from gql_server.ledger.locks import module_of_year
 from gql_server.worker import Job, JobError, Outcome, Run, job_type
@@ -38,7 +40,8 @@ _ENTRIES = text(
 
 @dataclass(slots=True)
 class Recalculation:
-    """What one entry type's recalculation did. `without_factor` counts entries that have no emission for want of a factor."""
+    """What one entry type's recalculation did. `without_factor` counts entries that have no emission for want of a factor,
+    `rates` are the sources of the exchange rates that were used."""
 
     recalculated: int = 0
     without_factor: int = 0
@@ -46,6 +49,7 @@ class Recalculation:
     errors: int = 0
     error_details: list[dict[str, object]] = field(default_factory=list[dict[str, object]])
     modules: set[int] = field(default_factory=set[int])
+    rates: frozenset[str] = frozenset()
 
     @property
     def meta(self) -> dict[str, Any]:
@@ -55,6 +59,7 @@ class Recalculation:
             "without_factor": self.without_factor,
             "errors": self.errors,
             "error_details": self.error_details,
+            **({"exchange_rates": sorted(self.rates)} if self.rates else {}),
         }
 
 
@@ -102,6 +107,7 @@ async def recalculate(
     """Replace the emissions of one entry type, in these report modules or everywhere."""
     assert job.year is not None
     factors = await factor_index(connection, job.provider, job.year, [data_entry_type_id])
+    rates = await exchange_rates(connection, job.provider, job.year)
     place = {
         "provider": job.provider,
         "year": job.year,
@@ -114,7 +120,7 @@ async def recalculate(
     done, after = Recalculation(), 0
     while entries := (await connection.execute(_ENTRIES, {**place, "after": after, "most": BATCH_ENTRIES})).all():
         after = entries[-1].id
-        emissions = await asyncio.to_thread(_compute, entries, data_entry_type_id, factors, done)
+        emissions = await asyncio.to_thread(_compute, entries, data_entry_type_id, factors, rates, done)
         async with driver_connection(connection) as driver:
             await driver.copy_records_to_table("data_entry_emissions", records=emissions, columns=EMISSION_COLUMNS)
         await run.count("recalculating", done.recalculated + done.without_factor + done.errors, total)
@@ -122,13 +128,13 @@ async def recalculate(
 
 
 def _compute(
-    entries: Sequence[Row[Any]], data_entry_type_id: int, factors: FactorIndex, done: Recalculation
+    entries: Sequence[Row[Any]], data_entry_type_id: int, factors: FactorIndex, rates: ExchangeRates, done: Recalculation
 ) -> list[tuple[object, ...]]:
     records: list[tuple[object, ...]] = []
     for entry in entries:
         done.modules.add(entry.carbon_report_module_id)
         try:
-            computed = compute(data_entry_type_id, entry.data, factors)
+            computed = compute(data_entry_type_id, entry.data, factors, rates)
         except ValueError as error:
             done.errors += 1
             if len(done.error_details) < ERROR_DETAILS_KEPT:
@@ -139,6 +145,8 @@ def _compute(
             done.first_lack = done.first_lack or no_factor_yet(data_entry_type_id, entry.data)
             continue
         done.recalculated += 1
+        if any("exchange_rate" in emission.meta for emission in computed):
+            done.rates = rates.sources
         records += [
             (entry.id, e.emission_type_id, e.factor_id, e.kg_co2eq, e.additional_value, e.scope, dumps(e.meta))
             for e in computed

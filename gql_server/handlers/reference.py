@@ -1,13 +1,14 @@
-"""reference_ingest: a file of reference data replaces that of the same module and entry type. It fans out nothing."""
+"""reference_ingest: a file of reference data replaces that of the same module and entry type, and what follows from it is
+recalculated."""
 
+import asyncio
 from typing import Any
 
 from sqlalchemy import delete
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gql_server.carbon.readers import RowRejected, said
-from gql_server.carbon.refusals import FileRefused
-from gql_server.carbon.tablefile import OUTSIDE, open_table
+from gql_server.carbon.readers import RowRejected
+from gql_server.carbon.reference import ReferenceReader, open_reference, reference_format
 from gql_server.db import driver_connection, dumps
 from gql_server.db.models import JobType
 from gql_server.db.models.carbon import ReferenceData
@@ -15,31 +16,36 @@ from gql_server.handlers.entries import BATCH_ROWS
 from gql_server.handlers.results import Tally
 from gql_server.handlers.uploaded import NumberedRow, chunks_of, uploaded_table
 from gql_server.ledger.locks import module_of_year
-from gql_server.worker import Job, JobError, Outcome, Run, job_type
+from gql_server.worker import Child, Job, JobError, Outcome, Run, job_type
 
-KEY_COLUMN = "key"
 COLUMNS = ("provider", "year", "module_type_id", "data_entry_type_id", "key", "data")
 
 
 @job_type(JobType.REFERENCE_INGEST, locks=module_of_year)
 async def reference_ingest(job: Job, connection: AsyncConnection, run: Run) -> Outcome:
-    """Store each row under its key, with its other cells as data. A blank or repeated key is a row error."""
+    """Store each row under its key, with its other cells as data, and chain a recalculation of what depends on it."""
     if job.year is None or job.module_type_id is None:
         raise JobError("reference data needs a module and a year")
     await run.progress("Reading reference data")
     await _delete_previous(connection, job)
-    tally, keys = Tally.of(job, run), set[str]()
-    async with uploaded_table(job, run, open_table) as table:
-        if KEY_COLUMN not in table.columns:
-            raise FileRefused(f"missing column {KEY_COLUMN}")
+    format = reference_format(job.module_type_id)
+    tally, reader = Tally.of(job, run), ReferenceReader(format)
+    async with uploaded_table(job, run, open_reference, format) as table:
         async for chunk in chunks_of(table, BATCH_ROWS):
-            records, rejected = _parse(job, chunk, keys)
+            records, rejected = await asyncio.to_thread(_parse, job, reader, chunk)
             async with driver_connection(connection) as driver:
                 await driver.copy_records_to_table("reference_data", records=records, columns=COLUMNS)
             tally.add(len(records), rejected)
             await run.count("inserting", tally.accepted + tally.rejected)
         meta = {**tally.meta, "reading": table.reading}
-    return Outcome(result=tally.result, message=tally.message, meta=meta, row_errors=tally.row_errors, affected_module_ids=[])
+    return Outcome(
+        result=tally.result,
+        message=tally.message,
+        meta=meta,
+        row_errors=tally.row_errors,
+        affected_module_ids=[],
+        children=[Child(job_type=JobType.EMISSION_RECALC, data_entry_type_id=affected) for affected in format.affects],
+    )
 
 
 async def _delete_previous(connection: AsyncConnection, job: Job) -> None:
@@ -51,22 +57,14 @@ async def _delete_previous(connection: AsyncConnection, job: Job) -> None:
     )
 
 
-def _parse(job: Job, chunk: list[NumberedRow], keys: set[str]) -> tuple[list[tuple[Any, ...]], list[RowRejected]]:
+def _parse(job: Job, reader: ReferenceReader, chunk: list[NumberedRow]) -> tuple[list[tuple[Any, ...]], list[RowRejected]]:
     records: list[tuple[Any, ...]] = []
     rejected: list[RowRejected] = []
     for number, cells in chunk:
-        if (refused := _refused(number, cells, keys)) is not None:
-            rejected.append(refused)
-            continue
-        key = cells.pop(KEY_COLUMN)
-        keys.add(key)
-        records.append((job.provider, job.year, job.module_type_id, job.data_entry_type_id, key, dumps(cells)))
+        read = reader.read(number, cells)
+        if isinstance(read, RowRejected):
+            rejected.append(read)
+        else:
+            key, data = read
+            records.append((job.provider, job.year, job.module_type_id, job.data_entry_type_id, key, dumps(data)))
     return records, rejected
-
-
-def _refused(number: int, cells: dict[str, str], keys: set[str]) -> RowRejected | None:
-    if OUTSIDE in cells:
-        return RowRejected(number, None, f"the row has a cell outside the named columns: {said(cells[OUTSIDE])}", None)
-    if (key := cells.get(KEY_COLUMN)) is None:
-        return RowRejected(number, KEY_COLUMN, f"{KEY_COLUMN} is blank", None)
-    return RowRejected(number, KEY_COLUMN, f"the file gives this key twice: {said(key)}", key[:200]) if key in keys else None

@@ -63,6 +63,7 @@ DAY = (
     Step("data/process_emissions_2025.csv", "process_emissions"),
     Step("data/headcount_students_2025.csv", "headcount", entry_type="student"),
     Step("data/equipment_2025.csv", "equipment_electric_consumption"),
+    Step("reference/exchange_rates_2025.csv", "purchase", "reference"),
     Step("data/purchases_2025.csv", "purchase"),
     Step("data/process_emissions_unit_10208.csv", "process_emissions", unit="10208"),
     Step("failures/process_emissions_all_bad.csv", "process_emissions"),

@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 
 from gql_server.carbon.catalog import entry_type_by_key, module_by_key
-from gql_server.carbon.csvfile import FileRefused
 from gql_server.carbon.directory import read_directory
 from gql_server.carbon.emissions import compute
 from gql_server.carbon.factors import Factor, FactorIndex
 from gql_server.carbon.formats import entry_format, factor_format, open_rows
+from gql_server.carbon.rates import ExchangeRates, rates_of
 from gql_server.carbon.readers import EntryReader, FactorReader, ParsedEntry, RowRejected
+from gql_server.carbon.reference import ReferenceReader, open_reference, reference_format
+from gql_server.carbon.refusals import FileRefused
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 COLUMNS = ("file", "module", "entry_type", "unit", "accepted", "rejected", "outcome", "about")
@@ -67,11 +69,11 @@ def kilograms(file: str) -> defaultdict[str, float]:
     module = module_by_key(row["module"])
     assert module
     factors = factors_of(module.id)
-    exact = FactorIndex(factors)
+    exact, rates = FactorIndex(factors), uploaded_rates()
     totals: defaultdict[str, float] = defaultdict(float)
     for entry in entries_of(row, factors):
         assert isinstance(entry, ParsedEntry)
-        emissions = compute(entry.data_entry_type_id, entry.data, exact)
+        emissions = compute(entry.data_entry_type_id, entry.data, exact, rates)
         assert emissions
         totals[entry.unit_institutional_id] += sum(emission.kg_co2eq for emission in emissions if emission.scope)
     return totals
@@ -98,8 +100,15 @@ def test_each_factor_file_gives_the_number_of_factors_its_table_says(module_id: 
     assert len(factors_of(module_id)) == accepted * rows_per_factor
 
 
+def uploaded_rates() -> ExchangeRates:
+    reader = ReferenceReader(reference_format(5))
+    with open_reference(EXAMPLES / "reference" / "exchange_rates_2025.csv", reference_format(5)) as rows:
+        read = [reader.read(number, cells) for number, cells in rows]
+    return rates_of(2025, dict(row for row in read if not isinstance(row, RowRejected)))
+
+
 REFUSED = {"failures/equipment_2023.csv", "failures/purchases_latin1.csv"}
-READABLE = [row for row in TABLE if not row["file"].startswith("factors/") and row["file"] not in REFUSED]
+READABLE = [row for row in TABLE if not row["file"].startswith(("factors/", "reference/")) and row["file"] not in REFUSED]
 
 
 @pytest.mark.parametrize("row", READABLE, ids=[row["file"] for row in READABLE])
@@ -169,3 +178,10 @@ def test_purchases_reach_seven_entry_types():
 @pytest.mark.parametrize("file", [row["file"] for row in TABLE if row["file"].startswith("data/")])
 def test_every_entry_of_a_good_file_has_emissions_after_an_exact_match(file: str):
     assert min(kilograms(file).values()) > 0
+
+
+def test_the_exchange_rates_of_the_examples_say_where_they_are_from():
+    rates = uploaded_rates()
+
+    assert int(example("reference/exchange_rates_2025.csv")["accepted"]) == len(rates.per_eur) == 8
+    assert rates.sources == {"Example: near the averages of 2025, for trying this server only"}

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from gql_server.carbon.emissions import OVERRIDE_KEY, compute
 from gql_server.carbon.factors import NO_FACTOR_KEY, Factor, FactorIndex
 from gql_server.carbon.formats import ENTRY_FORMATS, factor_format
+from gql_server.carbon.rates import shipped_rates
 from gql_server.carbon.readers import EntryReader, FactorReader, ParsedEntry, RowRejected
 from gql_server.carbon.refusals import FileRefused
 from gql_server.carbon.tablefile import OUTSIDE
@@ -318,7 +319,7 @@ def test_an_override_survives_from_cell_to_emission(kg: float):
     entry = read("process_emissions", CO2 | {"kg_co2eq": repr(kg)})
     assert isinstance(entry, ParsedEntry)
 
-    (emission,) = compute(entry.data_entry_type_id, entry.data, FactorIndex(PROCESS))
+    (emission,) = compute(entry.data_entry_type_id, entry.data, FactorIndex(PROCESS), shipped_rates(2024))
 
     assert (emission.kg_co2eq, emission.factor_id) == (kg, None)
 

@@ -107,8 +107,15 @@ def test_the_console_shows_the_day_and_counts_it(answers: dict[str, Any]):
 
     assert page["totalCount"] == {"value": len(DAY) + 1, "precision": "EXACT"}
     assert counts(page["facets"]) == {
-        "STATUS": {"SUCCESS": 12, "FAILED": 3},
-        "KIND": {"AGGREGATION": 11, "EMISSION_RECALC": 11, "CSV_INGEST": 10, "FACTOR_INGEST": 4, "UNIT_SYNC": 1},
+        "STATUS": {"SUCCESS": 13, "FAILED": 3},
+        "KIND": {
+            "AGGREGATION": 12,
+            "EMISSION_RECALC": 12,
+            "CSV_INGEST": 10,
+            "FACTOR_INGEST": 4,
+            "REFERENCE_INGEST": 1,
+            "UNIT_SYNC": 1,
+        },
         "FAILURE_CLASS": {"ALL_ROWS_REJECTED": 1, "MISSING_FACTOR": 1, "SOME_ROWS_REJECTED": 1, "VALIDATION": 1},
     }
     newest, oldest = page["nodes"][0], page["nodes"][-1]

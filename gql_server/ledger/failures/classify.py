@@ -26,6 +26,7 @@ class FailureClass(StrEnum):
     TOO_MANY_ROWS_REJECTED = "TOO_MANY_ROWS_REJECTED"
     SOME_ROWS_REJECTED = "SOME_ROWS_REJECTED"
     MISSING_FACTOR = "MISSING_FACTOR"
+    MISSING_EXCHANGE_RATE = "MISSING_EXCHANGE_RATE"
     UPSTREAM_API = "UPSTREAM_API"
     VALIDATION = "VALIDATION"
     WORKER_LOST = "WORKER_LOST"
@@ -158,6 +159,13 @@ RULES = (
         "group for each reason of the first.",
         lambda job: job.result == JobResult.WARNING and job.without_factor > 0 and not job.left_out,
         cause=lambda job: job.first_reason,
+    ),
+    Rule(
+        FailureClass.MISSING_EXCHANGE_RATE,
+        "Exchange rates are missing",
+        "Purchases in another currency than their factor's could not be computed: nobody said at which rate in their year.",
+        lambda job: job.first_reason.startswith(("there are no exchange rates", "there is no exchange rate")),
+        cause=None,
     ),
     Rule(
         FailureClass.SOME_ROWS_REJECTED,

@@ -162,6 +162,15 @@ def test_rows_that_wait_for_a_factor_are_missing_factors_unless_others_were_left
     assert (mixed.failure_class, mixed.cause) == (FailureClass.SOME_ROWS_REJECTED, "unknown unit")
 
 
+@pytest.mark.parametrize("result", ["WARNING", "ERROR"])
+def test_money_that_cannot_be_converted_lacks_exchange_rates(result: str):
+    message = "1 recalculated, 2 failed — first error: there are no exchange rates for 2031: upload them as reference data"
+    found = failure(message, result, recalculation={"errors": 2})
+
+    assert found.failure_class == FailureClass.MISSING_EXCHANGE_RATE
+    assert found.fingerprint == failure(message.replace("2031", "2032"), result, recalculation={"errors": 3}).fingerprint
+
+
 def test_f12_an_abort_is_one_group_for_each_kind_whoever_it_was():
     marked = failure("Aborted by ada@epfl.ch", aborted=True, aborted_by="ada@epfl.ch")
 
