@@ -1,12 +1,13 @@
 """Builders of ledger rows, with honest defaults: what is left out is as the runner would write it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import insert, select, text, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from gql_server.db import models
 from gql_server.db.models import EntityType, IngestionMethod, JobResult, JobState, JobType, Provider, TargetType
@@ -125,3 +126,15 @@ async def worker(connection: AsyncConnection, pod_id: str, **values: Any) -> Non
 async def notify(connection: AsyncConnection) -> None:
     """Wake the readers of the feed, as writers do."""
     await connection.execute(text("NOTIFY gql_events"))
+
+
+@asynccontextmanager
+async def unreadable(engine: AsyncEngine, table: str) -> AsyncGenerator[None]:
+    """Meanwhile whoever reads that table fails after a moment, as if the database were away."""
+    impatient = "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET lock_timeout = 50', current_database()); END $$"
+    async with engine.begin() as connection:
+        await connection.execute(text(impatient))
+    await engine.dispose()
+    async with engine.begin() as connection:
+        await connection.execute(text(f"LOCK TABLE {table}"))
+        yield

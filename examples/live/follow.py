@@ -95,7 +95,8 @@ class Server:
 
     async def follow(self, pipelines: LiveList) -> None:
         """Apply what happens until cancelled, through any loss of the connection."""
-        while True:
+        task = asyncio.current_task()
+        while not (task and task.cancelling()):  # whose cancellation the loss of a connection may hide
             with contextlib.suppress(*LOST):
                 await self._follow_once(pipelines)
             say("connection lost: coming again")

@@ -1,8 +1,13 @@
-"""Tells a database that is away, or too slow, from a mistake of ours."""
+"""Tells a database that is away, or too slow, from a mistake of ours, and waits for it."""
 
-from collections.abc import Iterator
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from math import inf
+from typing import TypeVar
 
 import asyncpg
+import structlog
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -11,6 +16,24 @@ OUTAGE_CLASSES = ("08", "53", "57", "58")
 LOST_CLASSES = ("08", "57P", "53300")
 """Connection exception, operator intervention, too many connections."""
 LOCK_NOT_AVAILABLE = "55P03"
+FIRST_RETRY_SECONDS, RETRY_SECONDS = 0.05, 1.0
+T = TypeVar("T")
+
+log = structlog.get_logger(__name__)
+
+
+async def persistently(read: Callable[[], Awaitable[T]], *, patience_seconds: float = inf) -> T:
+    """The result of `read`, however long the database is away. Raises the outage when it lasts longer than the patience."""
+    until, pause = time.monotonic() + patience_seconds, FIRST_RETRY_SECONDS
+    while True:
+        try:
+            return await read()
+        except Exception as error:
+            if not is_outage(error) or time.monotonic() > until:
+                raise
+            log.warning("feed.read_retried", error=repr(error), retry_seconds=pause)
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, RETRY_SECONDS)
 
 
 def is_outage(error: BaseException | None) -> bool:
@@ -41,7 +64,9 @@ def _is_outage(error: BaseException) -> bool:
         return sqlstate(error) == LOCK_NOT_AVAILABLE or sqlstate(error).startswith(OUTAGE_CLASSES)
     if isinstance(error, DBAPIError):
         return error.connection_invalidated
-    return isinstance(error, (OSError, PoolTimeout))
+    if isinstance(error, asyncpg.DataError):  # of a value of ours; asyncpg counts it among the errors of its interface
+        return False
+    return isinstance(error, (OSError, PoolTimeout, asyncpg.InterfaceError, asyncpg.InternalClientError))
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -3,21 +3,14 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import Any
 from uuid import UUID
 
-import structlog
-
-from gql_server.db.outages import is_outage
+from gql_server.db.outages import persistently
 from gql_server.feed.events import Heartbeat, Reading, Reset, differences, reset_reason
 from gql_server.feed.hub import Change, Hub, Subscription
 from gql_server.feed.session import HEARTBEAT_SECONDS
 from gql_server.feed.tokens import Position
-
-RETRY_SECONDS = 1.0
-T = TypeVar("T")
-
-log = structlog.get_logger(__name__)
 
 
 class PipelineSource:
@@ -97,15 +90,3 @@ async def _after(changes: Subscription, seen: Position) -> Change:
         if change.is_gap or change.sequence > seen.sequence:
             return change
     raise AssertionError("changes never end")
-
-
-async def persistently(read: Callable[[], Awaitable[T]]) -> T:
-    """What `read` gives, however long the database is away."""
-    while True:
-        try:
-            return await read()
-        except Exception as error:
-            if not is_outage(error):
-                raise
-            log.warning("feed.read_retried", error=repr(error), retry_seconds=RETRY_SECONDS)
-            await asyncio.sleep(RETRY_SECONDS)

@@ -7,8 +7,8 @@ from contextlib import aclosing, asynccontextmanager
 from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
+from gql_server.db.outages import persistently
 from gql_server.feed.events import Entered, Heartbeat, LeaveReason, Left, Reading, Reset, Snapshot, differences, reset_reason
-from gql_server.feed.follow import persistently
 from gql_server.feed.hub import Change, Hub
 from gql_server.feed.queries import Changed
 from gql_server.feed.session import HEARTBEAT_SECONDS

@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
 
+from gql_server.db.outages import persistently
 from gql_server.feed.events import Sample
-from gql_server.feed.follow import persistently
 from gql_server.feed.hub import Hub
 from gql_server.feed.tokens import Position
 

@@ -15,7 +15,7 @@ from gql_server.feed.session import Session
 from gql_server.feed.tokens import Position
 from gql_server.graph.cost.budgets import Bill, Budgets
 from gql_server.policy import Viewer
-from gql_server.reads.loaders import Loaders, Query, SharedLoaders
+from gql_server.reads.loaders import Loaders, Query, Reading, SharedLoaders, once, patiently
 from gql_server.reads.pagination import Paging, Window
 
 
@@ -37,11 +37,12 @@ class Context:
         self.bill: Bill | None = None
         self.engine = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._shared: SharedLoaders | None = None
+        self._reading: Reading = once
         self.renew()
 
     def share(self, loaders: SharedLoaders, session: Session) -> "Context":
         """This context, as one of several that read together."""
-        self._shared, self.session = loaders, session
+        self._shared, self.session, self._reading = loaders, session, patiently
         self.renew()
         return self
 
@@ -66,8 +67,7 @@ class Context:
 
     async def now(self) -> Position:
         """Where the feed is now."""
-        async with self.engine.connect() as connection:
-            return await now(connection)
+        return await self._on_connection(now)
 
     def window(self, coordinate: str, **arguments: Any) -> Window:
         """The window that a connection's arguments ask for; those left out count as null."""
@@ -76,8 +76,14 @@ class Context:
 
     async def read(self, query: Callable[..., Awaitable[Any]], **arguments: Any) -> Any:
         """The result of a query that has no key, on one short connection."""
-        async with self.engine.connect() as connection:
-            return await query(connection, self.viewer, **arguments)
+        return await self._on_connection(lambda connection: query(connection, self.viewer, **arguments))
+
+    async def _on_connection(self, query: Callable[[Any], Awaitable[Any]]) -> Any:
+        async def read() -> Any:
+            async with self.engine.connect() as connection:
+                return await query(connection)
+
+        return await self._reading(read)
 
 
 Info = strawberry.Info[Context, None]

@@ -15,6 +15,7 @@ import orjson
 from graphql import GraphQLError
 from strawberry.types.execution import PreExecutionError
 
+from gql_server.db.outages import is_outage
 from gql_server.errors import RateLimited
 from gql_server.feed.session import Phase, Session
 from gql_server.feed.tokens import Position
@@ -60,6 +61,10 @@ class Refused(Exception):
 
 class TooSlow(Exception):
     """The client takes in less than happens: it may come again, with its last token."""
+
+
+class Interrupted(Exception):
+    """The database was away for too long to tell what happened: the client may come again, with its last token."""
 
 
 class Draining(Exception):
@@ -251,7 +256,7 @@ class LiveOperations:
     ) -> AsyncGenerator[Frame, None]:
         """The results of a subscription, after `resume` if given, whatever its arguments say.
 
-        Raises Refused, RateLimited, TooSlow, Draining, or what its resolvers raise.
+        Raises Refused, RateLimited, TooSlow, Interrupted, Draining, or what its resolvers raise.
         """
         if self.is_draining:
             raise Draining
@@ -320,8 +325,11 @@ class LiveOperations:
                 yield Frame(session.position, self._encode(payload), session.is_quiet, session.shows_changes_only)
 
     async def _masked(self, results: AsyncIterator[Any]) -> AsyncGenerator[Any, None]:
+        """The results as clients may see them. Raises Interrupted before one that is not whole because the database is away."""
         async for result in results:
             if result.errors:
+                if any(is_outage(error.original_error) for error in result.errors):
+                    raise Interrupted
                 result.errors = masked(result.errors, self._schema.executable)
                 if isinstance(result, PreExecutionError) or result.data is None:
                     raise Refused(result.errors)

@@ -15,7 +15,7 @@ from starlette.types import Message, Send
 
 from gql_server.errors import PublicError, Unauthenticated
 from gql_server.feed.tokens import Position
-from gql_server.http.live import Draining, LiveOperations, Operation, Refused, TooSlow
+from gql_server.http.live import Draining, Interrupted, LiveOperations, Operation, Refused, TooSlow
 from gql_server.http.masking import internal, public
 from gql_server.policy import Viewer
 
@@ -81,7 +81,7 @@ async def _events(
             async for frame in frames:
                 yield event(frame.payload, frame.position)
                 has_begun = True
-    except (TooSlow, Draining):
+    except (TooSlow, Interrupted, Draining):
         return
     except Refused as refused:
         yield _errors(refused.errors)

@@ -35,6 +35,7 @@ DRAIN_SECONDS = 1.0
 # Close codes after which graphql-ws's client comes again by itself, and may resume.
 RESTART = 1012
 EXPIRED = 4440
+TRY_AGAIN_LATER = 1013
 TOO_SLOW = 4441
 FORBIDDEN = 4403
 
@@ -124,6 +125,8 @@ class TransportHandler(BaseGraphQLTransportWSHandler[Any, None]):
             log.debug("socket.gone", operation_id=operation.id)
         except live.TooSlow:
             await self.websocket.close(TOO_SLOW, "Too slow: connect again and resume with the last token")
+        except live.Interrupted:
+            await self.websocket.close(TRY_AGAIN_LATER, "The database is away: connect again and resume with the last token")
         except live.Draining:
             await self.drain()
         except Expired:

@@ -8,23 +8,44 @@ from typing import Any
 from aiodataloader import DataLoader
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from gql_server.db.outages import persistently
 from gql_server.policy import Viewer
+
+Reading = Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]]
+"""How a read is done: once, or until the database is there."""
+PATIENCE_SECONDS = 30.0
 
 Query = Callable[..., Awaitable[Mapping[Any, Any]]]
 """`(connection, viewer, keys, **arguments) -> {key: value}`; a key left out has the value None."""
 
 
+async def once(read: Callable[[], Awaitable[Any]]) -> Any:
+    """The read of a query, whose client may ask again."""
+    return await read()
+
+
+async def patiently(read: Callable[[], Awaitable[Any]]) -> Any:
+    """The read of an event, which its client cannot ask for again. Raises an outage only when it lasts."""
+    return await persistently(read, patience_seconds=PATIENCE_SECONDS)
+
+
 class Loader(DataLoader[Any, Any]):
     """Collects the keys of one tick and answers them with one statement on one short connection."""
 
-    def __init__(self, engine: AsyncEngine, viewer: Viewer, query: Query, arguments: Mapping[str, Any]) -> None:
+    def __init__(
+        self, engine: AsyncEngine, viewer: Viewer, query: Query, arguments: Mapping[str, Any], reading: Reading = once
+    ) -> None:
         super().__init__()
         self._engine, self._viewer, self._query, self._arguments = engine, viewer, query, arguments
+        self._reading = reading
 
     async def batch_load_fn(self, keys: list[Any]) -> list[Any]:
-        async with self._engine.connect() as connection:
-            found = await self._query(connection, self._viewer, keys, **self._arguments)
+        found = await self._reading(lambda: self._read(keys))
         return [found.get(key) for key in keys]
+
+    async def _read(self, keys: list[Any]) -> Mapping[Any, Any]:
+        async with self._engine.connect() as connection:
+            return await self._query(connection, self._viewer, keys, **self._arguments)
 
     def load(self, key: Hashable) -> "asyncio.Future[Any]":
         """Shielded: graphql-core cancels the siblings of a failed field, and a key is shared by many fields."""
@@ -34,15 +55,15 @@ class Loader(DataLoader[Any, Any]):
 class Loaders:
     """The loaders of one operation or one event, made as they are needed: one for each query and its arguments."""
 
-    def __init__(self, engine: AsyncEngine, viewer: Viewer) -> None:
-        self._engine, self._viewer = engine, viewer
+    def __init__(self, engine: AsyncEngine, viewer: Viewer, reading: Reading = once) -> None:
+        self._engine, self._viewer, self._reading = engine, viewer, reading
         self._loaders: dict[Hashable, Loader] = {}
 
     def load(self, query: Query, key: Hashable, **arguments: Any) -> "asyncio.Future[Any]":
         """The value of the query for this key; arguments must be hashable."""
         name = (query, *sorted(arguments.items()))
         if name not in self._loaders:
-            self._loaders[name] = Loader(self._engine, self._viewer, query, arguments)
+            self._loaders[name] = Loader(self._engine, self._viewer, query, arguments, self._reading)
         return self._loaders[name].load(key)
 
 
@@ -64,7 +85,7 @@ class SharedLoaders:
         known = self._current.get(viewer)
         if known is None or known[0] != generation or now - known[1] > self.MOMENT_SECONDS:
             self._forget(now)
-            known = self._current[viewer] = (generation, now, Loaders(self._engine, viewer))
+            known = self._current[viewer] = (generation, now, Loaders(self._engine, viewer, patiently))
         return known[2]
 
     def _forget(self, now: float) -> None:

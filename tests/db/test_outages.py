@@ -19,6 +19,8 @@ from gql_server.db.outages import is_connection_lost, is_outage
         asyncpg.AdminShutdownError("going down"),
         asyncpg.ConnectionDoesNotExistError("gone"),
         asyncpg.LockNotAvailableError("locked"),
+        asyncpg.InterfaceError("another operation is in progress"),
+        asyncpg.InternalClientError("unexpected message"),
     ],
 )
 def test_what_may_be_over_in_a_moment_is_an_outage(error: Exception):
@@ -26,7 +28,14 @@ def test_what_may_be_over_in_a_moment_is_an_outage(error: Exception):
 
 
 @pytest.mark.parametrize(
-    "error", [None, RuntimeError(), asyncpg.UndefinedTableError("events"), asyncpg.UniqueViolationError("x")]
+    "error",
+    [
+        None,
+        RuntimeError(),
+        asyncpg.UndefinedTableError("events"),
+        asyncpg.UniqueViolationError("x"),
+        asyncpg.DataError("no integer"),
+    ],
 )
 def test_a_mistake_of_ours_is_none(error: Exception | None):
     assert not is_outage(error)

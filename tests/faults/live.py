@@ -122,17 +122,22 @@ def sequence(token: str) -> int:
 
 @dataclass
 class Watcher:
-    """Follows one subscription over one transport, and holds what it was last told of each pipeline."""
+    """Follows one subscription over one transport, and holds what it was last told of each pipeline.
+
+    It comes again with the last token over a socket, and over an event stream with the last id; unless it `stays`, often.
+    """
 
     api: Api
     transport: str
     query: str
     variables: dict[str, Any]
     chance: random.Random
+    stays: bool = False
     held: dict[str, Any] = field(default_factory=dict)
     entered: set[str] = field(default_factory=set)
     frames: Counter[tuple[str, ...]] = field(default_factory=Counter)
     token: str | None = None
+    last_id: str | None = None
     resets: int = 0
     reconnects: int = -1
     is_complete: bool = False
@@ -147,7 +152,7 @@ class Watcher:
         """Follow until the subscription completes, losing the connection now and then."""
         while not self.is_complete:
             with suppress(*AWAY):
-                async with asyncio.timeout(self.chance.uniform(0.3, 3)):
+                async with asyncio.timeout(None if self.stays else self.chance.uniform(0.3, 3)):
                     await (self._over_socket() if self.transport == "ws" else self._over_sse())
             await asyncio.sleep(self.chance.uniform(0, 0.3))
 
@@ -164,12 +169,13 @@ class Watcher:
                     self.take(message["payload"])
 
     async def _over_sse(self) -> None:
-        async with self.api.events(self.query, self.token, **self.variables) as events:
+        async with self.api.events(self.query, self.last_id, **self.variables) as events:
             self.reconnects += 1
             async for event in events:
                 if event["event"] == "complete":
                     self.is_complete = True
                     return
+                self.last_id = event.get("id", self.last_id)
                 self.take(json.loads(event["data"]))
 
     def take(self, payload: Any) -> None:

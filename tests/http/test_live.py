@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gql_server.db import connect_arguments
@@ -17,7 +18,7 @@ from gql_server.feed import queries
 from gql_server.feed.hub import Hub
 from gql_server.graph.nodes import encode
 from gql_server.http import live
-from gql_server.http.live import Follower, Frame, LiveOperations, Operation, TooSlow
+from gql_server.http.live import Follower, Frame, Interrupted, LiveOperations, Operation, TooSlow
 from gql_server.policy import Viewer
 from tests import build
 from tests.graph.test_queries import statements
@@ -26,6 +27,8 @@ from tests.graphql import endpoint, viewer
 FOLLOW = """subscription ($id: UUID!, $after: FeedToken) { pipeline(by: { pipelineId: $id }, after: $after, throttleMs: 0) {
   token ... on PipelineChanged { pipeline { status message jobs { nodes { state } } } }
 } }"""
+WHOLE = FOLLOW.replace("status message jobs { nodes { state } }", "status rootJob { worker { podId } }")
+ENDED_WHOLE = {"status": "SUCCESS", "rootJob": {"worker": {"podId": "w1"}}}
 
 
 @pytest.fixture
@@ -48,9 +51,11 @@ def operations(engine: AsyncEngine, hub: Hub) -> LiveOperations:
 class Watcher:
     """A client that follows one pipeline."""
 
-    def __init__(self, operations: LiveOperations, key: UUID, who: Viewer, after: str | None = None) -> None:
+    def __init__(
+        self, operations: LiveOperations, key: UUID, who: Viewer, after: str | None = None, query: str = FOLLOW
+    ) -> None:
         variables = {"id": str(key), **({"after": after} if after else {})}
-        self._frames = operations.frames(Operation(FOLLOW, variables, None), who)
+        self._frames = operations.frames(Operation(query, variables, None), who)
 
     async def next(self) -> dict[str, Any]:
         async with asyncio.timeout(10):
@@ -243,3 +248,46 @@ async def test_an_operation_that_is_refused_says_why(engine: AsyncEngine, operat
         await anext(frames)
     assert [error.extensions["code"] for error in refused.value.errors] == ["GRAPHQL_VALIDATION_FAILED"]
     assert operations.stream_count == 0
+
+
+async def _end_unseen(engine: AsyncEngine, key: UUID, job_id: int) -> None:
+    async with engine.begin() as connection:
+        await build.worker(connection, "w1")
+        await build.finish(connection, job_id, locked_by="w1")
+        await build.settle(connection, key)
+
+
+async def test_what_cannot_be_read_for_a_moment_is_told_whole_when_it_can(engine: AsyncEngine, operations: LiveOperations):
+    key, job_id = await _running(engine)
+    watcher = Watcher(operations, key, viewer("operator"), query=WHOLE)
+    await watcher.next()
+    await _end_unseen(engine, key, job_id)
+
+    with structlog.testing.capture_logs() as logs:
+        async with build.unreadable(engine, "pods"):
+            telling = asyncio.create_task(watcher.next())
+            await _notify(engine)
+            async with asyncio.timeout(10):
+                while not any(entry["event"] == "feed.read_retried" for entry in logs) and not telling.done():
+                    await asyncio.sleep(0.01)
+    told = await telling
+
+    assert told["pipeline"] == ENDED_WHOLE
+
+
+async def test_what_cannot_be_read_for_long_is_not_told_by_half(
+    engine: AsyncEngine, operations: LiveOperations, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("gql_server.reads.loaders.PATIENCE_SECONDS", 0)
+    key, job_id = await _running(engine)
+    watcher = Watcher(operations, key, viewer("operator"), query=WHOLE)
+    last = await watcher.next()
+    await _end_unseen(engine, key, job_id)
+
+    async with build.unreadable(engine, "pods"):
+        await _notify(engine)
+        with pytest.raises(Interrupted):
+            await watcher.next()
+    again = await Watcher(operations, key, viewer("operator"), after=last["token"], query=WHOLE).next()
+
+    assert again["pipeline"] == ENDED_WHOLE

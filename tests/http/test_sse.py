@@ -25,6 +25,11 @@ FOLLOW = """subscription ($id: UUID!) { pipeline(by: { pipelineId: $id }, thrott
   token ... on PipelineChanged { pipeline { status message } }
 } }"""
 
+WHOLE = """subscription ($id: UUID!) { pipeline(by: { pipelineId: $id }, throttleMs: 0) {
+  token ... on PipelineChanged { pipeline { status rootJob { worker { podId } } } }
+} }"""
+ENDED_WHOLE = {"status": "SUCCESS", "rootJob": {"worker": {"podId": "w1"}}}
+
 
 @pytest.fixture
 async def hub(dsn: str) -> AsyncIterator[Hub]:
@@ -200,6 +205,28 @@ async def test_a_server_that_stops_ends_streams_resumably_and_takes_no_new_ones(
     assert end is None
     assert status == 503
     assert hub.subscriber_count == 0
+
+
+async def test_a_stream_from_which_something_would_be_missing_ends_so_that_it_can_be_resumed(
+    url: str, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("gql_server.reads.loaders.PATIENCE_SECONDS", 0)
+    pipeline_id, job_id = await _running(engine)
+    async with streamed(url, WHOLE, id=str(pipeline_id)) as events:
+        last = await events.next()
+        async with engine.begin() as connection:
+            await build.worker(connection, "w1")
+            await build.finish(connection, job_id, locked_by="w1")
+            await build.settle(connection, pipeline_id)
+        async with build.unreadable(engine, "pods"):
+            async with engine.begin() as connection:
+                await build.notify(connection)
+            end = await events.next()
+
+    assert last is not None
+    async with streamed(url, WHOLE, {"Last-Event-ID": last["id"]}, id=str(pipeline_id)) as events:
+        told = (await events.payload())["data"]["pipeline"]["pipeline"]
+    assert (end, told) == (None, ENDED_WHOLE)
 
 
 async def test_a_quiet_stream_shows_that_it_is_alive(url: str, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch):

@@ -211,6 +211,28 @@ async def test_a_server_that_stops_lets_every_socket_go(graphql: GraphQLEndpoint
     assert hub.subscriber_count == 0
 
 
+async def test_a_client_from_whom_something_would_be_withheld_is_told_to_come_again(
+    url: str, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("gql_server.reads.loaders.PATIENCE_SECONDS", 0)
+    async with engine.begin() as connection:
+        pipeline_id = await build.pipeline(connection)
+        job_id = await build.job(connection, pipeline_id, state=JobState.RUNNING)
+        await build.settle(connection, pipeline_id)
+    async with socket(url, init={"authorization": _bearer()}) as client:
+        await _subscribe(client, "live", FOLLOW.replace("status", "status rootJob { worker { podId } }"), id=str(pipeline_id))
+        await _receive(client)
+        async with engine.begin() as connection:
+            await build.worker(connection, "w1")
+            await build.finish(connection, job_id, locked_by="w1")
+            await build.settle(connection, pipeline_id)
+        async with build.unreadable(engine, "pods"):
+            async with engine.begin() as connection:
+                await build.notify(connection)
+
+            assert await _closed(client) == 1013
+
+
 async def test_a_pipeline_is_followed_to_its_end(url: str, engine: AsyncEngine, hub: Hub):
     async with engine.begin() as connection:
         pipeline_id = await build.pipeline(connection)
