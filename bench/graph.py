@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gql_server.commands.execution import Commands
 from gql_server.feed.hub import Hub
+from gql_server.feed.tokens import Tokens
 from gql_server.graph.context import Context
 from gql_server.graph.cost.budgets import Budgets
 from gql_server.graph.schema import create_schema
@@ -28,14 +29,14 @@ class Graph:
         self.schema = create_schema()
         self.subject = "user-1"
         budgets = Budgets(UNLIMITED, UNLIMITED)
-        paging = Paging(Cursors(b"bench"), size_max=200)
+        paging, tokens = Paging(Cursors(b"bench"), size_max=200), Tokens(b"bench")
         commands = Commands(engine, registry, entry_sources)
         hub = Hub({})
         endpoint = GraphQLEndpoint(
             self.schema,
             authenticate=lambda _: Viewer(self.subject, "ACCRED", permissions_of(Role.SUPERADMIN, None)),
             create_context=lambda viewer: Context(
-                viewer=viewer, engine=engine, hub=hub, paging=paging, commands=commands, budgets=budgets
+                viewer=viewer, engine=engine, hub=hub, paging=paging, tokens=tokens, commands=commands, budgets=budgets
             ),
             request_max_bytes=262_144,
         )

@@ -28,6 +28,7 @@ from bench.processes import cpu_seconds
 from gql_server import db, logs, processes
 from gql_server.commands.execution import Commands
 from gql_server.feed.hub import Hub
+from gql_server.feed.tokens import Tokens
 from gql_server.graph.context import Context
 from gql_server.graph.cost.budgets import Budgets
 from gql_server.graph.schema import create_schema
@@ -93,6 +94,7 @@ class StockView(GraphQL[Any, None]):
             "engine": engine,
             "hub": self.hub,
             "paging": Paging(Cursors(b"stock"), settings.page_size_max),
+            "tokens": Tokens(b"stock"),
             "commands": Commands(engine, registry, entry_sources),
             "budgets": Budgets(UNLIMITED, UNLIMITED),
         }

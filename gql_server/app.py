@@ -20,6 +20,7 @@ from gql_server import handlers
 from gql_server.commands.execution import Commands
 from gql_server.db import connect_arguments, migrate, read_engine, work_engine
 from gql_server.feed.hub import Hub
+from gql_server.feed.tokens import Tokens
 from gql_server.files import BUCKET, FileStore
 from gql_server.files.bucket import open_bucket
 from gql_server.graph.context import Context
@@ -59,14 +60,15 @@ def create_app(
     write_engine = work_engine(dsn, concurrency=2)
     hub = Hub(connect_arguments(dsn, "gql-server feed"))
     tokens = TokenAuthority.of(settings)
-    paging = Paging(Cursors(settings.signing_key().encode()), settings.page_size_max)
+    secret = settings.signing_key().encode()
+    paging, feed_tokens = Paging(Cursors(secret), settings.page_size_max), Tokens(secret)
     commands = Commands(write_engine, registry, entry_sources)
     budgets = Budgets(settings.cost_max, settings.cost_budget)
     graphql = GraphQLEndpoint(
         create_schema(),
         authenticate=tokens.authenticate,
         create_context=lambda viewer: Context(
-            viewer=viewer, engine=engine, hub=hub, paging=paging, commands=commands, budgets=budgets
+            viewer=viewer, engine=engine, hub=hub, paging=paging, tokens=feed_tokens, commands=commands, budgets=budgets
         ),
         request_max_bytes=settings.request_max_bytes,
         limits=Limits(per_viewer=settings.live_operations_per_viewer_max, per_process=settings.live_operations_max),

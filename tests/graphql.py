@@ -11,6 +11,7 @@ from gql_server import handlers
 from gql_server.commands.execution import Commands
 from gql_server.db.models import Provider
 from gql_server.feed.hub import Hub
+from gql_server.feed.tokens import Position, Tokens
 from gql_server.graph.context import Context
 from gql_server.graph.cost.budgets import Budgets
 from gql_server.graph.schema import create_schema
@@ -22,6 +23,7 @@ from gql_server.reads.pagination import Cursors, Paging
 from gql_server.worker import registry
 
 AUTHORITY = TokenAuthority(key="a key that is long enough for HS256", issuer="tests", audience="tests")
+TOKENS = Tokens(b"secret of the feed")
 PAGING = Paging(Cursors(b"secret of the cursors"), size_max=200)
 SCHEMA = create_schema()
 assert handlers.__all__
@@ -32,12 +34,23 @@ def viewer(role: str, unit: str | None = None, provider: Provider = Provider.DEF
     return Viewer(subject=role, provider=provider.value, permissions=permissions_of(DEVELOPMENT_ROLES[role], unit))
 
 
+def sealed(position: Position, who: Viewer | None = None) -> str:
+    """The token of a position, for an operator unless for somebody else."""
+    return TOKENS.seal(position, who or viewer("operator"))
+
+
+def opened(token: str, who: Viewer | None = None) -> Position:
+    """The position that a token tells an operator's server, or somebody else's."""
+    return TOKENS.open(token, who or viewer("operator"))
+
+
 def context(engine: AsyncEngine, viewer: Viewer, hub: Hub | None = None, budgets: Budgets | None = None) -> Context:
     return Context(
         viewer=viewer,
         engine=engine,
         hub=hub or Hub({}),
         paging=PAGING,
+        tokens=TOKENS,
         commands=Commands(engine, registry, entry_sources),
         budgets=budgets or Budgets(),
     )

@@ -112,15 +112,20 @@ class Server:
                 tell(message["pipelines"])
 
     async def has_missed_nothing(self, pipelines: LiveList) -> bool:
-        """Compare the list with a new reading of it, both at one position of the feed."""
+        """Compare the list with a new reading of it, before and after which nothing happened."""
         while True:
-            missed = (await self.ask(MISSED, after=pipelines.token))["changes"]
-            for event in missed["events"]:
-                pipelines.apply(event)
-            pipelines.token = missed["nextToken"]
+            await self.catch_up(pipelines)
             page = (await self.ask(PAGE, first=len(pipelines.rows) + 1))["pipelines"]
-            if page["feedToken"] == pipelines.token:
+            if not await self.catch_up(pipelines):
                 return pipelines.is_like(page)
+
+    async def catch_up(self, pipelines: LiveList) -> int:
+        """Apply what has happened since; how much that was."""
+        missed = (await self.ask(MISSED, after=pipelines.token))["changes"]
+        for event in missed["events"]:
+            pipelines.apply(event)
+        pipelines.token = missed["nextToken"]
+        return len(missed["events"])
 
 
 def tell(event: dict[str, Any]) -> None:

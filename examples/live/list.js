@@ -86,13 +86,19 @@ export async function follow(server, list, signal, { live, changed, lost }) {
   }
 }
 
-// Compare the list, which nobody follows meanwhile, with a new reading of it, both at one position of the feed.
+// Compare the list, which nobody follows meanwhile, with a new reading of it, before and after which nothing happened.
 export async function hasMissedNothing(server, list) {
   for (;;) {
-    const { changes } = await ask(server, MISSED, { after: list.token });
-    changes.events.forEach((event) => list.apply(event));
-    list.token = changes.nextToken;
+    await catchUp(server, list);
     const { pipelines } = await ask(server, PAGE, { first: list.rows.size + 1 });
-    if (pipelines.feedToken === list.token) return list.isLike(pipelines);
+    if (await catchUp(server, list) === 0) return list.isLike(pipelines);
   }
+}
+
+// Apply what has happened since; returns how much that was.
+async function catchUp(server, list) {
+  const { changes } = await ask(server, MISSED, { after: list.token });
+  changes.events.forEach((event) => list.apply(event));
+  list.token = changes.nextToken;
+  return changes.events.length;
 }

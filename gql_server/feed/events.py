@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from gql_server.feed.tokens import Position
+from gql_server.feed.tokens import UNKNOWN, Position
 from gql_server.reads.pagination import Page
 
 
@@ -56,8 +56,8 @@ class Reading:
 
 
 def reset_reason(after: Position, now: Position) -> ResetReason:
-    """Why nothing can be resumed after that position: the database is another one, or the events have been pruned."""
-    return ResetReason.TOKEN_EXPIRED if after.epoch == now.epoch else ResetReason.SERVER_RESTART
+    """Why nothing can be resumed after that position: the database is another one, or the events are not to be had."""
+    return ResetReason.TOKEN_EXPIRED if after.epoch in (UNKNOWN.epoch, now.epoch) else ResetReason.SERVER_RESTART
 
 
 @dataclass(frozen=True, slots=True)

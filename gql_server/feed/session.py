@@ -26,16 +26,17 @@ class Phase(Enum):
 class Session:
     """One execution of a live operation.
 
-    `resume` is where its client comes from, if its transport says so; `position` is that of the event yielded last, which is a
-    heartbeat if `is_quiet`; `is_over` says that no other follows. `told` are the members of a list that a catch-up showed,
-    which the live part is to `welcome`. With `shows_changes_only`, a result like the one before is not sent.
+    `resume` is the token of its client, if its transport says so. `position` is that of the event yielded last, `token` resumes
+    after it; the event is a heartbeat if `is_quiet`, and the last one if `is_over`. `told` are the members of a list that a
+    catch-up showed, which the live part is to `welcome`. With `shows_changes_only`, a result like the one before is not sent.
     """
 
     phase: Phase = Phase.WHOLE
-    resume: Position | None = None
+    resume: str | None = None
     heartbeat_seconds: float = HEARTBEAT_SECONDS
     attached: asyncio.Event = field(default_factory=asyncio.Event)
     position: Position | None = None
+    token: str = ""
     is_quiet: bool = False
     is_over: bool = False
     told: frozenset[UUID] = frozenset()
@@ -81,29 +82,32 @@ class Source(Protocol[E]):
     told: frozenset[UUID]
 
 
-async def play(session: Session, source: Source[E], after: Position | None) -> AsyncGenerator[E, None]:
-    """The events of the session's phase."""
+async def play(
+    session: Session, source: Source[E], after: Position | None, seal: Callable[[Position], str]
+) -> AsyncGenerator[E, None]:
+    """The events of the session's phase, each with its token in the session."""
     async with source.attach():
         session.welcome = source.welcome
         session.attached.set()
         if session.phase is not Phase.LIVE:
             session.position = after
-            async for event in _noted(session, source.catch_up(after)):
+            async for event in _noted(session, source.catch_up(after), seal):
                 yield event
             session.is_over, session.told = source.is_over, source.told
             if session.position is not None:
                 source.welcome(source.told, session.position)
         if session.phase is not Phase.CATCH_UP and not session.is_over:
-            async for event in _noted(session, source.live()):
+            async for event in _noted(session, source.live(), seal):
                 yield event
             session.is_over = True
 
 
-async def _noted(session: Session, events: AsyncIterator[E]) -> AsyncGenerator[E, None]:
+async def _noted(session: Session, events: AsyncIterator[E], seal: Callable[[Position], str]) -> AsyncGenerator[E, None]:
     async with aclosing(events) as each:  # type: ignore[type-var]
         async for event in each:
             # from a reset alone nothing can be resumed: what it announces has not been told yet
             said: object = event
             session.position = None if isinstance(said, Reset) else event.position
+            session.token = seal(event.position)
             session.is_quiet = isinstance(said, Heartbeat)
             yield event

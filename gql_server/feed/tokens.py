@@ -1,10 +1,21 @@
-"""Feed tokens: a position in one database's events, `(epoch, sequence)`, opaque to clients."""
+"""Feed tokens: where a client stands in one database's events, sealed, so that they tell nobody how much happens elsewhere."""
 
+import hmac
+import os
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Self
 
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
+
 from gql_server.errors import BadInput
+from gql_server.policy import Viewer
+
+VERSION = b"\x02"
+NONCE_BYTES, SEQUENCE_BYTES, DIGEST_BYTES = 12, 8, 8
+SEALED_BYTES_MIN = len(VERSION) + NONCE_BYTES + 16
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -22,26 +33,72 @@ class Position:
             raise ValueError(text)
         return cls(epoch, int(sequence))
 
-    @classmethod
-    def from_token(cls, token: str) -> Self:
-        """Raises BadInput for what is no token."""
-        try:
-            position = cls.parse(urlsafe_b64decode(token + "=" * (-len(token) % 4)).decode())
-        except ValueError:
-            position = None
-        if position is None or position.token() != token:
-            raise BadInput("Not a feed token.")
-        return position
-
     def span_since(self, before: Self) -> tuple[int, int]:
         """Numbers of the last event then and of the last event now; from 0 when events are numbered anew since."""
         goes_on = before.epoch == self.epoch and before.sequence <= self.sequence
         return (before.sequence if goes_on else 0), self.sequence
 
-    def token(self) -> str:
-        return to_token(f"{self.epoch}:{self.sequence}")
+
+UNKNOWN = Position("", 0)
+"""Where a token leads that was sealed by another key, or by a version that did not seal."""
 
 
-def to_token(text: str) -> str:
-    """The token of a position as the database gives it."""
-    return urlsafe_b64encode(text.encode()).rstrip(b"=").decode()
+class Tokens:
+    """Seals positions for one viewer's eyes, and opens what they bring back.
+
+    Every sealing differs, so that two tokens do not tell whether anything happened between them.
+    """
+
+    def __init__(self, secret: bytes) -> None:
+        self._cipher = AESGCMSIV(hmac.digest(secret, b"feed tokens", "sha256"))
+
+    def seal(self, position: Position, viewer: Viewer) -> str:
+        nonce = os.urandom(NONCE_BYTES)
+        said = _access(viewer) + position.sequence.to_bytes(SEQUENCE_BYTES) + position.epoch.encode()
+        return _text(VERSION + nonce + self._cipher.encrypt(nonce, said, VERSION))
+
+    def open(self, token: str, viewer: Viewer) -> Position:
+        """The position; UNKNOWN for a token of another key, an older version, or of who may see something else.
+
+        Raises BadInput for what is no token.
+        """
+        raw = _raw(token)
+        if raw is None:
+            raise BadInput("Not a feed token.")
+        said = self._decrypted(raw)
+        if said is None or said[:DIGEST_BYTES] != _access(viewer):
+            return UNKNOWN
+        sequence, epoch = said[DIGEST_BYTES:][:SEQUENCE_BYTES], said[DIGEST_BYTES + SEQUENCE_BYTES :]
+        return Position(epoch.decode(), int.from_bytes(sequence))
+
+    def _decrypted(self, raw: bytes) -> bytes | None:
+        nonce, sealed = raw[len(VERSION) :][:NONCE_BYTES], raw[len(VERSION) + NONCE_BYTES :]
+        try:
+            return self._cipher.decrypt(nonce, sealed, VERSION)
+        except (InvalidTag, ValueError):
+            return None
+
+
+def _access(viewer: Viewer) -> bytes:
+    """Digest of what the viewer may see."""
+    return sha256(repr((viewer.provider, sorted(viewer.permissions))).encode()).digest()[:DIGEST_BYTES]
+
+
+def _raw(token: str) -> bytes | None:
+    """The bytes of a token, sealed or of the version that did not seal; None for what is neither."""
+    try:
+        raw = urlsafe_b64decode(token + "=" * (-len(token) % 4))
+        is_sealed = raw.startswith(VERSION) and len(raw) >= SEALED_BYTES_MIN
+        if _text(raw) == token and (is_sealed or Position.parse(raw.decode())):
+            return raw
+    except ValueError:
+        pass
+    return None
+
+
+def _text(raw: bytes) -> str:
+    return urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+NOWHERE = _text(VERSION + bytes(SEALED_BYTES_MIN))
+"""A token that leads to no position, whatever the key."""

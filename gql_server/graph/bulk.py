@@ -61,7 +61,7 @@ class BulkSubscription:
             at_least_every=max(seconds, 1.0),
             is_last=_is_finished,
         )
-        async with aclosing(play(context.session, source, None)) as samples:
+        async with aclosing(play(context.session, source, None, context.token)) as samples:
             async for sample in samples:
                 yield sample.value
 

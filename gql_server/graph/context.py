@@ -12,7 +12,7 @@ from gql_server.db import Engine
 from gql_server.feed.hub import Hub
 from gql_server.feed.queries import now
 from gql_server.feed.session import Session
-from gql_server.feed.tokens import Position
+from gql_server.feed.tokens import Position, Tokens
 from gql_server.graph.cost.budgets import Bill, Budgets
 from gql_server.policy import Viewer
 from gql_server.reads.loaders import Loaders, Query, Reading, SharedLoaders, once, patiently
@@ -20,18 +20,27 @@ from gql_server.reads.pagination import Paging, Window
 
 
 class Context:
-    """The viewer, the loaders, the paging rules, the price, the feed and the commands.
+    """The viewer, the loaders, the paging rules, the price, the feed and its tokens, and the commands.
 
     Its engine runs single reads, each its own snapshot.
     """
 
     def __init__(
-        self, *, viewer: Viewer, engine: Engine, hub: Hub, paging: Paging, commands: Commands, budgets: Budgets
+        self,
+        *,
+        viewer: Viewer,
+        engine: Engine,
+        hub: Hub,
+        paging: Paging,
+        tokens: Tokens,
+        commands: Commands,
+        budgets: Budgets,
     ) -> None:
         self.viewer = viewer
         self.commands = commands
         self.hub = hub
         self.paging = paging
+        self.tokens = tokens
         self.session = Session()
         self.budgets = budgets
         self.bill: Bill | None = None
@@ -68,6 +77,10 @@ class Context:
     async def now(self) -> Position:
         """Where the feed is now."""
         return await self._on_connection(now)
+
+    def token(self, position: Position) -> str:
+        """The token of that position, for the viewer."""
+        return self.tokens.seal(position, self.viewer)
 
     def window(self, coordinate: str, **arguments: Any) -> Window:
         """The window that a connection's arguments ask for; those left out count as null."""

@@ -66,7 +66,8 @@ SCALARS: dict[Any, ScalarDefinition] = {
     ),
     FeedToken: strawberry.scalar(
         name="FeedToken",
-        description="Opaque position in the change feed. Totally ordered per server, safe to store.",
+        description="Opaque position in the change feed, and safe to store: give it back to go on from there. Two tokens "
+        "cannot be compared: one position has many.",
         serialize=str,
         parse_value=_text,
     ),

@@ -18,7 +18,7 @@ from strawberry.types.execution import PreExecutionError
 from gql_server.db.outages import is_outage
 from gql_server.errors import RateLimited
 from gql_server.feed.session import Phase, Session
-from gql_server.feed.tokens import Position
+from gql_server.feed.tokens import NOWHERE, Position
 from gql_server.graph.context import Context
 from gql_server.graph.schema import Schema
 from gql_server.http.masking import masked
@@ -28,8 +28,6 @@ from gql_server.reads.loaders import SharedLoaders
 
 BACKLOG_MAX = 256
 BACKLOG_BYTES_MAX = 1024 * 1024
-ANYWHERE = Position("anywhere", 0).token()
-"""Where the live part comes from: it does not look, but a variable may have to have a value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +41,13 @@ class Operation:
 
 class Frame(NamedTuple):
     """A result as JSON, and the position of the feed that it shows: `is_quiet` for a mere sign of life, `is_value` if it says
-    nothing when it is like the one before."""
+    nothing when it is like the one before. Its `token` resumes after it."""
 
     position: Position | None
     payload: str
     is_quiet: bool = False
     is_value: bool = False
+    token: str | None = None
 
 
 class Refused(Exception):
@@ -251,9 +250,7 @@ class LiveOperations:
         for stream in self._streams.values():
             stream.end(Draining())
 
-    async def frames(
-        self, operation: Operation, viewer: Viewer, *, resume: Position | None = None
-    ) -> AsyncGenerator[Frame, None]:
+    async def frames(self, operation: Operation, viewer: Viewer, *, resume: str | None = None) -> AsyncGenerator[Frame, None]:
         """The results of a subscription, after `resume` if given, whatever its arguments say.
 
         Raises Refused, RateLimited, TooSlow, Interrupted, Draining, or what its resolvers raise.
@@ -278,7 +275,7 @@ class LiveOperations:
             if not self._followed[who]:
                 del self._followed[who]
 
-    async def _frames(self, operation: Operation, viewer: Viewer, position: Position | None) -> AsyncGenerator[Frame, None]:
+    async def _frames(self, operation: Operation, viewer: Viewer, last: str | None) -> AsyncGenerator[Frame, None]:
         planned = self.plan(operation)
         apart = planned.resume_variables
         shared = {name: value for name, value in operation.variables.items() if name not in apart}
@@ -290,7 +287,7 @@ class LiveOperations:
             stream = self._streams[key] = Stream(
                 lambda session, resume: self._execute(operation, shared, everyone, session, resume)
             )
-        resume = (position, *sorted((name, value) for name, value in operation.variables.items() if name in apart))
+        resume = (last, *sorted((name, value) for name, value in operation.variables.items() if name in apart))
         try:
             async with aclosing(stream.follow(resume)) as frames:
                 async for frame in frames:
@@ -306,8 +303,8 @@ class LiveOperations:
     ) -> AsyncGenerator[Frame, None]:
         context = self._create_context(viewer)
         session.resume, *coming = resume or (None,)
-        if session.phase is Phase.LIVE:
-            coming = [(name, ANYWHERE) for name in self.plan(operation).resume_variables]
+        if session.phase is Phase.LIVE:  # it does not look where it comes from, but a variable may have to have a value
+            coming = [(name, NOWHERE) for name in self.plan(operation).resume_variables]
         self._loaders = self._loaders or SharedLoaders(context.engine, lambda: context.hub.generation)
         results = await self._schema.stream(
             operation.query,
@@ -322,7 +319,8 @@ class LiveOperations:
                     payload["errors"] = [error.formatted for error in result.errors]
                 if result.extensions:
                     payload["extensions"] = result.extensions
-                yield Frame(session.position, self._encode(payload), session.is_quiet, session.shows_changes_only)
+                token = session.token if session.position else None
+                yield Frame(session.position, self._encode(payload), session.is_quiet, session.shows_changes_only, token)
 
     async def _masked(self, results: AsyncIterator[Any]) -> AsyncGenerator[Any, None]:
         """The results as clients may see them. Raises Interrupted before one that is not whole because the database is away."""

@@ -14,7 +14,6 @@ from starlette.responses import StreamingResponse
 from starlette.types import Message, Send
 
 from gql_server.errors import PublicError, Unauthenticated
-from gql_server.feed.tokens import Position
 from gql_server.http.live import Draining, Interrupted, LiveOperations, Operation, Refused, TooSlow
 from gql_server.http.masking import internal, public
 from gql_server.policy import Viewer
@@ -64,9 +63,9 @@ def single(payload: str) -> StreamingResponse:
     return StreamingResponse(events(), media_type=MEDIA_TYPE, headers=HEADERS)
 
 
-def event(payload: str, position: Position | None = None) -> bytes:
+def event(payload: str, token: str | None = None) -> bytes:
     """One result; its id is what `Last-Event-ID` brings back."""
-    id = f"id: {position.token()}\n" if position else ""
+    id = f"id: {token}\n" if token else ""
     return f"{id}event: next\ndata: {payload}\n\n".encode()
 
 
@@ -76,10 +75,9 @@ async def _events(
     """Ends with `complete` when the operation does; a stream that ends without is to be resumed."""
     has_begun = False
     try:
-        resume = Position.from_token(last_event_id) if last_event_id else None
-        async with aclosing(live.frames(operation, viewer, resume=resume)) as frames:
+        async with aclosing(live.frames(operation, viewer, resume=last_event_id or None)) as frames:
             async for frame in frames:
-                yield event(frame.payload, frame.position)
+                yield event(frame.payload, frame.token)
                 has_begun = True
     except (TooSlow, Interrupted, Draining):
         return

@@ -2,10 +2,8 @@
 
 from importlib import resources
 
-from gql_server.feed.tokens import to_token
+from gql_server.feed.tokens import NOWHERE
 from gql_server.http.graphiql import Tab
-
-NO_HISTORY = to_token("none:0")
 
 
 def operator_tabs(job_id: int = 1, ingest_id: int = 1, year: int = 2025) -> tuple[Tab, ...]:
@@ -20,7 +18,7 @@ def operator_tabs(job_id: int = 1, ingest_id: int = 1, year: int = 2025) -> tupl
         Tab(_operation("follow_pipeline"), one),
         Tab(_operation("live_list")),
         Tab(_operation("live_strip")),
-        Tab(_operation("poll"), {"after": NO_HISTORY}),
+        Tab(_operation("poll"), {"after": NOWHERE}),
         Tab(_operation("year_board"), {"year": year}),
         Tab(_operation("fleet")),
         Tab(_operation("bulk_abort_preview"), {"filter": {"isActive": True, "years": [year]}}),

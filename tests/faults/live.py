@@ -3,7 +3,6 @@
 import asyncio
 import json
 import random
-from base64 import urlsafe_b64decode
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -114,10 +113,6 @@ async def parsed(lines: AsyncIterator[str]) -> AsyncGenerator[dict[str, str], No
         elif fields:
             yield fields
             fields = {}
-
-
-def sequence(token: str) -> int:
-    return int(urlsafe_b64decode(token + "=" * (-len(token) % 4)).decode().rpartition(":")[2])
 
 
 @dataclass

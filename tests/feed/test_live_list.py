@@ -16,7 +16,7 @@ from gql_server.feed.hub import Hub
 from gql_server.feed.tokens import Position
 from gql_server.graph.nodes import encode
 from tests import build
-from tests.graphql import Client, context, subscribed, viewer
+from tests.graphql import Client, context, opened, sealed, subscribed, viewer
 
 LIST = """subscription ($filter: PipelineFilter, $after: FeedToken, $snapshot: Boolean) {
   pipelines(filter: $filter, after: $after, snapshot: $snapshot, throttleMs: 0) {
@@ -183,7 +183,7 @@ async def test_what_a_viewer_may_not_see_makes_no_event(engine: AsyncEngine, hub
 
 async def test_a_token_whose_history_is_gone_resets_the_list(engine: AsyncEngine, hub: Hub):
     await _running(engine, "kept")
-    token = Position("elsewhere.1", 1).token()
+    token = sealed(Position("elsewhere.1", 1))
 
     async with subscribed(context(engine, viewer("operator"), hub), LIST, after=token) as results:
         reset, snapshot = await _next(results), await _next(results)
@@ -204,13 +204,13 @@ async def test_polling_tells_the_same_in_slices(engine: AsyncEngine):
     third = (await client.query(POLL, after=second["nextToken"]))["changes"]
     failed = (await client.query(POLL, after=second["nextToken"], filter=FAILED))["changes"]
     quiet = (await client.query(POLL, after=third["nextToken"]))["changes"]
-    lost = (await client.query(POLL, after=Position("elsewhere.1", 1).token()))["changes"]
+    lost = (await client.query(POLL, after=sealed(Position("elsewhere.1", 1))))["changes"]
 
     assert (list(map(_said, first["events"])), first["hasMore"]) == ([("PipelineEntered", "first")], True)
     assert (list(map(_said, second["events"])), second["hasMore"]) == ([("PipelineEntered", "second")], False)
     assert list(map(_said, third["events"])) == [("PipelineChanged", "first")]
     assert list(map(_said, failed["events"])) == [("PipelineLeft", encode("Pipeline", key))]
-    assert (quiet["events"], quiet["nextToken"], quiet["hasMore"]) == ([], third["nextToken"], False)
+    assert (quiet["events"], opened(quiet["nextToken"]), quiet["hasMore"]) == ([], opened(third["nextToken"]), False)
     assert [event["resetReason"] for event in lost["events"]] == ["SERVER_RESTART"]
 
 

@@ -22,7 +22,7 @@ from gql_server.http.live import Follower, Frame, Interrupted, LiveOperations, O
 from gql_server.policy import Viewer
 from tests import build
 from tests.graph.test_queries import statements
-from tests.graphql import endpoint, viewer
+from tests.graphql import endpoint, sealed, viewer
 
 FOLLOW = """subscription ($id: UUID!, $after: FeedToken) { pipeline(by: { pipelineId: $id }, after: $after, throttleMs: 0) {
   token ... on PipelineChanged { pipeline { status message jobs { nodes { state } } } }
@@ -171,7 +171,7 @@ async def test_viewers_of_another_scope_do_not_share(engine: AsyncEngine, operat
 async def test_a_herd_that_resumes_from_one_place_is_caught_up_together(engine: AsyncEngine, operations: LiveOperations):
     key, job_id = await _running(engine)
     async with engine.connect() as connection:
-        after = (await queries.now(connection)).token()
+        after = sealed(await queries.now(connection))
     async with engine.begin() as connection:
         await build.change(connection, job_id, status_message="half of it")
     with statements(engine) as seen:
@@ -217,7 +217,7 @@ async def test_an_operation_may_insist_on_where_it_comes_from(engine: AsyncEngin
     key, job_id = await _running(engine)
     insisting = FOLLOW.replace("$after: FeedToken", "$after: FeedToken!")
     async with engine.connect() as connection:
-        after = (await queries.now(connection)).token()
+        after = sealed(await queries.now(connection))
     async with engine.begin() as connection:
         await build.change(connection, job_id, status_message="half of it")
     frames = operations.frames(Operation(insisting, {"id": str(key), "after": after}, None), viewer("operator"))

@@ -19,7 +19,7 @@ from gql_server.feed.hub import Hub
 from gql_server.feed.tokens import Position
 from gql_server.http.http import GraphQLEndpoint
 from tests import build
-from tests.graphql import AUTHORITY, endpoint
+from tests.graphql import AUTHORITY, endpoint, opened, sealed
 
 FOLLOW = """subscription ($id: UUID!) { pipeline(by: { pipelineId: $id }, throttleMs: 0) {
   token ... on PipelineChanged { pipeline { status message } }
@@ -121,7 +121,7 @@ async def test_a_pipeline_is_followed_to_its_end(url: str, engine: AsyncEngine):
     assert snapshot["event"] == "next"
     shown = json.loads(snapshot["data"])["data"]["pipeline"]
     assert (snapshot["id"], shown["pipeline"]["status"]) == (shown["token"], "RUNNING")
-    assert Position.from_token(end["id"]) > Position.from_token(snapshot["id"])
+    assert opened(end["id"]) > opened(snapshot["id"])
     assert json.loads(end["data"])["data"]["pipeline"]["pipeline"]["status"] == "SUCCESS"
     assert (complete, eof) == ({"event": "complete", "data": ""}, None)
 
@@ -146,7 +146,7 @@ async def test_the_id_of_the_last_event_resumes_a_stream(url: str, engine: Async
 
 async def test_nothing_is_resumed_from_a_reset_before_its_snapshot_has_come(url: str, engine: AsyncEngine):
     pipeline_id, _ = await _running(engine)
-    lost = {"Last-Event-ID": Position("elsewhere.1", 1).token()}
+    lost = {"Last-Event-ID": sealed(Position("elsewhere.1", 1))}
 
     async with streamed(url, FOLLOW, lost, id=str(pipeline_id)) as events:
         reset, snapshot = await events.next(), await events.next()

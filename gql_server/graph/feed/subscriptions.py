@@ -80,9 +80,9 @@ class PipelineSubscription:
             throttle_seconds=seconds,
             heartbeat_seconds=context.session.heartbeat_seconds,
         )
-        async with aclosing(play(context.session, source, position)) as readings:
+        async with aclosing(play(context.session, source, position, context.token)) as readings:
             async for reading in readings:
-                yield event_of(reading)
+                yield event_of(reading, context.session.token)
 
     @strawberry.subscription(
         description="A live list, newest first: what enters, changes and leaves, by the filter and by what you may see.",
@@ -109,9 +109,9 @@ class PipelineSubscription:
             throttle_seconds=seconds,
             heartbeat_seconds=context.session.heartbeat_seconds,
         )
-        async with aclosing(play(context.session, source, position)) as events:
+        async with aclosing(play(context.session, source, position, context.token)) as events:
             async for event in events:
-                yield event_of(event)
+                yield event_of(event, context.session.token)
 
     @strawberry.subscription(
         description="The alert strip: the counts of `PipelineConnection.facets`, pushed when they change, at most once per "
@@ -174,7 +174,7 @@ class PipelineSubscription:
         read = partial(_afresh, context, jobs_by_id, job_id)
         async with aclosing(_watched(context, key, read, seconds, is_last=_is_finished)) as samples:
             async for sample in samples:
-                yield JobProgressed(**moment(sample.position), job=sample.value)
+                yield JobProgressed(**moment(context.session.token), job=sample.value)
 
 
 @strawberry.type(description="A slice of the change feed.")
@@ -197,12 +197,13 @@ class ChangesQuery:
         filter: Filter = UNSET,
         first: Annotated[int | None, strawberry.argument(description="Pipelines at most; up to 200.")] = 100,
     ) -> ChangePage | None:
-        reader = ListReading.of(info.context, filter, first)
-        source = ListSource(info.context.hub, reader, with_snapshot=False, throttle_seconds=0)
-        slice = await source.slice(Position.from_token(after), reader.window.size)
+        context = info.context
+        reader = ListReading.of(context, filter, first)
+        source = ListSource(context.hub, reader, with_snapshot=False, throttle_seconds=0)
+        slice = await source.slice(context.tokens.open(after, context.viewer), reader.window.size)
         return ChangePage(
-            events=[event_of(event) for event in slice.events],
-            next_token=FeedToken(slice.next.token()),
+            events=[event_of(event, context.token(event.position)) for event in slice.events],
+            next_token=FeedToken(context.token(slice.next)),
             has_more=slice.has_more,
         )
 
@@ -261,7 +262,7 @@ def _watched(
     now = partial(_asked, context, queries.now)
     source = ValueSource(context.hub, key, read, now=now, throttle_seconds=throttle_seconds, **ending)
     context.session.shows_changes_only = True
-    return play(context.session, source, None)
+    return play(context.session, source, None, context.token)
 
 
 async def _afresh(context: Context, query: Any, key: Any, **arguments: Any) -> Any:

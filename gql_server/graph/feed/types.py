@@ -12,6 +12,7 @@ from strawberry.utils.str_converters import to_camel_case
 from gql_server.errors import BadInput
 from gql_server.feed import queries
 from gql_server.feed.events import Entered, Heartbeat, Left, Reading, Reset, Snapshot
+from gql_server.feed.session import Phase
 from gql_server.feed.tokens import Position
 from gql_server.graph import fields
 from gql_server.graph.context import Info
@@ -42,9 +43,9 @@ class FeedEvent:
     at: datetime = strawberry.field(description="When this was read.")
 
 
-def moment(position: Position) -> dict[str, Any]:
+def moment(token: str) -> dict[str, Any]:
     """The fields of every event."""
-    return {"token": FeedToken(position.token()), "at": datetime.now(UTC)}
+    return {"token": FeedToken(token), "at": datetime.now(UTC)}
 
 
 @strawberry.type(description="A pipeline as it is now. The first message of a subscription says that nothing has changed yet.")
@@ -64,9 +65,9 @@ class PipelineChanged(FeedEvent):
         return await info.context.load(queries.jobs_by_event_span, (self.key, self.span))
 
     @classmethod
-    def of(cls, reading: Reading) -> "PipelineChanged":
+    def of(cls, reading: Reading, token: str) -> "PipelineChanged":
         return cls(
-            **moment(reading.position),
+            **moment(token),
             pipeline=reading.row,
             changed=coordinates(reading.changed) if reading.since is None else coordinates((*reading.changed, "progress")),
             key=reading.row.key,
@@ -76,7 +77,11 @@ class PipelineChanged(FeedEvent):
 
 @strawberry.enum(description="Why the feed cannot continue from the given token.")
 class ResetReason(Enum):
-    TOKEN_EXPIRED = strawberry.enum_value("TOKEN_EXPIRED", description="What happened after it is no longer kept.")
+    TOKEN_EXPIRED = strawberry.enum_value(
+        "TOKEN_EXPIRED",
+        description="What happened after it is no longer kept; or it is a token of an older version, of another signing key, "
+        "or of who may see something else.",
+    )
     SERVER_RESTART = strawberry.enum_value("SERVER_RESTART", description="The database is another one than the token's.")
 
 
@@ -135,30 +140,32 @@ class PipelineLeft(FeedEvent):
 EVENTS = (FeedSnapshot, PipelineEntered, PipelineChanged, PipelineLeft, FeedReset, FeedHeartbeat)
 
 
-def event_of(event: Reading | Reset | Heartbeat | Snapshot | Entered | Left) -> FeedEvent:
-    """The event as a client sees it."""
+def event_of(event: Reading | Reset | Heartbeat | Snapshot | Entered | Left, token: str) -> FeedEvent:
+    """The event as a client sees it, with the token that resumes after it."""
     match event:
         case Reading():
-            return PipelineChanged.of(event)
+            return PipelineChanged.of(event, token)
         case Reset():
-            return FeedReset(**moment(event.position), reset_reason=ResetReason[event.reason.name])
+            return FeedReset(**moment(token), reset_reason=ResetReason[event.reason.name])
         case Heartbeat():
-            return FeedHeartbeat(**moment(event.position), lag_seconds=event.lag_seconds)
+            return FeedHeartbeat(**moment(token), lag_seconds=event.lag_seconds)
         case Snapshot():
-            return FeedSnapshot(**moment(event.position), page=event.page)
+            return FeedSnapshot(**moment(token), page=event.page)
         case Entered():
             where = EntryPosition.HEAD if event.at_head else EntryPosition.ELSEWHERE
-            return PipelineEntered(**moment(event.position), pipeline=event.row, position=where)
+            return PipelineEntered(**moment(token), pipeline=event.row, position=where)
         case Left():
             gone = strawberry.ID(encode("Pipeline", event.key))
-            return PipelineLeft(**moment(event.position), pipeline_node_id=gone, leave_reason=LeaveReason[event.reason.name])
+            return PipelineLeft(**moment(token), pipeline_node_id=gone, leave_reason=LeaveReason[event.reason.name])
 
 
 def position_of(token: FeedToken | None, info: Info) -> Position | None:
     """Where the client comes from: its transport knows best, else the token says. Raises BadInput."""
-    if info.context.session.resume is not None:
-        return info.context.session.resume
-    return None if token is None or token is UNSET else Position.from_token(token)
+    context = info.context
+    if context.session.phase is Phase.LIVE:
+        return None
+    last = context.session.resume or token
+    return None if last is None or last is UNSET else context.tokens.open(last, context.viewer)
 
 
 def throttle_seconds(throttle_ms: int | None, default: int) -> float:

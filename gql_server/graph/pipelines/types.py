@@ -8,7 +8,7 @@ from uuid import UUID
 import strawberry
 from strawberry import UNSET
 
-from gql_server.feed.tokens import Position, to_token
+from gql_server.feed.tokens import Position
 from gql_server.graph.connections import CountedConnection
 from gql_server.graph.context import Info
 from gql_server.graph.diagnosis import Diagnosis
@@ -147,8 +147,8 @@ class Pipeline(AmongRuns, Charted, Impactful, Compared, Ticketed, PipelineTimeli
         return await info.context.load(page_by_pipeline, self.key, criteria=criteria, window=window)
 
     @strawberry.field(description="Position of the feed when this was read: whatever changes later has a later token.")
-    def feed_token(self: Any) -> FeedToken:
-        return FeedToken(to_token(self.feed_position))
+    def feed_token(self: Any, info: Info) -> FeedToken:
+        return FeedToken(info.context.token(Position.parse(self.feed_position)))
 
 
 @strawberry.type(description="A page of pipelines.")
@@ -157,8 +157,8 @@ class PipelineConnection(CountedConnection[Pipeline], Faceted):
         description="Position of the feed when this page was read: subscribe with `after: feedToken`, and nothing is missed."
     )
     async def feed_token(self: Any, info: Info) -> FeedToken:
-        position = page_position(self)
-        return FeedToken((position or await info.context.position()).token())
+        position = page_position(self) or await info.context.position()
+        return FeedToken(info.context.token(position))
 
 
 def page_position(page: Page) -> Position | None:

@@ -16,7 +16,7 @@ from gql_server.feed.session import Session, play
 from gql_server.feed.tokens import Position
 from gql_server.reads.pipelines.queries import pipelines_by_key
 from tests import build
-from tests.graphql import context, subscribed, viewer
+from tests.graphql import context, opened, sealed, subscribed, viewer
 
 FOLLOW = """subscription ($id: UUID!, $throttle: Int) { pipeline(by: { pipelineId: $id }, throttleMs: $throttle) {
   token at
@@ -91,9 +91,9 @@ async def test_a_pipeline_is_followed_from_its_present_state_to_its_end(engine: 
     assert (end["pipeline"]["status"], end["pipeline"]["message"]) == ("PARTIAL", "deadlock")
     assert end["changedJobs"] == [{"jobId": child, "state": "FINISHED", "result": "ERROR"}]
     assert ended
-    tokens = [Position.from_token(event["token"]) for event in (snapshot, fanned_out, end)]
+    tokens = [opened(event["token"]) for event in (snapshot, fanned_out, end)]
     assert tokens == sorted(set(tokens))
-    assert [event["token"] for event in (snapshot, end)] == [event["pipeline"]["feedToken"] for event in (snapshot, end)]
+    assert [tokens[0], tokens[-1]] == [opened(event["pipeline"]["feedToken"]) for event in (snapshot, end)]
     assert hub.subscriber_count == 0
 
 
@@ -239,7 +239,7 @@ async def test_a_change_while_the_snapshot_is_read_is_not_missed(engine: AsyncEn
 
     source = PipelineSource(hub, pipeline_id, read, is_resumable=yes, has_changed=yes, throttle_seconds=0)
     async with asyncio.timeout(5):
-        readings = [reading.row.status async for reading in play(Session(), source, None)]
+        readings = [reading.row.status async for reading in play(Session(), source, None, sealed)]
 
     assert readings == ["RUNNING", "SUCCESS"]
 
@@ -321,7 +321,7 @@ RESUME = """subscription ($id: UUID!, $after: FeedToken) { pipeline(by: { pipeli
 async def _token(engine: AsyncEngine) -> str:
     """The position of the feed now."""
     async with engine.connect() as connection:
-        return (await queries.now(connection)).token()
+        return sealed(await queries.now(connection))
 
 
 async def test_a_resumed_stream_tells_what_happened_meanwhile_once(engine: AsyncEngine, hub: Hub):
@@ -386,13 +386,13 @@ async def test_a_pipeline_that_ended_before_the_token_completes_without_an_event
 async def test_a_token_whose_history_is_gone_resets_the_stream(engine: AsyncEngine, hub: Hub, case: str):
     async with engine.begin() as connection:
         pipeline_id = await build.run(connection, JobResult.SUCCESS)
-    old = Position.from_token(await _token(engine))
+    old = opened(await _token(engine))
     async with engine.begin() as connection:
         await build.run(connection, JobResult.SUCCESS, JobResult.SUCCESS)
     if case == "pruned":
         async with engine.begin() as connection:
             await connection.execute(text("DELETE FROM events WHERE seq <= :seq + 1"), {"seq": old.sequence})
-    token = old.token() if case == "pruned" else Position("elsewhere.1", old.sequence).token()
+    token = sealed(old if case == "pruned" else Position("elsewhere.1", old.sequence))
 
     async with subscribed(context(engine, viewer("operator"), hub), RESUME, id=str(pipeline_id), after=token) as results:
         reset, present = await _next(results), await _next(results)
@@ -415,5 +415,5 @@ async def test_a_quiet_stream_says_that_it_is_alive(engine: AsyncEngine, hub: Hu
         snapshot, heartbeat = await _next(results), await _next(results)
 
     assert heartbeat["__typename"] == "FeedHeartbeat"
-    assert heartbeat["token"] == snapshot["token"]
+    assert opened(heartbeat["token"]) == opened(snapshot["token"])
     assert 0 <= heartbeat["lagSeconds"] < 60
