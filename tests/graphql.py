@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from gql_server import handlers
 from gql_server.commands.execution import Commands
 from gql_server.db.models import Provider
+from gql_server.feed.held import Held
 from gql_server.feed.hub import Hub
 from gql_server.feed.tokens import Position, Tokens
 from gql_server.graph.context import Context
@@ -34,14 +35,14 @@ def viewer(role: str, unit: str | None = None, provider: Provider = Provider.DEF
     return Viewer(subject=role, provider=provider.value, permissions=permissions_of(DEVELOPMENT_ROLES[role], unit))
 
 
-def sealed(position: Position, who: Viewer | None = None) -> str:
+def sealed(position: Position, held: Held | None = None, who: Viewer | None = None) -> str:
     """The token of a position, for an operator unless for somebody else."""
-    return TOKENS.seal(position, who or viewer("operator"))
+    return TOKENS.seal(position, who or viewer("operator"), held)
 
 
 def opened(token: str, who: Viewer | None = None) -> Position:
     """The position that a token tells an operator's server, or somebody else's."""
-    return TOKENS.open(token, who or viewer("operator"))
+    return TOKENS.open(token, who or viewer("operator")).position
 
 
 def context(engine: AsyncEngine, viewer: Viewer, hub: Hub | None = None, budgets: Budgets | None = None) -> Context:

@@ -5,7 +5,9 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from gql_server.feed.tokens import UNKNOWN, Position
+from gql_server.feed.held import Held
+from gql_server.feed.members import Place
+from gql_server.feed.tokens import NOTHING, Position
 from gql_server.reads.pagination import Page
 
 
@@ -22,6 +24,7 @@ class Reset:
 
     position: Position
     reason: ResetReason
+    held: Held | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,7 @@ class Heartbeat:
 
     position: Position
     lag_seconds: float
+    held: Held | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +47,17 @@ class Reading:
     since: Position | None = None
     changed: tuple[str, ...] = ()
     resume: Position | None = None
+    held: Held | None = None
 
     @property
     def position(self) -> Position:
         """The newest event that the row shows."""
         return self.resume or Position.parse(self.row.feed_position)
+
+    @property
+    def told(self) -> Position:
+        """The newest event of this pipeline that the row shows."""
+        return self.resume or Position(self.position.epoch, self.row.event_sequence or 0)
 
     @property
     def span(self) -> tuple[int, int] | None:
@@ -57,7 +67,7 @@ class Reading:
 
 def reset_reason(after: Position, now: Position) -> ResetReason:
     """Why nothing can be resumed after that position: the database is another one, or the events are not to be had."""
-    return ResetReason.TOKEN_EXPIRED if after.epoch in (UNKNOWN.epoch, now.epoch) else ResetReason.SERVER_RESTART
+    return ResetReason.TOKEN_EXPIRED if after.epoch in (NOTHING.position.epoch, now.epoch) else ResetReason.SERVER_RESTART
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +76,7 @@ class Sample:
 
     position: Position
     value: Any
+    held: Held | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,15 +85,17 @@ class Snapshot:
 
     position: Position
     page: Page
+    held: Held | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Entered:
-    """A pipeline began to be in the list; at its head, if it is newer than all that were."""
+    """A pipeline began to be in the list, in that place."""
 
     position: Position
     row: Any
-    at_head: bool
+    place: Place
+    held: Held | None = None
 
 
 class LeaveReason(StrEnum):
@@ -99,11 +112,12 @@ class Left:
     position: Position
     key: UUID
     reason: LeaveReason
+    held: Held | None = None
 
 
 def differences(previous: Any, row: Any) -> tuple[str, ...]:
     """Names of the attributes in which two readings of a row differ, but for those that always do; all without a previous."""
-    moving = {"feed_position", *(() if row.is_terminal else ("duration_seconds",))}
+    moving = {"feed_position", "event_sequence", *(() if row.is_terminal else ("duration_seconds",))}
     return tuple(
         name
         for name in row._fields

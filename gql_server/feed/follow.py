@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from typing import Any
 from uuid import UUID
 
@@ -10,7 +10,7 @@ from gql_server.db.outages import persistently
 from gql_server.feed.events import Heartbeat, Reading, Reset, differences, reset_reason
 from gql_server.feed.hub import Change, Hub, Subscription
 from gql_server.feed.session import HEARTBEAT_SECONDS
-from gql_server.feed.tokens import Position
+from gql_server.feed.tokens import Position, Resume
 
 
 class PipelineSource:
@@ -30,7 +30,8 @@ class PipelineSource:
         throttle_seconds: float,
         heartbeat_seconds: float = HEARTBEAT_SECONDS,
     ) -> None:
-        self.is_over, self.told = False, frozenset[UUID]()
+        self.is_over = False
+        self.position: Position | None = None
         self._hub, self._key, self._read = hub, key, read
         self._is_resumable, self._has_changed = is_resumable, has_changed
         self._throttle_seconds, self._heartbeat_seconds = throttle_seconds, heartbeat_seconds
@@ -41,10 +42,15 @@ class PipelineSource:
         async with self._hub.subscribe(self._key) as self._changes:
             yield
 
-    def welcome(self, told: frozenset[UUID], at: Position) -> None:
-        """No list, no members."""
+    async def begin(self) -> None:
+        """Nothing has to be known."""
 
-    async def catch_up(self, after: Position | None) -> AsyncIterator[Reading | Reset]:
+    async def catch_up(self, after: Resume | None, host: object) -> AsyncIterator[Reading | Reset]:
+        async with aclosing(self._caught_up(after and after.position)) as events:
+            async for event in events:
+                yield event
+
+    async def _caught_up(self, after: Position | None) -> AsyncGenerator[Reading | Reset]:
         row = await persistently(self._read)
         self.is_over = row is None or row.is_terminal
         if row is None:

@@ -2,65 +2,47 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager
-from typing import Any, NamedTuple, Protocol
-from uuid import UUID
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import aclosing, asynccontextmanager, suppress
+from dataclasses import replace
+from typing import NamedTuple
 
 from gql_server.db.outages import persistently
-from gql_server.feed.events import Entered, Heartbeat, LeaveReason, Left, Reading, Reset, Snapshot, differences, reset_reason
-from gql_server.feed.hub import Change, Hub
-from gql_server.feed.queries import Changed
+from gql_server.feed.events import Heartbeat, Reset, Snapshot, reset_reason
+from gql_server.feed.held import Held, digest
+from gql_server.feed.hub import Hub
+from gql_server.feed.list_reader import ListReader, Moment, held_of
+from gql_server.feed.list_state import ListState, ResumedState, Told
+from gql_server.feed.members import Members
 from gql_server.feed.session import HEARTBEAT_SECONDS
-from gql_server.feed.tokens import Position
+from gql_server.feed.tokens import Position, Resume
 
 RESUMED_AT_ONCE = 1000
 """Pipelines that changed since a token, above which the client is told to begin anew."""
-ROWS_KEPT = 1000
-"""Pipelines whose last reading is kept to say what differs."""
+MEMBERS_MAX = 10_000
+"""Newest pipelines of a list that are looked up when somebody begins to follow it."""
+PLACES_MAX = 1000
+"""Newest pipelines among which a poll says where another one belongs."""
 
-MEMBERS_KEPT = 20_000
-"""Pipelines whose membership is certain: when a long-lived list has grown to twice as many, the oldest are forgotten."""
-
-Event = Snapshot | Entered | Reading | Left | Reset | Heartbeat
-
-
-class Members(NamedTuple):
-    """Keys of the pipelines that are in the list, newest first. If there are more, nothing is known below the last."""
-
-    position: Position
-    keys: Sequence[UUID]
-    are_all: bool
+Event = Snapshot | Told | Reset | Heartbeat
 
 
 class Slice(NamedTuple):
     """Some of what happened, and where the rest follows."""
 
     events: Sequence[Event]
-    next: Position
+    next: Resume
     has_more: bool
 
 
-class ListReader(Protocol):
-    """What a list asks of the database, as its viewer."""
-
-    async def now(self) -> Position: ...
-    async def snapshot(self) -> Snapshot: ...
-    async def members(self) -> Members: ...
-    async def is_resumable(self, after: Position) -> bool: ...
-    async def changed_since(self, after: Position, limit: int) -> list[Changed]: ...
-
-    async def read(self, keys: Sequence[UUID]) -> Mapping[UUID, Any]:
-        """Rows of those of the pipelines that are in the list."""
-        ...
-
-    async def visible(self, keys: Sequence[UUID]) -> set[UUID]:
-        """Those that the viewer may see, in the list or not."""
-        ...
-
-
 class ListSource:
-    """The events of a list, each with the position that resumes right after it."""
+    """The events of a list, each with the position that resumes right after it.
+
+    All of a reading is from one snapshot: what was told up to a position is exactly what happened up to there. Whoever joins
+    those that follow a source is caught up in a snapshot to which that source is brought first, so that from there on the
+    list is the same to all. `renew` is called before what is told is read further.
+    """
 
     is_over = False
 
@@ -69,160 +51,144 @@ class ListSource:
         hub: Hub,
         reader: ListReader,
         *,
-        with_snapshot: bool,
-        throttle_seconds: float,
+        renew: Callable[[], None],
+        with_snapshot: bool = False,
+        throttle_seconds: float = 0,
         heartbeat_seconds: float = HEARTBEAT_SECONDS,
     ) -> None:
         self._hub, self._reader, self._with_snapshot = hub, reader, with_snapshot
+        self._renew = renew
         self._throttle_seconds, self._heartbeat_seconds = throttle_seconds, heartbeat_seconds
-        self._rows: dict[UUID, Any] = {}
-        self._newcomers: dict[UUID, int] = {}
-        self.told: frozenset[UUID] = frozenset()
+        self._listing = digest(reader.criteria)
+        self._state = ListState(Members(), self._listing, is_settled=reader.is_settled)
+        self._pending: deque[Event] = deque()
+        self._is_pending = asyncio.Event()
+        self._reading = asyncio.Lock()
+        self.position: Position | None = None
+        """Up to which everything has been read."""
 
     @asynccontextmanager
     async def attach(self) -> AsyncGenerator[None, None]:
         async with self._hub.subscribe(None) as self._changes:
-            await self._know_members()
             yield
 
-    def welcome(self, told: frozenset[UUID], at: Position) -> None:
-        """Note what a newcomer holds that is not in the list here: it may come and go within one reading, and must be told."""
-        if strange := told - self._members:
-            self._newcomers |= dict.fromkeys(strange, at.sequence)
-            self._changes.nudge()
+    async def begin(self) -> None:
+        """Know the list as it is now."""
+        await persistently(self._advance)
 
-    async def catch_up(self, after: Position | None) -> AsyncIterator[Event]:
-        async with aclosing(self._catch_up(after)) as events:
-            async for event in events:
-                self._tell(event)
-                yield event
-
-    def _tell(self, event: Event) -> None:
-        rows = event.page.nodes if isinstance(event, Snapshot) else [event.row] if isinstance(event, Entered | Reading) else []
-        self.told |= {row.key for row in rows}
-
-    async def _catch_up(self, after: Position | None) -> AsyncGenerator[Event, None]:
-        if after is None:
-            if self._with_snapshot:
-                yield await persistently(self._reader.snapshot)
-            return
-        if await persistently(lambda: self._reader.is_resumable(after)):
-            changed = await persistently(lambda: self._reader.changed_since(after, RESUMED_AT_ONCE))
-            if len(changed) <= RESUMED_AT_ONCE:
-                async for event in self._resumed(after, changed):
-                    yield event
-                return
-        snapshot = await persistently(self._reader.snapshot)
-        yield Reset(snapshot.position, reset_reason(after, snapshot.position))
-        yield snapshot
+    async def catch_up(self, after: Resume | None, host: "ListSource | None") -> AsyncIterator[Event]:
+        """What a client is to be told that comes from there, to go on with the host, if there is one."""
+        events = await persistently(lambda: self._caught_up(after, host or self))
+        self._renew()
+        for event in events:
+            yield event
 
     async def live(self) -> AsyncIterator[Event]:
         told_at = time.monotonic()
         while True:
-            if change := await self._change(told_at + self._heartbeat_seconds - time.monotonic()):
-                async for event in self._began_anew() if change.is_gap else self._events(change):
+            async with aclosing(self._told_until(told_at + self._heartbeat_seconds)) as events:
+                async for event in events:
                     yield event
                     told_at = time.monotonic()
             if time.monotonic() - told_at >= self._heartbeat_seconds:
-                yield self._hub.heartbeat(self._seen, self._changes)
+                assert self.position
+                yield replace(self._hub.heartbeat(self.position, self._changes), held=self._state.held_at())
                 told_at = time.monotonic()
-            await asyncio.sleep(self._throttle_seconds if change else 0)
 
-    async def _change(self, seconds: float) -> Change | None:
-        """The next change; None without one. A heartbeat is due after so many seconds whatever is hidden from the viewer."""
-        try:
-            async with asyncio.timeout(seconds):
-                return await anext(self._changes)
-        except TimeoutError:
-            return None
+    async def slice(self, after: Resume, limit: int) -> Slice:
+        """What happened after that to at most so many pipelines that the viewer may see, or saw."""
+        async with self._reader.moment() as moment:
+            if not await moment.is_resumable(after.position):
+                [*events] = await self._anew(moment, after.position)
+                return Slice(events, Resume(moment.position, events[-1].held), has_more=False)
+            state = self._resumed(after.held, Members())
+            changed = await moment.changed_since(after.position.sequence, limit + 1, state.is_told, state.marks)
+            told, has_more = changed[:limit], len(changed) > limit
+            rows = await moment.rows([change.key for change in told])
+            if any(change.key in rows and not state.had(change) for change in told):
+                state = self._resumed(after.held, await self._members(moment, PLACES_MAX))
+                state.rewind(told, rows)
+            if not has_more:
+                events = state.tell(told, rows, after.position)
+                return Slice(events, Resume(moment.position, state.held_at()), has_more)
+            last = Position(after.position.epoch, told[-1].sequence)
+            state.expect(await moment.begun(after.position.sequence, last.sequence))
+            events = state.tell(told, rows, after.position)
+            return Slice(events, Resume(last, state.held_at(last.sequence)), has_more)
 
-    async def slice(self, after: Position, limit: int) -> Slice:
-        """What happened after that position to at most so many pipelines."""
-        now = await self._reader.now()
-        if not await self._reader.is_resumable(after):
-            return Slice([Reset(now, reset_reason(after, now))], now, has_more=False)
-        changed = await self._reader.changed_since(after, limit)
-        told, has_more = changed[:limit], len(changed) > limit
-        events = [event async for event in self._resumed(after, told)]
-        return Slice(events, Position(after.epoch, told[-1].sequence) if has_more else max(after, now), has_more)
-
-    async def _know_members(self) -> None:
-        members = await persistently(self._reader.members)
-        self._seen = members.position
-        self._members = set(members.keys)
-        self._newest = members.keys[0] if members.keys else None
-        self._floor = None if members.are_all else members.keys[-1]
-        self._newcomers.clear()
-
-    async def _began_anew(self) -> AsyncIterator[Event]:
-        """After a gap: nobody knows what was missed."""
-        before = self._seen
-        self._rows.clear()
-        await self._know_members()
-        snapshot = await persistently(self._reader.snapshot)
-        self.welcome(frozenset(row.key for row in snapshot.page.nodes), snapshot.position)
-        yield Reset(snapshot.position, reset_reason(before, snapshot.position))
-        yield snapshot
-
-    async def _resumed(self, after: Position, changed: Sequence[Changed]) -> AsyncIterator[Event]:
-        """What a client that saw everything up to `after` has missed. What it holds is not known, only what is so now."""
-        keys = [each.key for each in changed]
-        rows = await persistently(lambda: self._reader.read(keys))
-        visible = await persistently(lambda: self._reader.visible([key for key in keys if key not in rows]))
-        for each in changed:
-            position = Position(after.epoch, each.sequence)
-            if (row := rows.get(each.key)) is None:
-                if each.key in visible:
-                    yield Left(position, each.key, LeaveReason.NO_LONGER_MATCHES)
-            elif each.is_new:
-                yield Entered(position, row, at_head=True)
-            else:
-                yield Reading(row, after, differences(None, row), position)
-
-    async def _events(self, change: Change) -> AsyncIterator[Event]:
-        since, until = self._seen, max(self._seen.sequence, change.sequence)
-        missed = dict.fromkeys(self._missed(until), until)
-        news = missed | {key: sequence for key, sequence in change.keys.items() if sequence > since.sequence}
-        if not news:
+    async def _told_until(self, deadline: float) -> AsyncGenerator[Event]:
+        """What happens until then, read once and followed by a throttle."""
+        if not await self._is_woken(deadline):
             return
-        rows = await persistently(lambda: self._reader.read(list(news)))
-        gone = [key for key in news if key not in rows and (key in missed or self._may_be_member(key))]
-        visible = await persistently(lambda: self._reader.visible(gone)) if gone else set[UUID]()
-        for key, sequence in sorted(news.items(), key=lambda item: item[1]):
-            position = Position(since.epoch, sequence)
-            if (row := rows.get(key)) is not None:
-                yield self._entered_or_changed(key, row, since, position)
-            elif key in visible or key in missed or key in self._members:
-                yield self._left(key, position, is_visible=key in visible)
-        self._seen = Position(since.epoch, until)
+        await persistently(self._advance)
+        self._is_pending.clear()
+        self._renew()
+        while self._pending:
+            yield self._pending.popleft()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._throttle_seconds):
+                await self._is_pending.wait()
 
-    def _missed(self, until: int) -> list[UUID]:
-        """What newcomers hold and the list does not, now that all they have seen has been read here too."""
-        strange = {key: at for key, at in self._newcomers.items() if key not in self._members}
-        self._newcomers = {key: at for key, at in strange.items() if at >= until}
-        return [key for key in strange if key not in self._newcomers]
+    async def _is_woken(self, deadline: float) -> bool:
+        try:
+            async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
+                await anext(self._changes)
+        except TimeoutError:
+            return False
+        return True
 
-    def _entered_or_changed(self, key: UUID, row: Any, since: Position, position: Position) -> Event:
-        was_member, is_newest = self._may_be_member(key), self._newest is None or key > self._newest
-        before = self._rows.pop(key, None)
-        self._rows[key] = row
-        if len(self._rows) > ROWS_KEPT:
-            del self._rows[next(iter(self._rows))]
-        self._members.add(key)
-        self._forget_oldest()
-        self._newest = key if is_newest else self._newest
-        return Reading(row, since, differences(before, row), position) if was_member else Entered(position, row, is_newest)
+    async def _advance(self) -> None:
+        async with self._moment():
+            pass
 
-    def _forget_oldest(self) -> None:
-        if len(self._members) > 2 * MEMBERS_KEPT:
-            kept = sorted(self._members)[-MEMBERS_KEPT:]
-            self._members, self._floor = set(kept), kept[0]
+    @asynccontextmanager
+    async def _moment(self) -> AsyncGenerator[Moment]:
+        """A snapshot to which the list is known; what happened up to there waits to be told."""
+        async with self._reading, self._reader.moment() as moment:
+            self._pending.extend(await self._until(moment))
+            self.position = moment.position
+            if self._pending:
+                self._is_pending.set()
+            yield moment
 
-    def _left(self, key: UUID, position: Position, *, is_visible: bool) -> Event:
-        self._members.discard(key)
-        self._rows.pop(key, None)
-        return Left(position, key, LeaveReason.NO_LONGER_MATCHES if is_visible else LeaveReason.ACCESS_REVOKED)
+    async def _until(self, moment: Moment) -> Sequence[Event]:
+        since = self.position
+        if since and await moment.is_resumable(since):
+            changed = await moment.changed_since(since.sequence, RESUMED_AT_ONCE + 1, self._state.is_told)
+            if len(changed) <= RESUMED_AT_ONCE:
+                return self._state.tell(changed, await moment.rows([change.key for change in changed]), since)
+        events = await self._anew(moment, since) if since else []
+        self._state = ListState(await self._members(moment, MEMBERS_MAX), self._listing, is_settled=self._reader.is_settled)
+        return events
 
-    def _may_be_member(self, key: UUID) -> bool:
-        """In the list or, below what is known of it, perhaps."""
-        return key in self._members or (self._floor is not None and key < self._floor)
+    async def _caught_up(self, after: Resume | None, host: "ListSource") -> Sequence[Event]:
+        async with host._moment() as moment:
+            self.position = moment.position
+            if host is not self:
+                host._changes.nudge()
+            if after is None:
+                return [await self._snapshot(moment)] if self._with_snapshot else []
+            if await moment.is_resumable(after.position):
+                state = self._resumed(after.held, host._state.members.copy())
+                changed = await moment.changed_since(after.position.sequence, RESUMED_AT_ONCE + 1, state.is_told, state.marks)
+                if len(changed) <= RESUMED_AT_ONCE:
+                    rows = await moment.rows([change.key for change in changed])
+                    state.rewind(changed, rows)
+                    return state.tell(changed, rows, after.position)
+            return await self._anew(moment, after.position)
+
+    async def _anew(self, moment: Moment, before: Position) -> Sequence[Event]:
+        """Nobody knows what was missed since then."""
+        snapshot = await self._snapshot(moment)
+        return [Reset(moment.position, reset_reason(before, moment.position), snapshot.held), snapshot]
+
+    async def _snapshot(self, moment: Moment) -> Snapshot:
+        page = await moment.page()
+        return Snapshot(moment.position, page, held_of(page, self._reader.viewer))
+
+    async def _members(self, moment: Moment, limit: int) -> Members:
+        keys = await moment.members(limit)
+        return Members(keys[:limit], are_all=len(keys) <= limit)
+
+    def _resumed(self, held: Held | None, members: Members) -> ResumedState:
+        return ResumedState(held, members, self._listing, is_settled=self._reader.is_settled)

@@ -5,19 +5,43 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Integer, Text, and_, func, literal, select
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    DateTime,
+    Integer,
+    Subquery,
+    Text,
+    and_,
+    any_,
+    case,
+    cast,
+    func,
+    literal,
+    literal_column,
+    or_,
+    select,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, BIT
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import aliased
 
 from gql_server.db import models
-from gql_server.db.expressions import AnyRow, array
+from gql_server.db.expressions import AnyRow, Column, array
 from gql_server.feed.tokens import Position
-from gql_server.policy import Viewer, job_clause
+from gql_server.policy import Viewer, job_clause, orphan_clause, pipeline_clause
 from gql_server.reads.jobs import queries as jobs
 from gql_server.reads.position import EPOCH, position
 
 E, J, P = models.Event, models.Job, models.Pipeline
+
+# What was created before the oldest event that is kept may have had others before.
+OLDEST_KEPT = (
+    select(case((E.seq == 1, literal_column("timestamptz '-infinity'", DateTime(timezone=True))), else_=E.at))
+    .order_by(E.seq)
+    .limit(1)
+    .scalar_subquery()
+)
 
 
 async def now(connection: AsyncConnection) -> Position:
@@ -33,24 +57,64 @@ async def is_resumable(connection: AsyncConnection, after: Position) -> bool:
 
 
 class Changed(NamedTuple):
-    """A pipeline that changed, the number of its last event, and whether it was not there before."""
+    """A pipeline that changed, the numbers of its first and last events since, whether it was not there before, and whether it
+    is visible."""
 
     key: UUID
+    first: int
     sequence: int
     is_new: bool
+    is_visible: bool
 
 
-async def changed_since(connection: AsyncConnection, after: Position, *, limit: int) -> list[Changed]:
-    """Pipelines that changed after that position, in the order of their last events; at most one more than the limit."""
-    last = func.max(E.seq).label("sequence")
-    earlier = aliased(E)
-    recent = select(E.pipeline_key, last).where(E.seq > after.sequence).group_by(E.pipeline_key).order_by(last).limit(limit + 1)
-    changed = recent.subquery("changed")
-    was_there = (
-        select(earlier.seq).where(earlier.pipeline_key == changed.c.pipeline_key, earlier.seq <= after.sequence).exists()
+async def changed_since(
+    connection: AsyncConnection,
+    viewer: Viewer,
+    after: int,
+    *,
+    limit: int,
+    beyond: int,
+    begun_by: int | None = None,
+    marks: Sequence[int] | None = None,
+) -> list[Changed]:
+    """At most so many of the pipelines that changed after that event, in the order of their last events.
+
+    Those that the viewer may see and those with these marks, or all for None; of whose events the last is beyond one, and the
+    first not after another.
+    """
+    first, last = func.min(E.seq), func.max(E.seq)
+    told = [last > beyond, *([first <= begun_by] if begun_by is not None else [])]
+    changed = (
+        select(E.pipeline_key.label("key"), first.label("first"), last.label("sequence"))
+        .where(E.seq > after)
+        .group_by(E.pipeline_key)
+        .having(and_(*told))
+        .subquery("changed")
     )
-    rows = await connection.execute(select(changed.c.pipeline_key, changed.c.sequence, ~was_there).order_by(changed.c.sequence))
+    seen = select(changed, _created_at(viewer, changed).label("created_at")).subquery("seen")
+    earlier = aliased(E)
+    was_there = select(earlier.seq).where(earlier.pipeline_key == seen.c.key, earlier.seq <= after).exists()
+    is_visible = seen.c.created_at.is_not(None)
+    is_new = and_(~was_there, func.coalesce(seen.c.created_at >= OLDEST_KEPT, False))
+    statement = select(seen.c.key, seen.c.first, seen.c.sequence, is_new, is_visible)
+    if marks is not None:
+        statement = statement.where(or_(is_visible, _mark(seen.c.key) == any_(literal(list(marks), ARRAY(BigInteger)))))
+    rows = await connection.execute(statement.order_by(seen.c.sequence).limit(limit))
     return [Changed(*row) for row in rows]
+
+
+def _created_at(viewer: Viewer, changed: Subquery) -> ColumnElement[Any]:
+    """When the pipeline was created; null if the viewer may not see it."""
+    stored = select(P.created_at).where(P.id == changed.c.key, pipeline_clause(viewer))
+    orphan = select(J.created_at).where(J.time_key == changed.c.key, J.pipeline_id.is_(None), orphan_clause(viewer)).limit(1)
+    return func.coalesce(stored.scalar_subquery(), orphan.scalar_subquery())
+
+
+def _mark(key: Column) -> ColumnElement[int]:
+    """What `held.mark` makes of a key."""
+    digits = func.replace(cast(key, Text), "-", "")
+    bits = func.concat("x", func.left(digits, 12), func.right(digits, 4))
+    return cast(cast(bits, BIT(64)), BigInteger)
 
 
 async def has_changed_since(connection: AsyncConnection, after: Position, pipeline_key: UUID) -> bool:

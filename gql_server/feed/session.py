@@ -5,11 +5,11 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Protocol, TypeVar
-from uuid import UUID
+from typing import Any, Protocol, TypeVar
 
-from gql_server.feed.events import Heartbeat, Reset
-from gql_server.feed.tokens import Position
+from gql_server.feed.events import Heartbeat, Reading, Reset
+from gql_server.feed.held import Held
+from gql_server.feed.tokens import Position, Resume
 
 HEARTBEAT_SECONDS = 15.0
 
@@ -26,9 +26,10 @@ class Phase(Enum):
 class Session:
     """One execution of a live operation.
 
-    `resume` is the token of its client, if its transport says so. `position` is that of the event yielded last, `token` resumes
-    after it; the event is a heartbeat if `is_quiet`, and the last one if `is_over`. `told` are the members of a list that a
-    catch-up showed, which the live part is to `welcome`. With `shows_changes_only`, a result like the one before is not sent.
+    `resume` is the token of its client, if its transport says so. `position` is that of the event yielded last; `token` resumes
+    after it, if it `is_resumable`, and no reset, which only announces what is told next. The event is a heartbeat if
+    `is_quiet`, the last one if `is_over`. A catch-up goes on with the `host`, the session of the live part, which has its
+    `source`. With `shows_changes_only`, a result like the one before is not sent.
     """
 
     phase: Phase = Phase.WHOLE
@@ -37,10 +38,11 @@ class Session:
     attached: asyncio.Event = field(default_factory=asyncio.Event)
     position: Position | None = None
     token: str = ""
+    is_resumable: bool = True
     is_quiet: bool = False
     is_over: bool = False
-    told: frozenset[UUID] = frozenset()
-    welcome: Callable[[frozenset[UUID], Position], None] = lambda told, at: None
+    host: "Session | None" = None
+    source: Any = None
     shows_changes_only: bool = False
 
     def end(self) -> None:
@@ -50,10 +52,12 @@ class Session:
 
 
 class Positioned(Protocol):
-    """An event of the feed."""
+    """An event of the feed, and what of a list its client holds then."""
 
     @property
     def position(self) -> Position: ...
+    @property
+    def held(self) -> Held | None: ...
 
 
 E = TypeVar("E", bound=Positioned, covariant=True)
@@ -62,52 +66,58 @@ E = TypeVar("E", bound=Positioned, covariant=True)
 class Source(Protocol[E]):
     """What a subscription shows. Attached before anything is read, it misses nothing."""
 
+    is_over: bool
+    position: Position | None
+    """Up to which a catch-up has told, whatever it had to tell; None if that of its last event says so."""
+
     def attach(self) -> AbstractAsyncContextManager[object]:
         """Begin to note changes."""
         ...
 
-    def catch_up(self, after: Position | None) -> AsyncIterator[E]:
-        """What a client must be told that saw everything up to `after`, or that saw nothing. Sets `is_over` at a last event."""
+    async def begin(self) -> None:
+        """Be ready to go on from now."""
+        ...
+
+    def catch_up(self, after: Resume | None, host: Any) -> AsyncIterator[E]:
+        """What a client must be told that saw everything up to `after`, or that saw nothing, to go on with the source `host`.
+
+        Sets `is_over` at a last event.
+        """
         ...
 
     def live(self) -> AsyncIterator[E]:
-        """What happens from the catch-up on or, without one, from now on; ends after the last event."""
+        """What happens from the catch-up on or, without one, from the beginning on; ends after the last event."""
         ...
 
-    def welcome(self, told: frozenset[UUID], at: Position) -> None:
-        """Somebody begins to follow the live part who was told of these, as they were then or later."""
-        ...
 
-    is_over: bool
-    told: frozenset[UUID]
+Seal = Callable[[Position, Held | None], str]
 
 
-async def play(
-    session: Session, source: Source[E], after: Position | None, seal: Callable[[Position], str]
-) -> AsyncGenerator[E, None]:
+async def play(session: Session, source: Source[E], after: Resume | None, seal: Seal) -> AsyncGenerator[E, None]:
     """The events of the session's phase, each with its token in the session."""
     async with source.attach():
-        session.welcome = source.welcome
+        if session.phase is Phase.LIVE:
+            await source.begin()
+        session.source = source
         session.attached.set()
         if session.phase is not Phase.LIVE:
-            session.position = after
-            async for event in _noted(session, source.catch_up(after), seal):
+            session.position = after and after.position
+            host = session.host and session.host.source
+            async for event in _noted(session, source.catch_up(after, host), seal):
                 yield event
-            session.is_over, session.told = source.is_over, source.told
-            if session.position is not None:
-                source.welcome(source.told, session.position)
+            session.is_over = source.is_over
+            session.position = source.position or session.position
         if session.phase is not Phase.CATCH_UP and not session.is_over:
             async for event in _noted(session, source.live(), seal):
                 yield event
             session.is_over = True
 
 
-async def _noted(session: Session, events: AsyncIterator[E], seal: Callable[[Position], str]) -> AsyncGenerator[E, None]:
+async def _noted(session: Session, events: AsyncIterator[E], seal: Seal) -> AsyncGenerator[E, None]:
     async with aclosing(events) as each:  # type: ignore[type-var]
         async for event in each:
-            # from a reset alone nothing can be resumed: what it announces has not been told yet
             said: object = event
-            session.position = None if isinstance(said, Reset) else event.position
-            session.token = seal(event.position)
-            session.is_quiet = isinstance(said, Heartbeat)
+            session.position = said.told if isinstance(said, Reading) else event.position
+            session.token = seal(event.position, event.held)
+            session.is_quiet, session.is_resumable = isinstance(said, Heartbeat), not isinstance(said, Reset)
             yield event

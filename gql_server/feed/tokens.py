@@ -5,12 +5,13 @@ import os
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Self
+from typing import NamedTuple, Self
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
 
 from gql_server.errors import BadInput
+from gql_server.feed.held import Held
 from gql_server.policy import Viewer
 
 VERSION = b"\x02"
@@ -39,8 +40,15 @@ class Position:
         return (before.sequence if goes_on else 0), self.sequence
 
 
-UNKNOWN = Position("", 0)
-"""Where a token leads that was sealed by another key, or by a version that did not seal."""
+class Resume(NamedTuple):
+    """What a token says: where its client stands and, of a list, which pipelines it has been told of."""
+
+    position: Position
+    held: Held | None = None
+
+
+NOTHING = Resume(Position("", 0))
+"""What a token says that was sealed by another key, or by a version that did not seal."""
 
 
 class Tokens:
@@ -52,13 +60,14 @@ class Tokens:
     def __init__(self, secret: bytes) -> None:
         self._cipher = AESGCMSIV(hmac.digest(secret, b"feed tokens", "sha256"))
 
-    def seal(self, position: Position, viewer: Viewer) -> str:
-        nonce = os.urandom(NONCE_BYTES)
-        said = _access(viewer) + position.sequence.to_bytes(SEQUENCE_BYTES) + position.epoch.encode()
+    def seal(self, position: Position, viewer: Viewer, held: Held | None = None) -> str:
+        nonce, epoch = os.urandom(NONCE_BYTES), position.epoch.encode()
+        where = position.sequence.to_bytes(SEQUENCE_BYTES) + len(epoch).to_bytes() + epoch
+        said = _access(viewer) + where + (held.pack() if held else b"")
         return _text(VERSION + nonce + self._cipher.encrypt(nonce, said, VERSION))
 
-    def open(self, token: str, viewer: Viewer) -> Position:
-        """The position; UNKNOWN for a token of another key, an older version, or of who may see something else.
+    def open(self, token: str, viewer: Viewer) -> Resume:
+        """What it says; NOTHING for a token of another key, an older version, or of who may see something else.
 
         Raises BadInput for what is no token.
         """
@@ -67,9 +76,10 @@ class Tokens:
             raise BadInput("Not a feed token.")
         said = self._decrypted(raw)
         if said is None or said[:DIGEST_BYTES] != _access(viewer):
-            return UNKNOWN
-        sequence, epoch = said[DIGEST_BYTES:][:SEQUENCE_BYTES], said[DIGEST_BYTES + SEQUENCE_BYTES :]
-        return Position(epoch.decode(), int.from_bytes(sequence))
+            return NOTHING
+        sequence, rest = said[DIGEST_BYTES:][:SEQUENCE_BYTES], said[DIGEST_BYTES + SEQUENCE_BYTES :]
+        epoch, held = rest[1 : rest[0] + 1], rest[rest[0] + 1 :]
+        return Resume(Position(epoch.decode(), int.from_bytes(sequence)), Held.unpack(held) if held else None)
 
     def _decrypted(self, raw: bytes) -> bytes | None:
         nonce, sealed = raw[len(VERSION) :][:NONCE_BYTES], raw[len(VERSION) + NONCE_BYTES :]

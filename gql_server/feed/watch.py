@@ -9,7 +9,7 @@ from uuid import UUID
 from gql_server.db.outages import persistently
 from gql_server.feed.events import Sample
 from gql_server.feed.hub import Hub
-from gql_server.feed.tokens import Position
+from gql_server.feed.tokens import Position, Resume
 
 
 class ValueSource:
@@ -27,7 +27,8 @@ class ValueSource:
         at_least_every: float | None = None,
         is_last: Callable[[Any], bool] = lambda _: False,
     ) -> None:
-        self.is_over, self.told = False, frozenset[UUID]()
+        self.is_over = False
+        self.position: Position | None = None
         self._hub, self._key, self._read, self._now = hub, key, read, now
         self._throttle_seconds, self._at_least_every, self._is_last = throttle_seconds, at_least_every, is_last
 
@@ -36,10 +37,10 @@ class ValueSource:
         async with self._hub.subscribe(self._key) as self._changes:
             yield
 
-    def welcome(self, told: frozenset[UUID], at: Position) -> None:
-        """No list, no members."""
+    async def begin(self) -> None:
+        """Nothing has to be known."""
 
-    async def catch_up(self, after: Position | None) -> AsyncIterator[Sample]:
+    async def catch_up(self, after: Resume | None, host: object) -> AsyncIterator[Sample]:
         sample = await self._sample()
         self.is_over = sample.value is None or self._is_last(sample.value)
         if sample.value is not None:

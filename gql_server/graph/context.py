@@ -9,6 +9,7 @@ import strawberry
 
 from gql_server.commands.execution import Commands
 from gql_server.db import Engine
+from gql_server.feed.held import Held
 from gql_server.feed.hub import Hub
 from gql_server.feed.queries import now
 from gql_server.feed.session import Session
@@ -60,6 +61,11 @@ class Context:
         self.forget()
         self.redactions: Counter[str] = Counter()
 
+    def renew_alone(self) -> None:
+        """Begin anew, and read together with nobody: what others have read may be older than the event."""
+        self.renew()
+        self._loaders = Loaders(self.engine, self.viewer, self._reading)
+
     def forget(self) -> None:
         """Forget what was loaded: what is read after a command is what it left."""
         self._loaders = self._shared.of(self.viewer) if self._shared else Loaders(self.engine, self.viewer)
@@ -78,9 +84,9 @@ class Context:
         """Where the feed is now."""
         return await self._on_connection(now)
 
-    def token(self, position: Position) -> str:
-        """The token of that position, for the viewer."""
-        return self.tokens.seal(position, self.viewer)
+    def token(self, position: Position, held: Held | None = None) -> str:
+        """The token of that position for the viewer, who holds those pipelines of a list then."""
+        return self.tokens.seal(position, self.viewer, held)
 
     def window(self, coordinate: str, **arguments: Any) -> Window:
         """The window that a connection's arguments ask for; those left out count as null."""

@@ -193,12 +193,9 @@ class Stream:
             await asyncio.wait([before])
         self._running[resume] = self._waiting.pop(resume)
         try:
-            session = Session(Phase.CATCH_UP)
+            session = Session(Phase.CATCH_UP, host=self._session)
             async with aclosing(self._execute(session, resume)) as frames:
-                caught_up = CaughtUp([frame async for frame in frames], session.is_over, session.position)
-            if session.position is not None:
-                self._session.welcome(session.told, session.position)
-            return caught_up
+                return CaughtUp([frame async for frame in frames], session.is_over, session.position)
         finally:
             if self._running.get(resume) is asyncio.current_task():
                 del self._running[resume]
@@ -319,7 +316,7 @@ class LiveOperations:
                     payload["errors"] = [error.formatted for error in result.errors]
                 if result.extensions:
                     payload["extensions"] = result.extensions
-                token = session.token if session.position else None
+                token = session.token if session.is_resumable else None
                 yield Frame(session.position, self._encode(payload), session.is_quiet, session.shows_changes_only, token)
 
     async def _masked(self, results: AsyncIterator[Any]) -> AsyncGenerator[Any, None]:

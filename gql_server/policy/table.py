@@ -225,7 +225,7 @@ POLICY: Mapping[str, TypeRule] = MappingProxyType(
         "InputProblem": rule(PROBLEM, "coordinate path"),
         # the feed
         "PipelineChanged": rule(FEED_EVENT, "pipeline changed changedJobs"),
-        "PipelineEntered": rule(FEED_EVENT, "pipeline position"),
+        "PipelineEntered": rule(FEED_EVENT, "pipeline position newerNodeId olderNodeId"),
         "PipelineLeft": rule(FEED_EVENT, "pipelineNodeId leaveReason"),
         "FeedSnapshot": rule(FEED_EVENT, "pipelines"),
         "JobProgressed": rule(FEED_EVENT, "job"),

@@ -52,6 +52,8 @@ class Page:
     """What all items of the list match, where it can be counted by facet."""
     position: str | None = None
     """Position of the feed, of an empty page that was read after it."""
+    is_head: bool = False
+    """It begins with the newest of its list, and goes back in time."""
 
     @property
     def edges(self) -> list[Edge]:
@@ -183,6 +185,7 @@ class Window:
             nodes=rows[::-1] if self.backward else rows,
             has_next_page=self.before is not None if self.backward else more,
             has_previous_page=more if self.backward else self.after is not None,
+            is_head=self == replace(self, backward=False, after=None, before=None, descending=True, order=None),
             cursor=lambda row: self.cursors.encode(
                 self.scope, self.text(Position(getattr(row, value, None), str(getattr(row, key))))
             ),

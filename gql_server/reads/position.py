@@ -1,8 +1,11 @@
 """The position of the feed: which events a snapshot of the database shows."""
 
-from sqlalchemy import ScalarSelect, Text, cast, func, select, text
+from typing import Any
+
+from sqlalchemy import ColumnElement, ScalarSelect, Text, cast, func, select, text
 
 from gql_server.db import models
+from gql_server.db.expressions import Column
 
 E = models.Event
 
@@ -16,3 +19,8 @@ LAST_SEQUENCE = select(func.coalesce(func.max(E.seq), 0)).scalar_subquery()
 def position() -> ScalarSelect[str]:
     """`epoch:sequence` of the newest event that the snapshot sees."""
     return select(func.concat(EPOCH, ":", cast(LAST_SEQUENCE, Text))).scalar_subquery()
+
+
+def latest_event(key: Column) -> ColumnElement[Any]:
+    """`event_sequence`, the number of the newest event of the pipeline of that key."""
+    return select(func.max(E.seq)).where(E.pipeline_key == key).scalar_subquery().label("event_sequence")

@@ -1,6 +1,7 @@
 """A live list: what enters, changes and leaves it, from exactly where a page was read."""
 
 import asyncio
+from base64 import b64decode
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Any
@@ -22,7 +23,7 @@ LIST = """subscription ($filter: PipelineFilter, $after: FeedToken, $snapshot: B
   pipelines(filter: $filter, after: $after, snapshot: $snapshot, throttleMs: 0) {
     __typename token
     ... on FeedSnapshot { pipelines { nodes { kindRaw status } } }
-    ... on PipelineEntered { position pipeline { kindRaw status } }
+    ... on PipelineEntered { position newerNodeId olderNodeId pipeline { id kindRaw status } }
     ... on PipelineChanged { changed changedJobs { jobId } pipeline { kindRaw status } }
     ... on PipelineLeft { pipelineNodeId leaveReason }
     ... on FeedReset { resetReason }
@@ -32,7 +33,7 @@ PAGE = "query ($filter: PipelineFilter) { pipelines(filter: $filter) { nodes { k
 POLL = """query ($after: FeedToken!, $filter: PipelineFilter, $first: Int) {
   changes(after: $after, filter: $filter, first: $first) { hasMore nextToken events {
     __typename token
-    ... on PipelineEntered { pipeline { kindRaw } } ... on PipelineChanged { pipeline { kindRaw } }
+    ... on PipelineEntered { position pipeline { kindRaw id } } ... on PipelineChanged { pipeline { kindRaw id } }
     ... on PipelineLeft { pipelineNodeId } ... on FeedReset { resetReason }
   } }
 }"""
@@ -211,7 +212,8 @@ async def test_polling_tells_the_same_in_slices(engine: AsyncEngine):
     assert list(map(_said, third["events"])) == [("PipelineChanged", "first")]
     assert list(map(_said, failed["events"])) == [("PipelineLeft", encode("Pipeline", key))]
     assert (quiet["events"], opened(quiet["nextToken"]), quiet["hasMore"]) == ([], opened(third["nextToken"]), False)
-    assert [event["resetReason"] for event in lost["events"]] == ["SERVER_RESTART"]
+    assert [event["__typename"] for event in lost["events"]] == ["FeedReset", "FeedSnapshot"]
+    assert lost["events"][0]["resetReason"] == "SERVER_RESTART"
 
 
 async def test_a_snapshot_can_be_paged_through(engine: AsyncEngine, hub: Hub):
@@ -234,3 +236,146 @@ async def test_a_snapshot_can_be_paged_through(engine: AsyncEngine, hub: Hub):
     assert [node["kindRaw"] for node in shown["first"]["nodes"]] == ["kind 2"]
     assert shown["first"]["pageInfo"]["hasNextPage"] is True
     assert [node["kindRaw"] for node in rest["pipelines"]["nodes"]] == ["kind 1", "kind 0"]
+
+
+async def _seen_since(engine: AsyncEngine, hub: Hub, after: str, count: int, **variables: Any) -> list[dict[str, Any]]:
+    """So many events of a client that comes again, and what it is told by polling instead."""
+    async with subscribed(context(engine, viewer("operator"), hub), LIST, after=after, **variables) as results:
+        told = [await _next(results) for _ in range(count)]
+    polled = (await Client(engine, "operator").query(POLL, after=after, **variables))["changes"]["events"]
+    assert list(map(_said, polled)) == list(map(_said, told))
+    return told
+
+
+async def test_an_event_after_a_resume_is_relative_to_what_the_token_says_its_client_holds(engine: AsyncEngine, hub: Hub):
+    async with engine.begin() as connection:
+        held = {kind: await build.run(connection, JobResult.ERROR, kind=kind) for kind in ("stays", "goes")}
+    fails, failing = await _running(engine, "fails")
+    succeeds, succeeding = await _running(engine, "succeeds")
+    page = (await Client(engine, "operator").query(PAGE, filter=FAILED))["pipelines"]
+    async with engine.begin() as connection:
+        [stays, goes] = await connection.scalars(text("SELECT id FROM data_ingestion_jobs ORDER BY id LIMIT 2"))
+    await _finish(engine, succeeds, succeeding)
+    await _finish(engine, fails, failing, JobResult.ERROR)
+    async with engine.begin() as connection:
+        await build.change(connection, stays, status_message="failed otherwise")
+    await _finish(engine, held["goes"], goes)
+
+    told = await _seen_since(engine, hub, page["feedToken"], 3, filter=FAILED)
+    again = await _seen_since(engine, hub, told[0]["token"], 2, filter=FAILED)
+
+    assert list(map(_said, told)) == [
+        ("PipelineEntered", "fails"),
+        ("PipelineChanged", "stays"),
+        ("PipelineLeft", encode("Pipeline", held["goes"])),
+    ]
+    assert again == [{**event, "token": later["token"]} for event, later in zip(told[1:], again, strict=True)]
+
+
+async def test_a_pipeline_that_enters_says_between_which_it_belongs(engine: AsyncEngine, hub: Hub):
+    running = [await _running(engine, kind) for kind in ("oldest", "middle", "newest")]
+    [oldest, middle, newest] = [encode("Pipeline", key) for key, _ in running]
+    token = (await Client(engine, "operator").query(PAGE, filter=FAILED))["pipelines"]["feedToken"]
+    for number in (0, 2, 1):
+        await _finish(engine, *running[number], JobResult.ERROR)
+
+    told = await _seen_since(engine, hub, token, 3, filter=FAILED)
+
+    places = [(event["pipeline"]["id"], event["position"], event["newerNodeId"], event["olderNodeId"]) for event in told]
+    assert places == [
+        (oldest, "HEAD", None, None),
+        (newest, "HEAD", None, oldest),
+        (middle, "ELSEWHERE", newest, oldest),
+    ]
+
+
+async def test_a_client_that_lost_sight_of_a_pipeline_while_away_is_told(engine: AsyncEngine, hub: Hub):
+    who = viewer("principal", "A")
+    own = {"unit_institutional_id": "A", "entity_type": EntityType.MODULE_UNIT_SPECIFIC}
+    key, job_id = await _running(engine, "own", **own)
+    async with subscribed(context(engine, who, hub), LIST) as results:
+        token = (await _next(results))["token"]
+    async with engine.begin() as connection:
+        await connection.execute(text("UPDATE pipelines SET unit_institutional_id = 'B' WHERE id = :id"), {"id": key})
+        await build.change(connection, job_id, status_message="moved")
+
+    async with subscribed(context(engine, who, hub), LIST, after=token) as results:
+        left = await _next(results)
+
+    assert (left["pipelineNodeId"], left["leaveReason"]) == (encode("Pipeline", key), "ACCESS_REVOKED")
+
+
+async def test_polling_counts_only_what_its_viewer_may_see(engine: AsyncEngine):
+    own = {"unit_institutional_id": "A", "entity_type": EntityType.MODULE_UNIT_SPECIFIC}
+    client = Client(engine, "principal", unit="A")
+    token = (await client.query(PAGE))["pipelines"]["feedToken"]
+    for number in range(5):
+        await _running(engine, f"others {number}")
+    quiet = (await client.query(POLL, after=token, first=1))["changes"]
+    await _running(engine, "own", **own)
+    await _running(engine, "others at last")
+
+    told = (await client.query(POLL, after=token, first=1))["changes"]
+
+    assert (quiet["events"], quiet["hasMore"]) == ([], False)
+    assert ([_said(event) for event in told["events"]], told["hasMore"]) == ([("PipelineEntered", "own")], False)
+
+
+async def test_a_finished_pipeline_is_not_told_again_because_another_takes_its_place(engine: AsyncEngine, hub: Hub):
+    async with engine.begin() as connection:
+        key = await build.pipeline(connection, kind="before")
+        job_id = await build.job(connection, key, result=JobResult.SUCCESS, is_current=True)
+        await build.settle(connection, key)
+    token = (await Client(engine, "operator").query(PAGE))["pipelines"]["feedToken"]
+    async with engine.begin() as connection:
+        await build.change(connection, job_id, is_current=False)
+        await connection.execute(text("UPDATE data_ingestion_jobs SET meta = meta, attempts = attempts, state = state"))
+    await _running(engine, "after")
+
+    assert list(map(_said, await _seen_since(engine, hub, token, 1))) == [("PipelineEntered", "after")]
+
+
+@pytest.mark.parametrize("filter", [None, FAILED], ids=["all", "failed"])
+async def test_polling_while_much_happens_repeats_nothing_and_never_goes_back(engine: AsyncEngine, filter: Any):
+    client = Client(engine, "operator")
+    page = (await client.query(PAGE, filter=filter))["pipelines"]
+    token, held, told = page["feedToken"], set[str](), list[tuple[Any, ...]]()
+    at = opened(token)
+    writing = [asyncio.create_task(_live_a_while(engine, number)) for number in range(3)]
+    is_last = False
+    while not is_last:
+        is_last = all(task.done() for task in writing)
+        slice = (await client.query(POLL, after=token, filter=filter, first=2))["changes"]
+        is_last &= not slice["hasMore"]
+        for event in slice["events"]:
+            assert opened(event["token"]) > at
+            at = opened(event["token"])
+            told.append((at.sequence, event["__typename"]))
+            id = event["pipeline"]["id"] if "pipeline" in event else event["pipelineNodeId"]
+            assert (id in held) == (event["__typename"] != "PipelineEntered")
+            if event.get("position") == "HEAD":
+                assert all(_order(id) > _order(other) for other in held)
+            (held.discard if event["__typename"] == "PipelineLeft" else held.add)(id)
+        assert opened(slice["nextToken"]) >= at
+        token, at = slice["nextToken"], opened(slice["nextToken"])
+    await asyncio.gather(*writing)
+
+    now = await client.query("query ($filter: PipelineFilter) { pipelines(filter: $filter) { nodes { id } } }", filter=filter)
+    assert held == {node["id"] for node in now["pipelines"]["nodes"]}
+    assert len(told) == len(set(told)) >= 6
+
+
+def _order(id: str) -> str:
+    return b64decode(id).decode()
+
+
+async def _live_a_while(engine: AsyncEngine, number: int) -> None:
+    """Four pipelines that run, fail, and are mended."""
+    for turn in range(4):
+        key, job_id = await _running(engine, f"{number}.{turn}")
+        for message in range(3):
+            async with engine.begin() as connection:
+                await build.change(connection, job_id, status_message=f"row {message}")
+        await _finish(engine, key, job_id, JobResult.ERROR)
+        if turn % 2:
+            await _finish(engine, key, job_id)

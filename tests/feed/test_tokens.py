@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from gql_server.errors import BadInput
 from gql_server.feed.events import ResetReason, reset_reason
-from gql_server.feed.tokens import NOWHERE, UNKNOWN, Position, Tokens
+from gql_server.feed.tokens import NOTHING, NOWHERE, Position, Resume, Tokens
 from tests.graphql import viewer
 
 TOKENS, ANN = Tokens(b"a secret"), viewer("operator")
@@ -18,7 +18,7 @@ TOKENS, ANN = Tokens(b"a secret"), viewer("operator")
 def test_a_token_gives_back_its_position_to_every_process_of_the_secret(epoch: str, sequence: int):
     position = Position(epoch, sequence)
 
-    assert Tokens(b"a secret").open(TOKENS.seal(position, ANN), ANN) == position
+    assert Tokens(b"a secret").open(TOKENS.seal(position, ANN), ANN) == Resume(position)
 
 
 def test_tokens_of_one_position_differ_and_those_of_two_are_as_long():
@@ -36,7 +36,7 @@ def test_a_token_can_be_neither_read_nor_changed():
 
     assert b"733" not in raw
     assert (4711).to_bytes(8) not in raw
-    assert TOKENS.open(forged, ANN) == UNKNOWN
+    assert TOKENS.open(forged, ANN) == NOTHING
 
 
 @pytest.mark.parametrize(
@@ -49,17 +49,17 @@ def test_a_token_can_be_neither_read_nor_changed():
     ],
 )
 def test_a_token_that_leads_nowhere_is_one_to_begin_anew_from(token: str):
-    position = TOKENS.open(token, ANN)
+    resume = TOKENS.open(token, ANN)
 
-    assert position == UNKNOWN
-    assert reset_reason(position, Position("1.2", 9)) == ResetReason.TOKEN_EXPIRED
+    assert resume == NOTHING
+    assert reset_reason(resume.position, Position("1.2", 9)) == ResetReason.TOKEN_EXPIRED
 
 
 def test_a_token_fits_all_who_may_see_the_same_however_long_they_are_known():
     position = Position("1.2", 3)
     token = TOKENS.seal(position, ANN)
 
-    assert TOKENS.open(token, replace(ANN, subject="bob", expires_at=datetime.now(UTC))) == position
+    assert TOKENS.open(token, replace(ANN, subject="bob", expires_at=datetime.now(UTC))) == Resume(position)
 
 
 @pytest.mark.parametrize("token", ["", "nonsense", "Zg==", "é", "MTox!", "OjE", "MTo", "MTot", "Ag", "MS4yOjM="])

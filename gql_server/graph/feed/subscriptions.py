@@ -1,9 +1,7 @@
 """Live data over a socket or an event stream, read through the same loaders and the same policy as queries."""
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
-from dataclasses import replace
 from functools import partial
 from typing import Annotated, Any
 from uuid import UUID
@@ -13,12 +11,10 @@ from strawberry import UNSET
 
 from gql_server.db.models import JobState
 from gql_server.feed import queries
-from gql_server.feed.events import Snapshot
 from gql_server.feed.follow import PipelineSource
-from gql_server.feed.live_list import ListSource, Members
-from gql_server.feed.queries import Changed
+from gql_server.feed.list_reader import ListReader
+from gql_server.feed.live_list import ListSource
 from gql_server.feed.session import play
-from gql_server.feed.tokens import Position
 from gql_server.feed.watch import ValueSource
 from gql_server.graph.context import Context, Info
 from gql_server.graph.facets import FacetValue, Keys, PipelineFacet
@@ -27,15 +23,13 @@ from gql_server.graph.fields import First, SemanticNonNull, access, access_sente
 from gql_server.graph.fleet.health import SystemHealth
 from gql_server.graph.jobs.types import Job, JobBy
 from gql_server.graph.pipelines.list import PipelineFilter
-from gql_server.graph.pipelines.types import PipelineBy, page_position
+from gql_server.graph.pipelines.types import PipelineBy
 from gql_server.graph.scalars import FeedToken
 from gql_server.reads.facets import facets
 from gql_server.reads.fleet.health import vitals
 from gql_server.reads.jobs.queries import jobs_by_id
-from gql_server.reads.pagination import Page, Window, newest
 from gql_server.reads.pipelines.filter import Criteria
-from gql_server.reads.pipelines.ids import members
-from gql_server.reads.pipelines.queries import keys_by_job, page, pipelines_by_key
+from gql_server.reads.pipelines.queries import keys_by_job, pipelines_by_key
 
 THROTTLE_MS = 250
 LIST_THROTTLE_MS = 500
@@ -104,7 +98,8 @@ class PipelineSubscription:
         context = info.context
         source = ListSource(
             context.hub,
-            ListReading.of(context, filter, first),
+            _list_reader(context, filter, first),
+            renew=context.renew_alone,
             with_snapshot=snapshot is not False,
             throttle_seconds=seconds,
             heartbeat_seconds=context.session.heartbeat_seconds,
@@ -187,7 +182,8 @@ class ChangePage:
 @strawberry.type
 class ChangesQuery:
     @strawberry.field(
-        description="The live list by polling: same events, same tokens. Without history since the token: a `FeedReset`.",
+        description="The live list by polling: same events, same tokens, nothing twice. Without history since the token: a "
+        "`FeedReset` and a `FeedSnapshot`.",
         directives=[SemanticNonNull()],
     )
     async def changes(
@@ -195,65 +191,26 @@ class ChangesQuery:
         info: Info,
         after: Annotated[FeedToken, strawberry.argument(description="Where to go on; a page's `feedToken` to begin with.")],
         filter: Filter = UNSET,
-        first: Annotated[int | None, strawberry.argument(description="Pipelines at most; up to 200.")] = 100,
+        first: Annotated[
+            int | None, strawberry.argument(description="Pipelines at most, of those you may see; up to 200.")
+        ] = 100,
     ) -> ChangePage | None:
         context = info.context
-        reader = ListReading.of(context, filter, first)
-        source = ListSource(context.hub, reader, with_snapshot=False, throttle_seconds=0)
-        slice = await source.slice(context.tokens.open(after, context.viewer), reader.window.size)
+        reader = _list_reader(context, filter, first)
+        source = ListSource(context.hub, reader, renew=context.renew_alone)
+        slice = await source.slice(context.tokens.open(after, context.viewer), reader.page_size)
         return ChangePage(
-            events=[event_of(event, context.token(event.position)) for event in slice.events],
-            next_token=FeedToken(context.token(slice.next)),
+            events=[event_of(event, context.token(event.position, event.held)) for event in slice.events],
+            next_token=FeedToken(context.token(slice.next.position, slice.next.held)),
             has_more=slice.has_more,
         )
 
 
-class ListReading:
-    """What a live list asks of the database."""
-
-    def __init__(self, context: Context, criteria: Criteria, window: Window) -> None:
-        self.window = window
-        self._context, self._criteria = context, criteria
-
-    @classmethod
-    def of(cls, context: Context, filter: PipelineFilter | None, first: int | None) -> "ListReading":
-        """Raises BadInput."""
-        criteria = filter.criteria(context.viewer) if filter else Criteria()
-        window = context.window("Query.pipelines", first=first, criteria=criteria, descending=True)
-        return cls(context, criteria, window)
-
-    async def now(self) -> Position:
-        return await _asked(self._context, queries.now)
-
-    async def snapshot(self) -> Snapshot:
-        self._context.renew()
-        before = await self.now()  # of a page that is empty, and may no longer be so a moment later
-        shown: Page = await self._context.read(page, criteria=self._criteria, window=self.window)
-        return Snapshot(page_position(shown) or before, shown)
-
-    async def members(self) -> Members:
-        position = await self.now()
-        keys = await self._context.read(members, criteria=self._criteria, limit=MEMBERS_MAX)
-        return Members(position, keys[:MEMBERS_MAX], are_all=len(keys) <= MEMBERS_MAX)
-
-    async def is_resumable(self, after: Position) -> bool:
-        return await _asked(self._context, queries.is_resumable, after)
-
-    async def changed_since(self, after: Position, limit: int) -> list[Changed]:
-        return await _asked(self._context, queries.changed_since, after, limit=limit)
-
-    async def read(self, keys: Sequence[UUID]) -> Mapping[UUID, Any]:
-        self._context.renew()
-        asked = tuple(keys) if self._criteria.ids is None else tuple(set(keys) & set(self._criteria.ids))
-        if not asked:
-            return {}
-        among = replace(self._criteria, ids=asked)
-        shown: Page = await self._context.read(page, criteria=among, window=newest(len(asked)))
-        return {row.key: row for row in shown.nodes}
-
-    async def visible(self, keys: Sequence[UUID]) -> set[UUID]:
-        rows = await asyncio.gather(*[self._context.load(pipelines_by_key, key) for key in keys])
-        return {row.key for row in rows if row is not None}
+def _list_reader(context: Context, filter: PipelineFilter | None, first: int | None) -> ListReader:
+    """Raises BadInput."""
+    criteria = filter.criteria(context.viewer) if filter else Criteria()
+    window = context.window("Query.pipelines", first=first, criteria=criteria, descending=True)
+    return ListReader(context.engine, context.viewer, criteria, window)
 
 
 def _watched(

@@ -13,7 +13,7 @@ from gql_server.errors import BadInput
 from gql_server.feed import queries
 from gql_server.feed.events import Entered, Heartbeat, Left, Reading, Reset, Snapshot
 from gql_server.feed.session import Phase
-from gql_server.feed.tokens import Position
+from gql_server.feed.tokens import Resume
 from gql_server.graph import fields
 from gql_server.graph.context import Info
 from gql_server.graph.fields import First, SemanticNonNull
@@ -48,7 +48,11 @@ def moment(token: str) -> dict[str, Any]:
     return {"token": FeedToken(token), "at": datetime.now(UTC)}
 
 
-@strawberry.type(description="A pipeline as it is now. The first message of a subscription says that nothing has changed yet.")
+@strawberry.type(
+    description="A pipeline as it is now. In a list, it was there when the client was last told, and still is: replace it; if "
+    "you do not hold it, it is on a page that you have not loaded. The first message of `Subscription.pipeline` says that "
+    "nothing has changed yet."
+)
 class PipelineChanged(FeedEvent):
     pipeline: Pipeline = strawberry.field(description="The pipeline, read for this message.")
     changed: list[SchemaCoordinate] = strawberry.field(
@@ -113,16 +117,28 @@ class FeedSnapshot(FeedEvent):
         return await info.context.read(page, criteria=criteria, window=window)
 
 
-@strawberry.enum(description="Where a newly matching pipeline belongs in the list.")
+@strawberry.enum(
+    description="Where a pipeline that enters belongs in the list, which is in the order of creation, newest first."
+)
 class EntryPosition(Enum):
     HEAD = strawberry.enum_value("HEAD", description="Before all others: it is the newest.")
     ELSEWHERE = strawberry.enum_value("ELSEWHERE", description="Where its `createdAt` puts it.")
 
 
-@strawberry.type(description="A pipeline began to match the filter: it was created, or changed into it.")
+@strawberry.type(
+    description="A pipeline is in the list that was not when the client was last told: it was created, or changed into it. Put "
+    "it in its place; where you hold it nevertheless, replace it. A token knows the 256 newest pipelines of a list whose "
+    "filter asks for what changes: one further down enters again after a resume."
+)
 class PipelineEntered(FeedEvent):
     pipeline: Pipeline = strawberry.field(description="The pipeline, read for this message.")
     position: EntryPosition = strawberry.field(description="Where it belongs.")
+    newer_node_id: strawberry.ID | None = strawberry.field(
+        description="Global id of the next newer one that is in the list by then; null at its head, and far down a long list."
+    )
+    older_node_id: strawberry.ID | None = strawberry.field(
+        description="Global id of the next older one that is in the list by then; null at its end, and far down in a long list."
+    )
 
 
 @strawberry.enum(description="Why a pipeline left the live list.")
@@ -131,7 +147,9 @@ class LeaveReason(Enum):
     ACCESS_REVOKED = strawberry.enum_value("ACCESS_REVOKED", description="You may no longer see it.")
 
 
-@strawberry.type(description="A pipeline is no longer in the list.")
+@strawberry.type(
+    description="A pipeline is no longer in the list. Remove it; if you do not hold it, it was on a page you have not loaded."
+)
 class PipelineLeft(FeedEvent):
     pipeline_node_id: strawberry.ID = strawberry.field(description="Its global id; it is not sent again.")
     leave_reason: LeaveReason = strawberry.field(description="Why.")
@@ -152,14 +170,23 @@ def event_of(event: Reading | Reset | Heartbeat | Snapshot | Entered | Left, tok
         case Snapshot():
             return FeedSnapshot(**moment(token), page=event.page)
         case Entered():
-            where = EntryPosition.HEAD if event.at_head else EntryPosition.ELSEWHERE
-            return PipelineEntered(**moment(token), pipeline=event.row, position=where)
+            return PipelineEntered(
+                **moment(token),
+                pipeline=event.row,
+                position=EntryPosition.HEAD if event.place.is_head else EntryPosition.ELSEWHERE,
+                newer_node_id=_node_id(event.place.newer),
+                older_node_id=_node_id(event.place.older),
+            )
         case Left():
             gone = strawberry.ID(encode("Pipeline", event.key))
             return PipelineLeft(**moment(token), pipeline_node_id=gone, leave_reason=LeaveReason[event.reason.name])
 
 
-def position_of(token: FeedToken | None, info: Info) -> Position | None:
+def _node_id(key: UUID | None) -> strawberry.ID | None:
+    return None if key is None else strawberry.ID(encode("Pipeline", key))
+
+
+def position_of(token: FeedToken | None, info: Info) -> Resume | None:
     """Where the client comes from: its transport knows best, else the token says. Raises BadInput."""
     context = info.context
     if context.session.phase is Phase.LIVE:

@@ -8,6 +8,7 @@ from uuid import UUID
 import strawberry
 from strawberry import UNSET
 
+from gql_server.feed.list_reader import held_of
 from gql_server.feed.tokens import Position
 from gql_server.graph.connections import CountedConnection
 from gql_server.graph.context import Info
@@ -158,7 +159,7 @@ class PipelineConnection(CountedConnection[Pipeline], Faceted):
     )
     async def feed_token(self: Any, info: Info) -> FeedToken:
         position = page_position(self) or await info.context.position()
-        return FeedToken(info.context.token(position))
+        return FeedToken(info.context.token(position, held_of(self, info.context.viewer)))
 
 
 def page_position(page: Page) -> Position | None:

@@ -28,6 +28,9 @@ BRANCHES_MAX = 12
 
 USER_ID = constant("user_id")
 
+SETTLED = frozenset({"ids", "years", "levels", "unit", "created_at", "is_orphan", "triggered_by", "not_triggered_by"})
+"""What a pipeline is created with."""
+
 Clause = ColumnElement[bool]
 Clauses = list[Clause]
 
@@ -73,6 +76,12 @@ class Criteria:
     def __repr__(self) -> str:
         """Only what is asked: cursors are bound to it."""
         return repr({field.name: value for field in fields(self) if (value := getattr(self, field.name)) is not None})
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether a pipeline matches, or does not, from its creation on."""
+        asked = {field.name for field in fields(self) if getattr(self, field.name) is not None}
+        return asked <= SETTLED
 
     def of_stored(self, viewer: Viewer) -> list[Branch]:
         """Branches whose union are the pipelines with a row that match; they may overlap in pipelines with several jobs.

@@ -10,7 +10,7 @@ from gql_server.db.expressions import AnySelect, Column, constant, excerpt, foun
 from gql_server.db.models import LIVE_STATES, TERMINAL_STATUSES, EntityType, JobResult, JobState, PipelineStatus, Provider
 from gql_server.policy import OPERATIONS_VIEW, Viewer, orphan_clause, pipeline_clause
 from gql_server.reads.jobs import queries as jobs
-from gql_server.reads.position import position
+from gql_server.reads.position import latest_event, position
 
 J, P = models.Job, models.Pipeline
 LIVE = aliased(models.Job)
@@ -101,8 +101,8 @@ def stored(viewer: Viewer, *clauses: ColumnElement[bool], listed: FromClause | N
         position().label("feed_position"),
     )
     rows = P.__table__ if listed is None else listed.join(P, listed.c.key == P.id)
-    of_list = [] if listed is None else [listed.c.value]
-    return select(*columns, *of_list).select_from(rows.outerjoin(ROOT, true())).where(pipeline_clause(viewer), *clauses)
+    further = [latest_event(P.id)] if listed is None else [listed.c.value]
+    return select(*columns, *further).select_from(rows.outerjoin(ROOT, true())).where(pipeline_clause(viewer), *clauses)
 
 
 def orphans(viewer: Viewer, *clauses: ColumnElement[bool], listed: FromClause | None = None) -> AnySelect:
@@ -140,5 +140,5 @@ def orphans(viewer: Viewer, *clauses: ColumnElement[bool], listed: FromClause | 
         position().label("feed_position"),
     )
     rows = J.__table__ if listed is None else listed.join(J, listed.c.key == J.time_key)
-    of_list = [] if listed is None else [listed.c.value]
-    return select(*columns, *of_list).select_from(rows).where(J.pipeline_id.is_(None), orphan_clause(viewer), *clauses)
+    further = [latest_event(J.time_key)] if listed is None else [listed.c.value]
+    return select(*columns, *further).select_from(rows).where(J.pipeline_id.is_(None), orphan_clause(viewer), *clauses)

@@ -1,0 +1,111 @@
+"""What a live list asks of the database: all that belongs together from one snapshot, so that it is of one position."""
+
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gql_server.db import Engine
+from gql_server.feed import queries
+from gql_server.feed.held import ALL_BELOW, Held, digest
+from gql_server.feed.queries import Changed
+from gql_server.feed.tokens import Position
+from gql_server.policy import OPERATIONS_VIEW, Viewer
+from gql_server.reads.pagination import Page, Window, newest
+from gql_server.reads.pipelines.filter import Criteria
+from gql_server.reads.pipelines.ids import members
+from gql_server.reads.pipelines.queries import page, page_statement
+
+CHUNK = 1000
+"""Pipelines that are looked at together, of those that changed."""
+
+
+def is_settled(criteria: Criteria, viewer: Viewer) -> bool:
+    """Whether a pipeline is in the list, or not, from its creation on."""
+    return criteria.is_settled and viewer.may(OPERATIONS_VIEW)
+
+
+def held_of(page: Page, viewer: Viewer) -> Held | None:
+    """What a client holds that has been shown this page of a list."""
+    if page.criteria is None or is_settled(page.criteria, viewer):
+        return None
+    held = Held.of(digest(page.criteria), (row.key for row in page.nodes), are_all=not page.has_next_page)
+    return held if page.is_head else replace(held, floor=ALL_BELOW)
+
+
+class Moment:
+    """One snapshot of the database, as the viewer of a list sees it."""
+
+    def __init__(
+        self, connection: AsyncConnection, position: Position, viewer: Viewer, criteria: Criteria, window: Window
+    ) -> None:
+        self.position = position
+        self._connection, self._viewer, self._criteria, self._window = connection, viewer, criteria, window
+
+    async def is_resumable(self, after: Position) -> bool:
+        """Whether every event after that position is still there."""
+        return await queries.is_resumable(self._connection, after)
+
+    async def changed_since(
+        self, after: int, limit: int, is_told: Callable[[Changed], bool], marks: Sequence[int] | None = None
+    ) -> list[Changed]:
+        """At most so many of the pipelines to be told that changed after that event, in the order of their last events.
+
+        With marks, of those alone that the viewer may see, and those of the marks.
+        """
+        found, beyond = list[Changed](), after
+        while len(found) < limit:
+            chunk = await queries.changed_since(self._connection, self._viewer, after, limit=CHUNK, beyond=beyond, marks=marks)
+            found += filter(is_told, chunk)
+            if len(chunk) < CHUNK:
+                break
+            beyond = chunk[-1].sequence
+        return found[:limit]
+
+    async def begun(self, after: int, until: int) -> list[Changed]:
+        """Visible pipelines that changed after the one event, and changed further after the other."""
+        return await queries.changed_since(
+            self._connection, self._viewer, after, limit=CHUNK, beyond=until, begun_by=until, marks=()
+        )
+
+    async def rows(self, keys: Sequence[UUID]) -> Mapping[UUID, Any]:
+        """Rows of those of the pipelines that are in the list."""
+        asked = tuple(keys) if self._criteria.ids is None else tuple(set(keys) & set(self._criteria.ids))
+        if not asked:
+            return {}
+        statement = page_statement(self._viewer, replace(self._criteria, ids=asked), newest(len(asked)))
+        return {} if statement is None else {row.key: row for row in await self._connection.execute(statement)}
+
+    async def page(self) -> Page:
+        """The first page."""
+        return await page(self._connection, self._viewer, criteria=self._criteria, window=self._window)
+
+    async def members(self, limit: int) -> list[UUID]:
+        """Keys of the newest pipelines in the list, newest first; at most one more than the limit."""
+        return await members(self._connection, self._viewer, criteria=self._criteria, limit=limit)
+
+
+class ListReader:
+    """Opens snapshots for a list: of that viewer, filter and length of the first page."""
+
+    def __init__(self, engine: Engine, viewer: Viewer, criteria: Criteria, window: Window) -> None:
+        self.criteria, self.viewer = criteria, viewer
+        self._engine, self._window = engine, window
+
+    @property
+    def is_settled(self) -> bool:
+        return is_settled(self.criteria, self.viewer)
+
+    @property
+    def page_size(self) -> int:
+        return self._window.size
+
+    @asynccontextmanager
+    async def moment(self) -> AsyncGenerator[Moment]:
+        async with self._engine.connect() as connection:
+            await connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+            position = await queries.now(connection)
+            yield Moment(connection, position, self.viewer, self.criteria, self._window)
