@@ -110,7 +110,7 @@ POLICY: Mapping[str, TypeRule] = MappingProxyType(
         "PipelineImpact": rule("affectedModuleCount affectedUnitCount rowsWritten"),
         "PipelineComparison": rule("baseline durationDeltaSeconds rowsDelta newFailures fixedFailures slowestJobs"),
         "JobDelta": rule("kind dataEntryType deltaSeconds"),
-        "PipelineGraph": rule("nodes edges criticalPath mermaid"),
+        "PipelineGraph": rule("nodes edges omittedJobs criticalPath mermaid"),
         "PipelineProgress": rule("phase phaseIndex phaseCount fraction finishedJobs expectedJobs rows estimate"),
         "RowProgress": rule("stage processed total rowsPerSecond"),
         # jobs

@@ -90,7 +90,8 @@ def size_of(coordinate: str, field: GraphQLField) -> ListSize | None:
     slicing = tuple(name for name in SLICING if name in field.args)
     page = get_named_type(field.type)
     sized = tuple(name for name in PAGED if isinstance(page, GraphQLObjectType) and name in page.fields) if slicing else ()
-    if not sized:
+    is_list = is_list_type(get_nullable_type(field.type))
+    if not sized and not (slicing and is_list):
         return ListSize(ASSUMED_SIZES[coordinate]) if coordinate in ASSUMED_SIZES else None
     default = field.args["first"].default_value if "first" in field.args else None
     by_default = default if isinstance(default, int) else DEFAULT_PAGE_SIZE

@@ -1,21 +1,29 @@
 """The chain of jobs as a client sees it."""
 
+import asyncio
 from enum import Enum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import strawberry
+from strawberry import UNSET
 
 from gql_server.graph.context import Info
 from gql_server.graph.fields import Experimental, SemanticNonNull
 from gql_server.graph.nodes import encode
+from gql_server.reads.jobs.queries import jobs_by_id
 from gql_server.reads.pipelines.graph.graph import Edge, Graph
 from gql_server.reads.pipelines.graph.mermaid import mermaid
-from gql_server.reads.pipelines.graph.queries import graph_by_pipeline
+from gql_server.reads.pipelines.graph.queries import JOBS_MAX, graph_by_pipeline
 
 if TYPE_CHECKING:
     from gql_server.graph.jobs.types import Job
 
 Node = Annotated["Job", strawberry.lazy("gql_server.graph.jobs.types")]
+
+
+FirstJobs = Annotated[int | None, strawberry.argument(description="Jobs to show at most, lowest ids first.")]
+FirstLinks = Annotated[int | None, strawberry.argument(description="Edges to show at most.")]
+WITHIN = f", among the first {JOBS_MAX:,} jobs of the pipeline"
 
 
 @strawberry.enum(description="How an edge is known.")
@@ -39,8 +47,13 @@ class JobEdgeLink:
 
 @strawberry.type(description="The chain of jobs as a directed acyclic graph.")
 class PipelineGraph:
-    nodes: list[Node] = strawberry.field(description="All jobs of the pipeline, the root first.")
+    @strawberry.field(description="Jobs of the pipeline, the root first.")
+    async def nodes(self: Any, info: Info) -> list[Node]:
+        found = await asyncio.gather(*(info.context.load(jobs_by_id, job.job_id) for job in self.nodes))
+        return [job for job in found if job is not None]
+
     edges: list[JobEdgeLink] = strawberry.field(description="Every job but the root has one into it.")
+    omitted_jobs: int = strawberry.field(description="Later jobs of the pipeline that the graph leaves out.")
 
     @strawberry.field(description="Global ids of the jobs on the longest path by duration, the root first.")
     def critical_path(self: Any) -> list[strawberry.ID]:
@@ -59,27 +72,36 @@ class PipelineGraph:
 class Charted:
     """Field of a pipeline."""
 
-    @strawberry.field(description="The chain as nodes and edges, with the longest path marked.", directives=[SemanticNonNull()])
-    async def graph(self: Any, info: Info) -> PipelineGraph | None:
-        return await info.context.load(graph_by_pipeline, self.key)
+    @strawberry.field(
+        graphql_type=PipelineGraph | None,
+        description="The chain as nodes and edges, with the longest path marked.",
+        directives=[SemanticNonNull()],
+    )
+    async def graph(self: Any, info: Info, first: FirstJobs = UNSET) -> Any:
+        graph = await info.context.load(graph_by_pipeline, self.key)
+        return (graph or Graph.of([])).first(info.context.window("Pipeline.graph", first=first).size)
 
 
 @strawberry.type
 class Linked:
     """Fields of a job."""
 
-    @strawberry.field(description="Edges into this job.")
-    async def depends_on(self: Any, info: Info) -> list[JobEdgeLink]:
-        return _links((await _graph(self, info)).into, self)
+    @strawberry.field(description=f"Edges into this job, lowest id first{WITHIN}.")
+    async def depends_on(self: Any, info: Info, first: FirstLinks = UNSET) -> list[JobEdgeLink]:
+        return _links((await _graph(self, info)).into, self, _size(info, first))
 
-    @strawberry.field(description="Edges out of this job.")
-    async def dependents(self: Any, info: Info) -> list[JobEdgeLink]:
-        return _links((await _graph(self, info)).out_of, self)
+    @strawberry.field(description=f"Edges out of this job, lowest id first{WITHIN}.")
+    async def dependents(self: Any, info: Info, first: FirstLinks = UNSET) -> list[JobEdgeLink]:
+        return _links((await _graph(self, info)).out_of, self, _size(info, first))
 
 
 async def _graph(job: Any, info: Info) -> Graph:
-    return await info.context.load(graph_by_pipeline, job.pipeline_key)
+    return await info.context.load(graph_by_pipeline, job.pipeline_key) or Graph.of([])
 
 
-def _links(edges: dict[int, list[Edge]], job: Any) -> Any:
-    return edges[job.job_id]
+def _size(info: Info, first: int | None) -> int:
+    return info.context.window("Job.links", first=first).size
+
+
+def _links(edges: dict[int, list[Edge]], job: Any, size: int) -> Any:
+    return edges[job.job_id][:size]

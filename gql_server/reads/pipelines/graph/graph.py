@@ -1,6 +1,7 @@
-"""Which job came before which: edges from what the chain recorded, and from the fixed shape where it recorded nothing.
+"""The order of a pipeline's jobs: edges from what the chain recorded, and from the fixed shape where it recorded nothing.
 
 Every edge leads from a lower job id to a higher one, because a job is inserted after those it waits for; so there is no cycle.
+There are at most three edges for each job: a pipeline of thousands is drawn in one pass.
 """
 
 from collections import defaultdict
@@ -11,6 +12,9 @@ from functools import cached_property
 from typing import Protocol
 
 from gql_server.db.models import RECALCULATIONS, JobType
+
+Place = tuple[int | None, int | None]
+"""Module and year of a job."""
 
 
 class Provenance(StrEnum):
@@ -54,22 +58,29 @@ class Edge:
 
 @dataclass(frozen=True)
 class Graph:
-    """The jobs of one pipeline, lowest id first, and their edges."""
+    """The jobs of one pipeline, lowest id first, and their edges; `omitted_jobs` of higher ids are left out."""
 
     nodes: Sequence[JobFacts]
     edges: Sequence[Edge]
+    omitted_jobs: int = 0
     into: dict[int, list[Edge]] = field(default_factory=lambda: defaultdict[int, list[Edge]](list))
     out_of: dict[int, list[Edge]] = field(default_factory=lambda: defaultdict[int, list[Edge]](list))
 
     @classmethod
-    def of(cls, jobs: Iterable[JobFacts]) -> "Graph":
-        """The graph of all jobs of one pipeline, in any order."""
-        nodes = sorted(jobs, key=lambda job: job.job_id)
-        graph = cls(nodes, [edge for index, job in enumerate(nodes) for edge in _edges_into(job, nodes[:index])])
+    def of(cls, jobs: Iterable[JobFacts], *, omitted_jobs: int = 0) -> "Graph":
+        """The graph of jobs of one pipeline, in any order, of which there are more that are left out."""
+        nodes, chain = sorted(jobs, key=lambda job: job.job_id), _Chain()
+        graph = cls(nodes, [edge for job in nodes for edge in chain.edges_into(job)], omitted_jobs=omitted_jobs)
         for edge in graph.edges:
             graph.into[edge.target].append(edge)
             graph.out_of[edge.source].append(edge)
         return graph
+
+    def first(self, size: int) -> "Graph":
+        """The graph of the first so many jobs."""
+        if size >= len(self.nodes):
+            return self
+        return Graph.of(self.nodes[:size], omitted_jobs=self.omitted_jobs + len(self.nodes) - size)
 
     @cached_property
     def critical_path(self) -> list[int]:
@@ -86,21 +97,49 @@ class Graph:
         return path[::-1]
 
 
-def _edges_into(job: JobFacts, earlier: Sequence[JobFacts]) -> list[Edge]:
-    """An aggregation waits for every recalculation of its module and year, any other job for its parent or the root."""
-    if not earlier:
-        return []
-    parents = {other.job_id for other in earlier if other.job_id == job.parent_job_id}
-    sources = parents | (_recalculated_for(job, earlier) if job.kind_raw == JobType.AGGREGATION else set[int]())
-    return [
-        Edge(source, job.job_id, Provenance.RECORDED if source in parents else Provenance.INFERRED)
-        for source in sorted(sources or {earlier[0].job_id})
-    ]
+class _Chain:
+    """The jobs seen so far, lowest id first, and of them the recalculations that no aggregation has waited for yet."""
 
+    def __init__(self) -> None:
+        self._root: int | None = None
+        self._ids: set[int] = set()
+        self._waiting: defaultdict[Place, list[int]] = defaultdict(list)
+        self._of_any_place: list[int] = []
+        self._last_of_place: dict[Place, int] = {}
+        self._last_of_any: int | None = None
 
-def _recalculated_for(aggregation: JobFacts, earlier: Sequence[JobFacts]) -> set[int]:
-    """The recalculations of the same module and year; all there are where the aggregation names none of theirs."""
-    recalcs = [job for job in earlier if job.kind_raw in RECALCULATIONS]
-    place = (aggregation.module_type_id, aggregation.year)
-    same = [job for job in recalcs if (job.module_type_id, job.year) == place]
-    return {job.job_id for job in same or recalcs}
+    def edges_into(self, job: JobFacts) -> list[Edge]:
+        """An aggregation waits for recalculations, any other job for its parent or the root."""
+        parents = {job.parent_job_id} if job.parent_job_id in self._ids else set[int]()
+        sources = parents | (self._awaited(job) if job.kind_raw == JobType.AGGREGATION else set[int]())
+        edges = [] if self._root is None else [
+            Edge(source, job.job_id, Provenance.RECORDED if source in parents else Provenance.INFERRED)
+            for source in sorted(sources or {self._root})
+        ]  # fmt: skip
+        self._add(job)
+        return edges
+
+    def _add(self, job: JobFacts) -> None:
+        self._root = job.job_id if self._root is None else self._root
+        self._ids.add(job.job_id)
+        if job.kind_raw in RECALCULATIONS:
+            place = (job.module_type_id, job.year)
+            self._waiting[place].append(job.job_id)
+            self._of_any_place.append(job.job_id)
+
+    def _awaited(self, aggregation: JobFacts) -> set[int]:
+        """The recalculations of the same module and year since its last aggregation, or that one: they follow each other.
+
+        Where no recalculation is of its module and year, those of all, which only one aggregation waits for.
+        """
+        place = (aggregation.module_type_id, aggregation.year)
+        if place in self._waiting:
+            found = set(self._waiting[place]) or {self._last_of_place[place]}
+            self._waiting[place].clear()
+            self._last_of_place[place] = aggregation.job_id
+            return found
+        found = set(self._of_any_place) or ({self._last_of_any} if self._last_of_any is not None else set[int]())
+        if self._of_any_place:
+            self._of_any_place.clear()
+            self._last_of_any = aggregation.job_id
+        return found

@@ -111,6 +111,49 @@ def test_an_aggregation_without_recalculations_follows_the_root():
     assert edges(Fact(1, JobType.CSV_INGEST), Fact(2, JobType.AGGREGATION)) == [(1, 2, INFERRED)]
 
 
+def test_aggregations_of_one_module_and_year_follow_each_other():
+    """Three recalculations, then three aggregations, as a chain without merging leaves them."""
+    found = edges(
+        Fact(1, JobType.CSV_INGEST),
+        *(Fact(id, JobType.EMISSION_RECALC, parent_job_id=1) for id in (2, 3, 4)),
+        *(Fact(id, JobType.AGGREGATION, parent_job_id=id - 3) for id in (5, 6, 7)),
+    )
+
+    assert found[3:] == [
+        (2, 5, RECORDED),
+        (3, 5, INFERRED),
+        (4, 5, INFERRED),
+        (3, 6, RECORDED),
+        (5, 6, INFERRED),
+        (4, 7, RECORDED),
+        (6, 7, INFERRED),
+    ]
+
+
+@given(jobs)
+def test_there_are_at_most_three_edges_for_each_job(jobs: list[Fact]):
+    assert len(Graph.of(jobs).edges) <= 3 * len(jobs)
+
+
+def test_a_graph_of_thousands_of_jobs_is_drawn_in_one_pass():
+    """Counted in edges that are made: what grows with the square of the jobs would make millions."""
+    jobs = [Fact(1, JobType.CSV_INGEST)]
+    jobs += [Fact(id, JobType.EMISSION_RECALC, parent_job_id=1, module_type_id=id % 5) for id in range(2, 2_502)]
+    jobs += [Fact(id, JobType.AGGREGATION, parent_job_id=id - 2_500, module_type_id=id % 5) for id in range(2_502, 5_002)]
+
+    graph = Graph.of(jobs)
+
+    assert len(graph.edges) == 2_500 + 2_500 + 2_500 - 5 + 2_500 - 5
+    assert len(graph.critical_path) == 502
+
+
+def test_the_first_jobs_of_a_graph_are_a_graph_that_says_how_many_it_leaves_out():
+    graph = Graph.of([Fact(1, JobType.CSV_INGEST), Fact(2, JobType.EMISSION_RECALC), Fact(3, JobType.AGGREGATION)]).first(2)
+
+    assert ([job.job_id for job in graph.nodes], graph.omitted_jobs) == ([1, 2], 1)
+    assert [(edge.source, edge.target) for edge in graph.edges] == [(1, 2)]
+
+
 def test_aggregations_of_several_modules_wait_for_their_own_recalculations():
     found = edges(
         Fact(1, JobType.FACTOR_INGEST, module_type_id=None),
@@ -211,4 +254,19 @@ async def test_the_graphs_of_a_page_take_one_statement(engine: AsyncEngine):
         assert all(len(node["graph"]["nodes"]) == len(node["jobs"]["nodes"]) for node in nodes)
         counts.add(len(executed))
 
-    assert counts == {3}
+    assert counts == {4}
+
+
+async def test_a_graph_shows_as_many_jobs_as_are_asked_for(engine: AsyncEngine):
+    async with engine.begin() as connection:
+        await build.run(connection, *[JobResult.SUCCESS] * 4)
+    query = """query($first: Int) { pipelines { nodes {
+      graph(first: $first) { nodes { jobId } edges { from } omittedJobs }
+      jobs(first: 1) { nodes { dependents(first: 2) { to } } }
+    } } }"""
+
+    (pipeline,) = (await Client(engine).query(query, first=3))["pipelines"]["nodes"]
+
+    graph = pipeline["graph"]
+    assert (len(graph["nodes"]), len(graph["edges"]), graph["omittedJobs"]) == (3, 2, 1)
+    assert len(pipeline["jobs"]["nodes"][0]["dependents"]) == 2
