@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, and_, false, or_, true
 from gql_server.carbon.catalog import MODULES, module_by_key
 from gql_server.db import models
 from gql_server.db.models import EntityType
+from gql_server.db.models.carbon import CarbonReportModule, Unit
 from gql_server.policy.permissions import CONFIGURATION_VIEW, OPERATIONS_EDIT, OPERATIONS_VIEW, Viewer
 
 
@@ -63,6 +64,20 @@ def year_clause(viewer: Viewer) -> ColumnElement[bool]:
     row = models.YearConfiguration
     mine = row.provider == viewer.provider
     return mine if viewer.may(CONFIGURATION_VIEW) else and_(mine, row.is_started)
+
+
+def totals_clause(viewer: Viewer) -> ColumnElement[bool]:
+    """Modules of reports whose totals the viewer may know, over modules joined to their units: all of the provider for who sees
+    modules as a whole, else those that they may view of their units."""
+    of_module, unit = CarbonReportModule, Unit
+    mine = unit.provider == viewer.provider
+    if viewer.may(CONFIGURATION_VIEW) or viewer.may(OPERATIONS_VIEW):
+        return mine
+    of_their_units = [
+        and_(unit.institutional_id.in_(units) if units else true(), of_module.module_type_id.in_(modules))
+        for modules, units in _modules_and_units(viewer.permissions, "view")
+    ]
+    return and_(mine, or_(false(), *of_their_units))
 
 
 def upload_clause(viewer: Viewer) -> ColumnElement[bool]:

@@ -162,12 +162,13 @@ POLICY: Mapping[str, TypeRule] = MappingProxyType(
         "YearBlocker": rule("code message isRequired module dataEntryType pipeline"),
         "YearCapabilities": rule("open upload"),
         "ModuleYear": rule(
-            "module year lastAggregation dataEntryTypes currentPipeline lastSuccessful",
+            "module year totals lastAggregation dataEntryTypes currentPipeline lastSuccessful",
             hidden_without=f"{WHOLE_MODULE_SEEN} | modules.{{module}}:sync@*",
             freshness=WHOLE_MODULE_SEEN,
             needsRecalculation=WHOLE_MODULE_SEEN,
             readiness=CONFIGURATION_VIEW,
         ),
+        "ModuleTotals": rule("kgCo2eq scope1KgCo2eq scope2KgCo2eq scope3KgCo2eq itKgCo2eq entryCount unitCount computedAt"),
         "ModuleReadiness": rule("isEnabled isIncomplete currentCommonDataJob currentCommonFactorJob"),
         "DataEntryTypeYear": rule(
             "dataEntryType lastFactorJob lastRecalculationJob",

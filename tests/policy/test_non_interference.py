@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from random import Random
 from typing import Any
 
+import pytest
 from graphql import (
     GraphQLArgument,
     GraphQLEnumType,
@@ -23,7 +24,7 @@ from hypothesis import strategies as st
 from gql_server.db.models import EntityType, JobType
 from gql_server.policy import Viewer
 from tests.graphql import SCHEMA
-from tests.policy.asking import OF_A_DATABASE, Asker, crawled, differences, documents
+from tests.policy.asking import OF_A_DATABASE, Asker, crawled, differences, documents, walk
 from tests.policy.walk import Walk
 from tests.policy.worlds import (
     ENTRY_TYPES,
@@ -88,17 +89,16 @@ def any_run(random: Random, number: int) -> tuple[list[Row], list[Row], list[Row
     ends: list[Row] = [*begun, {"state": "NOT_STARTED"}]
     scope = {"provider": provider, "module_type_id": module, "year": random.choice([2025, 2025, 2026])}
     file = upload(number, provider)
-    root = job(number, upload_id=file["id"], **random.choice(ends))
+    target: Row = (
+        {"job_type": JobType.FACTOR_INGEST, "target_type": "FACTORS"} if unit is None and random.random() < 0.5 else {}
+    )
+    root = job(number, upload_id=file["id"], **target, **random.choice(ends))
     if random.random() < 0.1:
         return [], [root | scope], [file]
-    rest = [
-        job(
-            number + 1,
-            job_type=JobType.EMISSION_RECALC,
-            data_entry_type_id=ENTRY_TYPES.get(module),
-            **random.choice(begun),
-        )
-    ]
+    entry_type = ENTRY_TYPES.get(module)
+    listed: Row = {"job_type": JobType.MODULE_EMISSION_RECALC, "config": {"data_entry_type_ids": [entry_type]}}
+    single: Row = {"job_type": JobType.EMISSION_RECALC, "data_entry_type_id": entry_type}
+    rest = [job(number + 1, **random.choice([single, listed]), **random.choice(begun))]
     rest += [job(number + 2, job_type=JobType.AGGREGATION, **random.choice(begun))] if random.random() < 0.5 else []
     level = EntityType.MODULE_UNIT_SPECIFIC if unit else EntityType.MODULE_PER_YEAR
     jobs = [root, *(rest if root["state"] == "FINISHED" else [])]
@@ -118,6 +118,9 @@ def any_world(random: Random) -> World:
         pods=whole.pods,
         years=tuple(row for row in whole.years if random.random() < 0.7),
         units=whole.units,
+        projects=whole.projects,
+        reports=whole.reports,
+        report_modules=tuple(row for row in whole.report_modules if random.random() < 0.7),
     )
 
 
@@ -152,6 +155,19 @@ def any_walk(random: Random) -> Walk:
     return Walk(SCHEMA.executable, argue, OF_A_DATABASE | TOLD_BY_COMMANDS)
 
 
+async def board_difference(postgres: str, template: str, viewer: Viewer, random: Random) -> str | None:
+    """Where the boards of all years are answered differently with and without what the viewer may not know."""
+    world = any_world(random)
+    async with database(postgres, template, world) as whole, database(postgres, template, known_to(viewer, world)) as known:
+        asked, told = Asker(whole, viewer), Asker(known, viewer)
+        for year in (2025, 2026):
+            query = next(query for name, query in walk().root_fields() if name == "freshness").replace("2025", str(year))
+            found, wanted = await asked.ask(query), await told.ask(query)
+            if where := next(differences(found, wanted), None):
+                return f"{where} in the board of {year}"
+    return None
+
+
 async def first_difference(postgres: str, template: str, viewer: Viewer, random: Random) -> str | None:
     """An operation that is answered differently with and without what the viewer may not know."""
     world = any_world(random)
@@ -174,3 +190,12 @@ def test_what_a_viewer_may_not_see_changes_no_answer(postgres: str, template: st
     difference = asyncio.run(first_difference(postgres, template, PERSONAS[persona], Random(seed)))
 
     assert difference is None
+
+
+WITH_UNITS = ("principal of A", "principal of A for purchases", "may sync purchases everywhere", "principal of A in TEST")
+
+
+@pytest.mark.parametrize("persona", WITH_UNITS)
+@pytest.mark.parametrize("seed", range(3))
+async def test_what_a_viewer_may_not_see_changes_nothing_of_the_board(postgres: str, template: str, persona: str, seed: int):
+    assert await board_difference(postgres, template, PERSONAS[persona], Random(seed)) is None

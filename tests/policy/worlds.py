@@ -21,7 +21,7 @@ from tests.conftest import execute, on_database
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 MODULES = {4: "equipment_electric_consumption", 5: "purchase", 8: "process_emissions"}
-ENTRY_TYPES = {4: 10, 5: 60, 8: 70}
+ENTRY_TYPES = {4: 10, 5: 60, 8: 50}
 OPERATIONS = "backoffice.pipeline_operations:view"
 CONFIGURATION = "backoffice.configuration:view"
 
@@ -68,6 +68,9 @@ class World:
     pods: tuple[Row, ...] = ()
     years: tuple[Row, ...] = ()
     units: tuple[Row, ...] = ()
+    projects: tuple[Row, ...] = ()
+    reports: tuple[Row, ...] = ()
+    report_modules: tuple[Row, ...] = ()
     views: tuple[Row, ...] = ()
 
 
@@ -81,6 +84,9 @@ TABLES = {
     "pods": models.Pod,
     "years": models.YearConfiguration,
     "units": tables.Unit,
+    "projects": tables.CarbonProject,
+    "reports": tables.CarbonReport,
+    "report_modules": tables.CarbonReportModule,
     "views": models.TriageView,
 }
 
@@ -96,6 +102,8 @@ def known_to(viewer: Viewer, world: World) -> World:
     texts = {row["id"]: row if operates else _expurgated(row) for row in jobs}
     uploads = {row["upload_id"] for row in jobs}
     prints = {(row["provider"], row["failure_fingerprint"]) for row in jobs}
+    units = {row["id"]: row for row in world.units if _sees_unit(viewer, row)}
+    reports = {row["id"]: row for row in world.reports if row["unit_id"] in units}
     groups = [row for row in world.groups if (row["provider"], row["fingerprint"]) in prints]
     return World(
         uploads=tuple(row for row in world.uploads if row["id"] in uploads),
@@ -106,7 +114,10 @@ def known_to(viewer: Viewer, world: World) -> World:
         row_errors=tuple(row for row in world.row_errors if row["job_id"] in texts),
         pods=world.pods,
         years=tuple(row for row in world.years if _sees_year(viewer, row)),
-        units=tuple(row for row in world.units if _sees_unit(viewer, row)),
+        units=tuple(units.values()),
+        projects=tuple(row for row in world.projects if row["unit_id"] in units),
+        reports=tuple(reports.values()),
+        report_modules=tuple(row for row in world.report_modules if _knows_total(viewer, row, reports, units)),
         views=tuple(row for row in world.views if _sees_view(viewer, row)),
     )
 
@@ -137,6 +148,14 @@ def _sees_unit(viewer: Viewer, row: Row) -> bool:
     reached = {each.partition("@")[2] for each in views if each.partition(":")[2].partition("@")[0] == "view"}
     is_known = OPERATIONS in viewer.permissions or not reached.isdisjoint({"", row["institutional_id"]})
     return row["provider"] == viewer.provider and is_known
+
+
+def _knows_total(viewer: Viewer, row: Row, reports: Mapping[int, Row], units: Mapping[int, Row]) -> bool:
+    if row["carbon_report_id"] not in reports:
+        return False
+    unit, module = units[reports[row["carbon_report_id"]]["unit_id"]]["institutional_id"], MODULES[row["module_type_id"]]
+    wanted = {OPERATIONS, CONFIGURATION, f"modules.{module}:view", f"modules.{module}:view@{unit}"}
+    return not viewer.permissions.isdisjoint(wanted)
 
 
 def _sees_view(viewer: Viewer, row: Row) -> bool:
@@ -316,6 +335,22 @@ def unit(number: int, provider: str, name: str) -> Row:
     }
 
 
+def project(unit_id: int) -> Row:
+    return {"id": unit_id, "unit_id": unit_id}
+
+
+def report(unit_id: int, of_year: int) -> Row:
+    return {"id": 100 * of_year + unit_id, "year": of_year, "unit_id": unit_id, "carbon_project_id": unit_id}
+
+
+def report_module(unit_id: int, of_year: int, module: int, kg: float) -> Row:
+    """A module of a report, with what its aggregation stored."""
+    scopes = {"scope1": kg, "scope2": 2 * kg, "scope3": 4 * kg, "total": 7 * kg, "it_total_kg": kg / 2}
+    stats = {**scopes, "entry_count": int(kg), "computed_at": at(kg).isoformat()}
+    report_id = report(unit_id, of_year)["id"]
+    return {"id": 100 * report_id + module, "carbon_report_id": report_id, "module_type_id": module, "stats": stats}
+
+
 def upload(number: int, provider: str) -> Row:
     return {
         "id": key(90_000 + number),
@@ -434,6 +469,8 @@ def everything() -> World:
             jobs.append(job(number, provider=provider, **(failed(number, f"orphan of {provider}") if n else {})))
         # a job that got into a pipeline of another provider
         jobs.append(job(number + 1, provider=provider, pipeline_id=pipelines[0]["id"], status_message=f"stray of {provider}"))
+    units = tuple(unit(10 * m + n + 1, p, u) for m, p in enumerate(("DEFAULT", "TEST")) for n, u in enumerate("AB"))
+    cells = [(row["id"], of_year, module) for row in units for of_year in (2025, 2026) for module in MODULES]
     return World(
         uploads=tuple(uploads),
         pipelines=tuple(pipelines),
@@ -443,7 +480,10 @@ def everything() -> World:
         row_errors=tuple(row_errors),
         pods=(pod("pod-1", seen=timedelta(seconds=3), sha="abc"), pod("pod-2", seen=timedelta(hours=1), sha="def")),
         years=tuple(year(n, provider, is_open=n == 2025) for provider in ("DEFAULT", "TEST") for n in (2025, 2026)),
-        units=tuple(unit(10 * m + n, p, u) for m, p in enumerate(("DEFAULT", "TEST")) for n, u in enumerate("AB")),
+        units=units,
+        projects=tuple(project(row["id"]) for row in units),
+        reports=tuple(report(row["id"], of_year) for row in units for of_year in (2025, 2026)),
+        report_modules=tuple(report_module(*cell, kg=float(number)) for number, cell in enumerate(cells)),
         views=tuple(
             view(4 * m + n, provider, owner, is_shared=n % 2 == 0)
             for m, provider in enumerate(("DEFAULT", "TEST"))

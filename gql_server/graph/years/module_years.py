@@ -1,5 +1,6 @@
 """The year × module matrix as a client sees it."""
 
+from datetime import datetime
 from enum import Enum
 from typing import Any, NamedTuple
 
@@ -7,7 +8,7 @@ import strawberry
 
 from gql_server.carbon.catalog import MODULES, entry_types_of
 from gql_server.graph.context import Info
-from gql_server.graph.fields import access, access_sentence, guarded
+from gql_server.graph.fields import access, access_sentence, child, guarded
 from gql_server.graph.jobs.types import Job
 from gql_server.graph.pipelines.types import Pipeline
 from gql_server.graph.scopes import DataEntryType, ModuleType
@@ -19,6 +20,7 @@ from gql_server.reads.years import module_years as queries
 from gql_server.reads.years.freshness import EntryTypeRecalculation
 from gql_server.reads.years.module_years import Cell
 from gql_server.reads.years.queries import readiness_by_year
+from gql_server.reads.years.totals import totals_by_cell
 
 
 @strawberry.enum(description="State of the totals of a module in a year.")
@@ -101,6 +103,22 @@ class ModuleReadiness:
     current_common_factor_job: Job | None = _current(
         "latest_common_factor_job", "Newest factors for all its entry types, failed ones included"
     )
+
+
+@strawberry.type(
+    description="What a module adds up to in a year, in kilograms of CO2-equivalents: over all units for who sees the module "
+    "as a whole, else over the units of which you may view it. As the last aggregations stored it: `freshness` says whether it "
+    "is what is there."
+)
+class ModuleTotals:
+    kg_co2eq: float = strawberry.field(name="kgCo2eq", description="All emissions.")
+    scope1_kg_co2eq: float = strawberry.field(name="scope1KgCo2eq", description="Direct ones (scope 1).")
+    scope2_kg_co2eq: float = strawberry.field(name="scope2KgCo2eq", description="From energy that was bought (scope 2).")
+    scope3_kg_co2eq: float = strawberry.field(name="scope3KgCo2eq", description="All other indirect ones (scope 3).")
+    it_kg_co2eq: float = strawberry.field(name="itKgCo2eq", description="Of information technology, in whichever scope.")
+    entry_count: int = strawberry.field(description="Data entries behind them.")
+    unit_count: int = strawberry.field(description="Units that have such entries.")
+    computed_at: datetime = strawberry.field(description="When the newest of these totals was computed.")
 
 
 async def _freshness(cell: Cell, info: Info) -> Any:
@@ -190,6 +208,12 @@ class ModuleYear:
         "ModuleYear.freshness",
         "Whether its totals show what is there; null while the settings of the year disable it, for it is never stale then.",
         _state,
+    )
+
+    totals: ModuleTotals | None = child(
+        totals_by_cell,
+        key="key",
+        description="What it adds up to, in kilograms; null while nothing you may see was aggregated.",
     )
 
     @strawberry.field(description="Newest aggregation, of those you may see.")

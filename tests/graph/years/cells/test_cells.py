@@ -1,5 +1,6 @@
 """Modules in a year: how fresh they are, what they lack, and what works on them."""
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -276,6 +277,67 @@ async def work(connection: AsyncConnection, unit: str | None, *, lists: bool = F
     aggregated = await build.job(connection, job_type=JobType.AGGREGATION, **shared)
     await build.settle(connection, pipeline_id)
     return recalculated, aggregated
+
+
+KILOGRAMS = """{ freshness(year: 2025) { module { typeId }
+  totals { kgCo2eq scope1KgCo2eq scope2KgCo2eq scope3KgCo2eq itKgCo2eq entryCount unitCount computedAt } } }"""
+
+
+async def aggregated(connection: AsyncConnection, unit: str, kg: float, module: int = 8, year: int = 2025) -> None:
+    """What an aggregation stored of a module of a unit, of as many entries as kilograms."""
+    scopes = {"scope1": kg, "scope2": 0.1, "scope3": 0.0, "total": kg + 0.1, "it_total_kg": kg / 2}
+    stats = {**scopes, "entry_count": int(kg), "computed_at": f"2025-02-0{int(kg)}T12:00:00+00:00"}
+    statement = """UPDATE carbon_report_modules m SET stats = CAST(:stats AS jsonb) FROM carbon_reports r, units u
+      WHERE r.id = m.carbon_report_id AND u.id = r.unit_id AND m.module_type_id = :module AND u.institutional_id = :unit
+        AND r.year = :year"""
+    given = {"stats": json.dumps(stats), "module": module, "unit": unit, "year": year}
+    assert (await connection.execute(text(statement), given)).rowcount == 1
+
+
+@pytest.mark.parametrize(("who", "expected"), [
+    ({"role": "operator"}, (6.3, 6.0, 0.3, 0.0, 3.0, 6, 3, "2025-02-03T12:00:00Z")),
+    ({"role": "principal", "unit": "A"}, (1.1, 1.0, 0.1, 0.0, 0.5, 1, 1, "2025-02-01T12:00:00Z")),
+    ({"role": "principal", "unit": "C"}, (3.1, 3.0, 0.1, 0.0, 1.5, 3, 1, "2025-02-03T12:00:00Z")),
+    ({"role": "principal", "unit": "D"}, None),
+])  # fmt: skip
+async def test_the_kilograms_of_a_module_are_those_of_the_units_that_the_viewer_may_view(
+    engine: AsyncEngine, who: dict[str, str], expected: tuple[Any, ...] | None
+):
+    async with engine.begin() as connection:
+        await build.year(connection, 2025, is_started=True)
+        for unit in ("A", "B", "C", "D"):
+            await build.unit(connection, unit)
+        await build.unit(connection, "T", provider="TEST")
+        ids = list(await connection.scalars(text("SELECT id FROM units ORDER BY id")))
+        for year in (2024, 2025):
+            await create_reports(connection, year, ids)
+            await create_modules(connection, year, ids)
+        for number, unit in enumerate("ABC", 1):
+            await aggregated(connection, unit, float(number))
+        await aggregated(connection, "A", 7.0, year=2024)
+        await aggregated(connection, "A", 7.0, module=7)
+        await aggregated(connection, "T", 7.0)
+
+    answer = await Client(engine, **who).execute(KILOGRAMS)
+
+    cells = {cell["module"]["typeId"]: cell["totals"] for cell in answer["data"]["freshness"]}
+    assert (cells[8] and tuple(cells[8].values())) == expected
+    assert cells[5] is None
+
+
+async def test_who_syncs_a_unit_without_viewing_it_is_told_no_kilograms(engine: AsyncEngine):
+    who = Viewer(subject="bo", provider="DEFAULT", permissions=frozenset({"modules.process_emissions:sync@A"}))
+    async with engine.begin() as connection:
+        await build.year(connection, 2025, is_started=True)
+        await build.unit(connection, "A")
+        ids = list(await connection.scalars(text("SELECT id FROM units")))
+        await create_reports(connection, 2025, ids)
+        await create_modules(connection, 2025, ids)
+        await aggregated(connection, "A", 1.0)
+
+    answer = await SCHEMA.execute(KILOGRAMS, context_value=context(engine, who))
+
+    assert answer.data == {"freshness": [{"module": {"typeId": 8}, "totals": None}]}
 
 
 NEWEST = """{ freshness(year: 2025) { module { typeId } lastAggregation { jobId }

@@ -1,0 +1,58 @@
+"""What modules add up to in a year, in kilograms."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, DateTime, Float, Integer, Numeric, cast, func, select, tuple_
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gql_server.db.models.carbon import CarbonReport, CarbonReportModule, Unit
+from gql_server.policy import Viewer, totals_clause
+
+M, R, U = CarbonReportModule, CarbonReport, Unit
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """The sum over the units that the viewer may know of, as their last aggregations stored it."""
+
+    kg_co2eq: float
+    scope1_kg_co2eq: float
+    scope2_kg_co2eq: float
+    scope3_kg_co2eq: float
+    it_kg_co2eq: float
+    entry_count: int
+    unit_count: int
+    computed_at: datetime
+
+
+async def totals_by_cell(
+    connection: AsyncConnection, viewer: Viewer, keys: Sequence[tuple[int, int]]
+) -> dict[tuple[int, int], Totals]:
+    """By year and module; nothing of a module that was never aggregated."""
+    entries = cast(M.stats["entry_count"].astext, Integer)
+    columns = {
+        "kg_co2eq": _sum("total"),
+        "scope1_kg_co2eq": _sum("scope1"),
+        "scope2_kg_co2eq": _sum("scope2"),
+        "scope3_kg_co2eq": _sum("scope3"),
+        "it_kg_co2eq": _sum("it_total_kg"),
+        "entry_count": func.coalesce(func.sum(entries), 0),
+        "unit_count": func.count().filter(entries > 0),
+        "computed_at": func.max(cast(M.stats["computed_at"].astext, DateTime(timezone=True))),
+    }
+    rows = await connection.execute(
+        select(R.year, M.module_type_id, *(column.label(name) for name, column in columns.items()))
+        .select_from(M)
+        .join(R, R.id == M.carbon_report_id)
+        .join(U, U.id == R.unit_id)
+        .where(tuple_(R.year, M.module_type_id).in_(keys), M.stats.is_not(None), totals_clause(viewer))
+        .group_by(R.year, M.module_type_id)
+    )
+    return {(row.year, row.module_type_id): Totals(**{name: getattr(row, name) for name in columns}) for row in rows}
+
+
+def _sum(name: str) -> ColumnElement[float]:
+    """Summed as numeric, as aggregations do: the total must not depend on the order of the rows."""
+    return cast(func.coalesce(func.sum(cast(M.stats[name].astext, Numeric)), 0), Float)
