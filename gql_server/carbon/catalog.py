@@ -69,10 +69,25 @@ DATA_ENTRY_TYPES: Mapping[int, DataEntryTypeInfo] = MappingProxyType(
     {info.id: info for module in _ALL for info in module.data_entry_types}
 )
 _BY_KEY = {module.key: module for module in _ALL}
-_ENTRY_TYPE_BY_KEY = {(info.module_id, info.key): info for info in DATA_ENTRY_TYPES.values()}
+_ENTRY_TYPES = {info.key: info for info in DATA_ENTRY_TYPES.values()}
 
 _REFERENCE_MANDATORY = frozenset({20, 21, 30})
 _FACTOR_MANDATORY = _REFERENCE_MANDATORY | {1, 2, 31, 32, 67, 70, 71, 40, 41, 50}
+
+
+def module_named(name: str) -> Module | None:
+    """The module of that key or, in digits, of that number; None when there is none."""
+    return _BY_KEY.get(name) or MODULES.get(_number(name))
+
+
+def entry_type_named(name: str, module: Module | None = None) -> DataEntryTypeInfo | None:
+    """The entry type of that key or number, in that module if one is given; None when there is none."""
+    info = _ENTRY_TYPES.get(name) or DATA_ENTRY_TYPES.get(_number(name))
+    return info if info and module in (None, MODULES[info.module_id]) else None
+
+
+def _number(name: str) -> int:
+    return int(name) if name.isascii() and name.isdigit() and len(name) < 10 else 0
 
 
 def module_by_key(key: str) -> Module | None:
@@ -82,7 +97,8 @@ def module_by_key(key: str) -> Module | None:
 
 def entry_type_by_key(module_id: int, key: str) -> DataEntryTypeInfo | None:
     """The entry type of that key inside a module, or None."""
-    return _ENTRY_TYPE_BY_KEY.get((module_id, key))
+    info = _ENTRY_TYPES.get(key)
+    return info if info and info.module_id == module_id else None
 
 
 def entry_types_of(module_id: int) -> tuple[int, ...]:

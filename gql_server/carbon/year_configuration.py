@@ -1,11 +1,11 @@
 """The settings of a year: what they may hold, what they are at first, and how a patch changes them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Literal, cast
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, create_model
 
-from gql_server.carbon.catalog import HEADCOUNT, MODULES, Module
+from gql_server.carbon.catalog import HEADCOUNT, MODULES, DataEntryTypeInfo, Module, entry_type_named, module_by_key
 from gql_server.carbon.formats import takes_entries
 from gql_server.db import dumps
 from gql_server.errors import BadInput
@@ -40,10 +40,37 @@ def default_config(enables: Callable[..., bool] = takes_entries) -> dict[str, An
 def patched(config: Mapping[str, Any], patch: Mapping[str, Any], year: int) -> dict[str, Any]:
     """The settings of that year after a patch. Raises BadInput with the path of what is refused."""
     check(patch, year)
-    changed = merge(config, patch)
+    changed = merge(config, _by_number(patch))
     if len(dumps(changed)) > MAX_BYTES:
         raise BadInput(f"the settings of a year hold at most {MAX_BYTES} bytes of JSON", argument="config", path="")
     return changed
+
+
+def numbered(pointer: Sequence[str]) -> tuple[str, ...]:
+    """The path in the settings, which are kept by number, of one that may name its module and its entry type by key."""
+    tokens = list(pointer)
+    if tokens[:1] == ["modules"]:
+        tokens[1:2] = [_number(token, module_by_key(token)) for token in tokens[1:2]]
+        if tokens[2:3] == ["submodules"]:
+            tokens[3:4] = [_number(token, entry_type_named(token)) for token in tokens[3:4]]
+    return tuple(tokens)
+
+
+def _number(token: str, found: Module | DataEntryTypeInfo | None) -> str:
+    return str(found.id) if found else token
+
+
+def _by_number(patch: Mapping[str, Any], *path: str) -> dict[str, Any]:
+    """A patch that was checked, with its modules and entry types by number. Raises BadInput for one that is named twice."""
+    found: dict[str, Any] = {}
+    for key, value in patch.items():
+        here = (*path, key)
+        inner = _by_number(value, *here) if isinstance(value, Mapping) and here[0] == "modules" else value
+        if (number := numbered(here)[-1]) in found:
+            pointer = "/" + "/".join(here)
+            raise BadInput(f"config{pointer}: this is given by its number as well", argument="config", path=pointer)
+        found[number] = inner
+    return found
 
 
 def merge(config: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
@@ -104,7 +131,9 @@ def _after_its_year(target: int, info: ValidationInfo[int]) -> int:
 def _module(module: Module) -> type[BaseModel]:
     threshold: Any = None if module.id == HEADCOUNT else Annotated[float | None, Field(ge=0)]
     submodule = _object("Submodule", enabled=bool, threshold=threshold)
-    submodules = _object("Submodules", **{str(info.id): submodule for info in module.data_entry_types})
+    submodules = _object(
+        "Submodules", **{name: submodule for info in module.data_entry_types for name in (str(info.id), info.key)}
+    )
     return _object(module.key, enabled=bool, uncertainty_tag=Literal["low", "medium", "high", "none"], submodules=submodules)
 
 
@@ -122,7 +151,9 @@ class _Goal(BaseModel, extra="forbid", strict=True):
 
 _Configuration = _object(
     "Configuration",
-    modules=_object("Modules", **{str(module.id): _module(module) for module in MODULES.values()}),
+    modules=_object(
+        "Modules", **{name: _module(module) for module in MODULES.values() for name in (str(module.id), module.key)}
+    ),
     reduction_objectives=_object(
         "ReductionObjectives",
         **dict.fromkeys(OBJECTIVES, Annotated[list[_Row], Field(max_length=5_000)]),

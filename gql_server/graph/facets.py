@@ -31,7 +31,7 @@ class PipelineFacetKey(Enum):
 FILTERS: Mapping[PipelineFacetKey, Callable[[str], Any]] = {
     PipelineFacetKey.STATUS: lambda value: {"status": {"in": [value]}},
     PipelineFacetKey.KIND: lambda value: {"kind": {"in": [value]}},
-    PipelineFacetKey.MODULE: lambda value: {"moduleTypeIds": [int(value)]},
+    PipelineFacetKey.MODULE: lambda value: _of_module(int(value)),
     PipelineFacetKey.YEAR: lambda value: {"years": [int(value)]},
     PipelineFacetKey.SCOPE: lambda value: {"level": [value]},
     PipelineFacetKey.FAILURE_CLASS: lambda value: {"failureClass": [value]},
@@ -80,6 +80,12 @@ class Faceted:
         names = tuple(key.name for key in asked)
         found = await info.context.load(facets, self.criteria, names=names, limit=limit)
         return [PipelineFacet(key=key, values=[FacetValue.of(key, value, limit) for value in found[key.name]]) for key in asked]
+
+
+def _of_module(number: int) -> dict[str, Any]:
+    """Of the two clauses, the other one is cleared, lest both be asked for."""
+    module = MODULES.get(number)
+    return {"modules": [module.key], "moduleTypeIds": None} if module else {"modules": None, "moduleTypeIds": [number]}
 
 
 def _shown(key: PipelineFacetKey, found: Value) -> str:

@@ -13,6 +13,7 @@ from gql_server.graph.connections import COUNT_LIMIT, BoundedCount, CountedConne
 from gql_server.graph.context import Info
 from gql_server.graph.fields import After, First, SemanticNonNull, guarded, part
 from gql_server.graph.filters import Direction, TimeRange
+from gql_server.graph.modules import module_numbers
 from gql_server.graph.nodes import Node, global_id, key_of
 from gql_server.graph.scopes import Actor
 from gql_server.ledger.failures.classify import FailureClass as Class
@@ -159,13 +160,17 @@ class FailureGroupConnection(CountedConnection[FailureGroup]):
 
 
 @strawberry.input(
-    description="All clauses are ANDed. `seenAt`, `years` and `moduleTypeIds` must hold for the same failed job of the group."
+    description="All clauses are ANDed. `seenAt`, `years`, `modules` and `moduleTypeIds` must hold for the same failed job of "
+    "the group."
 )
 class FailureGroupFilter:
     failure_class: list[FailureClass] | None = strawberry.field(name="class", default=UNSET, description="Any of these.")
     seen_at: TimeRange | None = strawberry.field(default=UNSET, description="It happened then.")
     years: list[int] | None = strawberry.field(default=UNSET, description="Reporting year of a job.")
-    module_type_ids: list[int] | None = strawberry.field(default=UNSET, description="Module of a job.")
+    modules: list[str] | None = strawberry.field(
+        default=UNSET, description="Module of a job, by key such as `process_emissions` (`ModuleType.key`)."
+    )
+    module_type_ids: list[int] | None = strawberry.field(default=UNSET, description="Module of a job, by number.")
     acknowledged: bool | None = strawberry.field(
         default=UNSET, description="Somebody has taken it and it has not reopened; false means the others."
     )
@@ -181,7 +186,7 @@ class FailureGroupFilter:
             seen_from=seen_from,
             seen_to=seen_to,
             years=_values(self.years),
-            module_type_ids=_values(self.module_type_ids),
+            module_type_ids=module_numbers(self.modules, self.module_type_ids),
             acknowledged=None if self.acknowledged is UNSET else self.acknowledged,
             is_new=None if self.is_new is UNSET else self.is_new,
         )

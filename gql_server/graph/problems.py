@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 import strawberry
+from strawberry import UNSET
 
 from gql_server.errors import BadInput, Conflict, Forbidden, NotFound, PublicError, Reason
 from gql_server.graph.context import Context
@@ -42,8 +43,13 @@ PASSING = {
     Reason.YEAR_NOT_PROVISIONED,
 }
 """Reasons that end by themselves."""
-ARGUMENTS = {"module": "moduleTypeId", "entryType": "dataEntryTypeId", "unit": "unitInstitutionalId", "decimal": "decimalMark"}
-"""What inputs call what uploads call otherwise."""
+ARGUMENTS = {
+    "module": {"module": "module", "module_type_id": "moduleTypeId"},
+    "entryType": {"data_entry_type": "dataEntryType", "data_entry_type_id": "dataEntryTypeId"},
+    "unit": {"unit_institutional_id": "unitInstitutionalId"},
+    "decimal": {"decimal_mark": "decimalMark"},
+}
+"""What inputs call what uploads call otherwise: the fields that may say it, by their attributes."""
 
 
 @strawberry.enum(description="Every value that can appear in `errors[].extensions.code`, and in problems.")
@@ -107,8 +113,11 @@ class InputProblem(Problem):
 Problems = NotFoundProblem | ForbiddenProblem | ConflictProblem | InputProblem
 
 
-async def problem(context: Context, error: PublicError, input_name: str) -> Problems:
-    """The refusal as the graph shows it, with what blocks as it is now. Raises an error that no client can act on."""
+async def problem(context: Context, error: PublicError, input_name: str, input: object = None) -> Problems:
+    """The refusal as the graph shows it, with what blocks as it is now. Raises an error that no client can act on.
+
+    Of two fields that say the same, the one that is given in the `input` is named.
+    """
     details: Any = error.details
     common: dict[str, Any] = {"code": error.code.value, "message": error.message, "retryable": False}
     match error:
@@ -122,13 +131,19 @@ async def problem(context: Context, error: PublicError, input_name: str) -> Prob
                 **common | {"retryable": reason in PASSING}, reason=reason, **await _blocking(context, error)
             )
         case BadInput():
-            return InputProblem(**common, coordinate=_coordinate(input_name, details.get("argument")), path=details.get("path"))
+            return InputProblem(
+                **common, coordinate=_coordinate(input_name, details.get("argument"), input), path=details.get("path")
+            )
         case _:
             raise error
 
 
-def _coordinate(input_name: str, argument: str | None) -> SchemaCoordinate:
-    return SchemaCoordinate(f"{input_name}.{ARGUMENTS.get(argument, argument)}" if argument else input_name)
+def _coordinate(input_name: str, argument: str | None, input: object) -> SchemaCoordinate:
+    if not argument:
+        return SchemaCoordinate(input_name)
+    fields = ARGUMENTS.get(argument, {argument: argument})
+    told = (name for attribute, name in fields.items() if getattr(input, attribute, None) not in (None, UNSET))
+    return SchemaCoordinate(f"{input_name}.{next(told, next(iter(fields.values())))}")
 
 
 async def _blocking(context: Context, error: Conflict) -> dict[str, Any]:

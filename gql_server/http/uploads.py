@@ -15,7 +15,7 @@ from starlette.datastructures import QueryParams
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
-from gql_server.carbon.catalog import MODULES, entry_type_by_key, module_by_key
+from gql_server.carbon.catalog import MODULES, entry_type_named, module_named
 from gql_server.carbon.formats import factor_format
 from gql_server.carbon.texts import clean
 from gql_server.commands.gate import creator
@@ -182,7 +182,7 @@ def _authorize(viewer: Viewer, ingestion: Ingestion | None) -> None:
 
 def ingestion_from(query: QueryParams) -> Ingestion:
     """What the query string says of the file, and of how to read it. Raises BadInput."""
-    module = module_by_key(query.get("module", ""))
+    module = module_named(query.get("module", ""))
     if module is None:
         known = ", ".join(module.key for module in MODULES.values() if factor_format(module.id))
         raise BadInput(f"module must be one of: {known}", argument="module")
@@ -194,7 +194,7 @@ def ingestion_from(query: QueryParams) -> Ingestion:
         raise BadInput("target must be data, factors or reference", argument="target")
     entry_type = None
     if (key := query.get("entryType")) is not None:
-        entry_type = entry_type_by_key(module.id, key)
+        entry_type = entry_type_named(key, module)
         if entry_type is None:
             known = ", ".join(info.key for info in module.data_entry_types)
             raise BadInput(f"entryType must be one of: {known}", argument="entryType")

@@ -74,7 +74,7 @@ INPUTS: Mapping[str, InputRule] = MappingProxyType(
         "ApiSourceInput": inputs("filters"),
         "CloseYearInput": inputs(f"year {COMMAND}"),
         "CreateYearConfigurationInput": inputs(f"year config isStarted {COMMAND}"),
-        "FailureGroupFilter": inputs("class seenAt years moduleTypeIds acknowledged isNew"),
+        "FailureGroupFilter": inputs("class seenAt years modules moduleTypeIds acknowledged isNew"),
         "FailureGroupOrder": inputs("field direction"),
         "FloatRange": inputs("min max"),
         "IngestionSourceInput": inputs("uploadId previousJob api"),
@@ -85,24 +85,26 @@ INPUTS: Mapping[str, InputRule] = MappingProxyType(
         "OpenYearInput": inputs(f"year {COMMAND}"),
         "PipelineBy": inputs("id pipelineId jobId"),
         "PipelineFilter": inputs(
-            "ids status kind moduleTypeIds dataEntryTypeIds years level unitInstitutionalId createdAt startedAt finishedAt "
-            "durationSeconds hasErrors isOrphan isActive isAborted unresolved failureClass failureGroup workerId search",
+            "ids status kind modules moduleTypeIds dataEntryTypes dataEntryTypeIds years level unitInstitutionalId "
+            "createdAt startedAt finishedAt durationSeconds hasErrors isOrphan isActive isAborted unresolved failureClass "
+            "failureGroup workerId search",
             by_subject="triggeredBy triggeredByMe",
         ),
         "PipelineOrder": inputs("field direction"),
-        "RecalculateInput": inputs(f"year moduleTypeId dataEntryTypeId onlyStale {COMMAND}"),
+        "RecalculateInput": inputs(f"year module moduleTypeId dataEntryType dataEntryTypeId onlyStale {COMMAND}"),
         "RecoverJobInput": inputs(f"id {COMMAND}"),
         "RetryPipelineInput": inputs(f"id replaceNewer {COMMAND}"),
         "SaveViewInput": inputs(f"id name description document variables isShared {COMMAND}"),
         "StartIngestionInput": inputs(
-            f"source year moduleTypeId target dataEntryTypeId unitInstitutionalId maxRejectedShare sheet decimalMark {COMMAND}"
+            "source year module moduleTypeId target dataEntryType dataEntryTypeId unitInstitutionalId maxRejectedShare "
+            f"sheet decimalMark {COMMAND}"
         ),
         "StatusMatch": inputs("in notIn"),
         "SyncUnitsInput": inputs(f"year {COMMAND}"),
         "TimeRange": inputs("from to"),
         "UpdateYearConfigurationInput": inputs(f"year config isStarted expectedUpdatedAt {COMMAND}"),
         "UploadFactorsInput": inputs(
-            f"uploadId year moduleTypeId dataEntryTypeId maxRejectedShare sheet decimalMark {COMMAND}"
+            f"uploadId year module moduleTypeId dataEntryType dataEntryTypeId maxRejectedShare sheet decimalMark {COMMAND}"
         ),
         "YearBy": inputs("year provider"),
         # members of enums, where one depends on the subject

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gql_server.carbon.catalog import DATA_ENTRY_TYPES
-from gql_server.carbon.year_configuration import MAX_BYTES, check, default_config, merge, patched
+from gql_server.carbon.year_configuration import MAX_BYTES, check, default_config, merge, numbered, patched
 from gql_server.errors import BadInput
 
 YEAR = 2025
@@ -156,3 +156,38 @@ def test_settings_do_not_grow_without_end() -> None:
 
     with pytest.raises(BadInput, match=f"at most {MAX_BYTES} bytes"):
         patched(half, {"reduction_objectives": {"population_projections": rows}}, YEAR)
+
+
+def test_a_patch_names_modules_and_entry_types_by_key_or_number_and_they_are_kept_by_number() -> None:
+    settings = default_config()
+    by_key = {"modules": {"purchase": {"enabled": False, "submodules": {"vehicles": {"threshold": 2.5}}}}}
+    by_number = {"modules": {"5": {"enabled": False, "submodules": {"65": {"threshold": 2.5}}}}}
+    mixed = {"modules": {"purchase": {"enabled": False, "submodules": {"65": {"threshold": 2.5}}}}}
+
+    assert patched(settings, by_key, YEAR) == patched(settings, mixed, YEAR) == merge(settings, by_number)
+    assert merge(settings, by_number)["modules"].keys() == settings["modules"].keys()
+
+
+@pytest.mark.parametrize(("patch", "path"), [
+    ({"modules": {"purchases": {}}}, "/modules/purchases"),
+    ({"modules": {"purchase": {"submodules": {"member": {}}}}}, "/modules/purchase/submodules/member"),
+    ({"modules": {"purchase": {"submodules": {"it_equipment": {"x": 1}}}}}, "/modules/purchase/submodules/it_equipment/x"),
+    ({"modules": {"5": {}, "purchase": {}}}, "/modules/purchase"),
+    ({"modules": {"purchase": {"submodules": {"vehicles": {}, "65": {}}}}}, "/modules/purchase/submodules/65"),
+])  # fmt: skip
+def test_a_key_that_is_refused_is_named_as_it_was_given(patch: dict[str, Any], path: str) -> None:
+    with pytest.raises(BadInput) as refused:
+        patched(default_config(), patch, YEAR)
+
+    assert refused.value.details == {"argument": "config", "path": path}
+
+
+@pytest.mark.parametrize(("given_path", "kept"), [
+    (("modules", "purchase", "submodules", "vehicles", "enabled"), ("modules", "5", "submodules", "65", "enabled")),
+    (("modules", "5", "enabled"), ("modules", "5", "enabled")),
+    (("modules",), ("modules",)),
+    (("reduction_objectives", "purchase"), ("reduction_objectives", "purchase")),
+    ((), ()),
+])  # fmt: skip
+def test_a_path_in_the_settings_may_go_by_keys(given_path: tuple[str, ...], kept: tuple[str, ...]) -> None:
+    assert numbered(given_path) == kept

@@ -11,14 +11,16 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.applications import Starlette
+from starlette.datastructures import QueryParams
 from starlette.routing import Route
 
 from gql_server import handlers
 from gql_server.commands.years import create_year
 from gql_server.db import create_engine
+from gql_server.errors import BadInput
 from gql_server.http.authentication import TokenAuthority
 from gql_server.http.masking import INTERNAL, UNAVAILABLE
-from gql_server.http.uploads import Uploads
+from gql_server.http.uploads import Uploads, ingestion_from
 from gql_server.policy import Role, Viewer, permissions_of
 from gql_server.worker import registry
 
@@ -240,3 +242,23 @@ async def test_what_nobody_expected_is_answered_with_a_request_id_and_nothing_el
     assert re.fullmatch("[0-9a-f]{32}", error.pop("requestId"))
     assert error == {"message": INTERNAL, "code": "INTERNAL"}
     assert await count(engine, "uploads") == 0
+
+
+@pytest.mark.parametrize(("named", "found"), [
+    ({"module": "process_emissions"}, (8, None)),
+    ({"module": "8"}, (8, None)),
+    ({"module": "headcount", "entryType": "member"}, (1, 1)),
+    ({"module": "1", "entryType": "2"}, (1, 2)),
+])  # fmt: skip
+def test_a_module_and_an_entry_type_go_by_key_or_by_number(named: dict[str, str], found: tuple[int, int | None]) -> None:
+    ingestion = ingestion_from(QueryParams({**named, "year": "2025"}))
+
+    assert (ingestion.module_type_id, ingestion.data_entry_type_id) == found
+
+
+@pytest.mark.parametrize("named", [
+    {"module": "99"}, {"module": "-1"}, {"module": "٨"}, {"module": "8" * 5000}, {"module": "headcount", "entryType": "50"},
+])  # fmt: skip
+def test_a_number_that_names_nothing_is_refused(named: dict[str, str]) -> None:
+    with pytest.raises(BadInput, match="must be one of"):
+        ingestion_from(QueryParams({**named, "year": "2025"}))

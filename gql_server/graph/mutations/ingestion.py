@@ -15,16 +15,15 @@ from gql_server.db import models
 from gql_server.graph.context import Info
 from gql_server.graph.filters import given
 from gql_server.graph.jobs.types import job_key
+from gql_server.graph.modules import entry_type_key, entry_type_number, entry_type_of, module_key, module_number, module_of
 from gql_server.graph.mutations.perform import about, argument, idempotency_key, members, mutation
 from gql_server.graph.mutations.started import PIPELINE, start
 from gql_server.graph.pipelines.types import Pipeline
 from gql_server.graph.problems import Problems
 from gql_server.graph.scalars import JSON
 
-MODULE = "Number of the module (`ModuleType.typeId`)."
 SHEET = "Sheet of a workbook; needed when several have cells."
 DECIMAL_MARK = "Decimal mark of the file's numbers; needed when they can be read in two ways."
-ENTRY_TYPE = "Number of the data entry type (`DataEntryType.typeId`)"
 MAX_REJECTED_SHARE = (
     "Share of rejected rows, from 0 to 1, above which nothing is replaced; else what the server is set to, usually half."
 )
@@ -68,11 +67,11 @@ class IngestionSourceInput:
 class StartIngestionInput:
     source: IngestionSourceInput = strawberry.field(description="Where the rows come from.")
     year: int = strawberry.field(description="Reporting year; its unit sync must have succeeded.")
-    module_type_id: int = strawberry.field(description=MODULE)
+    module: str | None = module_key()
+    module_type_id: int | None = module_number()
     target: IngestionTarget = strawberry.field(default=IngestionTarget.DATA_ENTRIES, description="What the rows are about.")
-    data_entry_type_id: int | None = strawberry.field(
-        default=UNSET, description=f"{ENTRY_TYPE} of all rows; unless each row says its own."
-    )
+    data_entry_type: str | None = entry_type_key(" of all rows; unless each row says its own.")
+    data_entry_type_id: int | None = entry_type_number()
     unit_institutional_id: str | None = strawberry.field(
         default=UNSET,
         description="Unit of all rows, for a file of one unit: it adds to what the unit has. The same upload read again "
@@ -86,9 +85,9 @@ class StartIngestionInput:
     def ingestion(self) -> Ingestion:
         return Ingestion(
             year=self.year,
-            module_type_id=self.module_type_id,
+            module_type_id=module_of(self),
             target=models.TargetType(self.target.name),
-            data_entry_type_id=self.data_entry_type_id or None,
+            data_entry_type_id=entry_type_of(self),
             unit=self.unit_institutional_id or None,
             max_rejected_share=given(self.max_rejected_share),
             sheet=given(self.sheet),
@@ -112,14 +111,25 @@ class UploadFactorsInput:
         description="A file that was sent with `POST /uploads?start=false`, which answers its `uploadId`."
     )
     year: int = strawberry.field(description="Reporting year; its unit sync must have succeeded.")
-    module_type_id: int = strawberry.field(description=MODULE)
-    data_entry_type_id: int | None = strawberry.field(
-        default=UNSET, description=f"{ENTRY_TYPE}, for factors of that one; else they are common to the module."
-    )
+    module: str | None = module_key()
+    module_type_id: int | None = module_number()
+    data_entry_type: str | None = entry_type_key(", for factors of that one; else they are common to the module.")
+    data_entry_type_id: int | None = entry_type_number()
     max_rejected_share: float | None = strawberry.field(default=UNSET, description=MAX_REJECTED_SHARE)
     sheet: str | None = strawberry.field(default=UNSET, description=SHEET)
     decimal_mark: DecimalMark | None = strawberry.field(default=UNSET, description=DECIMAL_MARK)
     idempotency_key: UUID | None = idempotency_key()
+
+    def ingestion(self) -> Ingestion:
+        return Ingestion(
+            year=self.year,
+            module_type_id=module_of(self),
+            target=models.TargetType.FACTORS,
+            data_entry_type_id=entry_type_of(self),
+            max_rejected_share=given(self.max_rejected_share),
+            sheet=given(self.sheet),
+            decimal=_decimal(self.decimal_mark),
+        )
 
 
 @strawberry.type(description="The factors are being read.")
@@ -135,8 +145,10 @@ UploadFactorsResult = Annotated[
 @strawberry.input(description="Compute emissions anew, of one data entry type or of a module.")
 class RecalculateInput:
     year: int = strawberry.field(description="Reporting year; its unit sync must have succeeded.")
-    module_type_id: int = strawberry.field(description=MODULE)
-    data_entry_type_id: int | None = strawberry.field(default=UNSET, description=f"{ENTRY_TYPE}; else all of the module.")
+    module: str | None = module_key()
+    module_type_id: int | None = module_number()
+    data_entry_type: str | None = entry_type_key("; else all of the module.")
+    data_entry_type_id: int | None = entry_type_number()
     only_stale: bool = strawberry.field(
         default=False, description="Only those whose factors are newer than their emissions; refused when there are none."
     )
@@ -166,20 +178,11 @@ class IngestionMutation:
         self, info: Info, input: Annotated[UploadFactorsInput, argument("Which file, and what it is about.")]
     ) -> UploadFactorsResult | None:
         context = info.context
-        ingestion = Ingestion(
-            year=input.year,
-            module_type_id=input.module_type_id,
-            target=models.TargetType.FACTORS,
-            data_entry_type_id=input.data_entry_type_id or None,
-            max_rejected_share=given(input.max_rejected_share),
-            sheet=given(input.sheet),
-            decimal=_decimal(input.decimal_mark),
-        )
         return await start(
             info,
             input,
             lambda connection: commands.start_ingestion(
-                connection, context.commands.registry, context.viewer, ingestion, input.upload_id
+                connection, context.commands.registry, context.viewer, input.ingestion(), input.upload_id
             ),
             UploadFactorsPayload,
         )
@@ -197,8 +200,8 @@ class IngestionMutation:
                 context.commands.registry,
                 context.viewer,
                 input.year,
-                input.module_type_id,
-                data_entry_type_id=input.data_entry_type_id or None,
+                module_of(input),
+                data_entry_type_id=entry_type_of(input),
                 only_stale=input.only_stale,
             ),
             RecalculatePayload,

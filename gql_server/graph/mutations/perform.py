@@ -66,16 +66,16 @@ async def perform(info: Info, input: Input, command: Command, payload: Callable[
         context.forget()
         return await payload(outcome)
 
-    return await answer(context, type(input).__name__, result())
+    return await answer(context, type(input).__name__, result(), input)
 
 
-async def answer(context: Context, input_name: str, result: Awaitable[Any]) -> Any:
+async def answer(context: Context, input_name: str, result: Awaitable[Any], input: object = None) -> Any:
     """The result, or the problem that a refusal is."""
     try:
         return await result
     except PublicError as error:
         context.forget()
-        return await problem(context, error, input_name)
+        return await problem(context, error, input_name, input)
 
 
 def key_of(mutation: str, input: Any) -> Key | None:

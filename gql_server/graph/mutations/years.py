@@ -26,7 +26,9 @@ YEAR = "Reporting year; it is the viewer's provider's."
 class CreateYearConfigurationInput:
     year: int = strawberry.field(description="Reporting year, of the viewer's provider.")
     config: JSON | None = strawberry.field(
-        default=UNSET, description="Where its settings differ from the default ones: an object, merged key by key."
+        default=UNSET,
+        description="Where its settings differ from the default ones: an object, merged key by key. Modules and entry types go "
+        "by key or by number: `{modules: {buildings: {enabled: false}}}`.",
     )
     is_started: bool | None = strawberry.field(
         default=UNSET, description="Open it to end users at once: refused, for a new year is not provisioned yet."
@@ -53,7 +55,8 @@ class UpdateYearConfigurationInput:
     year: int = strawberry.field(description=YEAR)
     config: JSON | None = strawberry.field(
         default=UNSET,
-        description="What changes of its settings: an object, merged key by key at every depth; arrays are replaced.",
+        description="What changes of its settings: an object, merged key by key at every depth; arrays are replaced. Modules "
+        "and entry types go by key or by number.",
     )
     is_started: bool | None = strawberry.field(default=UNSET, description="Open it to end users, or close it.")
     expected_updated_at: datetime | None = strawberry.field(

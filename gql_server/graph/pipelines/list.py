@@ -12,6 +12,7 @@ from gql_server.graph.failures import FailureClass
 from gql_server.graph.fields import After, Before, First, Last, SemanticNonNull, check_filter, guarded_filter
 from gql_server.graph.filters import Direction, FloatRange, TimeRange, given, match, names, range_of, text, texts, values
 from gql_server.graph.jobs.list import KindMatch, worker
+from gql_server.graph.modules import entry_type_numbers, module_numbers
 from gql_server.graph.nodes import key_of, uuid_key
 from gql_server.graph.pipelines.types import PipelineConnection, PipelineStatus
 from gql_server.graph.scopes import ScopeLevel
@@ -59,10 +60,10 @@ class OfUnit(NamedTuple):
 
 
 @strawberry.input(
-    description="All clauses are ANDed. `kind: {in}`, `moduleTypeIds`, `dataEntryTypeIds`, `years`, `startedAt`, `finishedAt`, "
-    "`failureClass`, `failureGroup`, `workerId` and `search` must hold for one and the same job of the pipeline; all of its "
-    "jobs are returned. An empty list matches nothing. A clause that you may not use is refused (`FORBIDDEN`). A closed set: "
-    "every clause is backed by an index."
+    description="All clauses are ANDed. `kind: {in}`, `modules`, `moduleTypeIds`, `dataEntryTypes`, `dataEntryTypeIds`, "
+    "`years`, `startedAt`, `finishedAt`, `failureClass`, `failureGroup`, `workerId` and `search` must hold for one and the "
+    "same job of the pipeline; all of its jobs are returned. An empty list matches nothing. A clause that you may not use is "
+    "refused (`FORBIDDEN`). A closed set: every clause is backed by an index."
 )
 class PipelineFilter:
     ids: list[strawberry.ID] | None = strawberry.field(default=UNSET, description="Global ids, at most 100.")
@@ -70,8 +71,14 @@ class PipelineFilter:
         default=UNSET, description="Stored status. Excludes orphans, which have none."
     )
     kind: KindMatch | None = strawberry.field(default=UNSET, description="Kind of a job; with `notIn`, of none of its jobs.")
-    module_type_ids: list[int] | None = strawberry.field(default=UNSET, description="Module of a job.")
-    data_entry_type_ids: list[int] | None = strawberry.field(default=UNSET, description="Entry type of a job.")
+    modules: list[str] | None = strawberry.field(
+        default=UNSET, description="Module of a job, by key such as `process_emissions` (`ModuleType.key`)."
+    )
+    module_type_ids: list[int] | None = strawberry.field(default=UNSET, description="Module of a job, by number.")
+    data_entry_types: list[str] | None = strawberry.field(
+        default=UNSET, description="Entry type of a job, by key such as `member` (`DataEntryType.key`)."
+    )
+    data_entry_type_ids: list[int] | None = strawberry.field(default=UNSET, description="Entry type of a job, by number.")
     years: list[int] | None = strawberry.field(default=UNSET, description="Reporting year of a job.")
     level: list[ScopeLevel] | None = strawberry.field(default=UNSET, description="How wide the work reaches.")
     unit_institutional_id: str | None = guarded_filter(
@@ -115,8 +122,8 @@ class PipelineFilter:
             ids=_ids(self.ids),
             status=match(self.status),
             kind=match(self.kind),
-            module_type_ids=values("moduleTypeIds", self.module_type_ids),
-            data_entry_type_ids=values("dataEntryTypeIds", self.data_entry_type_ids),
+            module_type_ids=module_numbers(self.modules, self.module_type_ids),
+            data_entry_type_ids=entry_type_numbers(self.data_entry_types, self.data_entry_type_ids),
             years=values("years", self.years),
             levels=names("level", self.level),
             unit=self._unit(viewer),

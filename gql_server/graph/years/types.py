@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import strawberry
 from strawberry import UNSET
 
+from gql_server.carbon.year_configuration import numbered
 from gql_server.errors import BadInput
 from gql_server.graph.context import Info
 from gql_server.graph.fields import After, First, SemanticNonNull, access, access_sentence, child, guarded, may_read
@@ -129,8 +130,8 @@ class YearConfiguration(Node):
         return YearCapabilities(open=may_open(viewer, self), upload=may_upload(viewer, self))
 
     @strawberry.field(
-        description="Its modules, as far as you may see them: their totals, emissions, uploads and pipelines. "
-        + access_sentence("YearConfiguration.modules"),
+        description="Its modules, as far as you may see them: their totals in kilograms, how fresh these "
+        "are, what was uploaded and which pipelines are at work. " + access_sentence("YearConfiguration.modules"),
         directives=access("YearConfiguration.modules"),
         graphql_type=list[ModuleYear] | None,
     )
@@ -138,7 +139,8 @@ class YearConfiguration(Node):
         return cells_of(self.year, info) if may_read("YearConfiguration.modules", self, info) else None
 
     @strawberry.field(
-        description="Deep settings; pass JSON Pointers to ship only parts, as an object with a key for each pointer. "
+        description="Deep settings, in which modules and entry types stand by number; pass JSON Pointers, with "
+        "numbers or keys, to ship only parts, as an object with a key for each pointer. "
         + access_sentence("YearConfiguration.config"),
         directives=access("YearConfiguration.config"),
     )
@@ -146,13 +148,13 @@ class YearConfiguration(Node):
         self: Any,
         info: Info,
         paths: Annotated[
-            list[str] | None, strawberry.argument(description="JSON Pointers (RFC 6901), such as `/modules/1/enabled`.")
+            list[str] | None, strawberry.argument(description="JSON Pointers (RFC 6901), such as `/modules/headcount/enabled`.")
         ] = UNSET,
     ) -> JSON | None:
         if not may_read("YearConfiguration.config", self, info):
             return None
         paths = None if paths is UNSET else paths
-        pointers = None if paths is None else tuple(parse_pointer(path) for path in paths)
+        pointers = None if paths is None else tuple(numbered(parse_pointer(path)) for path in paths)
         parts = await info.context.load(queries.config_by_key, (self.provider, self.year), pointers=pointers)
         if parts is None:
             return None

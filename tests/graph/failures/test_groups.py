@@ -150,6 +150,8 @@ FILTERS: list[tuple[dict[str, Any], list[str]]] = [
     ({"years": [2024, 2025], "moduleTypeIds": [4]}, ["Aborted by an operator", "Deadlock"]),
     ({"moduleTypeIds": [1]}, ["Deadlock", "A statement took too long"]),
     ({"moduleTypeIds": [1], "years": [2024]}, []),
+    ({"modules": ["headcount"]}, ["Deadlock", "A statement took too long"]),
+    ({"modules": ["headcount"], "moduleTypeIds": [4]}, []),
     ({"seenAt": {"from": 5, "to": 2}}, ["Deadlock", "A statement took too long"]),
     ({"seenAt": {"to": 4}}, ["A statement took too long"]),
     ({"seenAt": {"from": 4, "to": 4}}, []),

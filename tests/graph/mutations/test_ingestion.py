@@ -88,6 +88,13 @@ async def test_a_file_of_another_provider_and_one_that_does_not_exist_are_not_fo
 
 @pytest.mark.parametrize(("values", "coordinate"), [
     ({"moduleTypeId": 99}, "StartIngestionInput.moduleTypeId"),
+    ({"moduleTypeId": None}, "StartIngestionInput.module"),
+    ({"module": "process_emissions"}, "StartIngestionInput.module"),
+    ({"moduleTypeId": None, "module": "processes"}, "StartIngestionInput.module"),
+    ({"moduleTypeId": None, "module": "headcount"}, "StartIngestionInput.dataEntryType"),
+    ({"dataEntryType": "member"}, "StartIngestionInput.dataEntryType"),
+    ({"dataEntryType": "members"}, "StartIngestionInput.dataEntryType"),
+    ({"dataEntryType": "process_emissions", "dataEntryTypeId": 50}, "StartIngestionInput.dataEntryType"),
     ({"year": 1}, "StartIngestionInput.year"),
     ({"dataEntryTypeId": 10}, "StartIngestionInput.dataEntryTypeId"),
     ({"unitInstitutionalId": "99999"}, "StartIngestionInput.unitInstitutionalId"),
@@ -103,6 +110,37 @@ async def test_what_is_refused_is_named(world: World, values: dict[str, Any], co
     refused = await start(client(world), **{"source": source, **values})
 
     assert (refused["__typename"], refused["coordinate"]) == ("InputProblem", coordinate)
+
+
+async def test_a_module_and_an_entry_type_go_by_key_in_every_mutation_that_takes_them(world: World) -> None:
+    operator, upload_id = client(world), str(await store(world))
+    names = {"module": "process_emissions", "dataEntryType": "process_emissions", "year": 2025}
+
+    started = [
+        await mutate(operator, "startIngestion", STARTED, source={"uploadId": upload_id}, **names),
+        await mutate(operator, "uploadFactors", STARTED, uploadId=str(await store(world, PROCESS_FACTORS)), **names),
+        await mutate(operator, "recalculate", STARTED, **names),
+        await mutate(operator, "recalculate", STARTED, module="equipment_electric_consumption", year=2025),
+    ]
+
+    assert {result["__typename"].removesuffix("Payload") for result in started} == {
+        "StartIngestion",
+        "UploadFactors",
+        "Recalculate",
+    }
+    found = await rows(
+        world.engine, "SELECT module_type_id, data_entry_type_id FROM data_ingestion_jobs WHERE id > 1 ORDER BY id"
+    )
+    assert found == [(8, 50), (8, 50), (8, 50), (4, None)]
+
+
+async def test_a_module_that_no_one_knows_is_refused_with_those_there_are(world: World) -> None:
+    refused = await start(client(world), {"uploadId": str(await store(world))}, moduleTypeId=None, module="processes")
+
+    assert refused["message"] == (
+        "unknown key 'processes'; there are: headcount, professional_travel, buildings, equipment_electric_consumption, "
+        "purchase, research_facilities, external_cloud_and_ai, process_emissions"
+    )
 
 
 async def test_y3_a_year_that_is_not_provisioned_takes_nothing_and_is_shown(world: World) -> None:

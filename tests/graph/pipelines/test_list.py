@@ -130,11 +130,51 @@ async def test_row_clauses_must_hold_for_the_same_job(engine: AsyncEngine):
     assert await _kinds(client, {"years": [2025]}) == ["csv_ingest", "mixed"]
     assert await _kinds(client, {"years": [2024], "moduleTypeIds": [2]}) == []
     assert await _kinds(client, {"years": [2024], "moduleTypeIds": [1]}) == ["mixed"]
+    assert await _kinds(client, {"years": [2024], "modules": ["professional_travel"]}) == []
+    assert await _kinds(client, {"years": [2024], "modules": ["headcount"]}) == ["mixed"]
     assert await _kinds(client, {"years": [2024], "kind": {"in": ["AGGREGATION"]}}) == []
     assert await _kinds(client, {"years": [2025], "kind": {"in": ["AGGREGATION", "CSV_INGEST"]}}) == ["csv_ingest", "mixed"]
     assert await _kinds(client, {"kind": {"notIn": ["AGGREGATION"]}}) == ["csv_ingest"]
     assert await _kinds(client, {"kind": {"notIn": ["UNIT_SYNC"]}}) == ["csv_ingest", "mixed"]
     assert await _kinds(client, {"years": []}) == []
+
+
+async def test_modules_and_entry_types_are_asked_for_by_key_or_number_and_unknown_ones_are_refused(engine: AsyncEngine):
+    async with engine.begin() as connection:
+        await build.job(connection, job_type="process", module_type_id=8, data_entry_type_id=50)
+        await build.job(connection, job_type="member", module_type_id=1, data_entry_type_id=1)
+        await build.job(connection, job_type="strange", module_type_id=99)
+    client = Client(engine)
+
+    assert await _kinds(client, {"modules": ["process_emissions"]}) == ["process"]
+    assert await _kinds(client, {"modules": ["headcount", "process_emissions"]}) == ["member", "process"]
+    assert await _kinds(client, {"dataEntryTypes": ["member"]}) == ["member"]
+    assert await _kinds(client, {"modules": ["8"], "dataEntryTypes": ["50"]}) == ["process"]
+    assert await _kinds(client, {"modules": ["headcount", "process_emissions"], "moduleTypeIds": [8, 99]}) == ["process"]
+    assert await _kinds(client, {"modules": ["headcount"], "dataEntryTypes": []}) == []
+    for unknown in ({"modules": ["processes"]}, {"modules": ["99"]}, {"dataEntryTypes": ["members"]}):
+        assert await client.codes("query ($f: PipelineFilter) { pipelines(filter: $f) { nodes { id } } }", f=unknown) == [
+            "BAD_USER_INPUT"
+        ]
+
+
+async def test_the_filter_of_a_module_of_a_facet_replaces_whatever_named_modules(engine: AsyncEngine):
+    async with engine.begin() as connection:
+        await build.job(connection, module_type_id=8)
+        await build.job(connection, module_type_id=99)
+    query = """query ($f: PipelineFilter) { pipelines(filter: $f) {
+      nodes { id } facets(keys: [MODULE]) { values { value filter } }
+    } }"""
+    client = Client(engine)
+
+    for asked in ({"modules": ["headcount"]}, {"moduleTypeIds": [1]}, {}):
+        [facet] = (await client.query(query, f=asked))["pipelines"]["facets"]
+        assert facet["values"] == [
+            {"value": "process_emissions", "filter": {"modules": ["process_emissions"], "moduleTypeIds": None}},
+            {"value": "99", "filter": {"modules": None, "moduleTypeIds": [99]}},
+        ]
+        for value in facet["values"]:
+            assert len((await client.query(query, f=asked | value["filter"]))["pipelines"]["nodes"]) == 1
 
 
 async def test_kinds_nobody_knows_are_other_and_can_be_asked_for(engine: AsyncEngine):
