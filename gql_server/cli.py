@@ -43,7 +43,7 @@ def main() -> None:
     """The entry point: every expected failure is one line on standard error."""
     # until the servers handle it, SIGTERM unwinds like Ctrl-C, so that a database that was started is stopped again
     for name in ("SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
+        if hasattr(signal, name) and signal.getsignal(getattr(signal, name)) is not signal.SIG_IGN:
             signal.signal(getattr(signal, name), signal.default_int_handler)
     try:
         app()
@@ -108,11 +108,11 @@ def migrate_database(
     if check:
         _check_migrations()
         return
-    from gql_server import processes
     from gql_server.db import migrate
+    from gql_server.processes.database import bring_up_to_date
 
     with _database(settings) as dsn:
-        asyncio.run(processes.bring_up_to_date(dsn))
+        asyncio.run(bring_up_to_date(dsn))
     out.print(f"at migration {migrate.head_revision()}")
 
 
@@ -194,7 +194,7 @@ def _check_schema(sdl: str) -> None:
 
 @app.command()
 def doctor() -> None:
-    """Check the database: reachable, version, migration, clock, LISTEN; and say what to do."""
+    """Check the database: what `serve` and `worker` will do with it, tried; and say what to do."""
     from gql_server.db.doctor import examine
 
     settings = _settings()

@@ -76,6 +76,10 @@ class Settings(BaseSettings):
     database_pool_size: Annotated[int, Field(ge=1, description="Connections the API keeps for reads.")] = 10
     statement_timeout: Annotated[timedelta, Field(description="Longest statement of an API read.")] = timedelta(seconds=5)
 
+    database_wait: Annotated[
+        timedelta, Field(description="How long `serve` and `worker` wait for a database that is starting.")
+    ] = timedelta(seconds=60)
+
     worker_concurrency: Annotated[int, Field(ge=2, le=64, description="Jobs one worker runs at a time.")] = 4
     worker_id: Annotated[str | None, Field(description="Name of this worker. Unset: host, process id and a suffix.")] = None
     git_sha: Annotated[
@@ -105,7 +109,7 @@ class Settings(BaseSettings):
             raise ValueError("must begin with postgresql://")
         return SecretStr(f"postgresql://{rest}")
 
-    @field_validator("statement_timeout", "lease", "sweep_interval", "upload_retention", mode="before")
+    @field_validator("statement_timeout", "database_wait", "lease", "sweep_interval", "upload_retention", mode="before")
     @classmethod
     def _in_seconds(cls, duration: object) -> object:
         """Seconds arrive from the environment as text, which pydantic takes for ISO 8601 only."""

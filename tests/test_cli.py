@@ -103,7 +103,7 @@ def test_a_token_is_all_that_is_printed(tmp_path: Path) -> None:
         (["token"], {"GQL_DATABASE_URL": "mysql://x"}, "gql-server: GQL_DATABASE_URL: must begin with postgresql://"),
         (
             ["serve"],
-            {"GQL_DATABASE_URL": "postgresql://nobody:hidden@127.0.0.1:1/x"},
+            {"GQL_DATABASE_URL": "postgresql://nobody:hidden@127.0.0.1:1/x", "GQL_DATABASE_WAIT": "0"},
             "gql-server: the database at 127.0.0.1:1/x cannot be reached",
         ),
         (
@@ -156,7 +156,9 @@ def test_migrate_then_doctor_finds_everything_in_order(tmp_path: Path) -> None:
 
     assert after.returncode == 0, after.stdout
     checks = [line.split()[:2] for line in after.stdout.splitlines()]
-    assert checks == [["ok", check] for check in ("database", "version", "migration", "clock", "listen")]
+    assert checks == [
+        ["ok", check] for check in ("database", "version", "settings", "statements", "migration", "writing", "clock", "listen")
+    ]
 
 
 def test_the_schema_on_disk_is_the_schema_of_the_code(tmp_path: Path) -> None:

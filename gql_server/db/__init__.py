@@ -2,6 +2,7 @@
 
 from gql_server.db.engine import (
     OLDEST_POSTGRESQL,
+    SESSION_SETTINGS,
     Engine,
     address,
     connect_arguments,
@@ -15,6 +16,7 @@ from gql_server.db.engine import (
 
 __all__ = [
     "OLDEST_POSTGRESQL",
+    "SESSION_SETTINGS",
     "Engine",
     "address",
     "connect_arguments",

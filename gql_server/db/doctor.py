@@ -1,16 +1,30 @@
-"""`gql-server doctor`: is the database fit to serve, and what to do when it is not."""
+"""`gql-server doctor`: is the database fit for `serve` and `worker`, and what to do when it is not. They try the same first."""
 
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 import asyncpg
 
-from gql_server.db import OLDEST_POSTGRESQL, address, connect_arguments, migrate
+from gql_server.db import OLDEST_POSTGRESQL, SESSION_SETTINGS, address, connect_arguments, migrate
+from gql_server.db.models.carbon import Base
 
 CLOCK_SKEW_SECONDS = 2.0
 PROBE_CHANNEL = "gql_doctor"
+DEADLINE_SECONDS = 5
+OTHERS_MAX = 10
+PAST_THE_POOLER = "connect past the pooler, or to a pool of sessions (PgBouncer: pool_mode = session)"
+APPEND_ONLY = "audit_log"
+SHOWN = 5
+MISSING = """
+SELECT privilege || ' on ' || relname FROM pg_class
+CROSS JOIN unnest(CASE WHEN relkind = 'S' THEN '{UPDATE}' WHEN relname = $2 THEN '{SELECT,INSERT}'
+                  ELSE '{SELECT,INSERT,UPDATE,DELETE}'::text[] END) AS privilege
+WHERE relnamespace = current_schema()::regnamespace AND (relname = ANY($1) OR relkind = 'S') AND NOT CASE
+  WHEN relkind = 'S' THEN has_sequence_privilege(oid, privilege) ELSE has_table_privilege(oid, privilege) END
+ORDER BY relname, privilege"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,21 +47,80 @@ async def examine(dsn: str) -> AsyncIterator[Finding]:
         return
     try:
         yield Finding("database", True, f"{address(dsn)} answers")
-        yield await _version(connection)
-        yield await _migration(connection)
+        yield await version(connection)
+        yield await session_settings(dsn)
+        yield await statements(dsn)
+        yield await migration(connection)
+        yield await writing(connection)
         yield await _clock(connection)
-        yield await _listen(connection)
+        yield await _listen(dsn, connection)
     finally:
         await connection.close()
 
 
-async def _version(connection: asyncpg.Connection) -> Finding:
+async def version(connection: asyncpg.Connection) -> Finding:
+    """PostgreSQL is new enough."""
     number = int(str(await connection.fetchval("SHOW server_version_num")))
     name = await connection.fetchval("SHOW server_version")
     return Finding("version", number >= OLDEST_POSTGRESQL, f"PostgreSQL {name}", "use PostgreSQL 16 or newer")
 
 
-async def _migration(connection: asyncpg.Connection) -> Finding:
+async def session_settings(dsn: str) -> Finding:
+    """Connections of the API and of workers are taken with the settings that they ask for."""
+    try:
+        connection = await asyncpg.connect(**connect_arguments(dsn, "gql-server doctor", SESSION_SETTINGS))
+        await connection.close()
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        return Finding("settings", False, f"connections with our settings are refused: {error}", PAST_THE_POOLER)
+    return Finding("settings", True, "sessions take our settings")
+
+
+async def statements(dsn: str) -> Finding:
+    """A prepared statement is still there when other sessions have been at work in between."""
+    try:
+        async with asyncio.timeout(DEADLINE_SECONDS), AsyncExitStack() as sessions:
+            await _use_a_statement_among_others(dsn, sessions)
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        return Finding("statements", False, f"prepared statements get lost: {str(error) or 'no answer'}", PAST_THE_POOLER)
+    return Finding("statements", True, "prepared statements last")
+
+
+async def _use_a_statement_among_others(dsn: str, sessions: AsyncExitStack) -> None:
+    one = await _session(dsn, sessions)
+    statement = await one.prepare("SELECT pg_backend_pid()")
+    backend = await statement.fetchval()
+    if backend == one.get_server_pid():
+        return  # nothing stands between
+    for _ in range(OTHERS_MAX):
+        other = await _session(dsn, sessions)
+        await sessions.enter_async_context(other.transaction())
+        if await other.fetchval("SELECT pg_backend_pid()") == backend:
+            break
+    await statement.fetchval()
+
+
+async def _session(dsn: str, sessions: AsyncExitStack) -> asyncpg.Connection:
+    session = await asyncpg.connect(**connect_arguments(dsn, "gql-server doctor"))
+    sessions.callback(session.terminate)
+    return session
+
+
+async def writing(connection: asyncpg.Connection) -> Finding:
+    """The role may do what a worker does."""
+    if await connection.fetchval("SHOW transaction_read_only") == "on":
+        return Finding("writing", False, "it is read-only", "connect to the primary")
+    tables = [table.name for table in Base.metadata.sorted_tables]
+    missing = [row[0] for row in await connection.fetch(MISSING, tables, APPEND_ONLY)]
+    if missing:
+        role = await connection.fetchval("SELECT current_user")
+        more = f" and {len(missing) - SHOWN} more" if len(missing) > SHOWN else ""
+        advice = f"GRANT them to {role}, or use the role that migrates"
+        return Finding("writing", False, f"the role {role} lacks {', '.join(missing[:SHOWN])}{more}", advice)
+    return Finding("writing", True, "the role may write")
+
+
+async def migration(connection: asyncpg.Connection) -> Finding:
+    """The database is at this version's migration."""
     wanted = migrate.head_revision()
     exists = await connection.fetchval("SELECT to_regclass('alembic_version') IS NOT NULL")
     found = await connection.fetchval("SELECT version_num FROM alembic_version") if exists else None
@@ -64,16 +137,16 @@ async def _clock(connection: asyncpg.Connection) -> Finding:
     return Finding("clock", abs(skew) < CLOCK_SKEW_SECONDS, f"{skew:+.3f} s against this machine", advice)
 
 
-async def _listen(connection: asyncpg.Connection) -> Finding:
+async def _listen(dsn: str, connection: asyncpg.Connection) -> Finding:
     heard = asyncio.Event()
 
     def notified(*_: object) -> None:
         heard.set()
 
     await connection.add_listener(PROBE_CHANNEL, notified)
-    await connection.execute(f"NOTIFY {PROBE_CHANNEL}")
     try:
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(2), AsyncExitStack() as sessions:
+            await (await _session(dsn, sessions)).execute(f"NOTIFY {PROBE_CHANNEL}")
             await heard.wait()
     except TimeoutError:
         advice = "connect past the pooler (PgBouncer in transaction mode swallows LISTEN); until then changes are polled"

@@ -95,6 +95,17 @@ def _is_unfit(driver: Any) -> bool:
     return driver.is_closed() or driver.is_in_transaction() or driver._top_xact is not None
 
 
+API_SETTINGS = {
+    "lock_timeout": "2000",
+    "idle_in_transaction_session_timeout": "10000",
+    # so that a frequent text is not looked for again on whole pages of messages
+    "work_mem": "32MB",
+}
+WORKER_SETTINGS = {"lock_timeout": "60000"}
+SESSION_SETTINGS = {"statement_timeout": "5000", **WORKER_SETTINGS, **API_SETTINGS}
+"""All settings of sessions that some process asks for."""
+
+
 def read_engine(dsn: str, *, pool_size: int, statement_timeout: timedelta) -> AsyncEngine:
     """The engine of the API: short statements, a short wait for a connection."""
     return create_engine(
@@ -102,13 +113,7 @@ def read_engine(dsn: str, *, pool_size: int, statement_timeout: timedelta) -> As
         application="gql-server api",
         pool_size=pool_size,
         pool_timeout=1,
-        settings={
-            "statement_timeout": milliseconds(statement_timeout),
-            "lock_timeout": "2000",
-            "idle_in_transaction_session_timeout": "10000",
-            # so that a frequent text is not looked for again on whole pages of messages
-            "work_mem": "32MB",
-        },
+        settings={"statement_timeout": milliseconds(statement_timeout), **API_SETTINGS},
     )
 
 
@@ -123,7 +128,7 @@ def work_engine(dsn: str, *, concurrency: int) -> AsyncEngine:
         pool_size=concurrency + 3,
         max_overflow=concurrency + 1,
         pool_timeout=30,
-        settings={"lock_timeout": "60000"},
+        settings=WORKER_SETTINGS,
     )
 
 

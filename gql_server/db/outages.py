@@ -16,6 +16,7 @@ OUTAGE_CLASSES = ("08", "53", "57", "58")
 LOST_CLASSES = ("08", "57P", "53300")
 """Connection exception, operator intervention, too many connections."""
 LOCK_NOT_AVAILABLE = "55P03"
+INSUFFICIENT_PRIVILEGE = "42501"
 FIRST_RETRY_SECONDS, RETRY_SECONDS = 0.05, 1.0
 T = TypeVar("T")
 

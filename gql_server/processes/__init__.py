@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import asyncpg
 import uvicorn
 from rich.console import Console
 from starlette.types import ASGIApp
@@ -19,7 +18,7 @@ from uvicorn.loops.auto import auto_loop_factory
 
 from gql_server.app import create_app, create_worker
 from gql_server.commands import years
-from gql_server.db import OLDEST_POSTGRESQL, address, connect_arguments, embedded, migrate, read_engine, work_engine
+from gql_server.db import address, embedded, work_engine
 from gql_server.db.models import Provider
 from gql_server.errors import PublicError, Stop
 from gql_server.generate import load
@@ -27,6 +26,7 @@ from gql_server.http.authentication import TokenAuthority
 from gql_server.http.graphiql import PageConfig, Persona, Tab
 from gql_server.http.tabs import operator_tabs
 from gql_server.ledger.wakeup import wake_all
+from gql_server.processes.database import prepare, writable
 from gql_server.processes.operating_day import YEAR, Demo, summary
 from gql_server.settings import Settings
 from gql_server.worker import registry
@@ -45,46 +45,6 @@ def run(main: Coroutine[Any, Any, None]) -> None:
     """Run what serves, on the fastest event loop there is."""
     with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:
         runner.run(main)
-
-
-async def reachable(dsn: str) -> None:
-    """Raises Stop with the address tried when the database does not answer."""
-    try:
-        connection = await asyncpg.connect(**connect_arguments(dsn, "gql-server"))
-        version = str(await connection.fetchval("SHOW server_version_num"))
-        await connection.close()
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise Stop(f"the database at {address(dsn)} cannot be reached: {error}") from None
-    if int(version) < OLDEST_POSTGRESQL:
-        raise Stop(f"the database at {address(dsn)} is PostgreSQL {version[:2]}: use 16 or newer")
-
-
-async def migrated(dsn: str) -> None:
-    """Raises Stop when the database is not at this version's migration."""
-    await reachable(dsn)
-    engine = read_engine(dsn, pool_size=1, statement_timeout=Settings().statement_timeout)
-    try:
-        async with engine.connect() as connection:
-            revision = await connection.run_sync(migrate.current_revision)
-    finally:
-        await engine.dispose()
-    if revision != migrate.head_revision():
-        raise Stop(
-            f"the database is at migration {revision}, this version needs {migrate.head_revision()}: run gql-server migrate"
-        )
-
-
-async def bring_up_to_date(dsn: str) -> None:
-    await reachable(dsn)
-    await migrate.upgrade(dsn)
-
-
-async def prepare(settings: Settings, dsn: str) -> None:
-    """The embedded database is migrated without asking; a given one is its owner's business."""
-    if settings.database_url is None:
-        await bring_up_to_date(dsn)
-    else:
-        await migrated(dsn)
 
 
 class _Server(uvicorn.Server):
@@ -125,10 +85,12 @@ def web(app: ASGIApp) -> uvicorn.Config:
 
 @contextlib.asynccontextmanager
 async def _stopped_by_signal() -> AsyncGenerator[asyncio.Event]:
-    """An event that SIGINT, SIGTERM or the end of the terminal sets."""
+    """An event that SIGINT, SIGTERM or the end of the terminal sets; the last unless it is ignored, as under nohup."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in STOPPING:
+        if number.name == "SIGHUP" and signal.getsignal(number) is signal.SIG_IGN:
+            continue
         with contextlib.suppress(NotImplementedError):
             loop.add_signal_handler(number, stop.set)
     yield stop
@@ -181,7 +143,7 @@ async def _guard(data_dir: Path) -> None:
 
 
 async def serve(settings: Settings, dsn: str, listener: socket.socket) -> None:
-    await prepare(settings, dsn)
+    await prepare(settings, dsn, wait=settings.database_wait)
     server = _server(settings, dsn, PageConfig(tabs=operator_tabs()))
     async with _stopped_by_signal() as stop, _guarding(settings):
         serving = await _serving(server, listener)
@@ -192,15 +154,18 @@ async def serve(settings: Settings, dsn: str, listener: socket.socket) -> None:
 
 
 async def work(settings: Settings, dsn: str, *, drain: bool) -> None:
-    await prepare(settings, dsn)
+    await prepare(settings, dsn, wait=settings.database_wait)
+    await writable(dsn)
     worker, engine = create_worker(settings, dsn)
-    async with _stopped_by_signal() as stop, _guarding(settings):
-        working = asyncio.create_task(worker.run(drain=drain))
-        err.print(f"worker {worker.config.name} is working", highlight=False)
-        await _until(stop, working)
-        await worker.stop()
-        await working
-    await engine.dispose()
+    try:
+        async with _stopped_by_signal() as stop, _guarding(settings):
+            working = asyncio.create_task(worker.run(drain=drain))
+            err.print(f"worker {worker.config.name} is working", highlight=False)
+            await _until(stop, working)
+            await worker.stop()
+            await working
+    finally:
+        await engine.dispose()
 
 
 async def create_year(settings: Settings, dsn: str, year: int, provider: str) -> UUID:

@@ -17,6 +17,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gql_server.db import connect_arguments
+from gql_server.db.outages import INSUFFICIENT_PRIVILEGE, sqlstate
+from gql_server.errors import Stop
 from gql_server.files import BUCKET, Files
 from gql_server.files.prune import prune
 from gql_server.ledger import signatures, wakeup
@@ -83,6 +85,8 @@ class Worker:
                     )
                     self._trusts_listener = False
                 except (asyncpg.PostgresError, asyncpg.InterfaceError, SQLAlchemyError, OSError, TimeoutError) as error:
+                    if sqlstate(error) == INSUFFICIENT_PRIVILEGE:
+                        raise Stop(f"the worker may not do its work: {getattr(error, 'orig', error)}") from None
                     log.warning("worker.restarting", worker=self.config.name, error=str(error))
                     await self._pause(RESTART_AFTER_SECONDS)
         finally:

@@ -4,7 +4,7 @@ import asyncio
 import json
 import random
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -50,11 +50,12 @@ class Api:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}/graphql"
 
-    async def start(self) -> "Api":
+    async def start(self, launcher: Sequence[str] = ()) -> "Api":
         """Returns when it is ready."""
         self._starts += 1
         name = f"api-{self._starts}"
-        self.process = self._site.start(name, "serve", "--port", str(self.port), port=self._database_port, **self._environment)
+        command = ("serve", "--port", str(self.port))
+        self.process = self._site.start(name, *command, port=self._database_port, launcher=launcher, **self._environment)
         async with httpx.AsyncClient(base_url=self.url.removesuffix("/graphql")) as client, asyncio.timeout(60):
             while not await answers(client):
                 assert self.process.popen.poll() is None, self.process.said

@@ -1,0 +1,80 @@
+"""The database before anything works on it: waited for, tried, and at this version's migration."""
+
+import asyncio
+import time
+from datetime import timedelta
+
+import asyncpg
+from rich.console import Console
+
+from gql_server.db import address, connect_arguments, migrate
+from gql_server.db.doctor import Finding, migration, session_settings, statements, version, writing
+from gql_server.db.outages import is_outage
+from gql_server.errors import Stop
+from gql_server.settings import Settings
+
+AT_ONCE = timedelta(0)
+RETRY_SECONDS = 0.5
+
+err = Console(stderr=True, soft_wrap=True)
+
+
+async def prepare(settings: Settings, dsn: str, *, wait: timedelta = AT_ONCE) -> None:
+    """The embedded database is migrated without asking; a given one is its owner's business."""
+    if settings.database_url is None:
+        await bring_up_to_date(dsn)
+    else:
+        await migrated(dsn, wait=wait)
+
+
+async def bring_up_to_date(dsn: str) -> None:
+    await (await reachable(dsn)).close()
+    await migrate.upgrade(dsn)
+
+
+async def migrated(dsn: str, *, wait: timedelta = AT_ONCE) -> None:
+    """Raises Stop when the database cannot be worked with as doctor tries it, or is not at this version's migration."""
+    connection = await reachable(dsn, wait=wait)
+    try:
+        stop_unless(await session_settings(dsn), dsn)
+        stop_unless(await statements(dsn), dsn)
+        stop_unless(await migration(connection), dsn)
+    finally:
+        await connection.close()
+
+
+async def writable(dsn: str) -> None:
+    """Raises Stop when the role lacks what a worker needs."""
+    connection = await reachable(dsn)
+    try:
+        stop_unless(await writing(connection), dsn)
+    finally:
+        await connection.close()
+
+
+async def reachable(dsn: str, *, wait: timedelta = AT_ONCE) -> asyncpg.Connection:
+    """A connection, which a database that is starting gets some time for. Raises Stop with the address tried."""
+    until, has_waited = time.monotonic() + wait.total_seconds(), False
+    while True:
+        try:
+            connection = await asyncpg.connect(**connect_arguments(dsn, "gql-server"))
+            break
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            if not _may_pass(error) or time.monotonic() >= until:
+                raise Stop(f"the database at {address(dsn)} cannot be reached: {error}") from None
+            if not has_waited:
+                err.print(f"waiting for the database at {address(dsn)}: {error}", markup=False, highlight=False)
+                has_waited = True
+        await asyncio.sleep(RETRY_SECONDS)
+    stop_unless(await version(connection), dsn)
+    return connection
+
+
+def _may_pass(error: Exception) -> bool:
+    return is_outage(error) and not isinstance(error, asyncpg.ClientConfigurationError)
+
+
+def stop_unless(finding: Finding, dsn: str) -> None:
+    """Raises Stop with what doctor would say."""
+    if not finding.ok:
+        raise Stop(f"the database at {address(dsn)} cannot be used ({finding.check}): {finding.detail}; {finding.advice}")
