@@ -21,6 +21,7 @@ ARGUMENTS = {
     "JobBy!": "{ jobId: 10 }",
     "YearBy!": "{ year: 2025 }",
     "Int!": "2025",
+    "UUID!": '"01930000-0000-7000-8000-ffffffffffff"',
     "[ID!]!": '["VW5pdDpB"]',
     "[PipelineFacetKey!]!": "[STATUS, KIND, MODULE, YEAR, SCOPE, FAILURE_CLASS]",
     # of another database, so that all are told to begin anew; what they are told of changes, tests/feed says

@@ -152,7 +152,7 @@ class PipelineFilter:
 
     def _triggered_by(self, viewer: Viewer) -> tuple[str, ...] | None:
         named = texts("triggeredBy", self.triggered_by)
-        if not {viewer.identity}.issuperset(named or ()):
+        if named and not {viewer.identity}.issuperset(named):
             check_filter(viewer, "PipelineFilter.triggeredBy")
         if not given(self.triggered_by_me):
             return named
