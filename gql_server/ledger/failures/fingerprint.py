@@ -8,9 +8,11 @@ CAUSE_LENGTH = 300
 CACHED = 1024
 _READ = 20_000
 
-# Most specific first. Names of the schema are kept: they say what broke, and are nobody's data.
+# Most specific first. Names of the schema, and what our own remedies quote, are kept: they are nobody's data.
 _TOKENS = {
-    "keep": r'\b(?:constraint|relation|table|column|index|function|schema|type|sequence) "[^"]*"|\bCO2\b|\bUTF-\d+\b',
+    "keep": r'\b(?:constraint|relation|table|column|index|function|schema|type|sequence) "[^"]*"|\bCO2\b|\bUTF-\d+\b'
+    r"|\bdecimal=(?:point|comma)\b"
+    r"""|[“"«'`](?:CSV|Excel|ODS|XLSX?|(?:CSV )?UTF-\d+)[”"»'`]""",
     "url": r"\b[A-Za-z][\w+.-]{0,20}://\S+",
     "email": r"[\w.+-]{1,64}@[\w-]+(?:\.[\w-]+)*",
     "uuid": r"\b[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}\b",

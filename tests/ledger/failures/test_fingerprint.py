@@ -35,6 +35,8 @@ TRACEBACK = 'Traceback (most recent call last):\n  File "a.py", line 3, in f\n  
         ),
         ("pointer 0xDEADBEEF of commit 9f2c1ab4", "pointer <hex> of commit <hex>"),
         ("CO2 in a file that is not UTF-8", "CO2 in a file that is not UTF-8"),
+        ("not UTF-8 text: save it as “CSV UTF-8”", "not UTF-8 text: save it as “CSV UTF-8”"),
+        ("“1,234” in row 3: say which with decimal=point, x=1", "<value> in row <n>: say which with decimal=point, x=<value>"),
         ("see https://example.org/x?y=1 for more", "see <url> for more"),
         (LEGACY, 'duplicate key value violates unique constraint "uq_units_2025_code"'),
         (TRACEBACK + "sqlalchemy.exc.IntegrityError: " + LEGACY, cause_of(LEGACY)),
