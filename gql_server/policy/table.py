@@ -180,7 +180,7 @@ POLICY: Mapping[str, TypeRule] = MappingProxyType(
             "currentDataJob currentApiDataJob currentFactorJob currentReferenceJob",
         ),
         # the fleet
-        "Diagnosis": rule("code severity message remedy since job blockedBy", worker=OPERATIONS_VIEW),
+        "Diagnosis": rule("code severity message remedy action since job blockedBy", worker=OPERATIONS_VIEW),
         "SystemHealth": rule("tone diagnosis liveWorkers revisions oldestQueuedSeconds feedLagSeconds stuckJobs staleScopes"),
         "AdvisoryLock": rule("category scope holder waiters heldForSeconds"),
         "Worker": rule(

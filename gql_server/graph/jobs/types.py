@@ -9,8 +9,9 @@ from strawberry import UNSET
 
 from gql_server.graph.connections import CountedConnection
 from gql_server.graph.context import Info
+from gql_server.graph.diagnosis import diagnosis_of
 from gql_server.graph.failures import FailureGroup
-from gql_server.graph.fields import SemanticNonNull, access, access_sentence, child, guarded, part
+from gql_server.graph.fields import access, access_sentence, child, guarded, part
 from gql_server.graph.jobs.row_errors import RowErrorConnection, row_errors
 from gql_server.graph.nodes import Node, global_id, integer_key
 from gql_server.graph.pipelines.graph import Linked
@@ -227,11 +228,8 @@ class Job(Linked, Lineage, JobTimeline, Node):
         lambda row, info: info.context.load(queries.error_detail_by_job, row.job_id),
     )
     viewer_can: JobCapabilities = part("What you may do here, with the reason when you may not.")
-    diagnosis: list[Annotated["Diagnosis", strawberry.lazy("gql_server.graph.diagnosis")]] | None = child(
-        reasons_by_job,
-        key="job_id",
-        description="Why it is in this state, worst first. Empty when nothing is unusual.",
-        directives=[SemanticNonNull()],
+    diagnosis: list[Annotated["Diagnosis", strawberry.lazy("gql_server.graph.diagnosis")]] | None = diagnosis_of(
+        reasons_by_job, key="job_id"
     )
     failure: FailureGroup | None = child(
         groups_by_fingerprint, key="failure_fingerprint", description="Group its failure belongs to; null if it did not fail."

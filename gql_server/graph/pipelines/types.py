@@ -12,7 +12,7 @@ from gql_server.feed.list_reader import held_of
 from gql_server.feed.tokens import Position
 from gql_server.graph.connections import CountedConnection
 from gql_server.graph.context import Info
-from gql_server.graph.diagnosis import Diagnosis
+from gql_server.graph.diagnosis import Diagnosis, diagnosis_of
 from gql_server.graph.facets import Faceted
 from gql_server.graph.failures import FailureGroup, failures_of
 from gql_server.graph.fields import After, Before, First, Last, SemanticNonNull, access, access_sentence, child, part
@@ -105,7 +105,8 @@ class Pipeline(AmongRuns, Charted, Impactful, Compared, Ticketed, PipelineTimeli
     )
     progress: PipelineProgress = child(queries.progress_by_pipeline, key="key", description="How far it is.")
     message: str | None = strawberry.field(
-        description="What went wrong if it is PARTIAL or FAILED, else the message of the root job; at most 500 characters."
+        description="What went wrong if it is PARTIAL or FAILED; of one that goes on after its root job, that of the job that "
+        "is at work or comes next; else that of the root job. At most 500 characters."
     )
     last_error: str | None = strawberry.field(
         description="Message of the first job that failed and said why; at most 500 characters."
@@ -118,12 +119,7 @@ class Pipeline(AmongRuns, Charted, Impactful, Compared, Ticketed, PipelineTimeli
     failures: list[FailureGroup] = failures_of("key")
     root_job: Job | None = child(jobs_by_id, key="root_id", description="The parent: the lowest job id.")
     viewer_can: PipelineCapabilities = part("What you may do here, with the reason when you may not.")
-    diagnosis: list[Diagnosis] | None = child(
-        reasons_by_pipeline,
-        key="key",
-        description="Why it is in this state, worst first. Empty when nothing is unusual.",
-        directives=[SemanticNonNull()],
-    )
+    diagnosis: list[Diagnosis] | None = diagnosis_of(reasons_by_pipeline, key="key")
     meta: Meta = child(meta_by_job, key="root_id", description="Metadata of the root job.", missing=NoMeta())
 
     @strawberry.field(

@@ -5,6 +5,19 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
+from gql_server.policy.retry import RetryRefusal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Again:
+    """What a failed pipeline would meet if it was started again: why that is refused, as it is and with `replaceNewer`; the run
+    that has brought newer data in place of its own, and the one that has succeeded since."""
+
+    refusal: RetryRefusal | None = None
+    refusal_replacing: RetryRefusal | None = None
+    superseded_by: UUID | None = None
+    resolved_by: UUID | None = None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fleet:
@@ -19,7 +32,8 @@ class JobFacts:
     """What is read of a job.
 
     `blocked_by` is the pipeline of a running job that must end first; `given_up` means that its worker fell silent in its last
-    attempt; `claims_success` that it does so although nothing landed.
+    attempt; `claims_success` that it does so although nothing landed; `has_exception` that an error ended it which it did not
+    expect.
     """
 
     id: int
@@ -29,6 +43,8 @@ class JobFacts:
     message: str | None
     failure_class: str | None
     year: int | None
+    module_type_id: int | None
+    data_entry_type_id: int | None
     attempts: int
     max_attempts: int
     created_at: datetime
@@ -40,6 +56,7 @@ class JobFacts:
     worker_is_lost: bool
     blocked_by: UUID | None
     is_aborted: bool
+    has_exception: bool
     given_up: bool
     claims_success: bool
     year_is_provisioned: bool
@@ -51,10 +68,11 @@ class JobFacts:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PipelineFacts:
     """What is read of a pipeline beside its jobs. `taken_over_by` is the pipeline that does, or did, work of this one, and
-    `shared` are the jobs there that do."""
+    `shared` are the jobs there that do. `again` is what starting it again would meet, if any of it failed."""
 
     status: str | None
     owes_aggregation: bool
     taken_over_by: UUID | None
     jobs: Sequence[JobFacts] = field(default_factory=tuple)
     shared: Sequence[JobFacts] = field(default_factory=tuple)
+    again: Again = field(default_factory=Again)

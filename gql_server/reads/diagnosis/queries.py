@@ -4,8 +4,8 @@ What a viewer may not see is no reason for them: work of others that blocks thei
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import fields
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, fields
 from typing import Any
 from uuid import UUID
 
@@ -34,11 +34,15 @@ from gql_server.db import models
 from gql_server.db.expressions import AnyRow, AnySelect, among, integer
 from gql_server.db.models import EntityType, JobResult, JobState
 from gql_server.ledger.leases import IS_LIVE, LEASE_IS_OVER, REVISION, WORKER_IS_LOST
+from gql_server.ledger.progress import is_error
 from gql_server.policy import CONFIGURATION_VIEW, OPERATIONS_VIEW, Viewer, job_clause, pipeline_clause
+from gql_server.policy.retry import RetryFacts, refuse_retry
 from gql_server.reads.diagnosis import rules
-from gql_server.reads.diagnosis.facts import Fleet, JobFacts, PipelineFacts
+from gql_server.reads.diagnosis.facts import Again, Fleet, JobFacts, PipelineFacts
 from gql_server.reads.diagnosis.reasons import Reason
 from gql_server.reads.jobs import queries as jobs
+from gql_server.reads.pipelines.capabilities import retry_facts_by_pipeline
+from gql_server.reads.pipelines.runs import neighbours
 
 J, P, W, Y = models.Job, models.Pipeline, models.Pod, models.YearConfiguration
 OTHER = aliased(models.Job)
@@ -56,13 +60,26 @@ CLAIMS_SUCCESS = and_(
 COMBINATION = ("provider", "module_type_id", "data_entry_type_id", "target_type", "ingestion_method", "year")
 
 
-async def reasons_by_job(connection: AsyncConnection, viewer: Viewer, keys: Sequence[int]) -> dict[int, list[Reason]]:
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What this server can start: its job types, and the provider and module of each API that it reads."""
+
+    job_types: frozenset[str] = frozenset()
+    api_sources: frozenset[tuple[str, int]] = frozenset()
+
+
+async def reasons_by_job(
+    connection: AsyncConnection, viewer: Viewer, keys: Sequence[int], *, served: Served
+) -> dict[int, list[Reason]]:
     """Why each job is in its state, worst first."""
-    rows = await connection.execute(_facts(viewer).where(among(J.id, keys)))
-    return {row.id: rules.of_job(_job(row), _fleet(row)) for row in rows}
+    found = [(_job(row), _fleet(row)) for row in await connection.execute(_facts(viewer).where(among(J.id, keys)))]
+    again = await _again(connection, viewer, {job.pipeline_key for job, _ in found if is_error(job)}, served)
+    return {job.id: rules.of_job(job, fleet, again.get(job.pipeline_key, Again())) for job, fleet in found}
 
 
-async def reasons_by_pipeline(connection: AsyncConnection, viewer: Viewer, keys: Sequence[UUID]) -> dict[UUID, list[Reason]]:
+async def reasons_by_pipeline(
+    connection: AsyncConnection, viewer: Viewer, keys: Sequence[UUID], *, served: Served
+) -> dict[UUID, list[Reason]]:
     """Why each pipeline is in its state, worst first."""
     whole = (P.status, P.owes_aggregation, _taken_over(viewer).label("taken_over_by"))
     own = _facts(viewer).add_columns(jobs.PIPELINE_KEY.label("of_pipeline"), true().label("is_own"), *whole)
@@ -71,7 +88,30 @@ async def reasons_by_pipeline(connection: AsyncConnection, viewer: Viewer, keys:
     rows: defaultdict[UUID, list[AnyRow]] = defaultdict(list)
     for row in await connection.execute(select(every).order_by(every.c.id)):
         rows[row.of_pipeline].append(row)
-    return {key: rules.of_pipeline(_pipeline(rows[key]), _fleet(rows[key][0])) if rows[key] else [] for key in keys}
+    failed = {key for key, of_pipeline in rows.items() if any(is_error(_job(row)) for row in of_pipeline)}
+    again = await _again(connection, viewer, failed, served)
+    return {
+        key: rules.of_pipeline(_pipeline(rows[key], again.get(key, Again())), _fleet(rows[key][0])) if rows[key] else []
+        for key in keys
+    }
+
+
+async def _again(connection: AsyncConnection, viewer: Viewer, failed: Collection[UUID], served: Served) -> dict[UUID, Again]:
+    """What starting these pipelines again would meet."""
+    if not failed:
+        return {}
+    resolved = await neighbours(connection, viewer, list(failed), successful=True)
+    facts = await retry_facts_by_pipeline(connection, viewer, list(failed))
+    return {key: _met(viewer, known, served, resolved.get(key)) for key, known in facts.items()}
+
+
+def _met(viewer: Viewer, facts: RetryFacts, served: Served, resolved_by: UUID | None) -> Again:
+    return Again(
+        refusal=refuse_retry(viewer, facts, served.job_types, served.api_sources),
+        refusal_replacing=refuse_retry(viewer, facts, served.job_types, served.api_sources, replace_newer=True),
+        superseded_by=facts.superseded_by,
+        resolved_by=resolved_by,
+    )
 
 
 def _facts(viewer: Viewer) -> AnySelect:
@@ -91,6 +131,7 @@ def _all_facts(viewer: Viewer, tables: FromClause) -> AnySelect:
         "worker_is_lost": func.coalesce(WORKER_IS_LOST, False),
         "blocked_by": blocker.c.key,
         "is_aborted": jobs.IS_ABORTED,
+        "has_exception": J.meta["error"].is_not(None),
         "given_up": func.coalesce(GIVEN_UP, False),
         "claims_success": func.coalesce(CLAIMS_SUCCESS, False),
         "year_is_provisioned": _provisioned() if may_know_years else true(),
@@ -145,7 +186,7 @@ def _job(row: AnyRow) -> JobFacts:
     return JobFacts(**{name: getattr(row, name) for name in FACTS})
 
 
-def _pipeline(rows: Sequence[AnyRow]) -> PipelineFacts:
+def _pipeline(rows: Sequence[AnyRow], again: Again) -> PipelineFacts:
     row = rows[0]
     return PipelineFacts(
         status=row.status,
@@ -153,6 +194,7 @@ def _pipeline(rows: Sequence[AnyRow]) -> PipelineFacts:
         taken_over_by=row.taken_over_by,
         jobs=[_job(each) for each in rows if each.is_own],
         shared=[_job(each) for each in rows if not each.is_own],
+        again=again,
     )
 
 

@@ -1,4 +1,4 @@
-"""Reasons why something is in its state: what they are called, how bad they are, and which comes first."""
+"""Reasons why something is in its state: what they are called, how bad they are, what to do, and which comes first."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -24,8 +24,38 @@ class Code(StrEnum):
     STATUS_OUT_OF_DATE = "STATUS_OUT_OF_DATE"
     ORPHAN_NO_PIPELINE = "ORPHAN_NO_PIPELINE"
     SUCCESS_WITH_ALL_ROWS_FAILED = "SUCCESS_WITH_ALL_ROWS_FAILED"
+    ALL_ROWS_REJECTED = "ALL_ROWS_REJECTED"
     TOO_MANY_ROWS_REJECTED = "TOO_MANY_ROWS_REJECTED"
+    SOME_ROWS_REJECTED = "SOME_ROWS_REJECTED"
+    MISSING_COLUMN = "MISSING_COLUMN"
+    INPUT_REFUSED = "INPUT_REFUSED"
+    MISSING_FACTOR = "MISSING_FACTOR"
+    MISSING_EXCHANGE_RATE = "MISSING_EXCHANGE_RATE"
+    DEADLOCK = "DEADLOCK"
+    TIMEOUT = "TIMEOUT"
+    TRANSACTION_POISONED = "TRANSACTION_POISONED"
+    CONSTRAINT = "CONSTRAINT"
+    UPSTREAM_API = "UPSTREAM_API"
+    ABORTED = "ABORTED"
+    UNEXPECTED_ERROR = "UNEXPECTED_ERROR"
+    AGGREGATION_OWED = "AGGREGATION_OWED"
     OTHER = "OTHER"
+
+
+class Action(StrEnum):
+    """Stable names of what can be done about a reason, and is not refused."""
+
+    RETRY_PIPELINE = "RETRY_PIPELINE"
+    REPLACE_NEWER = "REPLACE_NEWER"
+    UPLOAD_FILE = "UPLOAD_FILE"
+    UPLOAD_FACTORS = "UPLOAD_FACTORS"
+    UPLOAD_EXCHANGE_RATES = "UPLOAD_EXCHANGE_RATES"
+    SEE_ROW_ERRORS = "SEE_ROW_ERRORS"
+    SEE_ERROR_DETAIL = "SEE_ERROR_DETAIL"
+    SYNC_UNITS = "SYNC_UNITS"
+    RECOVER_JOB = "RECOVER_JOB"
+    ABORT_PIPELINE = "ABORT_PIPELINE"
+    START_WORKER = "START_WORKER"
 
 
 class Severity(StrEnum):
@@ -44,6 +74,7 @@ class Reason:
     severity: Severity
     message: str
     remedy: str | None = None
+    action: Action | None = None
     since: datetime | None = None
     job_id: int | None = None
     worker_id: str | None = None

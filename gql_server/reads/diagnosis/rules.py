@@ -5,43 +5,39 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from gql_server.db.models import RECALCULATIONS, JobResult, JobState, JobType
-from gql_server.ledger.failures.classify import FailureClass
 from gql_server.ledger.progress import is_live, verdict
-from gql_server.reads.diagnosis.facts import Fleet, JobFacts, PipelineFacts
-from gql_server.reads.diagnosis.reasons import Code, Reason, Severity, worst_first
+from gql_server.reads.diagnosis.facts import Again, Fleet, JobFacts, PipelineFacts
+from gql_server.reads.diagnosis.failures import of_failure
+from gql_server.reads.diagnosis.reasons import Action, Code, Reason, Severity, worst_first
 
 PATIENCE = timedelta(minutes=1)
 """How long work may wait before somebody should look."""
 LOCK_PATIENCE = timedelta(minutes=10)
-MESSAGE_LENGTH = 200
-TOO_MANY_ROWS_REMEDY = (
-    "See its row errors: often the whole file is of another format or module. Correct it and upload it again, with a larger "
-    "maxRejectedShare if the rejected rows shall be left out."
-)
+NOTHING_KNOWN = Again()
 PENDING = (JobState.NOT_STARTED, JobState.QUEUED)
 
 
-def of_job(job: JobFacts, fleet: Fleet) -> list[Reason]:
-    """Why a job is in its state, worst first."""
-    return worst_first([*_job(job, fleet), *_orphan(job), *(_mixed(fleet) if is_live(job) else ())])
+def of_job(job: JobFacts, fleet: Fleet, again: Again = NOTHING_KNOWN) -> list[Reason]:
+    """Why a job is in its state, worst first; `again` is what starting its pipeline again would meet."""
+    return worst_first([*_job(job, fleet, again), *_orphan(job), *(_mixed(fleet) if is_live(job) else ())])
 
 
 def of_pipeline(pipeline: PipelineFacts, fleet: Fleet) -> list[Reason]:
     """Why a pipeline is in its state, worst first: what holds for one of its jobs, and what holds for the whole."""
     jobs = (*pipeline.jobs, *pipeline.shared)
-    reasons = [reason for job in jobs for reason in _job(job, fleet)]
+    reasons = [reason for job in jobs for reason in _job(job, fleet, pipeline.again)]
     whole = [*_status(pipeline), *_aggregation(pipeline), *_taken_over(pipeline)]
     orphans = [reason for job in jobs for reason in _orphan(job)]
     return worst_first([*reasons, *whole, *orphans, *(_mixed(fleet) if any(map(is_live, jobs)) else ())])
 
 
-def _job(job: JobFacts, fleet: Fleet) -> Iterator[Reason]:
+def _job(job: JobFacts, fleet: Fleet, again: Again) -> Iterator[Reason]:
     if job.state in PENDING:
         yield _pending(job, fleet)
     elif job.state == JobState.RUNNING:
         yield from _running(job)
     elif job.state == JobState.FINISHED:
-        yield from _finished(job)
+        yield from of_failure(job, again)
     yield from _year(job)
 
 
@@ -51,7 +47,8 @@ def _pending(job: JobFacts, fleet: Fleet) -> Reason:
     because = partial(Reason, since=job.created_at, job_id=job.id)
     if job.attempts >= job.max_attempts:
         exhausted = f"It has used all {job.max_attempts} attempts and will not be tried again."
-        return because(Code.RETRIES_EXHAUSTED, Severity.DANGER, exhausted, "Abort the pipeline and start the work again.")
+        remedy = "Abort the pipeline, then retry it."
+        return because(Code.RETRIES_EXHAUSTED, Severity.DANGER, exhausted, remedy, Action.ABORT_PIPELINE)
     if job.job_type is None:
         return because(Code.OTHER, Severity.WARNING, "It does not say what kind of work it is, so no worker takes it.")
     if due > job.now:
@@ -68,7 +65,8 @@ def _pending(job: JobFacts, fleet: Fleet) -> Reason:
             blocked_by=job.blocked_by,
         )
     if fleet.live_workers == 0:
-        return because(Code.NO_LIVE_WORKER, Severity.DANGER, "No worker is running, so nothing starts.", "Start a worker.")
+        message = "No worker is running, so nothing starts."
+        return because(Code.NO_LIVE_WORKER, Severity.DANGER, message, "Start a worker.", Action.START_WORKER)
     if waited > PATIENCE:
         remedy = "See what the workers are busy with, or start more of them."
         return because(Code.WAITING_FOR_WORKER, Severity.WARNING, "It has waited long for a free worker.", remedy)
@@ -77,35 +75,14 @@ def _pending(job: JobFacts, fleet: Fleet) -> Reason:
 
 def _running(job: JobFacts) -> Iterator[Reason]:
     remedy = "A live worker puts it back in the queue by itself; if none does, start one or recover the job."
-    silent = partial(Reason, since=job.locked_at, job_id=job.id, worker_id=job.worker_id)
+    at_worker = {"since": job.locked_at, "job_id": job.id, "worker_id": job.worker_id}
+    silent = partial(Reason, remedy=remedy, action=Action.RECOVER_JOB, **at_worker)
     if job.worker_is_lost:
         message = "The worker that runs it has fallen silent."
-        yield silent(Code.HEARTBEAT_LOST, Severity.DANGER, message, remedy)
+        yield silent(Code.HEARTBEAT_LOST, Severity.DANGER, message)
     elif job.lease_is_over:
         message = "Its worker has not said for too long that it still works on it."
-        yield silent(Code.STALE_LOCK, Severity.DANGER, message, remedy)
-
-
-def _finished(job: JobFacts) -> Iterator[Reason]:
-    because = partial(Reason, since=job.finished_at, job_id=job.id)
-    if job.claims_success:
-        message = "It reported success although every row was rejected."
-        remedy = "Correct the file by its row errors and upload it again."
-        yield because(Code.SUCCESS_WITH_ALL_ROWS_FAILED, Severity.DANGER, message, remedy)
-    elif job.result != JobResult.ERROR:
-        return
-    elif job.is_aborted:
-        yield because(Code.OTHER, Severity.WARNING, "An operator stopped it.", "Start it again when that is meant.")
-    elif job.given_up:
-        message = f"Its worker fell silent in attempt {job.attempts} of {job.max_attempts}, so it was given up."
-        remedy = "Find out what stopped the workers, then start it again."
-        yield because(Code.RETRIES_EXHAUSTED, Severity.DANGER, message, remedy, worker_id=job.worker_id)
-    elif job.failure_class == FailureClass.TOO_MANY_ROWS_REJECTED:
-        message = f"It was refused: {_cut(job.message)}"
-        yield because(Code.TOO_MANY_ROWS_REJECTED, Severity.DANGER, message, TOO_MANY_ROWS_REMEDY)
-    else:
-        message, remedy = f"It failed: {_cut(job.message)}", "Remove the cause, then start it again."
-        yield because(Code.OTHER, Severity.DANGER, message, remedy)
+        yield silent(Code.STALE_LOCK, Severity.DANGER, message)
 
 
 def _year(job: JobFacts) -> Iterator[Reason]:
@@ -114,7 +91,7 @@ def _year(job: JobFacts) -> Iterator[Reason]:
     if concerned and job.year is not None and not job.year_is_provisioned:
         message = f"The year {job.year} is not ready: its unit sync has not succeeded."
         remedy = "Run the unit sync of the year and wait until it has succeeded."
-        yield Reason(Code.YEAR_NOT_PROVISIONED, Severity.WARNING, message, remedy, job_id=job.id)
+        yield Reason(Code.YEAR_NOT_PROVISIONED, Severity.WARNING, message, remedy, Action.SYNC_UNITS, job_id=job.id)
 
 
 def _orphan(job: JobFacts) -> Iterator[Reason]:
@@ -144,7 +121,7 @@ def _aggregation(pipeline: PipelineFacts) -> Iterator[Reason]:
     elif not any(map(is_live, jobs)):
         message = "Everything has been recalculated, but nothing has started to compute the totals."
         remedy = "A worker starts it within a minute or two; if not, check that one is live."
-        yield Reason(Code.OTHER, Severity.WARNING, message, remedy)
+        yield Reason(Code.AGGREGATION_OWED, Severity.WARNING, message, remedy)
 
 
 def _taken_over(pipeline: PipelineFacts) -> Iterator[Reason]:
@@ -166,8 +143,3 @@ def mixed_revisions(revisions: int) -> Reason:
 
 def _time(instant: datetime) -> str:
     return instant.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-
-
-def _cut(message: str | None) -> str:
-    text = " ".join((message or "").split()) or "nothing is known of why."
-    return text if len(text) <= MESSAGE_LENGTH else text[: MESSAGE_LENGTH - 1] + "…"

@@ -15,7 +15,7 @@ from gql_server.reads.position import latest_event, position
 J, P = models.Job, models.Pipeline
 LIVE = aliased(models.Job)
 ROOT = (
-    select(J.id, J.job_type, J.status_message, J.meta, J.data_entry_type_id, J.started_at)
+    select(J.id, J.job_type, J.state, J.status_message, J.meta, J.data_entry_type_id, J.started_at)
     .where(J.pipeline_id == P.id)
     .order_by(J.id)
     .limit(1)
@@ -63,10 +63,23 @@ def last_error(viewer: Viewer) -> ColumnElement[str | None]:
     return case((P.status == PipelineStatus.FAILED, of_root), (P.error_count > 0, constant(STEP_FAILED)))
 
 
+def _live_message(viewer: Viewer) -> ColumnElement[str | None]:
+    """What the job says that is at work now, else the next to be."""
+    working = case((LIVE.state == JobState.RUNNING, 0), else_=1)
+    said = select(jobs.message(viewer, LIVE.meta, LIVE.status_message))
+    live = said.where(LIVE.pipeline_id == P.id, LIVE.state.in_(LIVE_STATES)).order_by(working, LIVE.id).limit(1)
+    return live.correlate(P).scalar_subquery()
+
+
 def stored(viewer: Viewer, *clauses: ColumnElement[bool], listed: FromClause | None = None) -> AnySelect:
     """Pipelines that have a row, with what their root job says: those of a list, with the value that orders it, or any."""
     job_type = func.coalesce(P.kind, ROOT.c.job_type)
     root_message = jobs.message(viewer, ROOT.c.meta, ROOT.c.status_message)
+    message = case(
+        (P.status.in_(FAILURES), func.coalesce(last_error(viewer), root_message)),
+        (and_(P.status == PipelineStatus.RUNNING, ROOT.c.state == JobState.FINISHED), _live_message(viewer)),
+        else_=root_message,
+    )
     status = member(P.status, PipelineStatus, "UNKNOWN")
     is_terminal = P.status.in_(TERMINAL_STATUSES)
     columns = (
@@ -92,7 +105,7 @@ def stored(viewer: Viewer, *clauses: ColumnElement[bool], listed: FromClause | N
         *jobs.creator(P.created_by),
         *times(P.created_at, func.coalesce(P.started_at, ROOT.c.started_at), case((is_terminal, P.finished_at))),
         P.updated_at.label("updated_at"),
-        case((P.status.in_(FAILURES), func.coalesce(last_error(viewer), root_message)), else_=root_message).label("message"),
+        message.label("message"),
         last_error(viewer).label("last_error"),
         P.job_count.label("job_count"),
         P.error_count.label("error_count"),

@@ -10,9 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from gql_server.db import models
 from gql_server.db.models import EntityType, JobResult, JobState, JobType, Provider
-from gql_server.graph.diagnosis import DiagnosisCode
-from gql_server.reads.diagnosis.queries import reasons_by_pipeline
-from gql_server.reads.diagnosis.reasons import Code
+from gql_server.graph.diagnosis import DiagnosisAction, DiagnosisCode
+from gql_server.reads.diagnosis.queries import Served, reasons_by_pipeline
+from gql_server.reads.diagnosis.reasons import Action, Code
 from tests import build
 from tests.graph.test_queries import statements
 from tests.graphql import Client, viewer
@@ -20,7 +20,7 @@ from tests.ledger.conftest import Ledger, work
 
 __all__ = ["work"]
 QUERY = """query ($id: UUID!) { pipeline(by: { pipelineId: $id }) {
-  diagnosis { code severity message remedy since job { jobId } worker { podId } blockedBy { pipelineId } }
+  diagnosis { code severity message remedy action since job { jobId } worker { podId } blockedBy { pipelineId } }
 } }"""
 OF_JOB = "query ($id: Int!) { job(by: { jobId: $id }) { diagnosis { code severity job { jobId } } } }"
 RECALC = {"job_type": JobType.EMISSION_RECALC}
@@ -261,6 +261,10 @@ async def test_a_year_without_its_unit_sync_explains_failures(engine: AsyncEngin
 
     [other, year] = await reasons(engine, failed)
     assert (other["code"], other["message"]) == ("OTHER", "It failed: Job created")
+    assert (year["remedy"], year["action"]) == (
+        "Run the unit sync of the year and wait until it has succeeded.",
+        "SYNC_UNITS",
+    )
     assert (year["code"], year["severity"]) == ("YEAR_NOT_PROVISIONED", "WARNING")
     assert year["message"] == "The year 2025 is not ready: its unit sync has not succeeded."
     assert await codes(engine, landed) == await codes(engine, sync) == []
@@ -314,7 +318,11 @@ async def test_an_honest_failure_says_what_it_said(engine: AsyncEngine):
         long, _ = await waiting(connection, result=JobResult.ERROR, status_message="x" * 400)
 
     [reason] = await reasons(engine, pipeline_id)
-    assert (reason["code"], reason["severity"], reason["message"]) == ("OTHER", "DANGER", f"It failed: {message}")
+    assert (reason["code"], reason["severity"], reason["message"]) == (
+        "ALL_ROWS_REJECTED",
+        "DANGER",
+        f"Every row was rejected: {message}",
+    )
     assert (await reasons(engine, long))[0]["message"] == f"It failed: {'x' * 199}…"
 
 
@@ -327,7 +335,7 @@ async def test_totals_that_nobody_started_are_owed(engine: AsyncEngine):
         await build.settle(connection, pipeline_id, owes_aggregation=True)
 
     [reason] = await reasons(engine, pipeline_id)
-    assert (reason["code"], reason["severity"]) == ("OTHER", "WARNING")
+    assert (reason["code"], reason["severity"]) == ("AGGREGATION_OWED", "WARNING")
     assert reason["message"] == "Everything has been recalculated, but nothing has started to compute the totals."
 
 
@@ -337,7 +345,7 @@ async def test_an_operator_stopped_it(engine: AsyncEngine):
         pipeline_id, _ = await waiting(connection, result=JobResult.ERROR, meta={"aborted": True}, attempts=3)
 
     [reason] = await reasons(engine, pipeline_id)
-    assert (reason["code"], reason["severity"], reason["message"]) == ("OTHER", "WARNING", "An operator stopped it.")
+    assert (reason["code"], reason["severity"], reason["message"]) == ("ABORTED", "WARNING", "An operator stopped it.")
 
 
 async def test_the_worst_comes_first_and_the_same_is_said_once(engine: AsyncEngine):
@@ -353,7 +361,7 @@ async def test_the_worst_comes_first_and_the_same_is_said_once(engine: AsyncEngi
         await connection.execute(update(models.Pipeline).values(status="SUCCESS"))
 
     assert await codes(engine, pipeline_id) == [
-        ("OTHER", "DANGER"),
+        ("MISSING_FACTOR", "DANGER"),
         ("STATUS_OUT_OF_DATE", "WARNING"),
         ("SCHEDULED_LATER", "NEUTRAL"),
     ]
@@ -399,7 +407,7 @@ async def test_the_facts_of_a_page_are_read_through_indexes(engine: AsyncEngine)
         await autocommit.execute(text("VACUUM ANALYZE pipelines, data_ingestion_jobs"))
         event.listen(engine.sync_engine, "before_cursor_execute", record)
         try:
-            await reasons_by_pipeline(autocommit, viewer("operator"), [pipeline_id])
+            await reasons_by_pipeline(autocommit, viewer("operator"), [pipeline_id], served=Served())
         finally:
             event.remove(engine.sync_engine, "before_cursor_execute", record)
         [(statement, parameters)] = executed
@@ -410,5 +418,6 @@ async def test_the_facts_of_a_page_are_read_through_indexes(engine: AsyncEngine)
     assert "ix_data_ingestion_jobs_serves" in plan
 
 
-def test_the_graph_has_every_code():
+def test_the_graph_has_every_code_and_every_action():
     assert {member.name for member in DiagnosisCode} == {code.name for code in Code}
+    assert {member.name for member in DiagnosisAction} == {action.name for action in Action}

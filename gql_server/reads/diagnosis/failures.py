@@ -1,0 +1,217 @@
+"""The reason of a job that failed or left rows out: one for each failure class, with what to do about it."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from gql_server.carbon.catalog import DATA_ENTRY_TYPES, MODULES
+from gql_server.db.models import FILE_JOBS, RECALCULATIONS, JobResult
+from gql_server.ledger.failures.classify import Ending, FailureClass, classify
+from gql_server.reads.diagnosis.again import advised
+from gql_server.reads.diagnosis.facts import Again, JobFacts
+from gql_server.reads.diagnosis.reasons import Action, Code, Reason, Severity
+
+MESSAGE_LENGTH = 200
+_MISSING_COLUMNS = re.compile(r"\bmissing (?:required )?columns?:? (?P<names>.+)", re.IGNORECASE | re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """What is said of a failure. Its remedy comes before a retry, if one `retries`; `action` is one that is not a retry."""
+
+    code: Code
+    message: str
+    remedy: str = ""
+    action: Action | None = None
+    retries: bool = False
+    severity: Severity = Severity.DANGER
+
+
+def of_failure(job: JobFacts, again: Again) -> Iterator[Reason]:
+    """The reason of a finished job, if it failed or left something out."""
+    if (advice := _advice(job)) is not None:
+        reason = Reason(
+            code=advice.code,
+            severity=advice.severity,
+            message=advice.message,
+            remedy=advice.remedy or None,
+            action=advice.action,
+            since=job.finished_at,
+            job_id=job.id,
+            worker_id=job.worker_id if advice.code == Code.RETRIES_EXHAUSTED else None,
+        )
+        yield advised(reason, again, retries=advice.retries) if job.result == JobResult.ERROR else reason
+
+
+def _advice(job: JobFacts) -> Advice | None:
+    if job.claims_success:
+        return _claims_success()
+    if job.result not in (JobResult.ERROR, JobResult.WARNING):
+        return None
+    if job.result == JobResult.ERROR and job.is_aborted:
+        return _aborted(job)
+    if job.given_up:
+        return _given_up(job)
+    advice = WARNINGS if job.result == JobResult.WARNING else ADVICE
+    known = _class(job)
+    tell = advice.get(known, _other if job.result == JobResult.ERROR else None)
+    return tell(job) if tell else None
+
+
+def _class(job: JobFacts) -> FailureClass:
+    """As stored, else as it will be."""
+    if job.failure_class in list(FailureClass):
+        return FailureClass(str(job.failure_class))
+    meta = {"error": job.message} if job.has_exception else {}
+    failure = classify(Ending(job.job_type, job.result, job.message, meta))
+    return failure.failure_class if failure else FailureClass.UNCLASSIFIED
+
+
+def _claims_success() -> Advice:
+    message = "It reported success although every row was rejected."
+    remedy = "Correct the file by its row errors and upload it again."
+    return Advice(Code.SUCCESS_WITH_ALL_ROWS_FAILED, message, remedy, Action.SEE_ROW_ERRORS)
+
+
+def _aborted(job: JobFacts) -> Advice:
+    remedy = "Nothing is to be done, unless it is wanted after all."
+    return Advice(Code.ABORTED, "An operator stopped it.", remedy, retries=True, severity=Severity.WARNING)
+
+
+def _given_up(job: JobFacts) -> Advice:
+    message = f"Its worker fell silent in attempt {job.attempts} of {job.max_attempts}, so it was given up."
+    return Advice(Code.RETRIES_EXHAUSTED, message, "Find out what stopped the workers.", retries=True)
+
+
+def _deadlock(job: JobFacts) -> Advice:
+    message = "It and other work on the same data waited for each other, so the database ended it."
+    return Advice(Code.DEADLOCK, message, "Nothing is wrong with the data.", retries=True)
+
+
+def _timeout(job: JobFacts) -> Advice:
+    message = "The database took longer than allowed, or other work held the same data for too long."
+    return Advice(Code.TIMEOUT, message, "See whether other work still holds the data.", retries=True)
+
+
+def _poisoned(job: JobFacts) -> Advice:
+    message = "It went on after an error of the database, which then refused all that followed."
+    remedy = "Nothing of it was stored. If it fails like this again, report it with the full text of its error."
+    return Advice(Code.TRANSACTION_POISONED, message, remedy, retries=True)
+
+
+def _constraint(job: JobFacts) -> Advice:
+    message = f"The database refused a row that contradicts others: {_cut(job.message)}"
+    remedy = "See in the full text of the error which row that is, and correct it where it comes from."
+    return Advice(Code.CONSTRAINT, message, remedy, Action.SEE_ERROR_DETAIL)
+
+
+def _all_rows(job: JobFacts) -> Advice:
+    if job.job_type not in FILE_JOBS:
+        remedy = "Correct what the message names, where the data comes from."
+        return Advice(Code.ALL_ROWS_REJECTED, f"Nothing could be used: {_cut(job.message)}", remedy, retries=True)
+    remedy = "See its row errors, correct the file and upload it again: a retry would read the same rows."
+    return Advice(Code.ALL_ROWS_REJECTED, f"Every row was rejected: {_cut(job.message)}", remedy, Action.SEE_ROW_ERRORS)
+
+
+def _too_many_rows(job: JobFacts) -> Advice:
+    remedy = (
+        "See its row errors: often the whole file is of another format or module. Correct it and upload it again, with a "
+        "larger maxRejectedShare if the rejected rows shall be left out."
+    )
+    return Advice(Code.TOO_MANY_ROWS_REJECTED, f"It was refused: {_cut(job.message)}", remedy, Action.SEE_ROW_ERRORS)
+
+
+def _left_out(job: JobFacts) -> Advice:
+    """Of a job whose data landed otherwise."""
+    if job.job_type in RECALCULATIONS:
+        message = f"Some entries have no emission: {_cut(job.message)}"
+        remedy = f"Upload emission factors of {_place(job)} that fit them: the emissions follow by themselves."
+        return Advice(Code.SOME_ROWS_REJECTED, message, remedy, Action.UPLOAD_FACTORS, severity=Severity.WARNING)
+    remedy = "See its row errors. The rest is in; upload the file again once these rows are corrected."
+    message = f"Some rows were left out, or not taken as they are: {_cut(job.message)}"
+    return Advice(Code.SOME_ROWS_REJECTED, message, remedy, Action.SEE_ROW_ERRORS, severity=Severity.WARNING)
+
+
+def _missing_factor(job: JobFacts) -> Advice:
+    recalculates = job.job_type in RECALCULATIONS
+    follows = ": the emissions follow by themselves." if recalculates else "."
+    remedy = f"Upload emission factors of {_place(job)}{follows}"
+    message = f"There are no emission factors for its data: {_cut(job.message)}"
+    return Advice(Code.MISSING_FACTOR, message, remedy, Action.UPLOAD_FACTORS, retries=not recalculates)
+
+
+def _waits_for_factors(job: JobFacts) -> Advice:
+    """Of a job that landed its data, some of it without an emission."""
+    remedy = f"Upload the emission factors of {_place(job)} that are still to come: the emissions follow by themselves."
+    message = f"Some entries have no emission yet: {_cut(job.message)}"
+    return Advice(Code.MISSING_FACTOR, message, remedy, Action.UPLOAD_FACTORS, severity=Severity.WARNING)
+
+
+def _missing_rate(job: JobFacts) -> Advice:
+    year = job.year if job.year is not None else "its year"
+    remedy = f"Upload the exchange rates of {year} as reference data of `purchase`: the emissions follow by themselves."
+    severity = Severity.DANGER if job.result == JobResult.ERROR else Severity.WARNING
+    message = f"Money could not be converted: {_cut(job.message)}"
+    return Advice(Code.MISSING_EXCHANGE_RATE, message, remedy, Action.UPLOAD_EXCHANGE_RATES, severity=severity)
+
+
+def _upstream(job: JobFacts) -> Advice:
+    message = f"A system that the data comes from did not answer as it should: {_cut(job.message)}"
+    return Advice(Code.UPSTREAM_API, message, "See whether that system works.", retries=True)
+
+
+def _refused(job: JobFacts) -> Advice:
+    if job.job_type not in FILE_JOBS:
+        remedy = "Correct what the message names, where the data comes from."
+        return Advice(Code.INPUT_REFUSED, f"It could not use its input: {_cut(job.message)}", remedy, retries=True)
+    if missing := _MISSING_COLUMNS.search(job.message or ""):
+        names = _cut(missing["names"].rstrip(" ."))
+        remedy = f"Add {names} to the header of the file, with the values, and upload it again."
+        return Advice(Code.MISSING_COLUMN, f"The file has no column {names}.", remedy, Action.UPLOAD_FILE)
+    remedy = "Correct the file as the message says, and upload it again: a retry would read the same file."
+    return Advice(Code.INPUT_REFUSED, f"The file was refused: {_cut(job.message)}", remedy, Action.UPLOAD_FILE)
+
+
+def _other(job: JobFacts) -> Advice:
+    if job.has_exception:
+        message = f"It broke off with an error that nobody expected: {_cut(job.message)}"
+        remedy = "Report it with the full text of its error."
+        return Advice(Code.UNEXPECTED_ERROR, message, remedy, Action.SEE_ERROR_DETAIL)
+    remedy = "See the full text of its error, and remove the cause."
+    return Advice(Code.OTHER, f"It failed: {_cut(job.message)}", remedy, Action.SEE_ERROR_DETAIL, retries=True)
+
+
+ADVICE: Mapping[FailureClass, Callable[[JobFacts], Advice]] = {
+    FailureClass.DEADLOCK: _deadlock,
+    FailureClass.TRANSACTION_POISONED: _poisoned,
+    FailureClass.TIMEOUT: _timeout,
+    FailureClass.CONSTRAINT: _constraint,
+    FailureClass.ALL_ROWS_REJECTED: _all_rows,
+    FailureClass.TOO_MANY_ROWS_REJECTED: _too_many_rows,
+    FailureClass.SOME_ROWS_REJECTED: _left_out,
+    FailureClass.MISSING_FACTOR: _missing_factor,
+    FailureClass.MISSING_EXCHANGE_RATE: _missing_rate,
+    FailureClass.UPSTREAM_API: _upstream,
+    FailureClass.VALIDATION: _refused,
+    FailureClass.WORKER_LOST: _given_up,
+    FailureClass.ABORTED: _aborted,
+    FailureClass.UNCLASSIFIED: _other,
+}
+
+WARNINGS: Mapping[FailureClass, Callable[[JobFacts], Advice]] = {
+    FailureClass.SOME_ROWS_REJECTED: _left_out,
+    FailureClass.MISSING_FACTOR: _waits_for_factors,
+    FailureClass.MISSING_EXCHANGE_RATE: _missing_rate,
+}
+
+
+def _place(job: JobFacts) -> str:
+    """Whose factors are meant: an entry type's, or all of a module's, in a year."""
+    entry_type, module = DATA_ENTRY_TYPES.get(job.data_entry_type_id or 0), MODULES.get(job.module_type_id or 0)
+    name = f"`{entry_type.key}`" if entry_type else f"the module `{module.key}`" if module else "its module"
+    return f"{name} for {job.year}" if job.year is not None else name
+
+
+def _cut(message: str | None) -> str:
+    text = " ".join((message or "").split()) or "nothing is known of why."
+    return text if len(text) <= MESSAGE_LENGTH else text[: MESSAGE_LENGTH - 1] + "…"

@@ -1,0 +1,267 @@
+"""What is said of a failure, and what of it can be done: one message and remedy for each class, no advice that is refused."""
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from gql_server.db.models import JobResult, JobState, JobType
+from gql_server.errors import Reason as Obstacle
+from gql_server.ledger.failures.classify import FailureClass
+from gql_server.policy.retry import RetryRefusal
+from gql_server.reads.diagnosis.facts import Again, Fleet, JobFacts
+from gql_server.reads.diagnosis.failures import ADVICE
+from gql_server.reads.diagnosis.reasons import Reason
+from gql_server.reads.diagnosis.rules import of_job
+
+NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
+NEWER = UUID("01931b66-0000-7000-8000-000000000001")
+RETRY = "Retry the pipeline."
+
+
+def job(failure_class: FailureClass | None, message: str = "why", **values: Any) -> JobFacts:
+    """A file of 2025's process emissions that failed."""
+    known: dict[str, Any] = {
+        "id": 1,
+        "job_type": JobType.CSV_INGEST,
+        "state": JobState.FINISHED,
+        "result": JobResult.ERROR,
+        "message": message,
+        "failure_class": failure_class,
+        "year": 2025,
+        "module_type_id": 8,
+        "data_entry_type_id": None,
+        "attempts": 1,
+        "max_attempts": 3,
+        "created_at": NOW,
+        "run_after": None,
+        "locked_at": None,
+        "finished_at": NOW,
+        "worker_id": "pod",
+        "lease_is_over": False,
+        "worker_is_lost": False,
+        "blocked_by": None,
+        "is_aborted": False,
+        "has_exception": False,
+        "given_up": False,
+        "claims_success": False,
+        "year_is_provisioned": True,
+        "pipeline_key": UUID(int=1),
+        "is_orphan": False,
+        "now": NOW,
+    }
+    return JobFacts(**(known | values))
+
+
+def reason(failed: JobFacts, **again: Any) -> Reason:
+    [found] = of_job(failed, Fleet(live_workers=1, revisions=1), Again(**again))
+    return found
+
+
+def said(found: Reason) -> tuple[str, str, str | None, str | None]:
+    return found.code, found.message, found.remedy, found.action
+
+
+RECALCULATION = {"job_type": JobType.EMISSION_RECALC, "data_entry_type_id": 50}
+CLASSES = [
+    (
+        job(FailureClass.DEADLOCK),
+        "DEADLOCK",
+        "It and other work on the same data waited for each other, so the database ended it.",
+        f"Nothing is wrong with the data. {RETRY}",
+        "RETRY_PIPELINE",
+    ),
+    (
+        job(FailureClass.TIMEOUT),
+        "TIMEOUT",
+        "The database took longer than allowed, or other work held the same data for too long.",
+        f"See whether other work still holds the data. {RETRY}",
+        "RETRY_PIPELINE",
+    ),
+    (
+        job(FailureClass.TRANSACTION_POISONED),
+        "TRANSACTION_POISONED",
+        "It went on after an error of the database, which then refused all that followed.",
+        "Nothing of it was stored. If it fails like this again, report it with the full text of its error. Retry the pipeline.",
+        "RETRY_PIPELINE",
+    ),
+    (
+        job(FailureClass.CONSTRAINT),
+        "CONSTRAINT",
+        "The database refused a row that contradicts others: why",
+        "See in the full text of the error which row that is, and correct it where it comes from.",
+        "SEE_ERROR_DETAIL",
+    ),
+    (
+        job(FailureClass.ALL_ROWS_REJECTED),
+        "ALL_ROWS_REJECTED",
+        "Every row was rejected: why",
+        "See its row errors, correct the file and upload it again: a retry would read the same rows.",
+        "SEE_ROW_ERRORS",
+    ),
+    (
+        job(FailureClass.TOO_MANY_ROWS_REJECTED),
+        "TOO_MANY_ROWS_REJECTED",
+        "It was refused: why",
+        "See its row errors: often the whole file is of another format or module. Correct it and upload it again, with a "
+        "larger maxRejectedShare if the rejected rows shall be left out.",
+        "SEE_ROW_ERRORS",
+    ),
+    (
+        job(FailureClass.SOME_ROWS_REJECTED, result=JobResult.WARNING),
+        "SOME_ROWS_REJECTED",
+        "Some rows were left out, or not taken as they are: why",
+        "See its row errors. The rest is in; upload the file again once these rows are corrected.",
+        "SEE_ROW_ERRORS",
+    ),
+    (
+        job(FailureClass.MISSING_FACTOR),
+        "MISSING_FACTOR",
+        "There are no emission factors for its data: why",
+        "Upload emission factors of the module `process_emissions` for 2025. Then retry the pipeline.",
+        "UPLOAD_FACTORS",
+    ),
+    (
+        job(FailureClass.MISSING_FACTOR, **RECALCULATION),
+        "MISSING_FACTOR",
+        "There are no emission factors for its data: why",
+        "Upload emission factors of `process_emissions` for 2025: the emissions follow by themselves.",
+        "UPLOAD_FACTORS",
+    ),
+    (
+        job(FailureClass.MISSING_FACTOR, result=JobResult.WARNING, **RECALCULATION),
+        "MISSING_FACTOR",
+        "Some entries have no emission yet: why",
+        "Upload the emission factors of `process_emissions` for 2025 that are still to come: the emissions follow by "
+        "themselves.",
+        "UPLOAD_FACTORS",
+    ),
+    (
+        job(FailureClass.MISSING_EXCHANGE_RATE, **RECALCULATION),
+        "MISSING_EXCHANGE_RATE",
+        "Money could not be converted: why",
+        "Upload the exchange rates of 2025 as reference data of `purchase`: the emissions follow by themselves.",
+        "UPLOAD_EXCHANGE_RATES",
+    ),
+    (
+        job(FailureClass.UPSTREAM_API, job_type=JobType.API_INGEST),
+        "UPSTREAM_API",
+        "A system that the data comes from did not answer as it should: why",
+        f"See whether that system works. {RETRY}",
+        "RETRY_PIPELINE",
+    ),
+    (
+        job(FailureClass.VALIDATION, "missing columns unit_institutional_id, amount"),
+        "MISSING_COLUMN",
+        "The file has no column unit_institutional_id, amount.",
+        "Add unit_institutional_id, amount to the header of the file, with the values, and upload it again.",
+        "UPLOAD_FILE",
+    ),
+    (
+        job(FailureClass.VALIDATION, "the file is empty"),
+        "INPUT_REFUSED",
+        "The file was refused: the file is empty",
+        "Correct the file as the message says, and upload it again: a retry would read the same file.",
+        "UPLOAD_FILE",
+    ),
+    (
+        job(FailureClass.WORKER_LOST, attempts=3),
+        "RETRIES_EXHAUSTED",
+        "Its worker fell silent in attempt 3 of 3, so it was given up.",
+        f"Find out what stopped the workers. {RETRY}",
+        "RETRY_PIPELINE",
+    ),
+    (
+        job(FailureClass.ABORTED),
+        "ABORTED",
+        "An operator stopped it.",
+        f"Nothing is to be done, unless it is wanted after all. {RETRY}",
+        "RETRY_PIPELINE",
+    ),
+    (
+        job(FailureClass.UNCLASSIFIED, has_exception=True),
+        "UNEXPECTED_ERROR",
+        "It broke off with an error that nobody expected: why",
+        "Report it with the full text of its error.",
+        "SEE_ERROR_DETAIL",
+    ),
+    (
+        job(FailureClass.UNCLASSIFIED),
+        "OTHER",
+        "It failed: why",
+        "See the full text of its error, and remove the cause. Then retry the pipeline.",
+        "SEE_ERROR_DETAIL",
+    ),
+]
+
+
+@pytest.mark.parametrize(("failed", "code", "message", "remedy", "action"), CLASSES, ids=lambda value: str(value)[:24])
+def test_each_class_of_failure_has_its_message_its_remedy_and_its_action(
+    failed: JobFacts, code: str, message: str, remedy: str, action: str
+) -> None:
+    assert said(reason(failed)) == (code, message, remedy, action)
+
+
+def test_no_class_of_failure_is_without_advice_and_no_two_say_the_same() -> None:
+    assert ADVICE.keys() == {*FailureClass}
+    remedies = {failure_class: reason(job(failure_class)).remedy for failure_class in FailureClass}
+    assert len({*remedies.values()}) == len(FailureClass)
+
+
+def test_a_failure_that_nobody_has_classified_yet_is_told_by_its_message() -> None:
+    found = reason(job(None, "deadlock detected", has_exception=True))
+
+    assert (found.code, found.action) == ("DEADLOCK", "RETRY_PIPELINE")
+
+
+@pytest.mark.parametrize("failure_class", FailureClass)
+def test_what_is_resolved_is_not_to_be_started_again(failure_class: FailureClass) -> None:
+    found = reason(job(failure_class), resolved_by=NEWER, superseded_by=NEWER)
+
+    assert (found.remedy, found.action) == ("Nothing is left to do: a later run of the same has succeeded.", None)
+
+
+SUPERSEDED = RetryRefusal("newer", Obstacle.SUPERSEDED, NEWER)
+
+
+@pytest.mark.parametrize("failure_class", FailureClass)
+def test_what_is_superseded_is_not_to_be_retried_as_it_is(failure_class: FailureClass) -> None:
+    found = reason(job(failure_class), superseded_by=NEWER, refusal=SUPERSEDED, refusal_replacing=SUPERSEDED)
+
+    assert found.remedy == "A newer pipeline brings the same data: look at that one, and do nothing about this."
+    assert (found.action, found.blocked_by) == (None, NEWER)
+
+
+def test_what_is_superseded_can_be_put_in_place_of_the_newer_knowingly() -> None:
+    found = reason(job(FailureClass.DEADLOCK), superseded_by=NEWER, refusal=SUPERSEDED)
+
+    assert (found.action, found.blocked_by) == ("REPLACE_NEWER", NEWER)
+    assert found.remedy == (
+        "A newer pipeline brings the same data, so a plain retry is refused. Retry with `replaceNewer: true` only if this "
+        "shall be put in place of it."
+    )
+
+
+@pytest.mark.parametrize(
+    ("obstacle", "sentence", "action"),
+    [
+        (Obstacle.ALREADY_RUNNING, "The same work waits or runs already: wait until it has ended.", None),
+        (Obstacle.NOT_ENDED, "Retry the pipeline when it has ended.", None),
+        (Obstacle.FILE_GONE, "Upload its file again, which is not kept any more.", "UPLOAD_FILE"),
+        (Obstacle.YEAR_NOT_PROVISIONED, "Retry the pipeline when the unit sync of its year has succeeded.", None),
+        (Obstacle.NOT_REPEATABLE, "You cannot retry the pipeline: so it is.", None),
+        (None, "You cannot retry the pipeline: so it is.", None),
+    ],
+)
+def test_a_retry_that_is_refused_is_not_advised(obstacle: Obstacle | None, sentence: str, action: str | None) -> None:
+    found = reason(job(FailureClass.DEADLOCK), refusal=RetryRefusal("so it is.", obstacle, NEWER))
+
+    assert (found.remedy, found.action) == (f"Nothing is wrong with the data. {sentence}", action)
+    assert found.blocked_by == (NEWER if obstacle == Obstacle.ALREADY_RUNNING else None)
+
+
+def test_rows_that_were_left_out_of_data_that_landed_stay_to_be_corrected_whatever_came_later() -> None:
+    found = reason(job(FailureClass.SOME_ROWS_REJECTED, result=JobResult.WARNING), resolved_by=NEWER)
+
+    assert found.action == "SEE_ROW_ERRORS"
