@@ -5,7 +5,7 @@ from dataclasses import fields
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Text, and_, case, cast, func, select
+from sqlalchemy import ColumnElement, Text, and_, case, cast, func, null, select
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import aliased
@@ -18,7 +18,7 @@ from gql_server.ledger.resume import RESUMED, has_failed_steps, has_landed
 from gql_server.policy import Viewer, job_clause, year_clause
 from gql_server.policy.retry import RetryFacts
 from gql_server.reads.jobs import queries as jobs
-from gql_server.reads.pipelines.superseded import superseding
+from gql_server.reads.pipelines.superseded import READS, superseding
 
 J, P, U, Y = models.Job, models.Pipeline, models.Upload, models.YearConfiguration
 OTHER = aliased(models.Job)
@@ -41,8 +41,12 @@ async def retry_facts_by_pipeline(connection: AsyncConnection, viewer: Viewer, k
         ),
         "has_file": found(U.id == J.upload_id, U.pruned_at.is_(None)),
         "resumes": case((has_landed(), has_failed_steps(J.pipeline_id, J.id)), else_=J.config.has_key(RESUMED)),
-        "read_by": _first(OTHER.upload_id == J.upload_id, OTHER.year == J.year, is_live),
-        "done_by": _first(is_live, *[_same(name) for name in SAME]),
+        "read_by": _newest(OTHER.upload_id == J.upload_id, OTHER.year == J.year, is_live),
+        "done_by": case(
+            (J.job_type.in_(READS), null()),
+            (J.scope_key.is_not(None), _newest(OTHER.scope_key == J.scope_key, is_live)),
+            else_=_newest(*[_same(name) for name in SAME], is_live),
+        ),
         "superseded_by": superseding(),
         "year_is_visible": found(of_year, year_clause(viewer)),
         "year_is_provisioned": found(of_year, Y.configuration_completed.is_not(None)),
@@ -58,9 +62,10 @@ async def retry_facts_by_pipeline(connection: AsyncConnection, viewer: Viewer, k
     return {row.key: RetryFacts(**{name: getattr(row, name) for name in FACTS}) for row in rows}
 
 
-def _first(*where: ColumnElement[bool]) -> ColumnElement[Any]:
-    """Key of the pipeline of the first such job."""
-    return select(func.coalesce(OTHER.pipeline_id, OTHER.time_key)).where(*where).order_by(OTHER.id).limit(1).scalar_subquery()
+def _newest(*where: ColumnElement[bool]) -> ColumnElement[Any]:
+    """Key of the pipeline of the newest such job; ordered as the index of scopes is."""
+    key = func.coalesce(OTHER.pipeline_id, OTHER.time_key)
+    return select(key).where(*where).order_by(OTHER.scope_key.desc(), OTHER.id.desc()).limit(1).scalar_subquery()
 
 
 def _same(name: str) -> ColumnElement[bool]:

@@ -52,9 +52,19 @@ def _covering_entry_types() -> ColumnElement[Any]:
 
 def _replaces() -> ColumnElement[bool]:
     """It reads something else, and has landed after the last time that this was read, or is still to land."""
-    later = exists().where(OWN.scope_key == J.scope_key, _source(OWN) == _source(J), has_landed(OWN))
-    overtaken = later.where(OWN.finished_at > NEWER.finished_at).correlate(J, NEWER)
+    overtaken = or_(*(_later(each) for each in _same_source()))
     return and_(_source(NEWER) != _source(J), or_(NEWER.state.in_(LIVE_STATES), and_(has_landed(NEWER), ~overtaken)))
+
+
+def _later(same_source: ColumnElement[bool]) -> ColumnElement[bool]:
+    own = exists().where(same_source, OWN.scope_key == J.scope_key, has_landed(OWN))
+    return own.where(OWN.finished_at > NEWER.finished_at).correlate(J, NEWER)
+
+
+def _same_source() -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    """The same upload, through its index; or without one the same question."""
+    of_api = and_(J.upload_id.is_(None), OWN.upload_id.is_(None))
+    return OWN.upload_id == J.upload_id, and_(of_api, _source(OWN) == _source(J))
 
 
 def _source(job: Any) -> ColumnElement[Any]:
