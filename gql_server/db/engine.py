@@ -10,10 +10,12 @@ from uuid import UUID
 import asyncpg
 import orjson
 from sqlalchemy import event
+from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
+UNKNOWN_TYPE = "cache lookup failed for type"
 OLDEST_POSTGRESQL = 160_000
 """Of `server_version_num`."""
 
@@ -72,7 +74,14 @@ def create_engine(
     )
     event.listen(engine.sync_engine, "checkin", _discard_if_unfit)
     event.listen(engine.sync_engine, "checkout", _replace_if_unfit)
+    event.listen(engine.sync_engine, "handle_error", _replace_all_after_a_restore)
     return engine
+
+
+def _replace_all_after_a_restore(context: ExceptionContext) -> None:
+    """Types that were dropped and made again have other numbers than every open connection knows."""
+    if UNKNOWN_TYPE in str(context.original_exception):
+        context.is_disconnect = True
 
 
 def _discard_if_unfit(connection: Any, record: ConnectionPoolEntry) -> None:

@@ -17,6 +17,7 @@ LOST_CLASSES = ("08", "57P", "53300")
 """Connection exception, operator intervention, too many connections."""
 LOCK_NOT_AVAILABLE = "55P03"
 INSUFFICIENT_PRIVILEGE = "42501"
+UNDEFINED_TABLE = "42P01"
 FIRST_RETRY_SECONDS, RETRY_SECONDS = 0.05, 1.0
 T = TypeVar("T")
 
@@ -30,7 +31,7 @@ async def persistently(read: Callable[[], Awaitable[T]], *, patience_seconds: fl
         try:
             return await read()
         except Exception as error:
-            if not is_outage(error) or time.monotonic() > until:
+            if not may_pass(error) or time.monotonic() > until:
                 raise
             log.warning("feed.read_retried", error=repr(error), retry_seconds=pause)
         await asyncio.sleep(pause)
@@ -40,6 +41,11 @@ async def persistently(read: Callable[[], Awaitable[T]], *, patience_seconds: fl
 def is_outage(error: BaseException | None) -> bool:
     """Whether trying again later may help: no connection, no free connection, a statement cut off by its time limit."""
     return any(map(_is_outage, _causes(error)))
+
+
+def may_pass(error: BaseException | None) -> bool:
+    """Whether to wait for the database helps: an outage, or a table that is missing while a dump is restored."""
+    return is_outage(error) or any(sqlstate(each) == UNDEFINED_TABLE for each in _causes(error))
 
 
 def is_connection_lost(error: BaseException) -> bool:

@@ -66,8 +66,9 @@ class Reading:
 
 
 def reset_reason(after: Position, now: Position) -> ResetReason:
-    """Why nothing can be resumed after that position: the database is another one, or the events are not to be had."""
-    return ResetReason.TOKEN_EXPIRED if after.epoch in (NOTHING.position.epoch, now.epoch) else ResetReason.SERVER_RESTART
+    """Why nothing can be resumed after that position: the database is another or an older one, or they are not to be had."""
+    is_older = after.epoch == now.epoch and after <= now
+    return ResetReason.TOKEN_EXPIRED if is_older or after == NOTHING.position else ResetReason.SERVER_RESTART
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -75,7 +76,7 @@ class PipelineSource:
             await asyncio.sleep(self._throttle_seconds)
             try:
                 async with asyncio.timeout(self._heartbeat_seconds):
-                    await _after(self._changes, self._last.position)
+                    change = await _after(self._changes, self._last.position)
             except TimeoutError:
                 yield self._hub.heartbeat(self._last.position, self._changes)
                 continue
@@ -83,7 +84,7 @@ class PipelineSource:
             if row is None:
                 return
             before, self._last = self._last, Reading(row)
-            if before.position.epoch != self._last.position.epoch:
+            if change.is_gap and not await persistently(partial(self._is_resumable, before.position)):
                 yield Reset(self._last.position, reset_reason(before.position, self._last.position))
                 yield self._last
             else:

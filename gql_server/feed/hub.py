@@ -192,13 +192,15 @@ class Hub:
     async def _catch_up(self, connection: asyncpg.Connection) -> None:
         """Find our place. If events went on from it, reading them suffices; else nobody knows what was missed."""
         row = await connection.fetchrow(
-            f"SELECT {EPOCH} AS epoch, coalesce(max(seq), 0) AS newest, coalesce(min(seq), 0) AS oldest FROM events",
+            f"""SELECT {EPOCH} AS epoch, (SELECT coalesce(max(seq), 0) FROM events) AS newest,
+            EXISTS(SELECT FROM events WHERE seq = $1) AS goes_on""",
+            self.sequence or 0,
             timeout=DEADLINE_SECONDS,
         )
         assert row is not None
         newest = Position(row["epoch"], row["newest"])
         before = self._position
-        if before and before.epoch == newest.epoch and row["oldest"] - 1 <= before.sequence <= newest.sequence:
+        if before and before.epoch == newest.epoch and row["goes_on"]:
             return
         self._position = newest
         self.generation += 1
@@ -211,16 +213,22 @@ class Hub:
                 subscription.wake(self._position.sequence, is_gap=True)
 
     async def _read(self, connection: asyncpg.Connection) -> None:
-        """Mark what follows our number. The deadline also finds a connection that died without a word."""
+        """Mark what follows our event. Where that has gone, the database was restored under us.
+
+        The deadline also finds a connection that died without a word.
+        """
         assert self._position is not None
         epoch = self._position.epoch
         while True:
-            events = await connection.fetch(
-                f"SELECT seq, pipeline_key FROM events WHERE seq > $1 ORDER BY seq LIMIT {BATCH}",
+            found = await connection.fetch(
+                f"SELECT seq, pipeline_key FROM events WHERE seq >= $1 ORDER BY seq LIMIT {BATCH + 1}",
                 self._position.sequence,
                 timeout=DEADLINE_SECONDS,
             )
-            if events:
+            if (found[0]["seq"] if found else 0) != self._position.sequence:
+                await self._catch_up(connection)
+                return
+            if events := found[1:]:
                 self._position = Position(epoch, events[-1]["seq"])
                 self.generation += 1
                 self._wake({event["pipeline_key"]: event["seq"] for event in events})

@@ -35,9 +35,11 @@ from gql_server.reads.position import EPOCH, position
 
 E, J, P = models.Event, models.Job, models.Pipeline
 
+NOBODY = UUID(int=0)
+"""The pipeline of the event with which a feed begins."""
 # What was created before the oldest event that is kept may have had others before.
 OLDEST_KEPT = (
-    select(case((E.seq == 1, literal_column("timestamptz '-infinity'", DateTime(timezone=True))), else_=E.at))
+    select(case((E.pipeline_key == NOBODY, literal_column("timestamptz '-infinity'", DateTime(timezone=True))), else_=E.at))
     .order_by(E.seq)
     .limit(1)
     .scalar_subquery()
@@ -50,10 +52,13 @@ async def now(connection: AsyncConnection) -> Position:
 
 
 async def is_resumable(connection: AsyncConnection, after: Position) -> bool:
-    """Whether every event after that position is still there: it is of this database, not of its future, and not pruned."""
-    newest = func.coalesce(func.max(E.seq), 0)
-    row = (await connection.execute(select(EPOCH.columns(epoch=Text).scalar_subquery(), newest, func.min(E.seq)))).one()
-    return row[0] == after.epoch and (row[2] or 1) - 1 <= after.sequence <= row[1]
+    """Whether every event after that position is still there.
+
+    They are if the event itself is: it is of this database and not of another history of it, and has not been pruned.
+    """
+    is_there = select(E.seq).where(E.seq == after.sequence).exists()
+    row = (await connection.execute(select(EPOCH.columns(epoch=Text).scalar_subquery(), is_there))).one()
+    return row[0] == after.epoch and row[1]
 
 
 class Changed(NamedTuple):

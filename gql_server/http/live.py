@@ -15,7 +15,7 @@ import orjson
 from graphql import GraphQLError
 from strawberry.types.execution import PreExecutionError
 
-from gql_server.db.outages import is_outage
+from gql_server.db.outages import may_pass
 from gql_server.errors import RateLimited
 from gql_server.feed.session import Phase, Session
 from gql_server.feed.tokens import NOWHERE, Position
@@ -148,6 +148,8 @@ class Stream:
                 del caught_up  # it may be large, and the stream long
                 async with aclosing(follower.frames()) as frames:
                     async for frame in frames:
+                        if frame.position is None:
+                            seen = None  # a reset: what was seen may be of another history
                         if not _is_shown(frame, seen) and not (frame.is_value and last and frame.payload == last.payload):
                             yield frame
                             last = frame
@@ -316,14 +318,14 @@ class LiveOperations:
                     payload["errors"] = [error.formatted for error in result.errors]
                 if result.extensions:
                     payload["extensions"] = result.extensions
-                token = session.token if session.is_resumable else None
-                yield Frame(session.position, self._encode(payload), session.is_quiet, session.shows_changes_only, token)
+                position, token = (session.position, session.token) if session.is_resumable else (None, None)
+                yield Frame(position, self._encode(payload), session.is_quiet, session.shows_changes_only, token)
 
     async def _masked(self, results: AsyncIterator[Any]) -> AsyncGenerator[Any, None]:
         """The results as clients may see them. Raises Interrupted before one that is not whole because the database is away."""
         async for result in results:
             if result.errors:
-                if any(is_outage(error.original_error) for error in result.errors):
+                if any(may_pass(error.original_error) for error in result.errors):
                     raise Interrupted
                 result.errors = masked(result.errors, self._schema.executable)
                 if isinstance(result, PreExecutionError) or result.data is None:

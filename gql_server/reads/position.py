@@ -9,7 +9,8 @@ from gql_server.db.expressions import Column
 
 E = models.Event
 
-# A cluster's identifier and the database in it: a restored copy or a clone gets another epoch, a restart does not.
+# A cluster's identifier and the database in it: a dump restored elsewhere, or a clone, is another epoch; a restart is not.
+# Histories of one database, as after it was restored, are told apart by the numbers of their events.
 EPOCH = text(
     "(SELECT system_identifier || '.' || oid FROM pg_control_system(), pg_database WHERE datname = current_database())"
 )

@@ -8,6 +8,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gql_server import db
+from gql_server.db.outages import persistently
 
 OPEN_ELSEWHERE = text("""
     SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in transaction%'""")
@@ -27,6 +28,30 @@ async def test_a_connection_that_the_server_closed_is_replaced_at_checkout(dsn: 
         after = {await one.scalar(text("SELECT pg_backend_pid()")), await two.scalar(text("SELECT pg_backend_pid()"))}
 
     assert before.isdisjoint(after)
+    await pooled.dispose()
+
+
+async def test_connections_that_know_a_type_by_its_old_number_are_replaced(dsn: str, engine: AsyncEngine) -> None:
+    pooled = db.create_engine(dsn, application="gql-server pooled", pool_size=2)
+    recreate = ("DROP TYPE IF EXISTS mood CASCADE", "CREATE TYPE mood AS ENUM ('good')")
+    question = text("SELECT CAST(CAST(:mood AS mood) AS text)").bindparams(mood="good")
+
+    async def ask() -> str:
+        async with pooled.connect() as connection:
+            return str(await connection.scalar(question))
+
+    async def made_anew() -> None:
+        async with engine.begin() as connection:
+            for statement in recreate:
+                await connection.execute(text(statement))
+
+    await made_anew()
+    async with pooled.connect() as one, pooled.connect() as two:
+        assert [await one.scalar(question), await two.scalar(question)] == ["good", "good"]
+    await made_anew()
+
+    assert await persistently(ask) == "good"
+    assert [await ask() for _ in range(4)] == ["good"] * 4
     await pooled.dispose()
 
 

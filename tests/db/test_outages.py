@@ -6,7 +6,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from gql_server.db.outages import is_connection_lost, is_outage
+from gql_server.db.outages import is_connection_lost, is_outage, may_pass
 
 
 @pytest.mark.parametrize(
@@ -39,6 +39,11 @@ def test_what_may_be_over_in_a_moment_is_an_outage(error: Exception):
 )
 def test_a_mistake_of_ours_is_none(error: Exception | None):
     assert not is_outage(error)
+
+
+def test_a_table_that_is_missing_may_be_restored():
+    assert may_pass(asyncpg.UndefinedTableError("events"))
+    assert not may_pass(asyncpg.UniqueViolationError("x"))
 
 
 async def _execute(engine: AsyncEngine, *statements: str) -> None:

@@ -382,23 +382,27 @@ async def test_a_pipeline_that_ended_before_the_token_completes_without_an_event
         assert await _ended(results)
 
 
-@pytest.mark.parametrize("case", ["pruned", "restored"])
+GONE = {"pruned": "DELETE FROM events WHERE seq <= :seq", "earlier": "DELETE FROM events WHERE seq = :seq"}
+"""Statements after which the events from a token on are no longer all there."""
+
+
+@pytest.mark.parametrize("case", ["pruned", "earlier", "restored"])
 async def test_a_token_whose_history_is_gone_resets_the_stream(engine: AsyncEngine, hub: Hub, case: str):
     async with engine.begin() as connection:
         pipeline_id = await build.run(connection, JobResult.SUCCESS)
     old = opened(await _token(engine))
     async with engine.begin() as connection:
         await build.run(connection, JobResult.SUCCESS, JobResult.SUCCESS)
-    if case == "pruned":
+    if case in GONE:
         async with engine.begin() as connection:
-            await connection.execute(text("DELETE FROM events WHERE seq <= :seq + 1"), {"seq": old.sequence})
-    token = sealed(old if case == "pruned" else Position("elsewhere.1", old.sequence))
+            await connection.execute(text(GONE[case]), {"seq": old.sequence})
+    token = sealed(old if case in GONE else Position("elsewhere.1", old.sequence))
 
     async with subscribed(context(engine, viewer("operator"), hub), RESUME, id=str(pipeline_id), after=token) as results:
         reset, present = await _next(results), await _next(results)
 
         assert await _ended(results)
-    expected = "TOKEN_EXPIRED" if case == "pruned" else "SERVER_RESTART"
+    expected = "TOKEN_EXPIRED" if case in GONE else "SERVER_RESTART"
     assert (reset["__typename"], reset["resetReason"]) == ("FeedReset", expected)
     assert (present["__typename"], present["pipeline"]["status"]) == ("PipelineChanged", "SUCCESS")
 
