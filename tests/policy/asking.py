@@ -55,7 +55,7 @@ class Asker:
 
 
 # Types and fields that differ between two databases or moments; and those about the caller, and not about what they see.
-OF_A_DATABASE = {"FeedToken", "FeedReset.at", "QueryCost.resetAt"}
+OF_A_DATABASE = {"FeedToken", "FeedReset.at", "FeedSnapshot.at", "QueryCost.resetAt"}
 OF_A_CALLER = {"Permission", "Viewer", "Pipeline.ticketMarkdown"}
 
 
