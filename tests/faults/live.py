@@ -3,6 +3,7 @@
 import asyncio
 import json
 import random
+from base64 import b64decode
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -16,9 +17,12 @@ from websockets.typing import Subprotocol
 
 from gql_server.db.embedded.cluster import free_port
 from gql_server.db.models import Provider
+from gql_server.feed.tokens import Tokens
 from gql_server.http.authentication import TokenAuthority
 from tests.faults.processes import Process
-from tests.faults.site import SECRET, Site, answers
+from tests.faults.site import OPERATOR, SECRET, Site, answers
+
+TOKENS = Tokens(SECRET.encode())
 
 AWAY = (OSError, WebSocketException, httpx.HTTPError, TimeoutError)
 STATE = "id status jobCount jobs(first: 50) { nodes { jobId state result } }"
@@ -28,7 +32,7 @@ LIST = f"""subscription ($filter: PipelineFilter, $after: FeedToken, $throttle: 
   pipelines(filter: $filter, after: $after, first: 200, throttleMs: $throttle) {{
     __typename token
     ... on FeedSnapshot {{ pipelines {{ nodes {{ {STATE} }} }} }}
-    ... on PipelineEntered {{ pipeline {{ {STATE} }} }}
+    ... on PipelineEntered {{ position pipeline {{ {STATE} }} }}
     ... on PipelineChanged {{ pipeline {{ {STATE} }} }}
     ... on PipelineLeft {{ pipelineNodeId leaveReason }} }} }}"""
 
@@ -131,7 +135,8 @@ class Watcher:
     stays: bool = False
     held: dict[str, Any] = field(default_factory=dict)
     entered: set[str] = field(default_factory=set)
-    frames: Counter[tuple[str, ...]] = field(default_factory=Counter)
+    frames: Counter[tuple[Any, ...]] = field(default_factory=Counter)
+    mistaken: list[tuple[str, str]] = field(default_factory=list)
     token: str | None = None
     last_id: str | None = None
     resets: int = 0
@@ -186,10 +191,12 @@ class Watcher:
                 self.held = {node["id"]: node for node in event["pipelines"]["nodes"]}
                 self.entered |= self.held.keys()
             case "PipelineEntered" | "PipelineChanged":
+                self._compare(event, event["pipeline"]["id"])
                 self.held[event["pipeline"]["id"]] = event["pipeline"]
                 self.entered.add(event["pipeline"]["id"])
                 self._note(event, event["pipeline"]["id"])
             case "PipelineLeft":
+                self._compare(event, event["pipelineNodeId"])
                 self.held.pop(event["pipelineNodeId"], None)
                 self._note(event, event["pipelineNodeId"])
             case "FeedReset":
@@ -197,4 +204,15 @@ class Watcher:
                 self.held = {}
 
     def _note(self, event: Any, id: str) -> None:
-        self.frames[(event["__typename"], event["token"], id)] += 1
+        self.frames[(event["__typename"], TOKENS.open(event["token"], OPERATOR).position, id)] += 1
+
+    def _compare(self, event: Any, id: str) -> None:
+        """An event of a list is relative to what the client holds."""
+        if self.query == LIST and (id in self.held) == (event["__typename"] == "PipelineEntered"):
+            self.mistaken.append((event["__typename"], id))
+        if event.get("position") == "HEAD" and any(_key(id) < _key(other) for other in self.held):
+            self.mistaken.append(("HEAD", id))
+
+
+def _key(id: str) -> str:
+    return b64decode(id).decode()

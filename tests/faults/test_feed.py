@@ -45,8 +45,9 @@ async def test_nothing_is_lost_and_nothing_told_twice_while_everything_breaks(si
     - who follows one pipeline has been told its last state before its completion;
     - the feed was never reset, since all of its history is there.
 
-    What changes twice within a throttle may be told once. A message, that is an event of a pipeline with its token, is told
-    again at most once for each time that the client came again.
+    What changes twice within a throttle may be told once. A message, that is an event of a pipeline at its position, is told a
+    list once, and enters, changes or leaves what the client holds; who follows one pipeline is told it again at most once for
+    each time that they came again.
     """
     chance = random.Random(SEED)
     api = await Api(site).start()
@@ -85,7 +86,9 @@ async def test_nothing_is_lost_and_nothing_told_twice_while_everything_breaks(si
     assert [each.entered for each in lists[1::2]] == [states.keys()] * 2
     assert [each.resets for each in (*lists, *following)] == [0] * (len(lists) + len(following))
     assert [each.errors for each in (*lists, *following) if each.errors] == []
-    assert [each for each in (*lists, *following) if each.duplicates > each.reconnects] == []
+    assert [each.duplicates for each in lists] == [0] * len(lists)
+    assert [each.mistaken for each in lists] == [[]] * len(lists)
+    assert [each for each in following if each.duplicates > each.reconnects] == []
     reconnects = sum(each.reconnects for each in (*lists, *following))
     assert reconnects > 10, "hardly anybody lost a connection"
     told = sum(each.frames.total() for each in (*lists, *following))
