@@ -2,7 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -29,6 +30,7 @@ from gql_server.worker.queue import LedgerQueue, Listener
 from gql_server.worker.registry import Registry
 
 RESTART_AFTER_SECONDS = 1.0
+ROLLBACK_SECONDS = 2.0
 
 log = structlog.get_logger(__name__)
 
@@ -138,8 +140,7 @@ class Worker:
         assert self._queue is not None
         claimed = self._queue.held[job.id]
         try:
-            with context.cancellation:
-                await self.runner.run(claimed)
+            await _until_cancelled(self.runner.run(claimed), context.cancellation)
             if context.cancellation.cancelled_caught and self._stopping.is_set():
                 await self.runner.release(claimed)
         finally:
@@ -182,3 +183,17 @@ class Worker:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._stopping.wait()
+
+
+async def _until_cancelled(work: Coroutine[Any, Any, None], scope: AbstractContextManager[Any]) -> None:
+    """Do the work, or end it when the scope is cancelled: once, not at each step as by the scope itself, so that it can tell
+    the database to stop a statement, and roll back. If that takes too long, its connection is given up."""
+    running = asyncio.create_task(work)
+    try:
+        with scope:
+            await asyncio.shield(running)
+    finally:
+        for _ in range(2):
+            if not running.done():
+                running.cancel()
+                await asyncio.wait([running], timeout=ROLLBACK_SECONDS)

@@ -5,6 +5,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from sqlalchemy import text
 
 from gql_server.commands.pipelines import Aborted, abort_many, abort_pipeline, recover_job
 from gql_server.db import models
@@ -106,6 +107,32 @@ async def test_a_running_handler_is_cancelled_and_writes_nothing(work: Ledger) -
     row = await work.job(submitted.job_id)
     assert (row.state, row.result, row.status_message) == ("FINISHED", "ERROR", "Aborted by op@example.org")
     assert (await work.pipeline(submitted.pipeline_id)).status == "FAILED"
+
+
+async def test_an_abort_stops_what_the_database_does_for_the_job_and_frees_its_lock(work: Ledger) -> None:
+    started = asyncio.Event()
+
+    async def waits(job: Job, connection: Any, run: Any) -> Outcome:
+        if not started.is_set():
+            started.set()
+            await connection.execute(text("SELECT pg_sleep(600)"))
+        return Outcome()
+
+    work.behaviours["csv_ingest"] = waits
+    submitted, follower = await work.submit(), await work.submit()
+    worker = work.worker()
+    running = asyncio.create_task(worker.run())
+    await started.wait()
+
+    aborted = await abort(work, submitted.pipeline_id)
+    await wakeup.cancel_jobs(work.engine, aborted.aborted_job_ids)
+
+    async with asyncio.timeout(20):
+        while (await work.job(follower.job_id)).state != "FINISHED":
+            await asyncio.sleep(0.05)
+    assert (await work.job(follower.job_id)).result == "SUCCESS"
+    await worker.stop()
+    await running
 
 
 async def test_an_aborted_parent_chains_nothing(work: Ledger) -> None:
