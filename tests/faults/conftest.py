@@ -98,7 +98,7 @@ async def open_year(site: Site) -> int:
     async with site.engine.begin() as connection:
         await create_year(connection, registry, OPERATOR, YEAR)
     site.start("sync", "worker", "--drain")
-    await site.all_finished()
+    await site.all_finished(120)
     return YEAR
 
 
