@@ -1,5 +1,6 @@
 from collections.abc import Generator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 from sqlalchemy import event, text
@@ -37,6 +38,21 @@ def statements(engine: AsyncEngine) -> Generator[list[str], None, None]:
         yield executed
     finally:
         event.remove(engine.sync_engine, "before_cursor_execute", record)
+
+
+@contextmanager
+def fetched(engine: AsyncEngine) -> Generator[list[int], None, None]:
+    """How many rows each statement gives meanwhile."""
+    counts: list[int] = []
+
+    def record(_connection: object, cursor: Any, *_: object) -> None:
+        counts.append(len(cursor._rows))
+
+    event.listen(engine.sync_engine, "after_cursor_execute", record)
+    try:
+        yield counts
+    finally:
+        event.remove(engine.sync_engine, "after_cursor_execute", record)
 
 
 @pytest.mark.parametrize("role", ["superadmin", "operator"])

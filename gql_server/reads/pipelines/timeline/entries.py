@@ -1,22 +1,44 @@
-"""The entries of a timeline, as a pure function of what the ledger keeps: stamps, histories and stages.
+"""The entries of timelines as one relation: stamps of jobs and pipelines, histories and stages, taken apart in the database.
 
 The stamps of a job tell its creation, first claim and end; the history tells what came between, as kinds that the runner wrote,
 and progress where it wrote none. An entry of a history that has no readable time is left out.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from collections.abc import Sequence
 from enum import StrEnum
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
+from sqlalchemy import (
+    CTE,
+    BigInteger,
+    ColumnElement,
+    DateTime,
+    Integer,
+    Text,
+    and_,
+    case,
+    cast,
+    column,
+    func,
+    literal,
+    literal_column,
+    null,
+    or_,
+    select,
+    true,
+    union_all,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from gql_server.db.expressions import AnySelect, Column, constant
 from gql_server.db.models import HistoryKind
-from gql_server.instants import recorded
-from gql_server.reads.pagination import Page, Window
 
 MESSAGE_LENGTH = 500
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_AFTER_ALL_JOBS = 2**31
+AFTER_ALL_JOBS = 2**31
+_SECTION = 10_000_000
+_HAS_OFFSET = r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d(:?\d\d)?)$"
+_NO_TIME = cast(null(), DateTime(timezone=True))
+_NO_TEXT = cast(null(), Text)
 
 
 class TimelineKind(StrEnum):
@@ -35,179 +57,109 @@ class TimelineKind(StrEnum):
     NOTE = "NOTE"
 
 
-class Author(NamedTuple):
-    """Who did it, under the names that an actor is read by."""
-
-    kind: str | None = None
-    name: str | None = None
-    email: str | None = None
-
-
-NOBODY = Author()
-RUNNER = Author("RUNNER")
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One thing that happened to a job, or to the pipeline when there is no `job_id`."""
-
-    at: datetime
-    kind: TimelineKind
-    message: str | None = None
-    author: Author = NOBODY
-    job_id: int | None = None
-    position: str = ""
-
-    @property
-    def actor_kind(self) -> str | None:
-        return self.author.kind
-
-    @property
-    def actor_name(self) -> str | None:
-        return self.author.name
-
-    @property
-    def actor_email(self) -> str | None:
-        return self.author.email
-
-
-class PipelineFacts(Protocol):
-    """What is told of a pipeline; times as stamped, `author` its creator."""
-
-    @property
-    def created_at(self) -> datetime: ...
-    @property
-    def started_at(self) -> datetime | None: ...
-    @property
-    def finished_at(self) -> datetime | None: ...
-    @property
-    def status(self) -> str: ...
-    @property
-    def actor_kind(self) -> str: ...
-    @property
-    def actor_name(self) -> str | None: ...
-    @property
-    def actor_email(self) -> str | None: ...
-
-
-class JobFacts(Protocol):
-    """What is told of a job; `history` and `phases` as JSON that anybody may have written."""
-
-    @property
-    def job_id(self) -> int: ...
-    @property
-    def is_chained(self) -> bool: ...
-    @property
-    def actor_kind(self) -> str: ...
-    @property
-    def actor_name(self) -> str | None: ...
-    @property
-    def actor_email(self) -> str | None: ...
-    @property
-    def created_at(self) -> datetime: ...
-    @property
-    def started_at(self) -> datetime | None: ...
-    @property
-    def finished_at(self) -> datetime | None: ...
-    @property
-    def message(self) -> str | None: ...
-    @property
-    def is_aborted(self) -> bool: ...
-    @property
-    def aborted_by(self) -> str | None: ...
-    @property
-    def abort_reason(self) -> str | None: ...
-    @property
-    def history(self) -> Any: ...
-    @property
-    def phases_raw(self) -> Any: ...
-
-
-def timeline(pipeline: PipelineFacts | None, jobs: Iterable[JobFacts]) -> list[Entry]:
-    """Everything that happened to the jobs, and to their pipeline if it is given, oldest first."""
-    told = [entry for job in jobs for entry in _positioned(job.job_id, _of_job(job))]
-    if pipeline is not None:
-        told += [*_positioned(0, _created(pipeline)), *_positioned(_AFTER_ALL_JOBS, _statuses(pipeline))]
-    return sorted(told, key=lambda entry: entry.position)
-
-
-def cut(entries: Sequence[Entry], window: Window) -> Page:
-    """The page of a timeline."""
-    inside = [
-        entry
-        for entry in entries
-        if (window.after is None or entry.position > window.after) and (window.before is None or entry.position < window.before)
+def entries_of_jobs(told: CTE) -> list[AnySelect]:
+    """What happened to the jobs of `told`, each with its place: the job's id, and what is told of one job in its order."""
+    t = told.c
+    creator = (
+        case((t.is_chained, constant("RUNNER")), else_=func.nullif(t.actor_kind, "UNKNOWN")),
+        t.actor_name,
+        t.actor_email,
+    )
+    author = (creator[0], *(case((~t.is_chained, each)) for each in creator[1:]))
+    by_mail = case((t.aborted_by.contains("@"), t.aborted_by))
+    ended_by = (case((t.is_aborted, each)) for each in (constant("USER"), t.aborted_by, by_mail))
+    end = case((t.is_aborted, constant("ABORTED")), else_=constant("FINISHED"))
+    return [
+        _entry(told, t.created_at, 0, constant("CREATED"), _NO_TEXT, *author),
+        _entry(told, t.started_at, 1, constant("CLAIMED"), _NO_TEXT),
+        _history(told),
+        *_phases(told),
+        _entry(told, t.finished_at, 4 * _SECTION, end, case((t.is_aborted, t.abort_reason), else_=t.message), *ended_by),
     ]
-    return window.page(inside[::-1] if window.backward else inside, "position")
 
 
-def _positioned(place: int, entries: Iterable[Entry]) -> Iterator[Entry]:
-    """Text whose order is that of time, then of jobs, then of what is told of one job."""
-    for index, entry in enumerate(entries):
-        microseconds = max(0, (entry.at - _EPOCH) // timedelta(microseconds=1))
-        job_id = place if 0 < place < _AFTER_ALL_JOBS else None
-        position = f"{microseconds:020d}.{place:010d}.{index:04d}"
-        yield Entry(entry.at, entry.kind, entry.message, entry.author, job_id, position)
+def entries_of_pipelines(told: CTE) -> list[AnySelect]:
+    """What happened to the pipelines of `told` themselves: before their jobs, or after all of them."""
+    t = told.c
+    changed = constant("STATUS_CHANGED")
+    author = (func.nullif(t.actor_kind, "UNKNOWN"), t.actor_name, t.actor_email)
+    return [
+        _entry(told, t.created_at, 0, constant("CREATED"), _NO_TEXT, *author, place=0),
+        _entry(told, t.started_at, 0, changed, constant("RUNNING"), place=AFTER_ALL_JOBS),
+        _entry(told, t.finished_at, 1, changed, t.status, place=AFTER_ALL_JOBS),
+    ]
 
 
-def _created(pipeline: PipelineFacts) -> Iterator[Entry]:
-    yield Entry(pipeline.created_at, TimelineKind.CREATED, author=_creator(pipeline))
+def told_of(entries: Sequence[AnySelect]) -> Any:
+    """All of these entries that have a time."""
+    every = union_all(*entries).subquery("entries")
+    return select(every).where(every.c.at.is_not(None)).subquery("told_entries")
 
 
-def _statuses(pipeline: PipelineFacts) -> Iterator[Entry]:
-    if pipeline.started_at is not None:
-        yield Entry(pipeline.started_at, TimelineKind.STATUS_CHANGED, "RUNNING")
-    if pipeline.finished_at is not None:
-        yield Entry(pipeline.finished_at, TimelineKind.STATUS_CHANGED, pipeline.status)
+def _entry(
+    told: CTE,
+    at: Column,
+    index: int | ColumnElement[Any],
+    kind: ColumnElement[Any],
+    message: Column,
+    *author: ColumnElement[Any],
+    place: int | None = None,
+) -> AnySelect:
+    number = literal(index, Integer) if isinstance(index, int) else cast(index, Integer)
+    names = ("actor_kind", "actor_name", "actor_email")
+    authors = author or (_NO_TEXT,) * len(names)
+    return select(
+        told.c.key,
+        at.label("at"),
+        cast(told.c.job_id if place is None else literal(place, BigInteger), BigInteger).label("place"),
+        number.label("index"),
+        cast(kind, Text).label("kind"),
+        cast(message, Text).label("message"),
+        *(cast(each, Text).label(name) for each, name in zip(authors, names, strict=True)),
+    ).select_from(told)
 
 
-def _of_job(job: JobFacts) -> Iterator[Entry]:
-    yield Entry(job.created_at, TimelineKind.CREATED, author=RUNNER if job.is_chained else _creator(job))
-    if job.started_at is not None:
-        yield Entry(job.started_at, TimelineKind.CLAIMED)
-    yield from _history(job.history)
-    yield from _phases(job.phases_raw)
-    if job.finished_at is not None:
-        yield _end(job, job.finished_at)
-
-
-def _end(job: JobFacts, at: datetime) -> Entry:
-    if not job.is_aborted:
-        return Entry(at, TimelineKind.FINISHED, job.message)
-    by = job.aborted_by
-    return Entry(at, TimelineKind.ABORTED, job.abort_reason, Author("USER", by, by if by and "@" in by else None))
-
-
-def _history(history: Any) -> Iterator[Entry]:
+def _history(told: CTE) -> AnySelect:
     """What came between. The end is told by its stamp, which stays when the history has forgotten it."""
-    for raw in _objects(history):
-        at, kind = recorded(raw.get("ts")), _kind(raw.get("kind"))
-        if at is not None and kind not in (TimelineKind.FINISHED, TimelineKind.ABORTED):
-            yield Entry(at, kind, _text(raw.get("message")))
+    element, value, number = _elements(told.c.history, "noted")
+    written = value["kind"].astext
+    known = [kind.value for kind in HistoryKind]
+    kind = case((written.is_(None), constant("PROGRESS")), (written.in_(known), written), else_=constant("NOTE"))
+    ends = [TimelineKind.FINISHED.value, TimelineKind.ABORTED.value]
+    noted = _entry(told, _instant(value["ts"]), 2 * _SECTION + number, kind, _text(value["message"]))
+    return noted.join(element, true()).where(or_(written.is_(None), written.not_in(ends)))
 
 
-def _kind(written: Any) -> TimelineKind:
-    if written is None:
-        return TimelineKind.PROGRESS
-    return TimelineKind(written) if written in list(HistoryKind) else TimelineKind.NOTE
+def _phases(told: CTE) -> list[AnySelect]:
+    """Two entries for each stage: its begin and its end."""
+    element, value, number = _elements(told.c.phases_raw, "staged")
+    name, index = _text(value["name"]), 3 * _SECTION + 2 * number
+    ended = case((_text(value["state"]) == "failed", func.coalesce(name, "") + " failed"), else_=name)
+    return [
+        _entry(told, _instant(value["started_at"]), index, constant("PHASE_STARTED"), name).join(element, true()),
+        _entry(told, _instant(value["finished_at"]), index + 1, constant("PHASE_FINISHED"), ended).join(element, true()),
+    ]
 
 
-def _phases(phases: Any) -> Iterator[Entry]:
-    for raw in _objects(phases):
-        name, failed = _text(raw.get("name")), raw.get("state") == "failed"
-        if (started := recorded(raw.get("started_at"))) is not None:
-            yield Entry(started, TimelineKind.PHASE_STARTED, name)
-        if (finished := recorded(raw.get("finished_at"))) is not None:
-            yield Entry(finished, TimelineKind.PHASE_FINISHED, f"{name} failed" if failed else name)
+def _elements(array: Column, name: str) -> tuple[Any, Any, Any]:
+    """The objects of a JSON array that anybody may have written: as a relation, one's value, and its number."""
+    listed = case((func.jsonb_typeof(array) == "array", array), else_=func.jsonb_build_array())
+    every = func.jsonb_array_elements(listed).table_valued(column("value", JSONB), with_ordinality="number")
+    element = every.render_derived(name=name)
+    is_object = func.jsonb_typeof(element.c.value) == "object"
+    objects = select(element.c.value, element.c.number).where(is_object).lateral(f"{name}_objects")
+    return objects, objects.c.value, objects.c.number
 
 
-def _creator(row: PipelineFacts | JobFacts) -> Author:
-    return NOBODY if row.actor_kind == "UNKNOWN" else Author(row.actor_kind, row.actor_name, row.actor_email)
+def _text(value: Any) -> ColumnElement[Any]:
+    return case((func.jsonb_typeof(value) == "string", func.left(value.astext, MESSAGE_LENGTH)))
 
 
-def _objects(value: Any) -> Iterator[dict[str, Any]]:
-    return (item for item in value if isinstance(item, dict)) if isinstance(value, list) else iter(())
-
-
-def _text(value: Any) -> str | None:
-    return value[:MESSAGE_LENGTH] if isinstance(value, str) else None
+def _instant(value: Any) -> ColumnElement[Any]:
+    """The instant of a text with an offset; null for any other value, and for one that no client could be told."""
+    text, kind = value.astext, "timestamp with time zone"
+    is_instant = and_(func.jsonb_typeof(value) == "string", text.regexp_match(_HAS_OFFSET))
+    at = cast(text, DateTime(timezone=True))
+    valid = case((is_instant, case((func.pg_input_is_valid(text, kind), at))), else_=_NO_TIME)
+    first, last = (literal_column(f"timestamptz '{limit}'") for limit in ("0001-01-01 00:00:00+00", "9999-12-31 23:59:59+00"))
+    return case((valid.between(first, last), valid))

@@ -1,51 +1,112 @@
-"""Reads of what happened: the stamps, histories and stages of jobs, and the stamps of their pipelines."""
+"""Reads of what happened: pages of timelines, cut in the database, however much it keeps of a pipeline."""
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, case, select
+from sqlalchemy import ColumnElement, case, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gql_server.db import models
-from gql_server.db.expressions import AnySelect, among
+from gql_server.db.expressions import AnyRow, AnySelect, Column, among
 from gql_server.db.models import TERMINAL_STATUSES
 from gql_server.ledger.history import HISTORY_LIMIT
 from gql_server.policy import Viewer, job_clause, pipeline_clause
 from gql_server.reads.jobs import queries as jobs
 from gql_server.reads.jobs.meta import shown
 from gql_server.reads.pagination import Page, Window
-from gql_server.reads.pipelines.timeline.entries import cut, timeline
+from gql_server.reads.pipelines.timeline.entries import (
+    AFTER_ALL_JOBS,
+    TimelineKind,
+    entries_of_jobs,
+    entries_of_pipelines,
+    told_of,
+)
 
 J, P = models.Job, models.Pipeline
 ENTRIES_KEPT = HISTORY_LIMIT
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One thing that happened to a job, or to the pipeline when there is no `job_id`."""
+
+    at: datetime
+    kind: TimelineKind
+    message: str | None
+    actor_kind: str | None
+    actor_name: str | None
+    actor_email: str | None
+    job_id: int | None
+    position: str
 
 
 async def timeline_by_pipeline(
     connection: AsyncConnection, viewer: Viewer, keys: Sequence[UUID], *, window: Window
 ) -> dict[UUID, Page]:
     """A page of what happened to each pipeline and its jobs."""
-    of_pipeline: defaultdict[UUID, list[Any]] = defaultdict(list)
-    for row in await connection.execute(_jobs(viewer, jobs.in_pipelines(keys))):
-        of_pipeline[row.pipeline_key].append(row)
-    pipelines: dict[UUID, Any] = {row.key: row for row in await connection.execute(_pipelines(viewer, keys))}
-    return {key: cut(timeline(pipelines.get(key), of_pipeline[key]), window) for key in keys}
+    told = _jobs(viewer, jobs.in_pipelines(keys), jobs.PIPELINE_KEY).cte("jobs")
+    whole = _pipelines(viewer, keys).cte("wholes")
+    entries = told_of([*entries_of_jobs(told), *entries_of_pipelines(whole)])
+    return await _pages(connection, entries, keys, window)
 
 
 async def timeline_by_job(
     connection: AsyncConnection, viewer: Viewer, keys: Sequence[int], *, window: Window
 ) -> dict[int, Page]:
     """A page of what happened to each job."""
-    rows: Sequence[Any] = (await connection.execute(_jobs(viewer, among(J.id, keys)))).all()
-    return {row.job_id: cut(timeline(None, [row]), window) for row in rows}
+    told = _jobs(viewer, among(J.id, keys), J.id).cte("jobs")
+    return await _pages(connection, told_of(entries_of_jobs(told)), keys, window)
 
 
-def _jobs(viewer: Viewer, clause: ColumnElement[bool]) -> AnySelect:
+async def _pages(connection: AsyncConnection, entries: Any, keys: Sequence[Any], window: Window) -> dict[Any, Page]:
+    """The page of each key: no more is read of any than its window shows, and one entry more."""
+    place = (entries.c.at, entries.c.place, entries.c.index)
+    scan = [column.desc() if window.backward else column for column in place]
+    number = func.row_number().over(partition_by=entries.c.key, order_by=scan).label("number")
+    numbered = select(entries, number).where(*_inside(window, place)).subquery("numbered")
+    found: defaultdict[Any, list[Entry]] = defaultdict(list)
+    rows = select(numbered).where(numbered.c.number <= window.size + 1).order_by(numbered.c.key, numbered.c.number)
+    for row in await connection.execute(rows):
+        found[row.key].append(_entry(row))
+    return {key: window.page(found[key], "position") for key in keys}
+
+
+def _inside(window: Window, place: Sequence[Column]) -> list[ColumnElement[bool]]:
+    row: Any = tuple_(*place)
+    after = [row > tuple_(*_parsed(window.after))] if window.after is not None else []
+    before = [row < tuple_(*_parsed(window.before))] if window.before is not None else []
+    return [*after, *before]
+
+
+def _parsed(position: str) -> tuple[datetime, int, int]:
+    microseconds, place, index = map(int, position.split("."))
+    return _EPOCH + microseconds * _MICROSECOND, place, index
+
+
+def _entry(row: AnyRow) -> Entry:
+    return Entry(
+        at=row.at,
+        kind=TimelineKind(row.kind),
+        message=row.message,
+        actor_kind=row.actor_kind,
+        actor_name=row.actor_name,
+        actor_email=row.actor_email,
+        job_id=row.place if 0 < row.place < AFTER_ALL_JOBS else None,
+        position=f"{(row.at - _EPOCH) // _MICROSECOND}.{row.place}.{row.index}",
+    )
+
+
+def _jobs(viewer: Viewer, clause: ColumnElement[bool], key: Column) -> AnySelect:
     return (
         select(
+            key.label("key"),
             J.id.label("job_id"),
-            jobs.PIPELINE_KEY.label("pipeline_key"),
             J.parent_job_id.is_not(None).label("is_chained"),
             *jobs.creator(J.meta["created_by"]),
             J.created_at,
@@ -60,7 +121,6 @@ def _jobs(viewer: Viewer, clause: ColumnElement[bool]) -> AnySelect:
         )
         .select_from(jobs.JOBS)
         .where(clause, job_clause(viewer))
-        .order_by(J.id)
     )
 
 
