@@ -32,7 +32,7 @@ def diagnosis_of(query: Query, *, key: str) -> Any:
 
     return strawberry.field(
         resolver=resolve,
-        description="Why it is in this state, worst first. Empty when nothing is unusual.",
+        description="Why it is in this state, worst first, at most 20. Empty when nothing is unusual.",
         directives=[SemanticNonNull()],
     )
 

@@ -120,6 +120,17 @@ def progress(own: Sequence[JobFacts], row: PipelineFacts | None = None, *, share
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """What the status of a pipeline follows from: jobs that work for it, of those the live, the untouched and the failed."""
+
+    jobs: int
+    live: int
+    untouched: int
+    errors: int
+    root_failed: bool
+
+
 def verdict(own: Sequence[JobFacts], *, owes_aggregation: bool, shared: Sequence[JobFacts] = ()) -> PipelineStatus | None:
     """The status to store: terminal only when no job is live and nothing is owed; PARTIAL or FAILED by the root's result.
 
@@ -127,14 +138,25 @@ def verdict(own: Sequence[JobFacts], *, owes_aggregation: bool, shared: Sequence
     of the runner computes the same in SQL.
     """
     jobs = (*own, *shared)
-    if not jobs:
+    tally = Tally(
+        jobs=len(jobs),
+        live=sum(map(is_live, jobs)),
+        untouched=sum(job.state in (JobState.NOT_STARTED, JobState.QUEUED) for job in jobs),
+        errors=sum(map(is_error, jobs)),
+        root_failed=bool(own) and is_error(min(own, key=lambda job: job.id)),
+    )
+    return verdict_of(tally, owes_aggregation=owes_aggregation)
+
+
+def verdict_of(tally: Tally, *, owes_aggregation: bool) -> PipelineStatus | None:
+    """The same of jobs that were counted."""
+    if not tally.jobs:
         return None
-    if any(is_live(job) for job in jobs) or owes_aggregation:
-        untouched = all(job.state in (JobState.NOT_STARTED, JobState.QUEUED) for job in jobs)
-        return PipelineStatus.NOT_STARTED if untouched else PipelineStatus.RUNNING
-    if own and is_error(min(own, key=lambda job: job.id)):
+    if tally.live or owes_aggregation:
+        return PipelineStatus.NOT_STARTED if tally.untouched == tally.jobs else PipelineStatus.RUNNING
+    if tally.root_failed:
         return PipelineStatus.FAILED
-    return PipelineStatus.PARTIAL if any(is_error(job) for job in jobs) else PipelineStatus.SUCCESS
+    return PipelineStatus.PARTIAL if tally.errors else PipelineStatus.SUCCESS
 
 
 def _finished(jobs: Iterable[JobFacts]) -> int:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
+from gql_server.ledger.progress import Tally
 from gql_server.policy.retry import RetryRefusal
 
 
@@ -67,12 +68,15 @@ class JobFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PipelineFacts:
-    """What is read of a pipeline beside its jobs. `taken_over_by` is the pipeline that does, or did, work of this one, and
-    `shared` are the jobs there that do. `again` is what starting it again would meet, if any of it failed."""
+    """What is read of a pipeline: counts of all jobs that work for it, and those of its `jobs`, or of others that do its work,
+    that there may be something to say of, the worst first. `taken_over_by` is the pipeline that does, or did, work of this one;
+    `again` is what starting it again would meet, if any of it failed."""
 
     status: str | None
     owes_aggregation: bool
     taken_over_by: UUID | None
+    tally: Tally
+    recalculations: int
+    live_recalculations: int
     jobs: Sequence[JobFacts] = field(default_factory=tuple)
-    shared: Sequence[JobFacts] = field(default_factory=tuple)
     again: Again = field(default_factory=Again)

@@ -14,49 +14,41 @@ from sqlalchemy import (
     FromClause,
     Integer,
     and_,
-    case,
     cast,
     exists,
-    false,
     func,
     literal_column,
     null,
     or_,
     select,
     true,
-    union_all,
 )
 from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import aliased
 
 from gql_server.db import models
-from gql_server.db.expressions import AnyRow, AnySelect, among, integer
+from gql_server.db.expressions import AnyRow, AnySelect, among
 from gql_server.db.models import EntityType, JobResult, JobState
 from gql_server.ledger.leases import IS_LIVE, LEASE_IS_OVER, REVISION, WORKER_IS_LOST
-from gql_server.ledger.progress import is_error
+from gql_server.ledger.progress import Tally, is_error
 from gql_server.policy import CONFIGURATION_VIEW, OPERATIONS_VIEW, Viewer, job_clause, pipeline_clause
 from gql_server.policy.retry import RetryFacts, refuse_retry
 from gql_server.reads.diagnosis import rules
 from gql_server.reads.diagnosis.facts import Again, Fleet, JobFacts, PipelineFacts
+from gql_server.reads.diagnosis.noteworthy import CLAIMS_SUCCESS, noteworthy
 from gql_server.reads.diagnosis.reasons import Reason
 from gql_server.reads.jobs import queries as jobs
 from gql_server.reads.pipelines.capabilities import retry_facts_by_pipeline
 from gql_server.reads.pipelines.runs import neighbours
+from gql_server.reads.turns import in_turns
 
 J, P, W, Y = models.Job, models.Pipeline, models.Pod, models.YearConfiguration
 OTHER = aliased(models.Job)
 FACTS = tuple(field.name for field in fields(JobFacts))
+TALLY = tuple(field.name for field in fields(Tally))
 FAILED = and_(J.state == JobState.FINISHED, J.result == JobResult.ERROR)
 GIVEN_UP = and_(FAILED, J.locked_by.is_(None), J.attempts >= J.max_attempts)
-CLAIMS_SUCCESS = and_(
-    J.state == JobState.FINISHED,
-    integer(J.meta["row_errors_count"]) > 0,
-    case(
-        (J.result == JobResult.ERROR, func.lower(func.btrim(J.status_message)) == "success"),
-        else_=integer(J.meta["inserted"]) == 0,
-    ),
-)
 COMBINATION = ("provider", "module_type_id", "data_entry_type_id", "target_type", "ingestion_method", "year")
 
 
@@ -81,14 +73,14 @@ async def reasons_by_pipeline(
     connection: AsyncConnection, viewer: Viewer, keys: Sequence[UUID], *, served: Served
 ) -> dict[UUID, list[Reason]]:
     """Why each pipeline is in its state, worst first."""
+    worst = noteworthy(viewer, keys)
     whole = (P.status, P.owes_aggregation, _taken_over(viewer).label("taken_over_by"))
-    own = _facts(viewer).add_columns(jobs.PIPELINE_KEY.label("of_pipeline"), true().label("is_own"), *whole)
-    shared = _all_facts(viewer, jobs.SHARED).add_columns(P.id.label("of_pipeline"), false().label("is_own"), *whole)
-    every = union_all(own.where(jobs.in_pipelines(keys)), shared.where(jobs.shared_in(keys, viewer))).subquery()
+    tables = J.__table__.join(worst, J.id == worst.c.id).outerjoin(P.__table__, P.id == worst.c.of_pipeline)
+    statement = _all_facts(viewer, tables).add_columns(*(column for column in worst.c if column.name != "id"), *whole)
     rows: defaultdict[UUID, list[AnyRow]] = defaultdict(list)
-    for row in await connection.execute(select(every).order_by(every.c.id)):
+    async for row in in_turns(await connection.execute(statement.order_by(worst.c.urgency, J.id))):
         rows[row.of_pipeline].append(row)
-    failed = {key for key, of_pipeline in rows.items() if any(is_error(_job(row)) for row in of_pipeline)}
+    failed = [key for key, of_pipeline in rows.items() if of_pipeline[0].errors]
     again = await _again(connection, viewer, failed, served)
     return {
         key: rules.of_pipeline(_pipeline(rows[key], again.get(key, Again())), _fleet(rows[key][0])) if rows[key] else []
@@ -192,8 +184,10 @@ def _pipeline(rows: Sequence[AnyRow], again: Again) -> PipelineFacts:
         status=row.status,
         owes_aggregation=bool(row.owes_aggregation),
         taken_over_by=row.taken_over_by,
-        jobs=[_job(each) for each in rows if each.is_own],
-        shared=[_job(each) for each in rows if not each.is_own],
+        tally=Tally(**{name: getattr(row, name) for name in TALLY}),
+        recalculations=row.recalculations,
+        live_recalculations=row.live_recalculations,
+        jobs=[_job(each) for each in rows],
         again=again,
     )
 

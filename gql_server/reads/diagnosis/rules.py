@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
-from gql_server.db.models import RECALCULATIONS, JobResult, JobState, JobType
-from gql_server.ledger.progress import is_live, verdict
+from gql_server.db.models import JobResult, JobState, JobType
+from gql_server.ledger.progress import is_live, verdict_of
 from gql_server.reads.diagnosis.facts import Again, Fleet, JobFacts, PipelineFacts
 from gql_server.reads.diagnosis.failures import of_failure
 from gql_server.reads.diagnosis.reasons import Action, Code, Reason, Severity, worst_first
@@ -14,6 +14,8 @@ PATIENCE = timedelta(minutes=1)
 """How long work may wait before somebody should look."""
 LOCK_PATIENCE = timedelta(minutes=10)
 NOTHING_KNOWN = Again()
+REASONS_MAX = 20
+"""Reasons that are given for a pipeline; more of them tell nobody more."""
 PENDING = (JobState.NOT_STARTED, JobState.QUEUED)
 
 
@@ -24,11 +26,11 @@ def of_job(job: JobFacts, fleet: Fleet, again: Again = NOTHING_KNOWN) -> list[Re
 
 def of_pipeline(pipeline: PipelineFacts, fleet: Fleet) -> list[Reason]:
     """Why a pipeline is in its state, worst first: what holds for one of its jobs, and what holds for the whole."""
-    jobs = (*pipeline.jobs, *pipeline.shared)
+    jobs = pipeline.jobs
     reasons = [reason for job in jobs for reason in _job(job, fleet, pipeline.again)]
     whole = [*_status(pipeline), *_aggregation(pipeline), *_taken_over(pipeline)]
     orphans = [reason for job in jobs for reason in _orphan(job)]
-    return worst_first([*reasons, *whole, *orphans, *(_mixed(fleet) if any(map(is_live, jobs)) else ())])
+    return worst_first([*reasons, *whole, *orphans, *(_mixed(fleet) if pipeline.tally.live else ())])[:REASONS_MAX]
 
 
 def _job(job: JobFacts, fleet: Fleet, again: Again) -> Iterator[Reason]:
@@ -102,7 +104,7 @@ def _orphan(job: JobFacts) -> Iterator[Reason]:
 
 
 def _status(pipeline: PipelineFacts) -> Iterator[Reason]:
-    wanted = verdict(pipeline.jobs, owes_aggregation=pipeline.owes_aggregation, shared=pipeline.shared)
+    wanted = verdict_of(pipeline.tally, owes_aggregation=pipeline.owes_aggregation)
     if pipeline.status is not None and wanted != pipeline.status:
         message = f"It is shown as {pipeline.status}, but its jobs say {wanted}."
         remedy = "A worker corrects it within a minute or two; if it stays, check that one is live."
@@ -112,13 +114,11 @@ def _status(pipeline: PipelineFacts) -> Iterator[Reason]:
 def _aggregation(pipeline: PipelineFacts) -> Iterator[Reason]:
     if not pipeline.owes_aggregation:
         return
-    jobs = (*pipeline.jobs, *pipeline.shared)
-    recalculations = [job for job in jobs if job.job_type in RECALCULATIONS]
-    left = sum(map(is_live, recalculations))
-    if left and left < len(recalculations):
-        message = f"The totals are computed once {left} of {len(recalculations)} recalculations have ended as well."
+    left, all_of_them = pipeline.live_recalculations, pipeline.recalculations
+    if left and left < all_of_them:
+        message = f"The totals are computed once {left} of {all_of_them} recalculations have ended as well."
         yield Reason(Code.WAITING_FOR_SIBLINGS, Severity.NEUTRAL, message)
-    elif not any(map(is_live, jobs)):
+    elif not pipeline.tally.live:
         message = "Everything has been recalculated, but nothing has started to compute the totals."
         remedy = "A worker starts it within a minute or two; if not, check that one is live."
         yield Reason(Code.AGGREGATION_OWED, Severity.WARNING, message, remedy)

@@ -63,7 +63,7 @@ def said(found: Reason) -> tuple[str, str, str | None, str | None]:
     return found.code, found.message, found.remedy, found.action
 
 
-RECALCULATION = {"job_type": JobType.EMISSION_RECALC, "data_entry_type_id": 50}
+RECALCULATION: dict[str, Any] = {"job_type": JobType.EMISSION_RECALC, "data_entry_type_id": 50}
 CLASSES = [
     (
         job(FailureClass.DEADLOCK),

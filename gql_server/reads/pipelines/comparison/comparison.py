@@ -49,12 +49,13 @@ class Comparison:
 
 def compare(run: Facts, baseline: Facts) -> Comparison:
     """What is not known of both runs is null, or left out."""
+    here, there = set(run.fingerprints), set(baseline.fingerprints)
     return Comparison(
         baseline=baseline.row,
         duration_delta_seconds=_difference(run.duration, baseline.duration),
         rows_delta=_difference(run.rows_written, baseline.rows_written),
-        new_fingerprints=[each for each in run.fingerprints if each not in baseline.fingerprints],
-        fixed_fingerprints=[each for each in baseline.fingerprints if each not in run.fingerprints],
+        new_fingerprints=[each for each in run.fingerprints if each not in there],
+        fixed_fingerprints=[each for each in baseline.fingerprints if each not in here],
         slowest_jobs=slowest(run.seconds, baseline.seconds),
     )
 
