@@ -1,28 +1,54 @@
 """Alembic's environment. `gql-server migrate` hands over a connection; the alembic command line uses GQL_DATABASE_URL."""
 
 import asyncio
+from collections.abc import Generator
+from contextlib import contextmanager
 
 from alembic import context
+from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, text
+from sqlalchemy.util import await_only
 
-from gql_server.db import create_engine
+from gql_server.db import create_engine, routines
 from gql_server.db.models import carbon as tables
 from gql_server.settings import Settings
 
 MIGRATION_LOCK = 1241
+LOOK_AGAIN_SECONDS = 0.2
 
 
 def migrate(connection: Connection) -> None:
-    """Run the migrations in one transaction; a second migrator waits for the first."""
-    context.configure(
-        connection=connection,
-        target_metadata=tables.Base.metadata,
-        compare_type=True,
-        compare_server_default=True,
-    )
-    with context.begin_transaction():
-        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK})
-        context.run_migrations()
+    """Run each migration in a transaction of its own, then put functions and triggers in place; a second migrator waits."""
+    with _alone(connection):
+        context.configure(
+            connection=connection,
+            target_metadata=tables.Base.metadata,
+            compare_type=True,
+            compare_server_default=True,
+            transaction_per_migration=True,
+        )
+        with context.begin_transaction():
+            context.run_migrations()
+        connection.commit()
+        with connection.begin():
+            if MigrationContext.configure(connection).get_current_revision() is not None:
+                routines.bring_up_to_date(connection)
+
+
+@contextmanager
+def _alone(connection: Connection) -> Generator[None]:
+    """Hold the lock of migrators. Asked for again and again: who waited for it in a statement would keep an index from being
+    built concurrently."""
+    while not connection.scalar(text("SELECT pg_try_advisory_lock(:lock)"), {"lock": MIGRATION_LOCK}):
+        connection.rollback()
+        await_only(asyncio.sleep(LOOK_AGAIN_SECONDS))
+    connection.commit()
+    try:
+        yield
+    finally:
+        connection.rollback()
+        connection.execute(text("SELECT pg_advisory_unlock(:lock)"), {"lock": MIGRATION_LOCK})
+        connection.commit()
 
 
 async def migrate_by_url() -> None:
@@ -31,7 +57,7 @@ async def migrate_by_url() -> None:
         raise SystemExit("GQL_DATABASE_URL is not set; `gql-server migrate` knows the embedded database.")
     engine = create_engine(url.get_secret_value(), application="alembic", pool_size=1)
     try:
-        async with engine.begin() as connection:
+        async with engine.connect() as connection:
             await connection.run_sync(migrate)
     finally:
         await engine.dispose()

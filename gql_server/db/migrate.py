@@ -71,7 +71,7 @@ def differences(connection: Connection) -> list[object]:
 async def _with_connection(dsn: str, run: Callable[[Connection], None]) -> None:
     engine = create_engine(dsn, application="gql-server migrate", pool_size=1)
     try:
-        async with engine.begin() as connection:
+        async with engine.connect() as connection:
             await connection.run_sync(run)
     finally:
         await engine.dispose()

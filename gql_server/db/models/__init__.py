@@ -196,7 +196,10 @@ class Pipeline(Base):
     year: Mapped[int | None]
     unit_institutional_id: Mapped[str | None]
     scope_key: Mapped[UUID | None] = mapped_column(
-        Computed("gql_scope_key(provider, kind, entity_type, module_type_id, data_entry_type_id, year, unit_institutional_id)")
+        Computed(
+            "gql_scope_key(provider, kind, entity_type, module_type_id, data_entry_type_id, year, unit_institutional_id)",
+            persisted=True,
+        )
     )
     expected_recalc: Mapped[int | None]
     owes_aggregation: Mapped[bool] = mapped_column(server_default=text("false"))
@@ -317,7 +320,9 @@ class Job(Base):
     upload_id: Mapped[UUID | None] = mapped_column(ForeignKey("uploads.id", ondelete="RESTRICT"))
     is_current: Mapped[bool] = mapped_column(server_default=text("false"))
     scope_key: Mapped[UUID | None] = mapped_column(
-        Computed("gql_scope_key(provider, job_type, entity_type, module_type_id, data_entry_type_id, year, NULL)")
+        Computed(
+            "gql_scope_key(provider, job_type, entity_type, module_type_id, data_entry_type_id, year, NULL)", persisted=True
+        )
     )
     locked_by: Mapped[str | None]
     locked_at: Mapped[datetime | None]

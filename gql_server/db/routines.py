@@ -1,0 +1,35 @@
+"""Functions and triggers of the database, kept as .sql files and put in place by each migration, never by one of them alone."""
+
+import hashlib
+from importlib import resources
+from typing import Any, Literal
+
+from sqlalchemy import Connection, text
+
+Kind = Literal["functions", "triggers"]
+"""Functions are what columns and indexes are made with, so they come before the tables; triggers come after them."""
+
+DIGEST = text("SELECT obj_description('alembic_version'::regclass)")
+
+
+def sources(kind: Kind) -> list[str]:
+    """The scripts of that kind, in the order of their names. Each can be executed again."""
+    folder = resources.files("gql_server.db").joinpath("sql", kind)
+    return [file.read_text("utf-8") for file in sorted(folder.iterdir(), key=lambda file: file.name)]
+
+
+def install(connection: Connection, kind: Kind) -> None:
+    """Create or replace what the scripts of that kind define."""
+    for script in sources(kind):
+        connection.execute(text("SELECT 1"))  # so that the script is part of the transaction
+        driver: Any = connection.connection.dbapi_connection
+        driver.run_async(lambda raw, script=script: raw.execute(script))
+
+
+def bring_up_to_date(connection: Connection) -> None:
+    """Put everything in place, unless the database has it as it is: triggers lock their tables while they are made."""
+    digest = hashlib.sha256("".join([*sources("functions"), *sources("triggers")]).encode()).hexdigest()
+    if connection.scalar(DIGEST) != digest:
+        install(connection, "functions")
+        install(connection, "triggers")
+        connection.execute(text(f"COMMENT ON TABLE alembic_version IS '{digest}'"))
