@@ -14,7 +14,7 @@ from gql_server.graph.diagnosis import DiagnosisAction, DiagnosisCode
 from gql_server.reads.diagnosis.queries import Served, reasons_by_pipeline
 from gql_server.reads.diagnosis.reasons import Action, Code
 from tests import build
-from tests.graph.test_queries import statements
+from tests.graph.test_queries import fetched, statements
 from tests.graphql import Client, viewer
 from tests.ledger.conftest import Ledger, work
 
@@ -416,6 +416,27 @@ async def test_the_facts_of_a_page_are_read_through_indexes(engine: AsyncEngine)
     assert "Seq Scan on data_ingestion_jobs" not in plan
     assert "ix_data_ingestion_jobs_running" in plan
     assert "ix_data_ingestion_jobs_serves" in plan
+
+
+async def test_of_thousands_of_jobs_the_worst_are_read_one_of_each_sort_first(engine: AsyncEngine):
+    async with engine.begin() as connection:
+        await live_worker_and_year(connection)
+        pipeline_id = await build.pipeline(connection)
+        await build.job(connection, pipeline_id, result=JobResult.SUCCESS)
+        await connection.execute(
+            text("""INSERT INTO data_ingestion_jobs
+                      (pipeline_id, provider, job_type, entity_type, state, result, year, failure_class, failure_fingerprint)
+                    SELECT :id, 'DEFAULT', 'emission_recalc', 'MODULE_PER_YEAR', 'FINISHED', 'ERROR', 2025,
+                      CASE WHEN n = 1000 THEN 'TIMEOUT' ELSE 'DEADLOCK' END, CASE WHEN n = 1000 THEN 'b' ELSE 'a' END
+                    FROM generate_series(1, 1000) n"""),
+            {"id": pipeline_id},
+        )
+        await build.settle(connection, pipeline_id)
+        with fetched(engine) as rows:
+            found = await reasons_by_pipeline(connection, viewer("operator"), [pipeline_id], served=Served())
+
+    assert [(reason.code, reason.severity) for reason in found[pipeline_id]] == [("DEADLOCK", "DANGER"), ("TIMEOUT", "DANGER")]
+    assert max(rows) == 50
 
 
 def test_the_graph_has_every_code_and_every_action():
