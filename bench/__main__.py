@@ -4,7 +4,7 @@ import argparse
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from bench import console, ingest, jobs, latency, live, scale
+from bench import console, ingest, jobs, latency, live, loop, scale
 from bench.database import fresh
 from gql_server import logs
 
@@ -15,6 +15,7 @@ BENCHMARKS: dict[str, Callable[[str], Awaitable[None]]] = {
     "scale": scale.run,
     "console": console.run,
     "live": live.run,
+    "loop": loop.run,
 }
 
 
