@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from gql_server.graph.pipelines.types import PipelineConnection
 
 BUCKETS_MAX = 200
+GROUPS_MAX = 100
+"""Failure groups that are listed of one pipeline."""
 PARSERS = {
     OrderField.LAST_SEEN: datetime.fromisoformat,
     OrderField.FIRST_SEEN: datetime.fromisoformat,
@@ -227,10 +229,14 @@ def failures_of(key: str) -> Any:
 
     async def resolve(root: strawberry.Parent[Any], info: Info) -> list[Any]:
         fingerprints = await info.context.load(queries.fingerprints_by_pipeline, getattr(root, key)) or []
-        groups = [info.context.load(queries.groups_by_fingerprint, fingerprint) for fingerprint in fingerprints]
+        shown = fingerprints[:GROUPS_MAX]
+        groups = [info.context.load(queries.groups_by_fingerprint, fingerprint) for fingerprint in shown]
         return [group for group in await gather(*groups) if group is not None]
 
-    return strawberry.field(resolver=resolve, description="Distinct failures inside this pipeline, the first to happen first.")
+    return strawberry.field(
+        resolver=resolve,
+        description=f"Distinct failures inside this pipeline, the first to happen first, at most {GROUPS_MAX}.",
+    )
 
 
 def group_key(global_id: str) -> str:

@@ -8,7 +8,7 @@ import strawberry
 from strawberry import UNSET
 
 from gql_server.graph.context import Info
-from gql_server.graph.failures import FailureGroup
+from gql_server.graph.failures import GROUPS_MAX, FailureGroup
 from gql_server.graph.nodes import uuid_key
 from gql_server.graph.scopes import DataEntryType
 from gql_server.reads.failures.queries import groups_by_fingerprint
@@ -42,11 +42,11 @@ class PipelineComparison:
         description="Steps of both runs that took longer, the largest slow-down first; at most 5."
     )
 
-    @strawberry.field(description="Failures that the baseline had not.")
+    @strawberry.field(description=f"Failures that the baseline had not, at most {GROUPS_MAX}.")
     async def new_failures(self: Any, info: Info) -> list[FailureGroup]:
         return await _groups(info, self.new_fingerprints)
 
-    @strawberry.field(description="Failures of the baseline that it has not.")
+    @strawberry.field(description=f"Failures of the baseline that it has not, at most {GROUPS_MAX}.")
     async def fixed_failures(self: Any, info: Info) -> list[FailureGroup]:
         return await _groups(info, self.fixed_fingerprints)
 
@@ -71,5 +71,5 @@ class Compared:
 
 
 async def _groups(info: Info, fingerprints: Sequence[str]) -> Any:
-    groups = await gather(*(info.context.load(groups_by_fingerprint, fingerprint) for fingerprint in fingerprints))
+    groups = await gather(*(info.context.load(groups_by_fingerprint, fingerprint) for fingerprint in fingerprints[:GROUPS_MAX]))
     return [group for group in groups if group is not None]

@@ -28,6 +28,7 @@ from gql_server.reads.jobs.queries import JOBS, PIPELINE_KEY
 from gql_server.reads.pagination import Counting, Page, Window
 from gql_server.reads.pipelines.filter import Criteria as PipelineCriteria
 from gql_server.reads.pipelines.queries import pipelines_by_key
+from gql_server.reads.turns import in_turns
 
 G, J, P = models.FailureGroup, models.Job, models.Pipeline
 EVERY = "every"
@@ -78,11 +79,12 @@ async def fingerprints_by_pipeline(connection: AsyncConnection, viewer: Viewer, 
     own = select(PIPELINE_KEY.label("key"), *columns).select_from(JOBS).where(jobs.in_pipelines(keys), failed)
     shared = select(P.id.label("key"), *columns).select_from(jobs.SHARED).where(jobs.shared_in(keys, viewer), failed)
     every = union_all(own.where(job_clause(viewer)), shared).subquery()
-    rows = await connection.execute(select(every).order_by(every.c.id))
-    found: defaultdict[UUID, dict[str, None]] = defaultdict(dict)
-    for row in rows:
-        found[row.key][row.fingerprint] = None
-    return {key: list(found[key]) for key in keys}
+    first = func.min(every.c.id)
+    distinct = select(every.c.key, every.c.fingerprint).group_by(every.c.key, every.c.fingerprint).order_by(first)
+    found: defaultdict[UUID, list[str]] = defaultdict(list)
+    async for row in in_turns(await connection.execute(distinct)):
+        found[row.key].append(row.fingerprint)
+    return {key: found[key] for key in keys}
 
 
 async def pipelines_by_group(

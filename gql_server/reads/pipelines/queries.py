@@ -22,6 +22,7 @@ from gql_server.reads.pipelines.filter import Criteria
 from gql_server.reads.pipelines.ids import counted, listed
 from gql_server.reads.pipelines.row import orphans, stored
 from gql_server.reads.position import position
+from gql_server.reads.turns import in_turns
 
 J, P = models.Job, models.Pipeline
 
@@ -118,7 +119,7 @@ async def progress_by_pipeline(connection: AsyncConnection, viewer: Viewer, keys
         own.where(jobs.in_pipelines(keys), job_clause(viewer)), shared.where(jobs.shared_in(keys, viewer))
     ).subquery()
     of_pipeline: defaultdict[UUID, list[AnyRow]] = defaultdict(list)
-    for row in await connection.execute(select(every).order_by(every.c.id)):
+    async for row in in_turns(await connection.execute(select(every).order_by(every.c.id))):
         of_pipeline[row.key].append(row)
     return {key: _progress(key, of_pipeline[key]) for key in keys}
 

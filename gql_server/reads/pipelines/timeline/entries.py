@@ -91,9 +91,10 @@ def entries_of_pipelines(told: CTE) -> list[AnySelect]:
 
 
 def told_of(entries: Sequence[AnySelect]) -> Any:
-    """All of these entries that have a time."""
-    every = union_all(*entries).subquery("entries")
-    return select(every).where(every.c.at.is_not(None)).subquery("told_entries")
+    """All of these entries that have a time that a client can be told; each time is read once."""
+    every = union_all(*entries).cte("entries").prefix_with("MATERIALIZED")
+    first, last = (literal_column(f"timestamptz '{limit}'") for limit in ("0001-01-01 00:00:00+00", "9999-12-31 23:59:59+00"))
+    return select(every).where(every.c.at.between(first, last)).subquery("told_entries")
 
 
 def _entry(
@@ -156,10 +157,8 @@ def _text(value: Any) -> ColumnElement[Any]:
 
 
 def _instant(value: Any) -> ColumnElement[Any]:
-    """The instant of a text with an offset; null for any other value, and for one that no client could be told."""
+    """The instant of a text with an offset; null for any other value."""
     text, kind = value.astext, "timestamp with time zone"
     is_instant = and_(func.jsonb_typeof(value) == "string", text.regexp_match(_HAS_OFFSET))
     at = cast(text, DateTime(timezone=True))
-    valid = case((is_instant, case((func.pg_input_is_valid(text, kind), at))), else_=_NO_TIME)
-    first, last = (literal_column(f"timestamptz '{limit}'") for limit in ("0001-01-01 00:00:00+00", "9999-12-31 23:59:59+00"))
-    return case((valid.between(first, last), valid))
+    return case((is_instant, case((func.pg_input_is_valid(text, kind), at))), else_=_NO_TIME)
