@@ -2,6 +2,7 @@
 
 import hashlib
 from importlib import resources
+from operator import methodcaller
 from typing import Any, Literal
 
 from sqlalchemy import Connection, text
@@ -23,7 +24,7 @@ def install(connection: Connection, kind: Kind) -> None:
     for script in sources(kind):
         connection.execute(text("SELECT 1"))  # so that the script is part of the transaction
         driver: Any = connection.connection.dbapi_connection
-        driver.run_async(lambda raw, script=script: raw.execute(script))
+        driver.run_async(methodcaller("execute", script))
 
 
 def bring_up_to_date(connection: Connection) -> None:
