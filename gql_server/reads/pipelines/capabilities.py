@@ -52,13 +52,17 @@ async def retry_facts_by_pipeline(connection: AsyncConnection, viewer: Viewer, k
         "year_is_provisioned": found(of_year, Y.configuration_completed.is_not(None)),
     }
     columns = [(known[name] if name in known else getattr(J, name)).label(name) for name in FACTS]
-    rows = await connection.execute(
-        select(*columns)
+    # first the roots, then what costs more to know
+    roots = (
+        select(J.id)
         .ext(distinct_on(jobs.PIPELINE_KEY))
         .select_from(jobs.JOBS)
         .where(jobs.in_pipelines(keys), job_clause(viewer))
         .order_by(jobs.PIPELINE_KEY, J.id)
+        .cte("roots")
+        .prefix_with("MATERIALIZED")
     )
+    rows = await connection.execute(select(*columns).select_from(jobs.JOBS.join(roots, roots.c.id == J.id)))
     return {row.key: RetryFacts(**{name: getattr(row, name) for name in FACTS}) for row in rows}
 
 
