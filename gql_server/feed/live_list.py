@@ -122,9 +122,12 @@ class ListSource:
             return
         await persistently(self._advance)
         self._is_pending.clear()
-        self._renew()
         while self._pending:
-            yield self._pending.popleft()
+            events = [*self._pending]
+            self._pending.clear()
+            self._renew()  # what a catch-up adds meanwhile is newer than what has been read for these
+            for event in events:
+                yield event
         with suppress(TimeoutError):
             async with asyncio.timeout(self._throttle_seconds):
                 await self._is_pending.wait()

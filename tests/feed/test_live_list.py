@@ -3,7 +3,7 @@
 import asyncio
 from base64 import b64decode
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from typing import Any
 from uuid import UUID
 
@@ -13,9 +13,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gql_server.db import connect_arguments
 from gql_server.db.models import EntityType, JobResult, JobState
+from gql_server.feed.events import Reading
 from gql_server.feed.hub import Hub
+from gql_server.feed.list_reader import ListReader
+from gql_server.feed.live_list import ListSource
 from gql_server.feed.tokens import Position
 from gql_server.graph.nodes import encode
+from gql_server.reads.pagination import newest
+from gql_server.reads.pipelines.filter import Criteria
 from tests import build
 from tests.graphql import Client, context, opened, sealed, subscribed, viewer
 
@@ -379,3 +384,25 @@ async def _live_a_while(engine: AsyncEngine, number: int) -> None:
         await _finish(engine, key, job_id, JobResult.ERROR)
         if turn % 2:
             await _finish(engine, key, job_id)
+
+
+async def test_what_a_catch_up_reads_while_others_are_told_is_told_with_reads_of_its_own(engine: AsyncEngine, hub: Hub):
+    reader = ListReader(engine, viewer("operator"), Criteria(), newest(25))
+    renewals: list[None] = []
+    source = ListSource(hub, reader, renew=lambda: renewals.append(None))
+    running = [await _running(engine, kind) for kind in ("one", "two", "three")]
+    async with source.attach():
+        await source.begin()
+        for key, job_id in running[:2]:
+            await _finish(engine, key, job_id)
+        async with aclosing(source.live()) as events:
+            async with asyncio.timeout(5):
+                told = [(await anext(events), len(renewals))]
+            await _finish(engine, *running[2])
+            joining = ListSource(hub, reader, renew=lambda: None)
+            assert [event async for event in joining.catch_up(None, source)] == []
+            async with asyncio.timeout(5):
+                told += [(await anext(events), len(renewals)) for _ in range(2)]
+
+    keys = [(event.row.key, renewal) for event, renewal in told if isinstance(event, Reading)]
+    assert keys == [(running[0][0], 1), (running[1][0], 1), (running[2][0], 2)]
