@@ -51,7 +51,7 @@ async def test_a_failure_is_new_after_another_build_began_to_work(
     await work_for_a_moment(dsn, Settings())
     monkeypatch.setattr(app, "build_version", lambda: "0.1.0+changed")
     await work_for_a_moment(dsn, Settings())
-    await fail("a new cause", -0.01)
+    await fail("a new cause", -1)
 
     found = await Client(engine).query("{ failureGroups { nodes { title isNew } } health { revisions } }")
 

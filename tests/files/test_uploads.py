@@ -86,7 +86,7 @@ async def test_an_upload_to_a_bucket_is_ingested_from_there(engine: AsyncEngine,
     assert await rows(engine) == [("bucket", 0)]
     assert await objects(bucket) == [response.json()["uploadId"]]
     # the file was read: what is missing is its factors
-    assert (await run_next(engine, bucket)).startswith("there are no emission factors of process_emissions")
+    assert (await run_next(engine, bucket)).startswith("there are no emission factors of entry type process_emissions")
 
 
 async def test_a_file_in_the_database_is_read_there_when_new_ones_go_to_a_bucket(

@@ -15,30 +15,36 @@ from tests import build
 from tests.graph.test_queries import statements
 from tests.graphql import Client, viewer
 
-NOW = datetime.now(UTC)
 ESTIMATE = """query ($first: Int) { pipelines(first: $first) { nodes { pipelineId startedAt progress {
   estimate { finishAtP50 finishAtP90 sampleSize isSlowerThanP95 }
 } } } }"""
 
 
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
 async def past(connection: AsyncConnection, *minutes: float, ago: timedelta = timedelta(days=1), **values: Any) -> None:
     """Runs that took that long and landed."""
+    ended = now() - ago
     for took in minutes:
-        finished = {"started_at": NOW - ago - timedelta(minutes=took), "finished_at": NOW - ago}
+        finished = {"started_at": ended - timedelta(minutes=took), "finished_at": ended}
         await build.pipeline(connection, **({"status": PipelineStatus.SUCCESS, **finished} | values))
 
 
 async def running(connection: AsyncConnection, minutes: float = 1, **values: Any) -> UUID:
     pipeline_id = await build.pipeline(connection, **values)
     scope = {name: values[name] for name in ("provider", "entity_type") if name in values}
-    await build.job(connection, pipeline_id, state=JobState.RUNNING, started_at=NOW - timedelta(minutes=minutes), **scope)
+    await build.job(connection, pipeline_id, state=JobState.RUNNING, started_at=now() - timedelta(minutes=minutes), **scope)
     await build.settle(connection, pipeline_id)
     return pipeline_id
 
 
 async def estimate(engine: AsyncEngine, pipeline_id: UUID, role: str = "operator", **claims: Any) -> dict[str, Any] | None:
     nodes = (await Client(engine, role, **claims).query(ESTIMATE, first=200))["pipelines"]["nodes"]
-    return next(node["progress"]["estimate"] for node in nodes if node["pipelineId"] == str(pipeline_id))
+    found = next(node for node in nodes if node["pipelineId"] == str(pipeline_id))
+    estimated = found["progress"]["estimate"]
+    return estimated and {"startedAt": found["startedAt"], **estimated}
 
 
 async def test_the_end_is_estimated_from_the_middle_and_the_slow_runs(engine: AsyncEngine):
@@ -49,7 +55,7 @@ async def test_the_end_is_estimated_from_the_middle_and_the_slow_runs(engine: As
     found = await estimate(engine, pipeline_id)
 
     assert found is not None
-    started = NOW - timedelta(minutes=2)
+    started = datetime.fromisoformat(found["startedAt"])
     assert datetime.fromisoformat(found["finishAtP50"]) == started + timedelta(minutes=6)
     assert datetime.fromisoformat(found["finishAtP90"]) == started + timedelta(minutes=10)
     assert (found["sampleSize"], found["isSlowerThanP95"]) == (11, False)
@@ -64,7 +70,7 @@ async def test_a_run_that_takes_longer_than_nearly_all_is_slow(engine: AsyncEngi
 
     assert found is not None
     assert found["isSlowerThanP95"] is True
-    assert datetime.fromisoformat(found["finishAtP50"]) < NOW
+    assert datetime.fromisoformat(found["finishAtP50"]) < now()
 
 
 @pytest.mark.parametrize("size", [4, 5])
@@ -85,7 +91,7 @@ async def test_fewer_than_five_runs_are_no_sample(engine: AsyncEngine, size: int
         {"entity_type": EntityType.GLOBAL_PER_YEAR},
         {"provider": Provider.TEST},
         {"status": PipelineStatus.FAILED},
-        {"aborted_at": NOW},
+        {"aborted_at": now()},
         {"ago": timedelta(days=91)},
     ],
 )

@@ -50,7 +50,7 @@ async def test_a_card_says_what_failed_as_far_as_the_viewer_may_know(engine: Asy
     card = TIME.sub("TIME", node["ticketMarkdown"]).split("\n")
     assert card[0] == (
         "**PARTIAL** CSV\\_INGEST: equipment\\_electric\\_consumption, "
-        + ("unit A, " if role == "principal" else "")
+        + ("unit A, " if role in ("principal", "operator") else "")
         + "2025, DEFAULT"
     )
     assert card[1:] == [
