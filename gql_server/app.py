@@ -85,8 +85,10 @@ def create_app(
                     await hub.connected.wait()
             yield
         finally:
-            following.cancel()
-            await asyncio.gather(following, return_exceptions=True)
+            stopping = [following, *commands.running.values()]
+            for task in stopping:
+                task.cancel()
+            await asyncio.gather(*stopping, return_exceptions=True)
             await engine.dispose()
             await write_engine.dispose()
 

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import structlog
 from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -15,6 +16,8 @@ from gql_server.db.expressions import AnyRow
 from gql_server.db.models import NOW, BulkAbort
 from gql_server.errors import Conflict, NotFound, Reason
 from gql_server.policy import Viewer
+
+log = structlog.get_logger()
 
 STEP = 100
 """Pipelines that one transaction ends: it holds their rows no longer than a moment."""
@@ -57,8 +60,15 @@ def _running(commands: Commands, viewer: Viewer, bulk_id: UUID) -> asyncio.Task[
     """What does the steps, whoever waits for it: a client that goes away interrupts nothing."""
     if bulk_id not in commands.running:
         task = commands.running[bulk_id] = asyncio.create_task(_steps(commands, viewer, bulk_id))
-        task.add_done_callback(lambda _: commands.running.pop(bulk_id))
+        task.add_done_callback(lambda ended: _ended(commands, bulk_id, ended))
     return commands.running[bulk_id]
+
+
+def _ended(commands: Commands, bulk_id: UUID, task: asyncio.Task[None]) -> None:
+    """Forget the task; nobody may wait for it any more, so its failure is logged. The call sent again goes on where it was."""
+    del commands.running[bulk_id]
+    if not task.cancelled() and (error := task.exception()):
+        log.error("bulk_abort.failed", bulk_id=str(bulk_id), error=str(error))
 
 
 async def _steps(commands: Commands, viewer: Viewer, bulk_id: UUID) -> None:

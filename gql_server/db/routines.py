@@ -10,7 +10,7 @@ from sqlalchemy import Connection, text
 Kind = Literal["functions", "triggers"]
 """Functions are what columns and indexes are made with, so they come before the tables; triggers come after them."""
 
-DIGEST = text("SELECT obj_description('alembic_version'::regclass)")
+INSTALLED = text("SELECT obj_description('alembic_version'::regclass)")
 
 
 def sources(kind: Kind) -> list[str]:
@@ -27,10 +27,14 @@ def install(connection: Connection, kind: Kind) -> None:
         driver.run_async(methodcaller("execute", script))
 
 
+def digest() -> str:
+    """Digest of all scripts, which the database keeps of those that it has."""
+    return hashlib.sha256("".join([*sources("functions"), *sources("triggers")]).encode()).hexdigest()
+
+
 def bring_up_to_date(connection: Connection) -> None:
     """Put everything in place, unless the database has it as it is: triggers lock their tables while they are made."""
-    digest = hashlib.sha256("".join([*sources("functions"), *sources("triggers")]).encode()).hexdigest()
-    if connection.scalar(DIGEST) != digest:
+    if connection.scalar(INSTALLED) != digest():
         install(connection, "functions")
         install(connection, "triggers")
-        connection.execute(text(f"COMMENT ON TABLE alembic_version IS '{digest}'"))
+        connection.execute(text(f"COMMENT ON TABLE alembic_version IS '{digest()}'"))

@@ -67,9 +67,15 @@ class Moment:
 
     async def begun(self, after: int, until: int) -> list[Changed]:
         """Visible pipelines that changed after the one event, and changed further after the other."""
-        return await queries.changed_since(
-            self._connection, self._viewer, after, limit=CHUNK, beyond=until, begun_by=until, marks=()
-        )
+        found, beyond = list[Changed](), until
+        while True:
+            chunk = await queries.changed_since(
+                self._connection, self._viewer, after, limit=CHUNK, beyond=beyond, begun_by=until, marks=()
+            )
+            found += chunk
+            if len(chunk) < CHUNK:
+                return found
+            beyond = chunk[-1].sequence
 
     async def rows(self, keys: Sequence[UUID]) -> Mapping[UUID, Any]:
         """Rows of those of the pipelines that are in the list."""

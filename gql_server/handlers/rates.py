@@ -19,5 +19,5 @@ async def exchange_rates(connection: AsyncConnection, provider: str, year: int) 
             table.data_entry_type_id.is_(None),
         )
     )
-    rows = {row.key: row.data for row in uploaded}
+    rows = {row.key: row.data for row in uploaded if {"per_eur", "source"} <= row.data.keys()}
     return rates_of(year, rows) if rows else shipped_rates(year)

@@ -42,7 +42,7 @@ class Aborted:
 
 
 async def abort(connection: AsyncConnection, pipeline_ids: Collection[UUID], by: str, reason: str | None) -> list[Aborted]:
-    """End every live job of the pipelines with ERROR, whoever holds it; live jobs of others serve them no longer.
+    """End every live job of the pipelines with ERROR, whoever holds it; live jobs of others serve those of them no longer.
 
     A job that is just committing is waited for, and may leave children that this look did not see: look until none is left.
     """
@@ -50,7 +50,8 @@ async def abort(connection: AsyncConnection, pipeline_ids: Collection[UUID], by:
     aborted: list[Aborted] = []
     while ended := await _abort_live(connection, pipeline_ids, by, reason):
         aborted += ended
-    await connection.execute(_WITHDRAW, {"ids": list(pipeline_ids)})
+    if aborted:
+        await connection.execute(_WITHDRAW, {"ids": sorted({job.pipeline_id for job in aborted})})
     await failures.record(connection, [job.id for job in aborted])
     return aborted
 

@@ -42,7 +42,7 @@ async def resumed(connection: AsyncConnection, root_id: int) -> Outcome:
         result=JobResult(root.result),
         message=root.status_message,
         meta={name: value for name, value in root.meta.items() if name not in OF_ONE_RUN},
-        affected_module_ids=root.affected_module_ids and await _affected(connection, root.pipeline_id),
+        affected_module_ids=None if root.affected_module_ids is None else await _affected(connection, root.pipeline_id),
         row_errors=await _row_errors(connection, root_id),
         children=_children(root, await _failed_steps(connection, root.pipeline_id, root_id)),
     )

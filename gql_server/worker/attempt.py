@@ -76,9 +76,9 @@ class Runner:
     async def release(self, job: Job) -> None:
         """Give the job back without counting the attempt."""
         async with self.engine.begin() as connection:
-            if await ledger.release(connection, self.worker, job) and job.pipeline_id is not None:
-                await reconcile.lock(connection, [job.pipeline_id])
-                await self._store_status(connection, [job.pipeline_id])
+            if await ledger.release(connection, self.worker, job) and job.pipeline_ids:
+                await reconcile.lock(connection, job.pipeline_ids)
+                await self._store_status(connection, job.pipeline_ids)
 
     async def _attempt(self, job: Job, run: Run) -> Outcome:
         for attempt in range(DEADLOCK_TRIES):

@@ -86,7 +86,9 @@ class ResetReason(Enum):
         description="What happened after it is no longer kept; or it is a token of an older version, of another signing key, "
         "or of who may see something else.",
     )
-    SERVER_RESTART = strawberry.enum_value("SERVER_RESTART", description="The database is another one than the token's.")
+    SERVER_RESTART = strawberry.enum_value(
+        "SERVER_RESTART", description="The database is another one than the token's, or was restored to a time before it."
+    )
 
 
 @strawberry.type(description="History before this point is gone: forget what you hold, and go on from what follows.")

@@ -2,14 +2,19 @@
 -- of `seq` is the order of commits for every writer.
 
 CREATE OR REPLACE FUNCTION gql_job_event() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+  served uuid[];
 BEGIN
   PERFORM pg_advisory_xact_lock(1240, 0);
   INSERT INTO events (seq, pipeline_key, job_id)
     VALUES (gql_event_number(), coalesce(new.pipeline_id, new.time_key), new.id);
-  IF new.serves <> '{}' THEN
+  served := new.serves;
+  IF TG_OP = 'UPDATE' AND old.serves <> new.serves THEN
+    served := ARRAY(SELECT DISTINCT unnest(old.serves || new.serves));
+  END IF;
+  IF served <> '{}' THEN
     INSERT INTO events (seq, pipeline_key, job_id)
-      SELECT gql_event_number(), served, new.id FROM unnest(new.serves) AS served
-      WHERE served IS DISTINCT FROM new.pipeline_id;
+      SELECT gql_event_number(), key, new.id FROM unnest(served) AS key WHERE key IS DISTINCT FROM new.pipeline_id;
   END IF;
   RETURN NULL;
 END $$;
