@@ -37,13 +37,18 @@ class Finding:
     advice: str | None = None
 
 
+def said(error: Exception) -> str:
+    """The first line of what an error says; asyncpg adds paragraphs of advice."""
+    return str(error).partition("\n")[0] or "no answer"
+
+
 async def examine(dsn: str) -> AsyncIterator[Finding]:
     """Findings in order; without a connection there is only the first."""
     try:
         connection = await asyncpg.connect(**connect_arguments(dsn, "gql-server doctor"))
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         advice = "start the database, or correct GQL_DATABASE_URL"
-        yield Finding("database", False, f"{address(dsn)} cannot be reached: {error}", advice)
+        yield Finding("database", False, f"{address(dsn)} cannot be reached: {said(error)}", advice)
         return
     try:
         yield Finding("database", True, f"{address(dsn)} answers")
@@ -71,7 +76,7 @@ async def session_settings(dsn: str) -> Finding:
         connection = await asyncpg.connect(**connect_arguments(dsn, "gql-server doctor", SESSION_SETTINGS))
         await connection.close()
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        return Finding("settings", False, f"connections with our settings are refused: {error}", PAST_THE_POOLER)
+        return Finding("settings", False, f"connections with our settings are refused: {said(error)}", PAST_THE_POOLER)
     return Finding("settings", True, "sessions take our settings")
 
 
@@ -81,7 +86,7 @@ async def statements(dsn: str) -> Finding:
         async with asyncio.timeout(DEADLINE_SECONDS), AsyncExitStack() as sessions:
             await _use_a_statement_among_others(dsn, sessions)
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        return Finding("statements", False, f"prepared statements get lost: {str(error) or 'no answer'}", PAST_THE_POOLER)
+        return Finding("statements", False, f"prepared statements get lost: {said(error)}", PAST_THE_POOLER)
     return Finding("statements", True, "prepared statements last")
 
 

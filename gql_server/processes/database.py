@@ -8,7 +8,7 @@ import asyncpg
 from rich.console import Console
 
 from gql_server.db import address, connect_arguments, migrate
-from gql_server.db.doctor import Finding, migration, session_settings, statements, version, writing
+from gql_server.db.doctor import Finding, migration, said, session_settings, statements, version, writing
 from gql_server.db.outages import is_outage
 from gql_server.errors import Stop
 from gql_server.settings import Settings
@@ -61,9 +61,9 @@ async def reachable(dsn: str, *, wait: timedelta = AT_ONCE) -> asyncpg.Connectio
             break
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             if not _may_pass(error) or time.monotonic() >= until:
-                raise Stop(f"the database at {address(dsn)} cannot be reached: {error}") from None
+                raise Stop(f"the database at {address(dsn)} cannot be reached: {said(error)}") from None
             if not has_waited:
-                err.print(f"waiting for the database at {address(dsn)}: {error}", markup=False, highlight=False)
+                err.print(f"waiting for the database at {address(dsn)}: {said(error)}", markup=False, highlight=False)
                 has_waited = True
         await asyncio.sleep(RETRY_SECONDS)
     stop_unless(await version(connection), dsn)
