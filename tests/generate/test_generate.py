@@ -183,7 +183,7 @@ async def test_the_database_is_as_migrated_and_takes_new_work_afterwards(engine:
     async with engine.connect() as connection:
         assert await connection.scalar(select(func.count()).select_from(Job)) == made + 1
         assert submitted.job_id == highest + 1
-        assert await connection.scalar(select(func.count()).select_from(Event)) == 2
+        assert await connection.scalar(select(func.count()).select_from(Event)) == 3
 
 
 async def test_the_units_and_years_it_refers_to_exist(engine: AsyncEngine) -> None:
