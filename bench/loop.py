@@ -94,7 +94,7 @@ async def _measured(graph: Graph, name: str, query: str, rounds: int) -> list[st
 
 @asynccontextmanager
 async def _pauses() -> AsyncGenerator[list[float]]:
-    """How much later than it asked for a ticking task was woken each time meanwhile, in seconds."""
+    """Delays of a ticking task, in seconds: how much later than asked it was woken each time."""
     pauses = [0.0]
 
     async def tick() -> None:

@@ -71,7 +71,7 @@ class CsvFile:
 
     @property
     def reading(self) -> dict[str, str]:
-        """What was found out about the file."""
+        """Reading of the file: what was inferred and what was told."""
         return {"format": "csv", "separator": SEPARATORS[self.separator], "separator_from": self.told_by}
 
     def __iter__(self) -> Iterator[list[str]]:
@@ -121,7 +121,7 @@ def _allowed(separator: str) -> str:
 
 
 def _separator_of(header: str) -> str:
-    """What makes the most columns of the header. Raises FileRefused when two do."""
+    """Separator that makes the most columns of the header. Raises FileRefused when two do."""
     columns = {separator: _columns(header, separator) for separator in INFERRED}
     most = max(map(len, columns.values()))
     best = [separator for separator in INFERRED if len(columns[separator]) == most]

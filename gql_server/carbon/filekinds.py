@@ -1,4 +1,4 @@
-"""What a file is that is not a table, told by its first bytes."""
+"""Kinds of files that are no tables, told by their first bytes."""
 
 import re
 from collections.abc import Mapping
@@ -40,7 +40,7 @@ _IN_ZIP = {
 
 
 def kind_of(start: bytes) -> str | None:
-    """What a file that starts like this is, if it is a well-known kind that holds no CSV."""
+    """Name of the well-known kind of a file that starts like this; None if it may hold CSV."""
     for mark, kind in _SIGNATURES.items():
         if start.startswith(mark):
             return kind
@@ -49,7 +49,7 @@ def kind_of(start: bytes) -> str | None:
 
 
 def kind_of_zip(names: list[str]) -> str:
-    """What a zip archive of these members is, if it is no .xlsx workbook."""
+    """Name of the kind of a zip archive of these members that is no .xlsx workbook."""
     found = (kind for mark, kind in _IN_ZIP.items() if any(name.startswith(mark) for name in names))
     return next(found, "a zip archive")
 

@@ -28,7 +28,7 @@ class Sheet:
 
     @property
     def reading(self) -> dict[str, str]:
-        """What was found out about the file."""
+        """Reading of the file: what was inferred and what was told."""
         return {"format": "xlsx", "sheet": self.name, "sheet_from": self.told_by}
 
     def __iter__(self) -> Iterator[list[Any]]:
