@@ -151,12 +151,14 @@ async def _first_open(connection: AsyncConnection, pipeline_ids: Collection[UUID
 
 
 # What is owed, by what the jobs say: for whatever was recalculated, an aggregation of the same module and year, by whomever.
-# The flag asks for one more, as in a pipeline that is retried.
+# The flag asks for one more, as in a pipeline that is retried. What does not say whom it affected, affected the whole module
+# and year; but if it failed, nobody, where others tell who was.
 _OWED = reconcile.ForPipelines(f"""
 WITH {reconcile.SERVING}
 SELECT p.id AS pipeline_id, r.provider, r.module_type_id, r.year, bool_or(r.is_own) AS is_own,
   coalesce(max(r.id) FILTER (WHERE r.is_own), max(r.id)) AS parent_job_id,
-  CASE WHEN NOT bool_or(r.affected_module_ids IS NULL) THEN
+  CASE WHEN NOT bool_or(r.affected_module_ids IS NULL AND r.result IS DISTINCT FROM 'ERROR')
+      AND NOT bool_and(r.affected_module_ids IS NULL) THEN
     ARRAY(SELECT DISTINCT unnest(a.affected_module_ids) FROM serving a
       WHERE a.served = p.id AND a.state = 'FINISHED' ORDER BY 1)
   END AS affected

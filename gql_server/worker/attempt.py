@@ -119,8 +119,9 @@ class Runner:
             await self._store_status(connection, job.pipeline_ids)
 
     async def _fail(self, job: Job, run: Run, outcome: Outcome) -> None:
-        """Write ERROR, children none, in a small transaction of its own."""
-        outcome = replace(outcome, meta={**outcome.meta, **run.phases("failed")}, children=(), affected_module_ids=None)
+        """Write ERROR, children none, in a small transaction of its own; what it had to do it is still about."""
+        kept = job.affected_module_ids
+        outcome = replace(outcome, meta={**outcome.meta, **run.phases("failed")}, children=(), affected_module_ids=kept)
         log.warning("job.finished", job_id=job.id, job_type=job.job_type, result=outcome.result, message=outcome.message)
         try:
             async with self.engine.begin() as connection:

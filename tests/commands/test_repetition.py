@@ -141,6 +141,17 @@ async def steps(world: World, pipeline_id: UUID) -> list[tuple[str, int | None, 
     return [(job.job_type, job.data_entry_type_id, job.result) for job in await world.jobs(pipeline_id)]
 
 
+async def test_the_totals_after_a_failed_recalculation_of_a_unit_are_computed_for_that_unit_alone(world: World) -> None:
+    root, failed, aggregation = await world.jobs(await partial(world))
+
+    again = await world.jobs(await retry(world, root.pipeline_id))
+
+    assert (failed.result, len(root.affected_module_ids)) == ("ERROR", 1)
+    assert failed.affected_module_ids == aggregation.scope_module_ids == root.affected_module_ids
+    assert aggregation.meta["modules_refreshed"] == 1
+    assert [job.affected_module_ids or job.scope_module_ids for job in again] == [root.affected_module_ids] * 3
+
+
 async def test_where_the_rows_landed_only_the_recalculation_that_failed_runs_again(world: World) -> None:
     first = await partial(world)
     before = await world.query("SELECT id FROM data_entries ORDER BY id")

@@ -1,6 +1,7 @@
 """Children, deduplication, and the one aggregation."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -72,6 +73,37 @@ async def test_c4_a_failing_sibling_does_not_stop_the_aggregation(work: Ledger, 
     assert results.count(("emission_recalc", "ERROR")) == 1
     pipeline = await work.pipeline(submitted.pipeline_id)
     assert (pipeline.status, pipeline.error_count, pipeline.last_error) == ("PARTIAL", 1, "boom")
+
+
+@pytest.mark.parametrize(
+    ("said", "failing", "scope"),
+    [
+        pytest.param([1], {10, 11, 12}, [1], id="all failed, and said before whom they were about"),
+        pytest.param(None, {10}, [1, 11, 12], id="one failed, and only what it did not do was of everybody"),
+        pytest.param(None, {10, 11, 12}, None, id="nobody says whom it was about"),
+    ],
+)
+async def test_what_failed_does_not_make_an_aggregation_one_of_the_whole_year(
+    work: Ledger, said: list[int] | None, failing: set[int], scope: list[int] | None
+) -> None:
+    async def ingest(job: Job, connection: Any, run: Any) -> Outcome:
+        children = [replace(child, affected_module_ids=said) for child in RECALCULATIONS]
+        return Outcome(affected_module_ids=[1], children=children)
+
+    async def recalc(job: Job, connection: Any, run: Any) -> Outcome:
+        if job.data_entry_type_id in failing:
+            raise ValueError("boom")
+        return Outcome(affected_module_ids=[job.data_entry_type_id or 0])
+
+    work.behaviours |= {"csv_ingest": ingest, "emission_recalc": recalc}
+    await work.submit()
+
+    await work.drain()
+
+    [aggregation] = await work.jobs(models.Job.job_type == JobType.AGGREGATION)
+    assert aggregation.scope_module_ids == scope
+    failed = await work.jobs(models.Job.result == JobResult.ERROR)
+    assert [job.affected_module_ids for job in failed] == [said] * len(failing)
 
 
 async def test_c3_siblings_that_finish_together_chain_one_aggregation(work: Ledger) -> None:
