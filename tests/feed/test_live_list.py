@@ -406,3 +406,70 @@ async def test_what_a_catch_up_reads_while_others_are_told_is_told_with_reads_of
 
     keys = [(event.row.key, renewal) for event, renewal in told if isinstance(event, Reading)]
     assert keys == [(running[0][0], 1), (running[1][0], 1), (running[2][0], 2)]
+
+
+UNRESOLVED = {"unresolved": True}
+RESOLUTION = """subscription { pipelines(filter: { status: { in: [FAILED] } }, throttleMs: 0) {
+  ... on PipelineChanged { changed pipeline { isResolved resolvedBy { pipelineId } } }
+} }"""
+
+
+async def test_a_failure_leaves_the_unresolved_ones_when_a_later_run_succeeds_and_comes_back_if_that_did_not(
+    engine: AsyncEngine, hub: Hub
+):
+    async with engine.begin() as connection:
+        await build.run(connection, JobResult.ERROR, kind="before the last success")
+        await build.run(connection, JobResult.SUCCESS, kind="before the last success")
+        failed = await build.run(connection, JobResult.ERROR, kind="import")
+        elsewhere = await build.run(connection, JobResult.ERROR, kind="import", year=2026)
+    key, job_id = await _running(engine, "import")
+
+    async with subscribed(context(engine, viewer("operator"), hub), LIST, filter=UNRESOLVED) as results:
+        snapshot = await _next(results)
+        await _finish(engine, key, job_id)
+        left = await _next(results)
+        async with engine.begin() as connection:
+            await build.change(connection, job_id, result=JobResult.ERROR)
+            await build.settle(connection, key)
+            await build.notify(connection)
+        again = [await _next(results), await _next(results)]
+
+    assert snapshot["pipelines"]["nodes"] == [{"kindRaw": "import", "status": "FAILED"}] * 2
+    assert _said(left) == ("PipelineLeft", encode("Pipeline", str(failed)))
+    assert [_said(event) for event in again] == [("PipelineEntered", "import")] * 2
+    assert {event["pipeline"]["id"] for event in again} == {encode("Pipeline", str(each)) for each in (failed, key)}
+    assert encode("Pipeline", str(elsewhere)) not in {event["pipeline"]["id"] for event in again}
+
+
+async def test_a_failed_orphan_leaves_the_unresolved_ones_when_a_later_run_on_its_scope_succeeds(engine: AsyncEngine, hub: Hub):
+    async with engine.begin() as connection:
+        job_id = await build.job(connection, result=JobResult.ERROR)
+        orphan = (await connection.execute(text("SELECT time_key FROM data_ingestion_jobs"))).scalar_one()
+    key, root = await _running(engine, "csv_ingest")
+    assert job_id < root
+
+    async with subscribed(context(engine, viewer("operator"), hub), LIST, filter=UNRESOLVED) as results:
+        snapshot = await _next(results)
+        await _finish(engine, key, root)
+        left = await _next(results)
+
+    assert len(snapshot["pipelines"]["nodes"]) == 1
+    assert _said(left) == ("PipelineLeft", encode("Pipeline", str(orphan)))
+
+
+async def test_who_follows_a_failed_pipeline_is_told_what_resolves_it_and_what_had_before(engine: AsyncEngine, hub: Hub):
+    async with engine.begin() as connection:
+        await build.run(connection, JobResult.ERROR, kind="import")
+    earlier, earlier_job = await _running(engine, "import")
+    later, later_job = await _running(engine, "import")
+
+    async with subscribed(context(engine, viewer("operator"), hub), RESOLUTION) as results:
+        await _next(results)
+        await _finish(engine, later, later_job)
+        first = await _next(results)
+        await _finish(engine, earlier, earlier_job)
+        second = await _next(results)
+
+    assert first["pipeline"] == {"isResolved": True, "resolvedBy": {"pipelineId": str(later)}}
+    assert second["pipeline"] == {"isResolved": True, "resolvedBy": {"pipelineId": str(earlier)}}
+    assert second["changed"] == ["Pipeline.progress", "Pipeline.isResolved", "Pipeline.resolvedBy"]

@@ -19,6 +19,7 @@ from gql_server.graph.context import Info
 from gql_server.graph.fields import First, SemanticNonNull
 from gql_server.graph.jobs.types import Job
 from gql_server.graph.nodes import encode
+from gql_server.graph.pipelines.runs import FAILED
 from gql_server.graph.pipelines.types import Pipeline, PipelineConnection
 from gql_server.graph.scalars import FeedToken, SchemaCoordinate
 from gql_server.reads.pagination import Page
@@ -57,7 +58,8 @@ class PipelineChanged(FeedEvent):
     pipeline: Pipeline = strawberry.field(description="The pipeline, read for this message.")
     changed: list[SchemaCoordinate] = strawberry.field(
         description="Fields of the pipeline that differ from the message before, `progress` always among them; "
-        "those of its jobs are not. Resumed from a token, all that may differ."
+        "those of its jobs are not. If it failed, so are `isResolved` and `resolvedBy`, which later runs decide. Resumed "
+        "from a token, all that may differ."
     )
     key: strawberry.Private[UUID]
     span: strawberry.Private[tuple[int, int] | None]
@@ -73,7 +75,7 @@ class PipelineChanged(FeedEvent):
         return cls(
             **moment(token),
             pipeline=reading.row,
-            changed=coordinates(reading.changed) if reading.since is None else coordinates((*reading.changed, "progress")),
+            changed=coordinates(reading.changed if reading.since is None else (*reading.changed, *_followed(reading.row))),
             key=reading.row.key,
             span=reading.span,
         )
@@ -214,6 +216,11 @@ _FIELDS = {
     "has_live_jobs": "viewer_can",
     "value": None,
 }
+
+
+def _followed(row: Any) -> tuple[str, ...]:
+    """What is not in the row, and may differ whenever it is told."""
+    return ("progress", "is_resolved", "resolved_by") if row.status in FAILED else ("progress",)
 
 
 def coordinates(attributes: tuple[str, ...]) -> list[SchemaCoordinate]:

@@ -209,7 +209,8 @@ class Job(Linked, Lineage, JobTimeline, Node):
     retries_left: int = strawberry.field(description="Zero means the next failure is final.")
     next_attempt_at: datetime | None = strawberry.field(description="Not claimable before this time.")
     is_current: bool = strawberry.field(
-        description="The job is the current one for its (module, entry type, target, method, year)."
+        description="The job is the current one for its (module, entry type, target, method, year). When a newer one takes its "
+        "place, no event of this pipeline says so: follow that of the newer one, or read again."
     )
     is_aborted: bool = strawberry.field(description="An operator stopped it.")
     is_stuck: bool = strawberry.field(

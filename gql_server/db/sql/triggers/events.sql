@@ -19,10 +19,33 @@ BEGIN
   RETURN NULL;
 END $$;
 
+-- A success resolves the failures before it, back to the success before; what was one and is no more leaves them open again.
 CREATE OR REPLACE FUNCTION gql_pipeline_event() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+  resolves boolean := TG_OP = 'INSERT' AND new.status = 'SUCCESS';
+  since uuid;
 BEGIN
   PERFORM pg_advisory_xact_lock(1240, 0);
   INSERT INTO events (seq, pipeline_key) VALUES (gql_event_number(), new.id);
+  IF TG_OP = 'UPDATE' THEN
+    resolves := (old.status = 'SUCCESS') <> (new.status = 'SUCCESS');
+  END IF;
+  IF resolves AND new.scope_key IS NOT NULL THEN
+    SELECT p.id INTO since FROM pipelines p
+      WHERE (p.scope_key, p.id) < (new.scope_key, new.id) AND p.scope_key >= new.scope_key AND p.status = 'SUCCESS'
+      ORDER BY p.scope_key DESC, p.id DESC LIMIT 1;
+    since := coalesce(since, '00000000-0000-0000-0000-000000000000');
+    INSERT INTO events (seq, pipeline_key)
+      SELECT gql_event_number(), failed.key FROM (
+        SELECT p.id AS key FROM pipelines p
+          WHERE (p.scope_key, p.id) > (new.scope_key, since) AND (p.scope_key, p.id) < (new.scope_key, new.id)
+            AND p.status IN ('PARTIAL', 'FAILED')
+        UNION ALL
+        SELECT j.time_key FROM data_ingestion_jobs j
+          WHERE j.provider = new.provider AND j.pipeline_id IS NULL AND j.state = 'FINISHED' AND j.result = 'ERROR'
+            AND j.time_key > since AND j.time_key < new.id AND j.scope_key = new.scope_key
+      ) AS failed;
+  END IF;
   RETURN NULL;
 END $$;
 
