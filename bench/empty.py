@@ -16,22 +16,22 @@ from gql_server.db import work_engine
 from gql_server.db.models import JobType
 from gql_server.ledger import locks
 from gql_server.ledger.locks import Lock, Scope
-from gql_server.worker import Child, Job, Outcome, Registry, Run
+from gql_server.worker import ChildJob, ClaimedJob, Outcome, Registry, Run
 from gql_server.worker.worker import Worker, WorkerConfig
 
 DATABASE = "GQL_DATABASE_URL"
 NOOP = "noop"
 CONCURRENCY = 4
-RECALCULATIONS = tuple(Child(job_type=JobType.EMISSION_RECALC, data_entry_type_id=entry_type) for entry_type in (10, 11, 12))
+RECALCULATIONS = tuple(ChildJob(job_type=JobType.EMISSION_RECALC, data_entry_type_id=entry_type) for entry_type in (10, 11, 12))
 
 
-def registry(started: Callable[[Job], None] | None = None) -> Registry:
+def registry(started: Callable[[ClaimedJob], None] | None = None) -> Registry:
     """Empty job types; `started` is called at the start of each handler."""
     types = Registry()
 
     def register(name: str, locks_of: Callable[[Scope], Sequence[Lock]], outcome: Outcome) -> None:
         @types.job_type(name, locks=locks_of)
-        async def handler(job: Job, connection: AsyncConnection, run: Run) -> Outcome:
+        async def handler(job: ClaimedJob, connection: AsyncConnection, run: Run) -> Outcome:
             if started:
                 started(job)
             return outcome

@@ -16,7 +16,7 @@ from gql_server.graph.schema import create_schema
 from gql_server.handlers.api import entry_sources
 from gql_server.http.http import GraphQLEndpoint
 from gql_server.policy import Role, Viewer, permissions_of
-from gql_server.reads.pagination import Cursors, Paging
+from gql_server.reads.pagination import CursorCodec, Paging
 from gql_server.worker import registry
 
 UNLIMITED = 10**12
@@ -29,7 +29,7 @@ class Graph:
         self.schema = create_schema()
         self.subject = "user-1"
         budgets = Budgets(UNLIMITED, UNLIMITED)
-        paging, tokens = Paging(Cursors(b"bench"), size_max=200), Tokens(b"bench")
+        paging, tokens = Paging(CursorCodec(b"bench"), size_max=200), Tokens(b"bench")
         commands = Commands(engine, registry, entry_sources)
         hub = Hub({})
         endpoint = GraphQLEndpoint(

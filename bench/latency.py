@@ -16,7 +16,7 @@ from gql_server.db.models import IngestionMethod, JobType, TargetType
 from gql_server.ledger import verbs as ledger
 from gql_server.ledger.verbs import NewJob, Submitted
 from gql_server.ledger.wakeup import EVENTS_CHANNEL, wake_all
-from gql_server.worker import Job, Registry
+from gql_server.worker import ClaimedJob, Registry
 from gql_server.worker.worker import Worker, WorkerConfig
 
 _STATUS = "SELECT status FROM pipelines WHERE id = $1"
@@ -26,7 +26,7 @@ async def run(dsn: str, *, wakeups: int = 200, pipelines: int = 50) -> None:
     """Measure one after the other, the worker idle in between, and print the median and the 95th percentile."""
     starts: dict[int, float] = {}
 
-    def started(job: Job) -> None:
+    def started(job: ClaimedJob) -> None:
         starts[job.id] = time.perf_counter()
 
     registry = empty.registry(started)

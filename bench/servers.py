@@ -34,7 +34,7 @@ from gql_server.graph.cost.budgets import Budgets
 from gql_server.graph.schema import create_schema
 from gql_server.handlers.api import entry_sources
 from gql_server.http.authentication import TokenAuthority
-from gql_server.reads.pagination import Cursors, Paging
+from gql_server.reads.pagination import CursorCodec, Paging
 from gql_server.settings import Settings
 from gql_server.worker import registry
 
@@ -93,7 +93,7 @@ class StockView(GraphQL[Any, None]):
         self._shared: dict[str, Any] = {
             "engine": engine,
             "hub": self.hub,
-            "paging": Paging(Cursors(b"stock"), settings.page_size_max),
+            "paging": Paging(CursorCodec(b"stock"), settings.page_size_max),
             "tokens": Tokens(b"stock"),
             "commands": Commands(engine, registry, entry_sources),
             "budgets": Budgets(UNLIMITED, UNLIMITED),

@@ -35,7 +35,7 @@ from gql_server.http.http import GraphQLEndpoint
 from gql_server.http.live import Limits
 from gql_server.http.sources import Sources
 from gql_server.http.uploads import Uploads
-from gql_server.reads.pagination import Cursors, Paging
+from gql_server.reads.pagination import CursorCodec, Paging
 from gql_server.release import build_version
 from gql_server.settings import Settings
 from gql_server.worker import registry
@@ -61,7 +61,7 @@ def create_app(
     hub = Hub(connect_arguments(dsn, "gql-server feed"))
     tokens = TokenAuthority.of(settings)
     secret = settings.signing_key().encode()
-    paging, feed_tokens = Paging(Cursors(secret), settings.page_size_max), Tokens(secret)
+    paging, feed_tokens = Paging(CursorCodec(secret), settings.page_size_max), Tokens(secret)
     commands = Commands(write_engine, registry, entry_sources)
     budgets = Budgets(settings.cost_max, settings.cost_budget)
     graphql = GraphQLEndpoint(

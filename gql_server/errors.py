@@ -23,7 +23,7 @@ class ErrorCode(StrEnum):
     INTERNAL = "INTERNAL"
 
 
-class Reason(StrEnum):
+class RefusalReason(StrEnum):
     """Why the state of something forbids a command: `details["reason"]` of a Conflict."""
 
     ALREADY_RUNNING = "ALREADY_RUNNING"
@@ -105,7 +105,7 @@ class Conflict(PublicError):
 
     code = ErrorCode.CONFLICT
 
-    def __init__(self, message: str, *, reason: Reason, **details: object) -> None:
+    def __init__(self, message: str, *, reason: RefusalReason, **details: object) -> None:
         super().__init__(message, reason=reason, **details)
 
 

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from gql_server.db import models
 from gql_server.db.models import EntityType, IngestionMethod, JobResult, JobState, JobType, Provider, TargetType
-from gql_server.ledger.progress import is_error, verdict
+from gql_server.ledger.progress import is_error, pipeline_status
 
 _RECALCS = (JobType.EMISSION_RECALC, JobType.MODULE_EMISSION_RECALC)
 
@@ -59,7 +59,7 @@ async def settle(connection: AsyncConnection, pipeline_id: UUID, *, owes_aggrega
     rows: Sequence[Any] = (
         await connection.execute(select(jobs.__table__).where(jobs.pipeline_id == pipeline_id).order_by(jobs.id))
     ).all()
-    status = verdict(rows, owes_aggregation=owes_aggregation)
+    status = pipeline_status(rows, owes_aggregation=owes_aggregation)
     errors = [row for row in rows if is_error(row)]
     finished_at = max((row.finished_at for row in rows if row.finished_at), default=None)
     values = {

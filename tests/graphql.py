@@ -20,12 +20,12 @@ from gql_server.handlers.api import entry_sources
 from gql_server.http.authentication import DEVELOPMENT_ROLES, TokenAuthority
 from gql_server.http.http import GraphQLEndpoint
 from gql_server.policy import Viewer, permissions_of
-from gql_server.reads.pagination import Cursors, Paging
+from gql_server.reads.pagination import CursorCodec, Paging
 from gql_server.worker import registry
 
 AUTHORITY = TokenAuthority(key="a key that is long enough for HS256", issuer="tests", audience="tests")
 TOKENS = Tokens(b"secret of the feed")
-PAGING = Paging(Cursors(b"secret of the cursors"), size_max=200)
+PAGING = Paging(CursorCodec(b"secret of the cursors"), size_max=200)
 SCHEMA = create_schema()
 assert handlers.__all__
 

@@ -16,7 +16,7 @@ from gql_server.db.models import EntityType, IngestionMethod, TargetType
 from gql_server.ledger.locks import reports_of_year
 from gql_server.ledger.verbs import NewJob, Submitted, submit
 from gql_server.ledger.wakeup import wake_all
-from gql_server.worker import Job, JobError, Outcome, Run, job_type, registry
+from gql_server.worker import ClaimedJob, JobError, Outcome, Run, job_type, registry
 
 NIGHTLY_EXPORT = "nightly_export"
 COLUMNS = ("unit_institutional_id", "unit", "total_kg_co2eq")
@@ -30,7 +30,7 @@ ORDER BY u.institutional_id
 
 
 @job_type(NIGHTLY_EXPORT, locks=reports_of_year)
-async def nightly_export(job: Job, connection: AsyncConnection, run: Run) -> Outcome:
+async def nightly_export(job: ClaimedJob, connection: AsyncConnection, run: Run) -> Outcome:
     """Write the year's totals to NIGHTLY_EXPORT_DIR; an aggregation of the year waits meanwhile, so they belong together."""
     folder = os.environ.get("NIGHTLY_EXPORT_DIR")
     if job.year is None or not folder:

@@ -13,8 +13,8 @@ from gql_server.carbon.catalog import (
     entry_type_by_key,
     entry_types_of,
 )
+from gql_server.carbon.confusables import skeleton
 from gql_server.carbon.emission_types import emission_type_of, headcount_emission_type
-from gql_server.carbon.lookalikes import skeleton
 from gql_server.carbon.rows import EquipmentFactorRow, FactorRow, HeadcountFactorRow, ProcessFactorRow
 from gql_server.carbon.texts import clean
 

@@ -40,7 +40,7 @@ def plain(text: str, mark: str) -> str | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Sighting:
+class NumberCell:
     """A cell, and where it is."""
 
     row: int
@@ -52,18 +52,18 @@ class Sighting:
 class Evidence:
     """Which decimal marks the numbers of a file prove, and the first cells that could be two numbers, by the mark in them."""
 
-    proofs: dict[str, Sighting] = field(default_factory=dict[str, Sighting])
-    doubts: dict[str, Sighting] = field(default_factory=dict[str, Sighting])
+    proofs: dict[str, NumberCell] = field(default_factory=dict[str, NumberCell])
+    doubts: dict[str, NumberCell] = field(default_factory=dict[str, NumberCell])
 
     def look(self, row: int, column: str, text: str) -> None:
         """Take one more cell into account."""
         readings = {mark: number for mark in _PATTERNS if (number := plain(text, mark)) is not None}
         if len(readings) == 1:
-            self.proofs.setdefault(next(iter(readings)), Sighting(row, column, text))
+            self.proofs.setdefault(next(iter(readings)), NumberCell(row, column, text))
         elif len(set(readings.values())) > 1:
-            self.doubts.setdefault(COMMA if COMMA in text else POINT, Sighting(row, column, text))
+            self.doubts.setdefault(COMMA if COMMA in text else POINT, NumberCell(row, column, text))
 
-    def refuse(self, doubt: Sighting) -> FileRefused:
+    def refuse(self, doubt: NumberCell) -> FileRefused:
         point, comma = plain(doubt.text, POINT), plain(doubt.text, COMMA)
         mixed = ", and its other numbers have both marks" if len(self.proofs) == len(_PATTERNS) else ""
         return FileRefused(

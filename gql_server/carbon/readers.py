@@ -8,6 +8,7 @@ from types import MappingProxyType
 from pydantic import ValidationError
 
 from gql_server.carbon.catalog import DATA_ENTRY_TYPES, MODULES, entry_type_by_key
+from gql_server.carbon.confusables import difference
 from gql_server.carbon.emissions import OVERRIDE_KEY, parse_override
 from gql_server.carbon.factors import (
     KIND_COLUMNS,
@@ -20,7 +21,6 @@ from gql_server.carbon.factors import (
     parsed_factors,
 )
 from gql_server.carbon.formats import OVERRIDE_COLUMN, UNIT_COLUMN, EntryFormat, FactorFormat
-from gql_server.carbon.lookalikes import difference
 from gql_server.carbon.refusals import FileRefused
 from gql_server.carbon.tablefile import OUTSIDE
 

@@ -6,7 +6,7 @@ from typing import Any, cast
 from sqlalchemy import insert, null
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gql_server.commands.gate import creator
+from gql_server.commands.checks import creator
 from gql_server.db.models import AuditEntry
 from gql_server.policy import Viewer
 

@@ -14,7 +14,7 @@ from gql_server.commands.execution import Commands
 from gql_server.commands.pipelines import abort_many, check_reason, may_operate
 from gql_server.db.expressions import AnyRow
 from gql_server.db.models import NOW, BulkAbort
-from gql_server.errors import Conflict, NotFound, Reason
+from gql_server.errors import Conflict, NotFound, RefusalReason
 from gql_server.policy import Viewer
 
 log = structlog.get_logger()
@@ -82,7 +82,7 @@ async def _begin(connection: AsyncConnection, viewer: Viewer, bulk_id: UUID, pip
         return
     if grown := sorted(set(pipeline_ids) - set(bulk.pipeline_ids), reverse=True):
         message = f"{len(grown)} more pipelines match than in the preview: preview again"
-        raise Conflict(message, reason=Reason.SET_GREW, pipelineId=str(grown[0]))
+        raise Conflict(message, reason=RefusalReason.SET_GREW, pipelineId=str(grown[0]))
     await _change(connection, bulk_id, pipeline_ids=sorted(pipeline_ids), reason=reason, started_at=NOW)
 
 

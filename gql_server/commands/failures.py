@@ -6,7 +6,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gql_server.commands import audit
-from gql_server.commands.gate import creator
+from gql_server.commands.checks import creator
 from gql_server.db.models import NOW, Acknowledgement
 from gql_server.errors import BadInput, Forbidden, NotFound
 from gql_server.policy import OPERATIONS_VIEW, Viewer

@@ -13,7 +13,7 @@ from gql_server.carbon.formats import entry_format, factor_format
 from gql_server.carbon.numbers import DECIMALS
 from gql_server.carbon.reference import is_of_whole_module
 from gql_server.commands import audit
-from gql_server.commands.gate import check_year, creator, year_accepts_uploads
+from gql_server.commands.checks import check_year, creator, year_accepts_uploads
 from gql_server.db.models import EntityType, IngestionMethod, JobType, TargetType, Upload
 from gql_server.db.models.carbon import Unit
 from gql_server.errors import BadInput, Forbidden, NotFound

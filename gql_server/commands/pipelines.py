@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from gql_server.commands import audit
 from gql_server.db import models
 from gql_server.db.expressions import among
-from gql_server.errors import BadInput, Conflict, Forbidden, NotFound, Reason
+from gql_server.errors import BadInput, Conflict, Forbidden, NotFound, RefusalReason
 from gql_server.ledger import chain, interventions, reconcile
 from gql_server.policy import OPERATIONS_EDIT, Viewer, job_clause, orphan_clause, pipeline_clause
 from gql_server.worker import Registry
@@ -47,7 +47,7 @@ async def abort_pipeline(
     await _visible_pipeline(connection, viewer, pipeline_id)
     aborted = await _end(connection, viewer, [pipeline_id], reason)
     if not aborted:
-        raise Conflict(await _obstacle(connection, pipeline_id), reason=Reason.NOT_LIVE, pipelineId=str(pipeline_id))
+        raise Conflict(await _obstacle(connection, pipeline_id), reason=RefusalReason.NOT_LIVE, pipelineId=str(pipeline_id))
     await _unchanged_since(connection, pipeline_id, expected_updated_at)
     await _settle(connection, registry, viewer, aborted, reason)
     return Aborted(pipeline_id, [job.id for job in aborted], _name(viewer))
@@ -55,14 +55,14 @@ async def abort_pipeline(
 
 async def abort_many(
     connection: AsyncConnection, registry: Registry, viewer: Viewer, pipeline_ids: Sequence[UUID], reason: str | None
-) -> tuple[set[UUID], list[interventions.Aborted]]:
+) -> tuple[set[UUID], list[interventions.AbortedJob]]:
     """End every live job of those of these pipelines that the viewer sees. Returns which those are, and the jobs.
 
     One may get work back that another of them did for it, and is ended then.
     """
     row = models.Pipeline
     visible = set(await connection.scalars(select(row.id).where(among(row.id, pipeline_ids), pipeline_clause(viewer))))
-    ended: list[interventions.Aborted] = []
+    ended: list[interventions.AbortedJob] = []
     while aborted := await _end(connection, viewer, visible - {job.pipeline_id for job in ended}, reason):
         await _settle(connection, registry, viewer, aborted, reason)
         ended += aborted
@@ -71,7 +71,7 @@ async def abort_many(
 
 async def _end(
     connection: AsyncConnection, viewer: Viewer, pipeline_ids: Collection[UUID], reason: str | None
-) -> list[interventions.Aborted]:
+) -> list[interventions.AbortedJob]:
     """End what is live, and lock the pipelines of that and those it did work of."""
     aborted = await interventions.abort(connection, pipeline_ids, _name(viewer), reason) if pipeline_ids else []
     await reconcile.lock(connection, _concerned(aborted))
@@ -82,7 +82,7 @@ async def _settle(
     connection: AsyncConnection,
     registry: Registry,
     viewer: Viewer,
-    aborted: Sequence[interventions.Aborted],
+    aborted: Sequence[interventions.AbortedJob],
     reason: str | None,
 ) -> None:
     row, ended = models.Pipeline, sorted({job.pipeline_id for job in aborted})
@@ -95,7 +95,7 @@ async def _settle(
     await audit.record_all(connection, viewer, "abort_pipeline", targets)
 
 
-def _concerned(aborted: Sequence[interventions.Aborted]) -> set[UUID]:
+def _concerned(aborted: Sequence[interventions.AbortedJob]) -> set[UUID]:
     return {id for job in aborted for id in (job.pipeline_id, *job.serves)}
 
 
@@ -110,9 +110,9 @@ async def recover_job(connection: AsyncConnection, viewer: Viewer, job_id: int) 
         async with connection.begin_nested():
             recovered = await interventions.requeue(connection, job_id)
     except IntegrityError:
-        raise Conflict("a follow-up of this job already waits", reason=Reason.FOLLOW_UP_WAITS, jobId=job_id) from None
+        raise Conflict("a follow-up of this job already waits", reason=RefusalReason.FOLLOW_UP_WAITS, jobId=job_id) from None
     if not recovered:
-        raise Conflict("the job is not running, or its worker is alive", reason=Reason.NOT_STALE, jobId=job_id)
+        raise Conflict("the job is not running, or its worker is alive", reason=RefusalReason.NOT_STALE, jobId=job_id)
     if pipeline_id is not None:
         await reconcile.recompute(connection, [pipeline_id])
     await audit.record(connection, viewer, "recover_job", {"job_id": job_id, "pipeline_id": pipeline_id})
@@ -141,7 +141,7 @@ async def _visible_pipeline(connection: AsyncConnection, viewer: Viewer, pipelin
         raise NotFound("no such pipeline")
     may_operate(viewer)
     if found is None:
-        raise Conflict("a job without a pipeline cannot be aborted", reason=Reason.NO_PIPELINE, jobId=job_id)
+        raise Conflict("a job without a pipeline cannot be aborted", reason=RefusalReason.NO_PIPELINE, jobId=job_id)
 
 
 async def _unchanged_since(connection: AsyncConnection, pipeline_id: UUID, expected: datetime | None) -> None:
@@ -149,7 +149,7 @@ async def _unchanged_since(connection: AsyncConnection, pipeline_id: UUID, expec
     row = models.Pipeline
     updated_at = await connection.scalar(select(row.updated_at).where(row.id == pipeline_id)) if expected else None
     if updated_at != expected:
-        raise Conflict("the pipeline changed since you read it", reason=Reason.CHANGED, pipelineId=str(pipeline_id))
+        raise Conflict("the pipeline changed since you read it", reason=RefusalReason.CHANGED, pipelineId=str(pipeline_id))
 
 
 async def _visible_job(connection: AsyncConnection, viewer: Viewer, job_id: int) -> UUID | None:

@@ -9,10 +9,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gql_server.carbon.catalog import MODULES, Module, entry_types_of
 from gql_server.commands import audit
-from gql_server.commands.gate import check_year, creator, lock_year, year_accepts_uploads
+from gql_server.commands.checks import check_year, creator, lock_year, year_accepts_uploads
 from gql_server.commands.years import unit_sync
 from gql_server.db.models import LIVE_STATES, IngestionMethod, Job, JobType, TargetType
-from gql_server.errors import BadInput, Conflict, Forbidden, Reason
+from gql_server.errors import BadInput, Conflict, Forbidden, RefusalReason
 from gql_server.ledger.chain import EMISSION_RECALC
 from gql_server.ledger.verbs import NewJob, Submitted, submit
 from gql_server.policy import OPERATIONS_EDIT, Viewer
@@ -94,7 +94,9 @@ async def _live(connection: AsyncConnection, new: NewJob) -> UUID | None:
 
 
 def _running_already(pipeline_id: UUID | None) -> Conflict:
-    return Conflict("this waits or runs already", reason=Reason.ALREADY_RUNNING, pipelineId=pipeline_id and str(pipeline_id))
+    return Conflict(
+        "this waits or runs already", reason=RefusalReason.ALREADY_RUNNING, pipelineId=pipeline_id and str(pipeline_id)
+    )
 
 
 def _authorize(viewer: Viewer, module_type_id: int) -> Module:

@@ -15,14 +15,14 @@ J, P, U = models.Job, models.Pipeline, models.Upload
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class SourceFile:
     """A kept file, and what it was called when it was uploaded."""
 
     upload_id: UUID
     filename: str
 
 
-async def source_of(connection: AsyncConnection, viewer: Viewer, job_id: int) -> Source:
+async def source_of(connection: AsyncConnection, viewer: Viewer, job_id: int) -> SourceFile:
     """The file that the job has read, for those who could have uploaded it. Raises NotFound, or Forbidden."""
     statement = (
         select(J.module_type_id, P.unit_institutional_id, U.id, U.filename, U.pruned_at)
@@ -36,4 +36,4 @@ async def source_of(connection: AsyncConnection, viewer: Viewer, job_id: int) ->
         raise Forbidden("you may not have the file of this job", permission=OPERATIONS_EDIT)
     if job.id is None or job.pruned_at is not None:
         raise NotFound("the job has read no file, or that is not kept any more", jobId=job_id)
-    return Source(job.id, job.filename)
+    return SourceFile(job.id, job.filename)

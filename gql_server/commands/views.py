@@ -10,10 +10,10 @@ from sqlalchemy import func, insert, null, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gql_server.commands import audit
-from gql_server.commands.gate import creator
+from gql_server.commands.checks import creator
 from gql_server.db import dumps
 from gql_server.db.models import NOW, TriageView
-from gql_server.errors import BadInput, Conflict, Forbidden, NotFound, Reason
+from gql_server.errors import BadInput, Conflict, Forbidden, NotFound, RefusalReason
 from gql_server.policy import OPERATIONS_VIEW, Viewer, view_clause
 
 OWNER = "view.isOwner"
@@ -63,7 +63,7 @@ async def save_view(connection: AsyncConnection, viewer: Viewer, view: NewView, 
 async def _create(connection: AsyncConnection, viewer: Viewer, values: Mapping[str, Any]) -> UUID:
     own = select(func.count()).where(V.provider == viewer.provider, V.owner_subject == viewer.subject)
     if (await connection.scalar(own) or 0) >= VIEWS_OF_ONE:
-        raise Conflict(f"one may save {VIEWS_OF_ONE} views: replace one", reason=Reason.TOO_MANY_VIEWS)
+        raise Conflict(f"one may save {VIEWS_OF_ONE} views: replace one", reason=RefusalReason.TOO_MANY_VIEWS)
     owner = {"provider": viewer.provider, "owner_subject": viewer.subject, "owner": creator(viewer)}
     return (await connection.execute(insert(V).values(**owner, **values).returning(V.id))).scalar_one()
 

@@ -10,9 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gql_server.carbon.year_configuration import default_config, patched
 from gql_server.commands import audit
-from gql_server.commands.gate import check_year, creator, lock_year, not_provisioned
+from gql_server.commands.checks import check_year, creator, lock_year, not_provisioned
 from gql_server.db.models import NOW, EntityType, IngestionMethod, JobType, TargetType, YearConfiguration
-from gql_server.errors import Conflict, Forbidden, Reason
+from gql_server.errors import Conflict, Forbidden, RefusalReason
 from gql_server.ledger.verbs import NewJob, Submitted, submit
 from gql_server.policy import CONFIGURATION_EDIT, Viewer
 from gql_server.worker import Registry
@@ -41,7 +41,7 @@ async def create_year(
         .returning(YearConfiguration.year)
     )
     if created is None:
-        raise Conflict(f"year {year} exists already", reason=Reason.YEAR_EXISTS, year=year)
+        raise Conflict(f"year {year} exists already", reason=RefusalReason.YEAR_EXISTS, year=year)
     if is_started:
         raise not_provisioned(year)
     changes = audit.difference({}, {"config": settings, "is_started": False})
@@ -68,7 +68,7 @@ async def update_year(
     _authorize(viewer)
     before = await lock_year(connection, viewer, year)
     if expected_updated_at is not None and before.updated_at != expected_updated_at:
-        raise Conflict(f"year {year} changed since you read it", reason=Reason.CHANGED, year=year)
+        raise Conflict(f"year {year} changed since you read it", reason=RefusalReason.CHANGED, year=year)
     if is_started and before.configuration_completed is None:
         raise not_provisioned(year)
     after = {

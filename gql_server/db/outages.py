@@ -24,7 +24,7 @@ T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
 
-async def persistently(read: Callable[[], Awaitable[T]], *, patience_seconds: float = inf) -> T:
+async def retry_on_outage(read: Callable[[], Awaitable[T]], *, patience_seconds: float = inf) -> T:
     """The result of `read`, however long the database is away. Raises the outage when it lasts longer than the patience."""
     until, pause = time.monotonic() + patience_seconds, FIRST_RETRY_SECONDS
     while True:

@@ -55,7 +55,7 @@ class Reading:
         return self.resume or Position.parse(self.row.feed_position)
 
     @property
-    def told(self) -> Position:
+    def delivered(self) -> Position:
         """The newest event of this pipeline that the row shows."""
         return self.resume or Position(self.position.epoch, self.row.event_sequence or 0)
 

@@ -7,9 +7,9 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from gql_server.db.outages import persistently
+from gql_server.db.outages import retry_on_outage
 from gql_server.feed.events import Heartbeat, Reading, Reset, differences, reset_reason
-from gql_server.feed.hub import Change, Hub, Subscription
+from gql_server.feed.hub import Change, Hub, HubSubscription
 from gql_server.feed.session import HEARTBEAT_SECONDS
 from gql_server.feed.tokens import Position, Resume
 
@@ -52,22 +52,22 @@ class PipelineSource:
                 yield event
 
     async def _caught_up(self, after: Position | None) -> AsyncGenerator[Reading | Reset]:
-        row = await persistently(self._read)
+        row = await retry_on_outage(self._read)
         self.is_over = row is None or row.is_terminal
         if row is None:
             return
         self._last = Reading(row)
         if after is None:
             yield self._last
-        elif not await persistently(lambda: self._is_resumable(after)):
+        elif not await retry_on_outage(lambda: self._is_resumable(after)):
             yield Reset(self._last.position, reset_reason(after, self._last.position))
             yield self._last
-        elif self._last.position > after and await persistently(lambda: self._has_changed(after)):
+        elif self._last.position > after and await retry_on_outage(lambda: self._has_changed(after)):
             yield Reading(row, after, differences(None, row))
 
     async def live(self) -> AsyncIterator[Reading | Reset | Heartbeat]:
         if self._last is None:
-            row = await persistently(self._read)
+            row = await retry_on_outage(self._read)
             if row is None:
                 return
             self._last = Reading(row)
@@ -80,18 +80,18 @@ class PipelineSource:
             except TimeoutError:
                 yield self._hub.heartbeat(self._last.position, self._changes)
                 continue
-            row = await persistently(self._read)
+            row = await retry_on_outage(self._read)
             if row is None:
                 return
             before, self._last = self._last, Reading(row)
-            if change.is_gap and not await persistently(partial(self._is_resumable, before.position)):
+            if change.is_gap and not await retry_on_outage(partial(self._is_resumable, before.position)):
                 yield Reset(self._last.position, reset_reason(before.position, self._last.position))
                 yield self._last
             else:
                 yield Reading(row, before.position, differences(before.row, row))
 
 
-async def _after(changes: Subscription, seen: Position) -> Change:
+async def _after(changes: HubSubscription, seen: Position) -> Change:
     """The next change that the reading does not show yet."""
     async for change in changes:
         if change.is_gap or change.sequence > seen.sequence:

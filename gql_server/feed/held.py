@@ -7,7 +7,7 @@ from hashlib import sha256
 from itertools import accumulate, pairwise
 from uuid import UUID
 
-from gql_server.reads.pipelines.filter import Criteria
+from gql_server.reads.pipelines.filter import PipelineCriteria
 
 HELD_MAX = 256
 """Pipelines that a token names; more than a page has."""
@@ -22,7 +22,7 @@ def mark(key: UUID) -> int:
     return (key.int >> TIME_SHIFT) << 16 | key.int & 0xFFFF
 
 
-def digest(criteria: Criteria) -> bytes:
+def digest(criteria: PipelineCriteria) -> bytes:
     """Digest of a filter, to tell lists apart."""
     return sha256(repr(criteria).encode()).digest()[:LIST_BYTES]
 

@@ -41,7 +41,7 @@ class Change(NamedTuple):
     keys: Mapping[UUID, int] = NO_KEYS
 
 
-class Subscription:
+class HubSubscription:
     """An endless iterator of changes; those that pile up while nobody looks are one."""
 
     def __init__(self) -> None:
@@ -63,7 +63,7 @@ class Subscription:
         """Let it look, though nothing happened."""
         self._woken.set()
 
-    def __aiter__(self) -> "Subscription":
+    def __aiter__(self) -> "HubSubscription":
         return self
 
     async def __anext__(self) -> Change:
@@ -85,7 +85,7 @@ class Hub:
         self._connect_arguments = connect_arguments
         self._poll_seconds = poll_seconds
         self._back_off_max_seconds = back_off_max_seconds
-        self._subscriptions: defaultdict[UUID | None, set[Subscription]] = defaultdict(set)
+        self._subscriptions: defaultdict[UUID | None, set[HubSubscription]] = defaultdict(set)
         self._position: Position | None = None
         self._read_at = time.monotonic()
         self._notified = asyncio.Event()
@@ -108,11 +108,11 @@ class Hub:
     def subscriber_count(self) -> int:
         return sum(map(len, self._subscriptions.values()))
 
-    def vitals(self) -> dict[str, Any]:
+    def health_arguments(self) -> dict[str, Any]:
         """What an operator should know of it."""
         return {"feed_sequence": self.sequence, "feed_is_deaf": self.is_deaf}
 
-    def heartbeat(self, seen: Position, changes: Subscription) -> Heartbeat:
+    def heartbeat(self, seen: Position, changes: HubSubscription) -> Heartbeat:
         """That nothing happened after what a reader has seen, up to where events were read if it has looked at all of them."""
         read = self._position
         goes_on = read and read.epoch == seen.epoch and read > seen and not changes.is_woken
@@ -120,9 +120,9 @@ class Hub:
         return Heartbeat(latest, time.monotonic() - self._read_at)
 
     @asynccontextmanager
-    async def subscribe(self, pipeline_key: UUID | None) -> AsyncGenerator[Subscription, None]:
+    async def subscribe(self, pipeline_key: UUID | None) -> AsyncGenerator[HubSubscription, None]:
         """Changes of that pipeline, or of all for None, from now on. Subscribe before reading, and nothing is missed."""
-        subscription = Subscription()
+        subscription = HubSubscription()
         self._subscriptions[pipeline_key].add(subscription)
         try:
             yield subscription

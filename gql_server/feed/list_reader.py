@@ -15,7 +15,7 @@ from gql_server.feed.queries import Changed
 from gql_server.feed.tokens import Position
 from gql_server.policy import OPERATIONS_VIEW, Viewer
 from gql_server.reads.pagination import Page, Window, newest
-from gql_server.reads.pipelines.filter import Criteria
+from gql_server.reads.pipelines.filter import PipelineCriteria
 from gql_server.reads.pipelines.ids import members
 from gql_server.reads.pipelines.queries import page, page_statement
 
@@ -23,7 +23,7 @@ CHUNK = 1000
 """Pipelines that are looked at together, of those that changed."""
 
 
-def is_settled(criteria: Criteria, viewer: Viewer) -> bool:
+def is_settled(criteria: PipelineCriteria, viewer: Viewer) -> bool:
     """Whether a pipeline is in the list, or not, from its creation on."""
     return criteria.is_settled and viewer.may(OPERATIONS_VIEW)
 
@@ -36,11 +36,11 @@ def held_of(page: Page, viewer: Viewer) -> Held | None:
     return held if page.is_head else replace(held, floor=ALL_BELOW)
 
 
-class Moment:
+class ListSnapshot:
     """One snapshot of the database, as the viewer of a list sees it."""
 
     def __init__(
-        self, connection: AsyncConnection, position: Position, viewer: Viewer, criteria: Criteria, window: Window
+        self, connection: AsyncConnection, position: Position, viewer: Viewer, criteria: PipelineCriteria, window: Window
     ) -> None:
         self.position = position
         self._connection, self._viewer, self._criteria, self._window = connection, viewer, criteria, window
@@ -50,7 +50,7 @@ class Moment:
         return await queries.is_resumable(self._connection, after)
 
     async def changed_since(
-        self, after: int, limit: int, is_told: Callable[[Changed], bool], marks: Sequence[int] | None = None
+        self, after: int, limit: int, is_deliverable: Callable[[Changed], bool], marks: Sequence[int] | None = None
     ) -> list[Changed]:
         """At most so many of the pipelines to be told that changed after that event, in the order of their last events.
 
@@ -59,7 +59,7 @@ class Moment:
         found, beyond = list[Changed](), after
         while len(found) < limit:
             chunk = await queries.changed_since(self._connection, self._viewer, after, limit=CHUNK, beyond=beyond, marks=marks)
-            found += filter(is_told, chunk)
+            found += filter(is_deliverable, chunk)
             if len(chunk) < CHUNK:
                 break
             beyond = chunk[-1].sequence
@@ -97,7 +97,7 @@ class Moment:
 class ListReader:
     """Opens snapshots for a list: of that viewer, filter and length of the first page."""
 
-    def __init__(self, engine: Engine, viewer: Viewer, criteria: Criteria, window: Window) -> None:
+    def __init__(self, engine: Engine, viewer: Viewer, criteria: PipelineCriteria, window: Window) -> None:
         self.criteria, self.viewer = criteria, viewer
         self._engine, self._window = engine, window
 
@@ -110,8 +110,8 @@ class ListReader:
         return self._window.size
 
     @asynccontextmanager
-    async def moment(self) -> AsyncGenerator[Moment]:
+    async def snapshot(self) -> AsyncGenerator[ListSnapshot]:
         async with self._engine.connect() as connection:
             await connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
             position = await queries.now(connection)
-            yield Moment(connection, position, self.viewer, self.criteria, self._window)
+            yield ListSnapshot(connection, position, self.viewer, self.criteria, self._window)

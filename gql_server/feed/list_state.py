@@ -13,7 +13,7 @@ from gql_server.feed.tokens import Position
 ROWS_KEPT = 1000
 """Pipelines whose last reading is kept to say what differs."""
 
-Told = Entered | Reading | Left
+Delivered = Entered | Reading | Left
 
 
 class ListState:
@@ -48,22 +48,22 @@ class ListState:
         known = self._has(change.key)
         return True if known is None and self._is_settled and change.is_visible else known
 
-    def is_told(self, change: Changed) -> bool:
+    def is_deliverable(self, change: Changed) -> bool:
         """Whether the change may be told at all: the viewer sees the pipeline, or holds it."""
         return change.is_visible or self.had(change) is True
 
-    def tell(self, changed: Sequence[Changed], rows: Mapping[UUID, Any], since: Position) -> list[Told]:
+    def deliver(self, changed: Sequence[Changed], rows: Mapping[UUID, Any], since: Position) -> list[Delivered]:
         """What happened to pipelines, of which those with a row are in the list now."""
         if self._is_settled:
             self.expect(change for change in changed if change.key in rows)
-        told = (self._tell(change, rows.get(change.key), since) for change in changed)
-        return [event for event in told if event]
+        delivered = (self._deliver(change, rows.get(change.key), since) for change in changed)
+        return [event for event in delivered if event]
 
     def expect(self, changed: Iterable[Changed]) -> None:
         """Note which of these are not held, and are yet to be told."""
         self._expected |= {mark(change.key): change.first for change in changed if not self.had(change)}
 
-    def _tell(self, change: Changed, row: Any, since: Position) -> Told | None:
+    def _deliver(self, change: Changed, row: Any, since: Position) -> Delivered | None:
         position, had = Position(since.epoch, change.sequence), self.had(change)
         self._expected.pop(mark(change.key), None)
         if row is None:

@@ -8,12 +8,12 @@ from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import replace
 from typing import NamedTuple
 
-from gql_server.db.outages import persistently
+from gql_server.db.outages import retry_on_outage
 from gql_server.feed.events import Heartbeat, Reset, Snapshot, reset_reason
 from gql_server.feed.held import Held, digest
 from gql_server.feed.hub import Hub
-from gql_server.feed.list_reader import ListReader, Moment, held_of
-from gql_server.feed.list_state import ListState, ResumedState, Told
+from gql_server.feed.list_reader import ListReader, ListSnapshot, held_of
+from gql_server.feed.list_state import Delivered, ListState, ResumedState
 from gql_server.feed.members import Members
 from gql_server.feed.session import HEARTBEAT_SECONDS
 from gql_server.feed.tokens import Position, Resume
@@ -25,7 +25,7 @@ MEMBERS_MAX = 10_000
 PLACES_MAX = 1000
 """Newest pipelines among which a poll says where another one belongs."""
 
-Event = Snapshot | Told | Reset | Heartbeat
+Event = Snapshot | Delivered | Reset | Heartbeat
 
 
 class Slice(NamedTuple):
@@ -74,53 +74,53 @@ class ListSource:
 
     async def begin(self) -> None:
         """Know the list as it is now."""
-        await persistently(self._advance)
+        await retry_on_outage(self._advance)
 
     async def catch_up(self, after: Resume | None, host: "ListSource | None") -> AsyncIterator[Event]:
         """What a client is to be told that comes from there, to go on with the host, if there is one."""
-        events = await persistently(lambda: self._caught_up(after, host or self))
+        events = await retry_on_outage(lambda: self._caught_up(after, host or self))
         self._renew()
         for event in events:
             yield event
 
     async def live(self) -> AsyncIterator[Event]:
-        told_at = time.monotonic()
+        delivered_at = time.monotonic()
         while True:
-            async with aclosing(self._told_until(told_at + self._heartbeat_seconds)) as events:
+            async with aclosing(self._delivered_until(delivered_at + self._heartbeat_seconds)) as events:
                 async for event in events:
                     yield event
-                    told_at = time.monotonic()
-            if time.monotonic() - told_at >= self._heartbeat_seconds:
+                    delivered_at = time.monotonic()
+            if time.monotonic() - delivered_at >= self._heartbeat_seconds:
                 assert self.position
                 yield replace(self._hub.heartbeat(self.position, self._changes), held=self._state.held_at())
-                told_at = time.monotonic()
+                delivered_at = time.monotonic()
 
     async def slice(self, after: Resume, limit: int) -> Slice:
         """What happened after that to at most so many pipelines that the viewer may see, or saw."""
-        async with self._reader.moment() as moment:
-            if not await moment.is_resumable(after.position):
-                [*events] = await self._anew(moment, after.position)
-                return Slice(events, Resume(moment.position, events[-1].held), has_more=False)
+        async with self._reader.snapshot() as snapshot:
+            if not await snapshot.is_resumable(after.position):
+                [*events] = await self._anew(snapshot, after.position)
+                return Slice(events, Resume(snapshot.position, events[-1].held), has_more=False)
             state = self._resumed(after.held, Members())
-            changed = await moment.changed_since(after.position.sequence, limit + 1, state.is_told, state.marks)
-            told, has_more = changed[:limit], len(changed) > limit
-            rows = await moment.rows([change.key for change in told])
-            if any(change.key in rows and not state.had(change) for change in told):
-                state = self._resumed(after.held, await self._members(moment, PLACES_MAX))
-                state.rewind(told, rows)
+            changed = await snapshot.changed_since(after.position.sequence, limit + 1, state.is_deliverable, state.marks)
+            delivered, has_more = changed[:limit], len(changed) > limit
+            rows = await snapshot.rows([change.key for change in delivered])
+            if any(change.key in rows and not state.had(change) for change in delivered):
+                state = self._resumed(after.held, await self._members(snapshot, PLACES_MAX))
+                state.rewind(delivered, rows)
             if not has_more:
-                events = state.tell(told, rows, after.position)
-                return Slice(events, Resume(moment.position, state.held_at()), has_more)
-            last = Position(after.position.epoch, told[-1].sequence)
-            state.expect(await moment.begun(after.position.sequence, last.sequence))
-            events = state.tell(told, rows, after.position)
+                events = state.deliver(delivered, rows, after.position)
+                return Slice(events, Resume(snapshot.position, state.held_at()), has_more)
+            last = Position(after.position.epoch, delivered[-1].sequence)
+            state.expect(await snapshot.begun(after.position.sequence, last.sequence))
+            events = state.deliver(delivered, rows, after.position)
             return Slice(events, Resume(last, state.held_at(last.sequence)), has_more)
 
-    async def _told_until(self, deadline: float) -> AsyncGenerator[Event]:
+    async def _delivered_until(self, deadline: float) -> AsyncGenerator[Event]:
         """What happens until then, read once and followed by a throttle."""
         if not await self._is_woken(deadline):
             return
-        await persistently(self._advance)
+        await retry_on_outage(self._advance)
         self._is_pending.clear()
         while self._pending:
             events = [*self._pending]
@@ -141,56 +141,58 @@ class ListSource:
         return True
 
     async def _advance(self) -> None:
-        async with self._moment():
+        async with self._known_snapshot():
             pass
 
     @asynccontextmanager
-    async def _moment(self) -> AsyncGenerator[Moment]:
+    async def _known_snapshot(self) -> AsyncGenerator[ListSnapshot]:
         """A snapshot to which the list is known; what happened up to there waits to be told."""
-        async with self._reading, self._reader.moment() as moment:
-            self._pending.extend(await self._until(moment))
-            self.position = moment.position
+        async with self._reading, self._reader.snapshot() as snapshot:
+            self._pending.extend(await self._until(snapshot))
+            self.position = snapshot.position
             if self._pending:
                 self._is_pending.set()
-            yield moment
+            yield snapshot
 
-    async def _until(self, moment: Moment) -> Sequence[Event]:
+    async def _until(self, snapshot: ListSnapshot) -> Sequence[Event]:
         since = self.position
-        if since and await moment.is_resumable(since):
-            changed = await moment.changed_since(since.sequence, RESUMED_AT_ONCE + 1, self._state.is_told)
+        if since and await snapshot.is_resumable(since):
+            changed = await snapshot.changed_since(since.sequence, RESUMED_AT_ONCE + 1, self._state.is_deliverable)
             if len(changed) <= RESUMED_AT_ONCE:
-                return self._state.tell(changed, await moment.rows([change.key for change in changed]), since)
-        events = await self._anew(moment, since) if since else []
-        self._state = ListState(await self._members(moment, MEMBERS_MAX), self._listing, is_settled=self._reader.is_settled)
+                return self._state.deliver(changed, await snapshot.rows([change.key for change in changed]), since)
+        events = await self._anew(snapshot, since) if since else []
+        self._state = ListState(await self._members(snapshot, MEMBERS_MAX), self._listing, is_settled=self._reader.is_settled)
         return events
 
     async def _caught_up(self, after: Resume | None, host: "ListSource") -> Sequence[Event]:
-        async with host._moment() as moment:
-            self.position = moment.position
+        async with host._known_snapshot() as snapshot:
+            self.position = snapshot.position
             if host is not self:
                 host._changes.nudge()
             if after is None:
-                return [await self._snapshot(moment)] if self._with_snapshot else []
-            if await moment.is_resumable(after.position):
+                return [await self._snapshot(snapshot)] if self._with_snapshot else []
+            if await snapshot.is_resumable(after.position):
                 state = self._resumed(after.held, host._state.members.copy())
-                changed = await moment.changed_since(after.position.sequence, RESUMED_AT_ONCE + 1, state.is_told, state.marks)
+                changed = await snapshot.changed_since(
+                    after.position.sequence, RESUMED_AT_ONCE + 1, state.is_deliverable, state.marks
+                )
                 if len(changed) <= RESUMED_AT_ONCE:
-                    rows = await moment.rows([change.key for change in changed])
+                    rows = await snapshot.rows([change.key for change in changed])
                     state.rewind(changed, rows)
-                    return state.tell(changed, rows, after.position)
-            return await self._anew(moment, after.position)
+                    return state.deliver(changed, rows, after.position)
+            return await self._anew(snapshot, after.position)
 
-    async def _anew(self, moment: Moment, before: Position) -> Sequence[Event]:
+    async def _anew(self, snapshot: ListSnapshot, before: Position) -> Sequence[Event]:
         """Nobody knows what was missed since then."""
-        snapshot = await self._snapshot(moment)
-        return [Reset(moment.position, reset_reason(before, moment.position), snapshot.held), snapshot]
+        first = await self._snapshot(snapshot)
+        return [Reset(snapshot.position, reset_reason(before, snapshot.position), first.held), first]
 
-    async def _snapshot(self, moment: Moment) -> Snapshot:
-        page = await moment.page()
-        return Snapshot(moment.position, page, held_of(page, self._reader.viewer))
+    async def _snapshot(self, snapshot: ListSnapshot) -> Snapshot:
+        page = await snapshot.page()
+        return Snapshot(snapshot.position, page, held_of(page, self._reader.viewer))
 
-    async def _members(self, moment: Moment, limit: int) -> Members:
-        keys = await moment.members(limit)
+    async def _members(self, snapshot: ListSnapshot, limit: int) -> Members:
+        keys = await snapshot.members(limit)
         return Members(keys[:limit], are_all=len(keys) <= limit)
 
     def _resumed(self, held: Held | None, members: Members) -> ResumedState:

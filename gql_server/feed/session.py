@@ -63,7 +63,7 @@ class Positioned(Protocol):
 E = TypeVar("E", bound=Positioned, covariant=True)
 
 
-class Source(Protocol[E]):
+class FeedSource(Protocol[E]):
     """What a subscription shows. Attached before anything is read, it misses nothing."""
 
     is_over: bool
@@ -93,7 +93,7 @@ class Source(Protocol[E]):
 Seal = Callable[[Position, Held | None], str]
 
 
-async def play(session: Session, source: Source[E], after: Resume | None, seal: Seal) -> AsyncGenerator[E, None]:
+async def run_session(session: Session, source: FeedSource[E], after: Resume | None, seal: Seal) -> AsyncGenerator[E, None]:
     """The events of the session's phase, each with its token in the session."""
     async with source.attach():
         if session.phase is Phase.LIVE:
@@ -117,7 +117,7 @@ async def _noted(session: Session, events: AsyncIterator[E], seal: Seal) -> Asyn
     async with aclosing(events) as each:  # type: ignore[type-var]
         async for event in each:
             said: object = event
-            session.position = said.told if isinstance(said, Reading) else event.position
+            session.position = said.delivered if isinstance(said, Reading) else event.position
             session.token = seal(event.position, event.held)
             session.is_quiet, session.is_resumable = isinstance(said, Heartbeat), not isinstance(said, Reset)
             yield event

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
 
-from gql_server.db.outages import persistently
+from gql_server.db.outages import retry_on_outage
 from gql_server.feed.events import Sample
 from gql_server.feed.hub import Hub
 from gql_server.feed.tokens import Position, Resume
@@ -59,8 +59,8 @@ class ValueSource:
 
     async def _sample(self) -> Sample:
         """The position is read first: what changes meanwhile is shown again."""
-        position = await persistently(self._now)
-        return Sample(position, await persistently(self._read))
+        position = await retry_on_outage(self._now)
+        return Sample(position, await retry_on_outage(self._read))
 
     async def _changed(self) -> None:
         try:

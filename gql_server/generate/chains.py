@@ -11,8 +11,8 @@ from gql_server.db.models import EntityType, HistoryKind, IngestionMethod, JobRe
 from gql_server.generate import texts
 from gql_server.generate.drafts import Draft
 from gql_server.generate.story import Story
-from gql_server.handlers.results import ROW_ERRORS_KEPT, Tally
-from gql_server.worker import RowError
+from gql_server.handlers.results import ROW_ERRORS_KEPT, IngestCounts
+from gql_server.worker import RejectedRow
 
 SUCCESS, WARNING, ERROR = JobResult.SUCCESS, JobResult.WARNING, JobResult.ERROR
 TARGETS = {JobType.FACTOR_INGEST: TargetType.FACTORS, JobType.REFERENCE_INGEST: TargetType.REFERENCE_DATA}
@@ -32,7 +32,7 @@ def ingest(story: Story, kind: JobType = JobType.CSV_INGEST, data_entry_type_id:
         values |= {"entity_type": EntityType.MODULE_UNIT_SPECIFIC, "config": dumps({"unit_institutional_id": story.unit})}
     root = story.submit(kind.value, story.occasion.at, **{key: getattr(value, "value", value) for key, value in values.items()})
     if kind == JobType.API_INGEST:
-        root.bag |= {"provider_name": "api", "filters": {"year": story.occasion.year}}
+        root.meta |= {"provider_name": "api", "filters": {"year": story.occasion.year}}
     else:
         story.reads_file(root)
     at = story.claim(root)
@@ -46,8 +46,8 @@ def land(story: Story, root: Draft, inserted: int, skipped: int) -> datetime:
     reasons = cycle(texts.reason(story.world.random) for _ in range(min(skipped, 3)))
     kept = range(1, min(skipped, ROW_ERRORS_KEPT) + 1)
     root.row_errors = [(row, "unit_institutional_id", next(reasons), f"L-{row}") for row in kept]
-    errors = [RowError(row, reason) for row, _, reason, _ in root.row_errors[:1]]
-    tally = Tally(accepted=inserted, rejected=skipped, batches=1 + (inserted + skipped) // 5000, errors=errors)
+    errors = [RejectedRow(row, reason) for row, _, reason, _ in root.row_errors[:1]]
+    tally = IngestCounts(accepted=inserted, rejected=skipped, batches=1 + (inserted + skipped) // 5000, errors=errors)
     return story.finish(root, tally.result, tally.message, **tally.meta)
 
 

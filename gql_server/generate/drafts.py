@@ -22,7 +22,7 @@ from gql_server.db.models import (
 )
 from gql_server.ledger.failures.classify import Ending, Failure, classify
 from gql_server.ledger.history import HISTORY_LIMIT
-from gql_server.ledger.progress import is_error, verdict
+from gql_server.ledger.progress import is_error, pipeline_status
 
 
 @dataclass(slots=True, kw_only=True)
@@ -72,7 +72,7 @@ class Draft:
 
     job: DraftJob
     parent: "Draft | None" = None
-    bag: dict[str, Any] = field(default_factory=dict[str, Any])
+    meta: dict[str, Any] = field(default_factory=dict[str, Any])
     history: list[dict[str, str]] = field(default_factory=list[dict[str, str]])
     row_errors: Sequence[tuple[int, str, str, str]] = ()
     keeps_place: bool = True
@@ -91,7 +91,7 @@ class Draft:
         """Why it failed, if it did, now stored with the job; as whoever ended it classified it."""
         job = self.job
         first = [{"reason": reason} for _, _, reason, _ in self.row_errors[:1]]
-        meta = {**self.bag, **({"row_errors": first} if first else {})}
+        meta = {**self.meta, **({"row_errors": first} if first else {})}
         by_itself = not meta.keys() & {"error", "aborted", "given_up"}
         failure = classify(Ending(job.job_type, job.result, job.status_message, meta, refused=by_itself))
         if failure is not None:
@@ -101,8 +101,8 @@ class Draft:
     def closed(self) -> DraftJob:
         """The job, with its bag as JSON."""
         if self.history:
-            self.bag["status_history"] = self.history[-HISTORY_LIMIT:]
-        self.job.meta = dumps(self.bag)
+            self.meta["status_history"] = self.history[-HISTORY_LIMIT:]
+        self.job.meta = dumps(self.meta)
         if self.parent is not None:
             self.job.parent_job_id = self.parent.job.id
         return self.job
@@ -153,7 +153,7 @@ def pipeline_record(
 ) -> tuple[object, ...]:
     """The pipelines row that the runner would have stored, root first in `jobs`. Raises ValueError without jobs."""
     root = jobs[0]
-    status = verdict(jobs, owes_aggregation=owes_aggregation)
+    status = pipeline_status(jobs, owes_aggregation=owes_aggregation)
     if status is None:
         raise ValueError("a pipeline needs a job")
     errors = [job for job in jobs if is_error(job)]

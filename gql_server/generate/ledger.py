@@ -102,7 +102,7 @@ class Ledger:
     def _close(self, batch: Batch, story: Story) -> None:
         root = story.jobs[0]
         if story.author is not None:
-            root.bag["created_by"] = json.loads(story.author)
+            root.meta["created_by"] = json.loads(story.author)
         if story.upload is not None:
             batch.uploads.append(self._upload(story, *story.upload))
         if story.pipeline_id is not None:

@@ -81,7 +81,7 @@ def finish_sync(story: Story, root: Draft, stages: int) -> None:
             root, SUCCESS, "Unit sync completed", units_synced=2231, users_synced=1312, carbon_report_year=story.occasion.year
         )
     times = {"started_at": root.job.started_at and root.job.started_at.isoformat(), "finished_at": at.isoformat()}
-    root.bag["phases"] = [
+    root.meta["phases"] = [
         {"name": stage, "state": "failed" if fails and number == stages else "finished", **times}
         for number, stage in enumerate(STAGES[:stages], start=1)
     ]
@@ -183,7 +183,7 @@ def running(story: Story) -> None:
     where = random.choices(("root", "recalculations", "gate", "aggregation"), (40, 40, 8, 12))[0]
     if where == "root":
         root = ingest(story)
-        root.bag["progress"] = {"phase": "inserting", "processed": 4_000, "total": 9_555}
+        root.meta["progress"] = {"phase": "inserting", "processed": 4_000, "total": 9_555}
         _hold(story, root)
         return
     _, recalcs, at = chain(story, until=0)

@@ -101,12 +101,12 @@ class Story:
         job.locked_by = job.claimed_by = world.random.choice(world.workers)
         return at
 
-    def finish(self, draft: Draft, result: JobResult, message: str, **bag: Any) -> datetime:
+    def finish(self, draft: Draft, result: JobResult, message: str, **meta: Any) -> datetime:
         """The job ends after a usual time."""
         job = draft.job
         began = job.locked_at or self.claim(draft)
         at = began + timedelta(seconds=self.world.seconds(job.job_type or JobType.AGGREGATION))
-        draft.bag |= bag
+        draft.meta |= meta
         draft.note(message, at, HistoryKind.FINISHED)
         job.state, job.result, job.finished_at, job.locked_at = JobState.FINISHED.value, result.value, at, at
         return at
@@ -117,13 +117,13 @@ class Story:
         job.attempts = 3
         at = (job.locked_at or job.created_at) + timedelta(seconds=15)
         draft.note(f"Given up by auto-recovery: worker {job.locked_by} fell silent in attempt 3 of 3", at, HistoryKind.FINISHED)
-        draft.bag["given_up"] = True
+        draft.meta["given_up"] = True
         return self._ended_by_others(draft, at)
 
     def abort(self, draft: Draft, at: datetime) -> datetime:
         """An operator ends the job."""
         mail = f"{self.world.random.choice(('operator', 'zoe.muller', 'aicha.ndiaye'))}@example.org"
-        draft.bag |= {"aborted": True, "aborted_by": mail, "aborted_at": at.isoformat(), "abort_reason": "mauvais fichier"}
+        draft.meta |= {"aborted": True, "aborted_by": mail, "aborted_at": at.isoformat(), "abort_reason": "mauvais fichier"}
         draft.note(f"Aborted by {mail}", at, HistoryKind.ABORTED)
         self.aborted_at = at
         self.owes_aggregation = False
@@ -134,7 +134,7 @@ class Story:
         name = texts.file_name(self.world.random, self.occasion.year)
         self.upload = (uuid7(self.world.random, draft.job.created_at - timedelta(milliseconds=40)), name)
         draft.job.upload_id = self.upload[0]
-        draft.bag |= {"provider_name": "csv", "filters": {}, "filename": name}
+        draft.meta |= {"provider_name": "csv", "filters": {}, "filename": name}
 
     def _ended_by_others(self, draft: Draft, at: datetime) -> datetime:
         job = draft.job

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import strawberry
 
-from gql_server.feed.session import play
+from gql_server.feed.session import run_session
 from gql_server.feed.watch import ValueSource
 from gql_server.graph.context import Context, Info
 from gql_server.graph.feed.types import ThrottleMs, throttle_seconds
@@ -61,7 +61,7 @@ class BulkSubscription:
             at_least_every=max(seconds, 1.0),
             is_last=_is_finished,
         )
-        async with aclosing(play(context.session, source, None, context.token)) as samples:
+        async with aclosing(run_session(context.session, source, None, context.token)) as samples:
             async for sample in samples:
                 yield sample.value
 

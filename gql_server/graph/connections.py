@@ -8,7 +8,7 @@ from strawberry import UNSET
 
 from gql_server.errors import BadInput
 from gql_server.graph.context import Info
-from gql_server.graph.fields import SemanticNonNull, part
+from gql_server.graph.fields import SemanticNonNull, embedded
 from gql_server.reads.pagination import COUNT_LIMIT
 from gql_server.reads.pipelines.counts import BOUND, BOUND_OF_SEARCH
 
@@ -34,7 +34,7 @@ class Edge(Generic[T]):
 class Connection(Generic[T]):
     edges: list[Edge[T]] = strawberry.field(description="Items with their cursors.")
     nodes: list[T] = strawberry.field(description="Items alone.")
-    page_info: PageInfo = part("Where this page lies in the list.")
+    page_info: PageInfo = embedded("Where this page lies in the list.")
 
 
 @strawberry.enum(description="Whether a count is exact or was cut at its limit.")

@@ -16,7 +16,7 @@ from gql_server.feed.session import Session
 from gql_server.feed.tokens import Position, Tokens
 from gql_server.graph.cost.budgets import Bill, Budgets
 from gql_server.policy import Viewer
-from gql_server.reads.loaders import Loaders, Query, Reading, SharedLoaders, once, patiently
+from gql_server.reads.loaders import Loaders, Query, ReadPolicy, SharedLoaders, once, retried_on_outage
 from gql_server.reads.pagination import Paging, Window
 
 
@@ -47,12 +47,12 @@ class Context:
         self.bill: Bill | None = None
         self.engine = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._shared: SharedLoaders | None = None
-        self._reading: Reading = once
+        self._reading: ReadPolicy = once
         self.renew()
 
     def share(self, loaders: SharedLoaders, session: Session) -> "Context":
         """This context, as one of several that read together."""
-        self._shared, self.session, self._reading = loaders, session, patiently
+        self._shared, self.session, self._reading = loaders, session, retried_on_outage
         self.renew()
         return self
 

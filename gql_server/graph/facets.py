@@ -67,7 +67,7 @@ Keys = Annotated[list[PipelineFacetKey], strawberry.argument(description="Dimens
 
 
 @strawberry.type
-class Faceted:
+class FacetsField:
     @strawberry.field(
         description="Counts per value under the current filter, each facet ignoring its own clause: as many as `totalCount` of "
         "the list that the value's filter opens. Where that is bounded, the newest pipelines that match are looked at, up to "

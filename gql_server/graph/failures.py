@@ -11,16 +11,15 @@ from strawberry import UNSET
 from gql_server.errors import BadInput
 from gql_server.graph.connections import COUNT_LIMIT, BoundedCount, CountedConnection, CountLimit, count_limit
 from gql_server.graph.context import Info
-from gql_server.graph.fields import After, First, SemanticNonNull, guarded, part
+from gql_server.graph.fields import After, First, SemanticNonNull, embedded, guarded
 from gql_server.graph.filters import Direction, TimeRange
 from gql_server.graph.modules import module_numbers
 from gql_server.graph.nodes import Node, global_id, key_of
 from gql_server.graph.scopes import Actor
 from gql_server.ledger.failures.classify import FailureClass as Class
 from gql_server.reads.failures import queries
-from gql_server.reads.failures.filter import Criteria
-from gql_server.reads.failures.filter import Order as OrderField
-from gql_server.reads.pagination import Order
+from gql_server.reads.failures.filter import FailureCriteria, FailureOrder
+from gql_server.reads.pagination import SortValue
 
 if TYPE_CHECKING:
     from gql_server.graph.jobs.types import JobKind
@@ -30,9 +29,9 @@ BUCKETS_MAX = 200
 GROUPS_MAX = 100
 """Failure groups that are listed of one pipeline."""
 PARSERS = {
-    OrderField.LAST_SEEN: datetime.fromisoformat,
-    OrderField.FIRST_SEEN: datetime.fromisoformat,
-    OrderField.PIPELINE_COUNT: int,
+    FailureOrder.LAST_SEEN: datetime.fromisoformat,
+    FailureOrder.FIRST_SEEN: datetime.fromisoformat,
+    FailureOrder.PIPELINE_COUNT: int,
 }
 
 
@@ -77,7 +76,7 @@ class FailureGroupOrderField(Enum):
     "that no worker had run before began to work."
 )
 class Acknowledgement:
-    by: Actor = part("Who has taken it.")
+    by: Actor = embedded("Who has taken it.")
     acknowledged_at: datetime = strawberry.field(name="at", description="When.")
     acknowledged_until: datetime | None = strawberry.field(name="until", description="It holds until then; null means no end.")
     note: str | None = guarded("Acknowledgement.note", "Why, or what is done.", lambda row, _: row.acknowledged_note)
@@ -118,7 +117,7 @@ class FailureGroup(Node):
         description="First seen since the current deployment revision, the one that was the last to begin, began to work. "
         "Always false while only one revision has ever worked."
     )
-    acknowledgement: Acknowledgement | None = part("Null when nobody has taken it.", present="acknowledged_at")
+    acknowledgement: Acknowledgement | None = embedded("Null when nobody has taken it.", present="acknowledged_at")
 
     @strawberry.field(description="Pipelines hit, counted up to `limit`.", directives=[SemanticNonNull()])
     async def affected_pipelines(self: Any, info: Info, limit: CountLimit = COUNT_LIMIT) -> BoundedCount | None:
@@ -178,10 +177,10 @@ class FailureGroupFilter:
     )
     is_new: bool | None = strawberry.field(default=UNSET, description="First seen on the current revision, or before.")
 
-    def criteria(self) -> Criteria:
+    def criteria(self) -> FailureCriteria:
         seen_from, seen_to = self.seen_at.bounds()[:2] if self.seen_at else (None, None)
         classes = None if self.failure_class is UNSET else self.failure_class
-        return Criteria(
+        return FailureCriteria(
             classes=tuple(sorted({Class[each.name] for each in classes}))
             if classes is not UNSET and classes is not None
             else None,
@@ -211,14 +210,14 @@ class FailureQuery:
         first: First = 25,
         after: After = UNSET,
     ) -> FailureGroupConnection | None:
-        criteria = filter.criteria() if filter else Criteria()
-        order = OrderField[order_by.field.name] if order_by else OrderField.LAST_SEEN
+        criteria = filter.criteria() if filter else FailureCriteria()
+        order = FailureOrder[order_by.field.name] if order_by else FailureOrder.LAST_SEEN
         window = info.context.window(
             "Query.failureGroups",
             first=first,
             after=after,
             criteria=criteria,
-            order=Order(order.name, PARSERS[order]),
+            order=SortValue(order.name, PARSERS[order]),
             descending=not order_by or order_by.direction is Direction.DESC,
         )
         return await info.context.read(queries.page, criteria=criteria, order=order, window=window)

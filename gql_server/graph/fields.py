@@ -66,7 +66,7 @@ Before = Annotated[str | None, strawberry.argument(description="Only what preced
 
 
 @dataclass(frozen=True, slots=True)
-class Child:
+class ChildField:
     """Metadata of a declared child: what an executor needs to resolve it for all parents of a list at once."""
 
     query: Query
@@ -82,7 +82,7 @@ def child(query: Query, *, key: str, description: str, missing: object = None, d
         return missing if value is None else info.context.load(query, value)
 
     return strawberry.field(
-        resolver=resolve, description=description, directives=directives, metadata={"child": Child(query, key)}
+        resolver=resolve, description=description, directives=directives, metadata={"child": ChildField(query, key)}
     )
 
 
@@ -104,17 +104,17 @@ def child_connection(query: Query, *, key: str, coordinate: str, description: st
         resolver=resolve,
         description=description,
         directives=[SemanticNonNull()],
-        metadata={"child": Child(query, key, coordinate)},
+        metadata={"child": ChildField(query, key, coordinate)},
     )
 
 
-def part(description: str, *, present: str | None = None) -> Any:
+def embedded(description: str, *, present: str | None = None) -> Any:
     """An object made of the parent row itself; null when the attribute `present` is null."""
 
     def resolve(root: strawberry.Parent[Any]) -> Any:
         return root if present is None or getattr(root, present) is not None else None
 
-    return strawberry.field(resolver=resolve, description=description, metadata={"part": present})
+    return strawberry.field(resolver=resolve, description=description, metadata={"embedded": present})
 
 
 def guarded(coordinate: str, description: str, read: Callable[[Any, Info], Any], *, present: str | None = None) -> Any:

@@ -13,7 +13,7 @@ from gql_server.graph.filters import given, texts, values
 Named = Module | DataEntryTypeInfo
 
 
-class OfModule(Protocol):
+class ModuleInput(Protocol):
     """An input that names a module, and perhaps one of its entry types."""
 
     module: str | None
@@ -44,7 +44,7 @@ def entry_type_number() -> Any:
     )
 
 
-def module_of(input: OfModule) -> int:
+def module_of(input: ModuleInput) -> int:
     """Number of the module that the input names. Raises BadInput unless it names one, by one of both."""
     number = _chosen(input.module, input.module_type_id, module_named, MODULES, "module")
     if number is None:
@@ -52,7 +52,7 @@ def module_of(input: OfModule) -> int:
     return number
 
 
-def entry_type_of(input: OfModule) -> int | None:
+def entry_type_of(input: ModuleInput) -> int | None:
     """Number of the entry type that the input names, if it does. Raises BadInput."""
     return _chosen(input.data_entry_type, input.data_entry_type_id, entry_type_named, DATA_ENTRY_TYPES, "entryType")
 

@@ -7,7 +7,7 @@ from uuid import UUID
 import strawberry
 from strawberry import UNSET
 
-from gql_server.errors import BadInput, Conflict, Forbidden, NotFound, PublicError, Reason
+from gql_server.errors import BadInput, Conflict, Forbidden, NotFound, PublicError, RefusalReason
 from gql_server.graph.context import Context
 from gql_server.graph.jobs.types import Job
 from gql_server.graph.pipelines.types import Pipeline
@@ -18,29 +18,29 @@ from gql_server.reads.pipelines.queries import pipelines_by_key
 from gql_server.reads.years.queries import years_by_key
 
 REASONS = {
-    Reason.ALREADY_RUNNING: "the same work waits or runs",
-    Reason.CHANGED: "it changed since it was read",
-    Reason.FILE_GONE: "the file is not kept any more",
-    Reason.FOLLOW_UP_WAITS: "the job's follow-up waits already",
-    Reason.NOT_ENDED: "something of it is unfinished",
-    Reason.NOT_LANDED: "the job has not landed its data",
-    Reason.NOT_LIVE: "nothing of it is unfinished",
-    Reason.NOT_REPEATABLE: "nobody can start this by hand",
-    Reason.NOT_STALE: "the job is not running, or its worker is alive",
-    Reason.NO_PIPELINE: "it is a job without a pipeline",
-    Reason.SET_GREW: "more match than in the preview",
-    Reason.SUPERSEDED: "a newer pipeline brings the same data",
-    Reason.TOO_MANY_VIEWS: "you have saved as many views as one may",
-    Reason.YEAR_EXISTS: "the year exists",
-    Reason.YEAR_NOT_CREATED: "the year does not exist",
-    Reason.YEAR_NOT_PROVISIONED: "the unit sync of the year has not succeeded",
+    RefusalReason.ALREADY_RUNNING: "the same work waits or runs",
+    RefusalReason.CHANGED: "it changed since it was read",
+    RefusalReason.FILE_GONE: "the file is not kept any more",
+    RefusalReason.FOLLOW_UP_WAITS: "the job's follow-up waits already",
+    RefusalReason.NOT_ENDED: "something of it is unfinished",
+    RefusalReason.NOT_LANDED: "the job has not landed its data",
+    RefusalReason.NOT_LIVE: "nothing of it is unfinished",
+    RefusalReason.NOT_REPEATABLE: "nobody can start this by hand",
+    RefusalReason.NOT_STALE: "the job is not running, or its worker is alive",
+    RefusalReason.NO_PIPELINE: "it is a job without a pipeline",
+    RefusalReason.SET_GREW: "more match than in the preview",
+    RefusalReason.SUPERSEDED: "a newer pipeline brings the same data",
+    RefusalReason.TOO_MANY_VIEWS: "you have saved as many views as one may",
+    RefusalReason.YEAR_EXISTS: "the year exists",
+    RefusalReason.YEAR_NOT_CREATED: "the year does not exist",
+    RefusalReason.YEAR_NOT_PROVISIONED: "the unit sync of the year has not succeeded",
 }
 PASSING = {
-    Reason.ALREADY_RUNNING,
-    Reason.FOLLOW_UP_WAITS,
-    Reason.NOT_ENDED,
-    Reason.NOT_STALE,
-    Reason.YEAR_NOT_PROVISIONED,
+    RefusalReason.ALREADY_RUNNING,
+    RefusalReason.FOLLOW_UP_WAITS,
+    RefusalReason.NOT_ENDED,
+    RefusalReason.NOT_STALE,
+    RefusalReason.YEAR_NOT_PROVISIONED,
 }
 """Reasons that end by themselves."""
 ARGUMENTS = {

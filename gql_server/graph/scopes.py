@@ -6,7 +6,7 @@ from typing import Any
 import strawberry
 
 from gql_server.carbon.catalog import DATA_ENTRY_TYPES, MODULES
-from gql_server.graph.fields import access, access_sentence, guarded, part
+from gql_server.graph.fields import access, access_sentence, embedded, guarded
 from gql_server.graph.nodes import DESCRIPTION, Node, encode
 
 
@@ -112,4 +112,4 @@ class WorkScope:
 
 
 def scope() -> Any:
-    return part("What it is about.")
+    return embedded("What it is about.")

@@ -11,7 +11,7 @@ from gql_server.graph.context import Info
 from gql_server.graph.fields import SemanticNonNull
 from gql_server.graph.permission import Permission
 from gql_server.graph.scalars import SchemaCoordinate
-from gql_server.graph.views.types import ViewsOfViewer
+from gql_server.graph.views.types import SavedViewsField
 from gql_server.policy import GUARDS, Guard, Reach
 from gql_server.policy.capabilities import ALLOWED, Capability, depends, missing
 
@@ -27,7 +27,7 @@ class FieldAccess:
 
 
 @strawberry.type(description="The caller.")
-class Viewer(ViewsOfViewer):
+class Viewer(SavedViewsField):
     subject: strawberry.ID = strawberry.field(name="id", description="Subject of the token.")
     display_name: str | None = strawberry.field(description="Name in the token.")
 

@@ -14,7 +14,7 @@ from gql_server.carbon.statistics import IN_PROGRESS, ModuleState, module_stats,
 from gql_server.db import dumps
 from gql_server.db.models import JobType
 from gql_server.ledger.locks import reports_of_year
-from gql_server.worker import Job, JobError, Outcome, Run, job_type
+from gql_server.worker import ClaimedJob, JobError, Outcome, Run, job_type
 
 _ALL_MODULES = text("""
 SELECT m.id FROM carbon_report_modules m
@@ -59,7 +59,7 @@ WHERE r.id = v.id
 
 
 @job_type(JobType.AGGREGATION, locks=reports_of_year)
-async def aggregation(job: Job, connection: AsyncConnection, run: Run) -> Outcome:
+async def aggregation(job: ClaimedJob, connection: AsyncConnection, run: Run) -> Outcome:
     """Refresh the modules in the job's scope, all of the module and year when it has none, and the reports above them."""
     if job.module_type_id is None or job.year is None:
         raise JobError("an aggregation needs a module and a year")

@@ -12,7 +12,7 @@ from gql_server.db.models import IngestionMethod, JobType
 from gql_server.handlers.entries import BATCH_ROWS, replace_entries, target_of
 from gql_server.handlers.uploaded import NumberedRow
 from gql_server.ledger.locks import module_of_year
-from gql_server.worker import Job, JobError, Outcome, Run, job_type
+from gql_server.worker import ClaimedJob, JobError, Outcome, Run, job_type
 
 ENTRY_SOURCES = "entry_sources"
 CAUSE_LENGTH = 200
@@ -21,7 +21,7 @@ CAUSE_LENGTH = 200
 class EntrySource(Protocol):
     """Where the entries of one provider and module come from."""
 
-    def rows(self, job: Job) -> AsyncIterator[Mapping[str, str]]:
+    def rows(self, job: ClaimedJob) -> AsyncIterator[Mapping[str, str]]:
         """One mapping a row, with the columns that a CSV file of the module has. Fetch page by page: they are not kept."""
         ...
 
@@ -31,7 +31,7 @@ entry_sources: dict[tuple[str, int], EntrySource] = {}
 
 
 @job_type(JobType.API_INGEST, locks=module_of_year)
-async def api_ingest(job: Job, connection: AsyncConnection, run: Run) -> Outcome:
+async def api_ingest(job: ClaimedJob, connection: AsyncConnection, run: Run) -> Outcome:
     """Insert the accepted rows of the source, and chain a recalculation for each of their entry types."""
     target = target_of(job, IngestionMethod.API)
     module = MODULES[target.module_type_id].key
@@ -42,7 +42,7 @@ async def api_ingest(job: Job, connection: AsyncConnection, run: Run) -> Outcome
     return await replace_entries(job, connection, run, target, _chunks(source, job))
 
 
-async def _chunks(source: EntrySource, job: Job) -> AsyncGenerator[list[NumberedRow]]:
+async def _chunks(source: EntrySource, job: ClaimedJob) -> AsyncGenerator[list[NumberedRow]]:
     """Rows as a file would give them. An answer without rows is refused: it would delete what is there."""
     number = 0
     chunk: list[NumberedRow] = []

@@ -16,9 +16,9 @@ from gql_server.db import driver_connection, dumps
 from gql_server.db.models import EntityType, IngestionMethod, JobType
 from gql_server.handlers.factors import factor_index
 from gql_server.handlers.reports import ReportModules
-from gql_server.handlers.results import Tally
+from gql_server.handlers.results import IngestCounts
 from gql_server.handlers.uploaded import NumberedRow
-from gql_server.worker import Child, Job, JobError, Outcome, Run
+from gql_server.worker import ChildJob, ClaimedJob, JobError, Outcome, Run
 
 BATCH_ROWS = 5_000
 ENTRY_COLUMNS = ("provider", "data_entry_type_id", "carbon_report_module_id", "data", "year", "unit_id", "source", "upload_id")
@@ -65,7 +65,7 @@ class Target:
     upload_id: UUID | None
 
 
-def target_of(job: Job, method: IngestionMethod) -> Target:
+def target_of(job: ClaimedJob, method: IngestionMethod) -> Target:
     """Where the job's entries go. Raises JobError when it does not say, or cannot be."""
     if job.year is None:
         raise JobError("the year of the data is missing")
@@ -81,7 +81,7 @@ def target_of(job: Job, method: IngestionMethod) -> Target:
 
 
 async def replace_entries(
-    job: Job,
+    job: ClaimedJob,
     connection: AsyncConnection,
     run: Run,
     target: Target,
@@ -92,7 +92,7 @@ async def replace_entries(
     type. `total` is the number of rows, if known. Raises JobError for rows that are refused as a whole."""
     modules = ReportModules(connection, target.provider, target.year, target.module_type_id)
     await modules.load()
-    tally = Tally.of(job, run)
+    tally = IngestCounts.of(job, run)
     try:
         factors = await factor_index(connection, target.provider, target.year, target.data_entry_types, ignore_case=True)
         replaced = await _delete_previous(connection, run, target, modules)
@@ -148,7 +148,7 @@ async def _insert(
     target: Target,
     reader: EntryReader,
     modules: ReportModules,
-    tally: Tally,
+    tally: IngestCounts,
     chunks: AsyncGenerator[list[NumberedRow]],
     total: int | None,
 ) -> set[int]:
@@ -203,11 +203,11 @@ def _records(accepted: list[ParsedEntry], target: Target, modules: ReportModules
     ]
 
 
-def _recalculations(job: Job, target: Target, modules: ReportModules, affected: list[int]) -> list[Child]:
+def _recalculations(job: ClaimedJob, target: Target, modules: ReportModules, affected: list[int]) -> list[ChildJob]:
     entry_types = entry_types_of(target.module_type_id) if job.data_entry_type_id is None else (job.data_entry_type_id,)
     scope = None if target.unit is None else [modules.module_ids[target.unit]] if target.unit in modules.module_ids else []
     return [
-        Child(
+        ChildJob(
             job_type=JobType.EMISSION_RECALC,
             data_entry_type_id=entry_type,
             scope_module_ids=scope,

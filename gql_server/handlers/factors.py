@@ -15,10 +15,10 @@ from gql_server.carbon.tablefile import Table
 from gql_server.db import dumps
 from gql_server.db.models import JobType
 from gql_server.db.models import carbon as tables
-from gql_server.handlers.results import Tally
+from gql_server.handlers.results import IngestCounts
 from gql_server.handlers.uploaded import uploaded_table
 from gql_server.ledger.locks import module_of_year
-from gql_server.worker import Child, Job, JobError, Outcome, Run, job_type
+from gql_server.worker import ChildJob, ClaimedJob, JobError, Outcome, Run, job_type
 
 BATCH_ROWS = 2_000
 
@@ -49,7 +49,7 @@ async def factor_index(
 
 
 @job_type(JobType.FACTOR_INGEST, locks=module_of_year)
-async def factor_ingest(job: Job, connection: AsyncConnection, run: Run) -> Outcome:
+async def factor_ingest(job: ClaimedJob, connection: AsyncConnection, run: Run) -> Outcome:
     """Upsert the factors of the uploaded file, and chain a recalculation of what they apply to. Nothing is deleted."""
     if job.year is None:
         raise JobError("the year of the factors is missing")
@@ -57,7 +57,7 @@ async def factor_ingest(job: Job, connection: AsyncConnection, run: Run) -> Outc
     if format is None or job.module_type_id is None:
         raise JobError("there is no factor file format for this module")
     await run.progress("Reading factors")
-    tally = Tally.of(job, run)
+    tally = IngestCounts.of(job, run)
     async with uploaded_table(job, run, open_rows, format) as table:
         batches = _batches(table, FactorReader(format, data_entry_type_id=job.data_entry_type_id, columns=table.columns))
         while (batch := await asyncio.to_thread(next, batches, None)) is not None:
@@ -72,7 +72,7 @@ async def factor_ingest(job: Job, connection: AsyncConnection, run: Run) -> Outc
         meta={**tally.meta, "reading": reading},
         row_errors=tally.row_errors,
         affected_module_ids=[],
-        children=[Child(job_type=JobType.EMISSION_RECALC, data_entry_type_id=entry_type) for entry_type in entry_types],
+        children=[ChildJob(job_type=JobType.EMISSION_RECALC, data_entry_type_id=entry_type) for entry_type in entry_types],
     )
 
 
@@ -91,7 +91,7 @@ def _batches(table: Table, reader: FactorReader) -> Iterator[tuple[list[ParsedFa
         yield factors, rejected, len(chunk) - len(rejected)
 
 
-async def _upsert(connection: AsyncConnection, job: Job, factors: list[ParsedFactor]) -> None:
+async def _upsert(connection: AsyncConnection, job: ClaimedJob, factors: list[ParsedFactor]) -> None:
     parameters = {
         "provider": job.provider,
         "year": job.year,

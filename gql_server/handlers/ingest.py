@@ -9,11 +9,11 @@ from gql_server.db.models import IngestionMethod, JobType
 from gql_server.handlers.entries import BATCH_ROWS, replace_entries, target_of
 from gql_server.handlers.uploaded import chunks_of, uploaded_table
 from gql_server.ledger.locks import module_of_year
-from gql_server.worker import Job, Outcome, Run, job_type
+from gql_server.worker import ClaimedJob, Outcome, Run, job_type
 
 
 @job_type(JobType.CSV_INGEST, locks=module_of_year)
-async def csv_ingest(job: Job, connection: AsyncConnection, run: Run) -> Outcome:
+async def csv_ingest(job: ClaimedJob, connection: AsyncConnection, run: Run) -> Outcome:
     """Insert the accepted rows of the uploaded file, and chain a recalculation for each of its entry types."""
     target = target_of(job, IngestionMethod.CSV)
     await run.progress("Starting CSV processing")

@@ -18,7 +18,7 @@ from gql_server.handlers.factors import factor_index
 from gql_server.handlers.rates import exchange_rates
 from gql_server.handlers.waiting import BATCH_ENTRIES, SLICE, settle
 from gql_server.ledger.locks import module_of_year
-from gql_server.worker import Job, JobError, Outcome, Run, job_type
+from gql_server.worker import ClaimedJob, JobError, Outcome, Run, job_type
 
 ERROR_DETAILS_KEPT = 100
 EMISSION_COLUMNS = (
@@ -64,7 +64,7 @@ class Recalculation:
 
 
 @job_type(JobType.EMISSION_RECALC, locks=module_of_year)
-async def emission_recalc(job: Job, connection: AsyncConnection, run: Run) -> Outcome:
+async def emission_recalc(job: ClaimedJob, connection: AsyncConnection, run: Run) -> Outcome:
     """Replace the emissions of the job's entry type; the pipeline's last recalculation is followed by its aggregation."""
     if job.data_entry_type_id is None or job.year is None:
         raise JobError("a recalculation needs a data entry type and a year")
@@ -79,7 +79,7 @@ async def emission_recalc(job: Job, connection: AsyncConnection, run: Run) -> Ou
 
 
 @job_type(JobType.MODULE_EMISSION_RECALC, locks=module_of_year)
-async def module_emission_recalc(job: Job, connection: AsyncConnection, run: Run) -> Outcome:
+async def module_emission_recalc(job: ClaimedJob, connection: AsyncConnection, run: Run) -> Outcome:
     """Replace the emissions of several entry types of a module, all or none; one aggregation of the whole slice follows."""
     entry_types: Sequence[int] = job.config.get("data_entry_type_ids") or ()
     if not entry_types or job.year is None:
@@ -102,7 +102,7 @@ async def module_emission_recalc(job: Job, connection: AsyncConnection, run: Run
 
 
 async def recalculate(
-    connection: AsyncConnection, run: Run, job: Job, data_entry_type_id: int, modules: Sequence[int] | None
+    connection: AsyncConnection, run: Run, job: ClaimedJob, data_entry_type_id: int, modules: Sequence[int] | None
 ) -> Recalculation:
     """Replace the emissions of one entry type, in these report modules or everywhere."""
     assert job.year is not None

@@ -13,23 +13,23 @@ from gql_server.db import driver_connection, dumps
 from gql_server.db.models import JobType
 from gql_server.db.models.carbon import ReferenceData
 from gql_server.handlers.entries import BATCH_ROWS
-from gql_server.handlers.results import Tally
+from gql_server.handlers.results import IngestCounts
 from gql_server.handlers.uploaded import NumberedRow, chunks_of, uploaded_table
 from gql_server.ledger.locks import module_of_year
-from gql_server.worker import Child, Job, JobError, Outcome, Run, job_type
+from gql_server.worker import ChildJob, ClaimedJob, JobError, Outcome, Run, job_type
 
 COLUMNS = ("provider", "year", "module_type_id", "data_entry_type_id", "key", "data")
 
 
 @job_type(JobType.REFERENCE_INGEST, locks=module_of_year)
-async def reference_ingest(job: Job, connection: AsyncConnection, run: Run) -> Outcome:
+async def reference_ingest(job: ClaimedJob, connection: AsyncConnection, run: Run) -> Outcome:
     """Store each row under its key, with its other cells as data, and chain a recalculation of what depends on it."""
     if job.year is None or job.module_type_id is None:
         raise JobError("reference data needs a module and a year")
     await run.progress("Reading reference data")
     await _delete_previous(connection, job)
     format = reference_format(job.module_type_id)
-    tally, reader = Tally.of(job, run), ReferenceReader(format)
+    tally, reader = IngestCounts.of(job, run), ReferenceReader(format)
     async with uploaded_table(job, run, open_reference, format) as table:
         async for chunk in chunks_of(table, BATCH_ROWS):
             records, rejected = await asyncio.to_thread(_parse, job, reader, chunk)
@@ -44,11 +44,11 @@ async def reference_ingest(job: Job, connection: AsyncConnection, run: Run) -> O
         meta=meta,
         row_errors=tally.row_errors,
         affected_module_ids=[],
-        children=[Child(job_type=JobType.EMISSION_RECALC, data_entry_type_id=affected) for affected in format.affects],
+        children=[ChildJob(job_type=JobType.EMISSION_RECALC, data_entry_type_id=affected) for affected in format.affects],
     )
 
 
-async def _delete_previous(connection: AsyncConnection, job: Job) -> None:
+async def _delete_previous(connection: AsyncConnection, job: ClaimedJob) -> None:
     table = ReferenceData
     await connection.execute(
         delete(table)
@@ -57,7 +57,9 @@ async def _delete_previous(connection: AsyncConnection, job: Job) -> None:
     )
 
 
-def _parse(job: Job, reader: ReferenceReader, chunk: list[NumberedRow]) -> tuple[list[tuple[Any, ...]], list[RowRejected]]:
+def _parse(
+    job: ClaimedJob, reader: ReferenceReader, chunk: list[NumberedRow]
+) -> tuple[list[tuple[Any, ...]], list[RowRejected]]:
     records: list[tuple[Any, ...]] = []
     rejected: list[RowRejected] = []
     for number, cells in chunk:

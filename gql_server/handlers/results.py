@@ -6,7 +6,7 @@ from typing import Any, Self
 
 from gql_server.carbon.readers import RowRejected
 from gql_server.db.models import JobResult
-from gql_server.worker import Job, RowError, Run
+from gql_server.worker import ClaimedJob, RejectedRow, Run
 
 MAX_REJECTED_SHARE = "max_rejected_share"
 """Name, in a job's config and among a worker's resources, of the share of rows above which a file is refused."""
@@ -18,7 +18,7 @@ REASON_LENGTH = 200
 
 
 @dataclass(slots=True)
-class Tally:
+class IngestCounts:
     """Rows of a file, counted as they are read; the first 100 that something is to be told of are kept.
 
     `without_factor` counts those among the accepted that have no emission until their factor comes: they are told of where the
@@ -32,8 +32,8 @@ class Tally:
     batches: int = 0
     keep: int = ROW_ERRORS_KEPT
     max_rejected_share: float = DEFAULT_REJECTED_SHARE
-    errors: list[RowError] = field(default_factory=list[RowError])
-    waiting: list[RowError] = field(default_factory=list[RowError])
+    errors: list[RejectedRow] = field(default_factory=list[RejectedRow])
+    waiting: list[RejectedRow] = field(default_factory=list[RejectedRow])
 
     def add(
         self,
@@ -52,17 +52,17 @@ class Tally:
         self._note(self.errors, sorted((*rejected, *warned), key=lambda row: row.row))
         self._note(self.waiting, waiting)
 
-    def _note(self, kept: list[RowError], rows: Sequence[RowRejected]) -> None:
+    def _note(self, kept: list[RejectedRow], rows: Sequence[RowRejected]) -> None:
         room = max(0, self.keep - len(kept))
-        kept += [RowError(row.row, row.reason, row.column, row.value) for row in rows[:room]]
+        kept += [RejectedRow(row.row, row.reason, row.column, row.value) for row in rows[:room]]
 
     @property
-    def row_errors(self) -> list[RowError]:
+    def row_errors(self) -> list[RejectedRow]:
         """The rows that are told of, in the order of the file."""
         return sorted([*self.errors, *self.waiting][: self.keep], key=lambda error: error.row or 0)
 
     @classmethod
-    def of(cls, job: Job, run: Run) -> Self:
+    def of(cls, job: ClaimedJob, run: Run) -> Self:
         """A tally with the limits of the upload, else of the worker."""
         share = job.config.get(MAX_REJECTED_SHARE, run.resources.get(MAX_REJECTED_SHARE, DEFAULT_REJECTED_SHARE))
         return cls(keep=int(job.config.get("max_row_errors", ROW_ERRORS_KEPT)), max_rejected_share=float(share))
@@ -100,7 +100,9 @@ class Tally:
         }
 
 
-def ingest_message(result: JobResult, inserted: int, skipped: int, errors: Sequence[RowError], without_factor: int = 0) -> str:
+def ingest_message(
+    result: JobResult, inserted: int, skipped: int, errors: Sequence[RejectedRow], without_factor: int = 0
+) -> str:
     """The terminal message of an ingest: where not all went well, the counts and the first reason."""
     if result == JobResult.SUCCESS:
         return "Success"
@@ -108,13 +110,13 @@ def ingest_message(result: JobResult, inserted: int, skipped: int, errors: Seque
     return _with_reason(f"{result.value}: {inserted} inserted, {skipped} skipped{waiting}", errors)
 
 
-def refusal_message(accepted: int, rejected: int, share: float, errors: Sequence[RowError]) -> str:
+def refusal_message(accepted: int, rejected: int, share: float, errors: Sequence[RejectedRow]) -> str:
     """The terminal message of a file that is refused for the number of its rejected rows."""
     told = f"{rejected} of {accepted + rejected} rows were rejected, more than {share * 100:g} %, so nothing was replaced"
     return _with_reason(f"{JobResult.ERROR.value}: {told}", errors)
 
 
-def _with_reason(counts: str, errors: Sequence[RowError]) -> str:
+def _with_reason(counts: str, errors: Sequence[RejectedRow]) -> str:
     reason = next((error.reason for error in errors if error.reason), None)
     return counts if reason is None else f"{counts} — first error: {_cut(reason)}"
 

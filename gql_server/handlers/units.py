@@ -12,7 +12,7 @@ from gql_server.db.models import NOW, JobType, Provider, YearConfiguration
 from gql_server.db.models import carbon as tables
 from gql_server.handlers.reports import create_modules, create_reports
 from gql_server.ledger.locks import units_and_reports_of_year
-from gql_server.worker import Job, JobError, Outcome, Run, job_type
+from gql_server.worker import ClaimedJob, JobError, Outcome, Run, job_type
 
 UNIT_SOURCES = "unit_sources"
 PRINCIPAL = "calco2.user.principal"
@@ -65,7 +65,7 @@ ON CONFLICT (unit_id, user_id) DO UPDATE SET role = excluded.role
 
 
 @job_type(JobType.UNIT_SYNC, locks=units_and_reports_of_year)
-async def unit_sync(job: Job, connection: AsyncConnection, run: Run) -> Outcome:
+async def unit_sync(job: ClaimedJob, connection: AsyncConnection, run: Run) -> Outcome:
     """Fetch, upsert, create reports and modules, stamp the year: all of it, or nothing."""
     year = job.config.get("target_year") or job.year
     if year is None:

@@ -9,13 +9,15 @@ from typing import Any
 from gql_server.carbon.numbers import DECIMALS
 from gql_server.carbon.refusals import FileRefused
 from gql_server.carbon.tablefile import Table
-from gql_server.worker import Job, JobError, Run
+from gql_server.worker import ClaimedJob, JobError, Run
 
 NumberedRow = tuple[int, dict[str, str]]
 
 
 @asynccontextmanager
-async def uploaded_table(job: Job, run: Run, open: Callable[..., Table], *args: Any, **options: Any) -> AsyncGenerator[Table]:
+async def uploaded_table(
+    job: ClaimedJob, run: Run, open: Callable[..., Table], *args: Any, **options: Any
+) -> AsyncGenerator[Table]:
     """The job's file as `open(path, *args, sheet=, decimal=)` reads it, whose refusals end the job with what had been found
     out about the file; the sheet and the decimal mark are those that the upload named."""
     decimal = DECIMALS.get(job.config.get("decimal", ""))

@@ -50,7 +50,7 @@ class Frame(NamedTuple):
     token: str | None = None
 
 
-class Refused(Exception):
+class OperationRefused(Exception):
     """The operation was not executed, for these errors."""
 
     def __init__(self, errors: list[GraphQLError]) -> None:
@@ -329,5 +329,5 @@ class LiveOperations:
                     raise Interrupted
                 result.errors = masked(result.errors, self._schema.executable)
                 if isinstance(result, PreExecutionError) or result.data is None:
-                    raise Refused(result.errors)
+                    raise OperationRefused(result.errors)
             yield result

@@ -14,7 +14,7 @@ from starlette.responses import StreamingResponse
 from starlette.types import Message, Send
 
 from gql_server.errors import PublicError, Unauthenticated
-from gql_server.http.live import Draining, Interrupted, LiveOperations, Operation, Refused, TooSlow
+from gql_server.http.live import Draining, Interrupted, LiveOperations, Operation, OperationRefused, TooSlow
 from gql_server.http.masking import internal, public
 from gql_server.policy import Viewer
 
@@ -81,7 +81,7 @@ async def _events(
                 has_begun = True
     except (TooSlow, Interrupted, Draining):
         return
-    except Refused as refused:
+    except OperationRefused as refused:
         yield _errors(refused.errors)
     except PublicError as error:
         yield _errors([public(error)])

@@ -18,7 +18,7 @@ from starlette.responses import JSONResponse, Response
 from gql_server.carbon.catalog import MODULES, entry_type_named, module_named
 from gql_server.carbon.formats import factor_format
 from gql_server.carbon.texts import clean
-from gql_server.commands.gate import creator
+from gql_server.commands.checks import creator
 from gql_server.commands.ingestion import Ingestion, authorize, start_ingestion
 from gql_server.db.models import TargetType
 from gql_server.errors import BadInput, ErrorCode, Forbidden, PublicError, Unavailable

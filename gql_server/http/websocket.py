@@ -131,7 +131,7 @@ class TransportHandler(BaseGraphQLTransportWSHandler[Any, None]):
             await self.drain()
         except Expired:
             await self.websocket.close(EXPIRED, "The access token has expired: connect again with a new one, and resume")
-        except live.Refused as refused:
+        except live.OperationRefused as refused:
             await operation.send_initial_errors(refused.errors)
         except PublicError as error:
             await operation.send_initial_errors([public(error)])

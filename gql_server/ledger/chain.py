@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from gql_server.db import models
 from gql_server.db.models import RECALCULATIONS, EntityType, IngestionMethod, JobType, TargetType
 from gql_server.ledger import interventions, reconcile
-from gql_server.ledger.job import Child, Job
+from gql_server.ledger.job import ChildJob, ClaimedJob
 from gql_server.ledger.locks import JobTypes, Scope
 
 jobs = models.Job
@@ -103,7 +103,9 @@ async def insert_job(connection: AsyncConnection, values: dict[str, Any], dedup:
     return Chained(row.id, row.created)
 
 
-async def chain(connection: AsyncConnection, registry: JobTypes, parent: Job, children: Sequence[Child]) -> list[Chained]:
+async def chain(
+    connection: AsyncConnection, registry: JobTypes, parent: ClaimedJob, children: Sequence[ChildJob]
+) -> list[Chained]:
     """Chain the children of a job in its own transaction, and store with them what its pipeline now expects."""
     # Siblings are inserted in one order everywhere, so that two parents cannot wait for each other's rows.
     ordered = sorted(children, key=lambda child: (child.job_type, child.module_type_id or 0, child.data_entry_type_id or 0))
@@ -124,7 +126,7 @@ async def chain(connection: AsyncConnection, registry: JobTypes, parent: Job, ch
     return chained
 
 
-async def hand_over(connection: AsyncConnection, registry: JobTypes, aborted: Sequence[interventions.Aborted]) -> set[UUID]:
+async def hand_over(connection: AsyncConnection, registry: JobTypes, aborted: Sequence[interventions.AbortedJob]) -> set[UUID]:
     """Give the work that aborted jobs had taken over from other pipelines back to one of those.
 
     Returns all of those, which the caller recomputes.
@@ -220,7 +222,7 @@ async def _aggregate(connection: AsyncConnection, registry: JobTypes, owed: Row[
     return await insert_job(connection, values, AGGREGATION)
 
 
-def _values(registry: JobTypes, parent: Job, child: Child) -> dict[str, Any]:
+def _values(registry: JobTypes, parent: ClaimedJob, child: ChildJob) -> dict[str, Any]:
     placed = Placement(
         parent.provider,
         parent.module_type_id if child.module_type_id is None else child.module_type_id,

@@ -12,7 +12,7 @@ from gql_server.db import models
 from gql_server.db.expressions import words
 from gql_server.db.models import HistoryKind
 from gql_server.ledger.history import LATEST
-from gql_server.ledger.job import Job
+from gql_server.ledger.job import ClaimedJob
 from gql_server.ledger.leases import claimable
 
 LOOKAHEAD = 50
@@ -86,13 +86,13 @@ SET state = 'RUNNING', locked_by = :worker, claimed_by = :worker, locked_at = cl
   is_current = j.entity_type <> 'MODULE_UNIT_SPECIFIC'
 FROM mine, (SELECT count(*) FROM demoted) AS first
 WHERE j.id = mine.id
-RETURNING {", ".join("j.attempts AS attempt" if name == "attempt" else f"j.{name}" for name in Job.__dataclass_fields__)}
+RETURNING {", ".join("j.attempts AS attempt" if name == "attempt" else f"j.{name}" for name in ClaimedJob.__dataclass_fields__)}
 """)
 
 
 async def claim(
     connection: AsyncConnection, worker: str, job_types: Sequence[str], most: int, *, held: Collection[int] = ()
-) -> list[Job]:
+) -> list[ClaimedJob]:
     """Take up to `most` due jobs: RUNNING, leased, one attempt more. Of jobs that share a lock, the oldest goes first.
 
     A worker passes over the jobs it has `held` and not let go of: after a stall it may find its own lost ones. Raises
@@ -100,7 +100,7 @@ async def claim(
     """
     parameters = {"worker": worker, "job_types": list(job_types), "most": most, "held": list(held)}
     taken = await connection.execute(_CLAIM, parameters)
-    return sorted((Job(*row) for row in taken), key=lambda job: job.id)
+    return sorted((ClaimedJob(*row) for row in taken), key=lambda job: job.id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ jobs = models.Job
 
 
 @dataclass(frozen=True, slots=True)
-class Aborted:
+class AbortedJob:
     """A job that an abort ended, with what is needed to give the work of others it had taken over to somebody else."""
 
     id: int
@@ -41,13 +41,13 @@ class Aborted:
     serves: list[UUID]
 
 
-async def abort(connection: AsyncConnection, pipeline_ids: Collection[UUID], by: str, reason: str | None) -> list[Aborted]:
+async def abort(connection: AsyncConnection, pipeline_ids: Collection[UUID], by: str, reason: str | None) -> list[AbortedJob]:
     """End every live job of the pipelines with ERROR, whoever holds it; live jobs of others serve those of them no longer.
 
     A job that is just committing is waited for, and may leave children that this look did not see: look until none is left.
     """
     await connection.execute(_LOCK_LIVE, {"ids": list(pipeline_ids)})
-    aborted: list[Aborted] = []
+    aborted: list[AbortedJob] = []
     while ended := await _abort_live(connection, pipeline_ids, by, reason):
         aborted += ended
     if aborted:
@@ -74,7 +74,7 @@ WHERE {_OF_OTHERS}
 
 async def _abort_live(
     connection: AsyncConnection, pipeline_ids: Collection[UUID], by: str, reason: str | None
-) -> list[Aborted]:
+) -> list[AbortedJob]:
     """What these jobs did for others is somebody else's from now on: they end without serving them."""
     live = (
         select(jobs.id, jobs.serves)
@@ -99,9 +99,9 @@ async def _abort_live(
             locked_at=None,
             is_current=False,
         )
-        .returning(*((live.c if name == "serves" else jobs.__table__.c)[name] for name in Aborted.__dataclass_fields__))
+        .returning(*((live.c if name == "serves" else jobs.__table__.c)[name] for name in AbortedJob.__dataclass_fields__))
     )
-    return sorted((Aborted(*row) for row in ended), key=lambda job: job.id)
+    return sorted((AbortedJob(*row) for row in ended), key=lambda job: job.id)
 
 
 async def requeue(connection: AsyncConnection, job_id: int) -> bool:

@@ -9,7 +9,7 @@ from gql_server.db.models import EntityType, IngestionMethod, JobResult, TargetT
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class ClaimedJob:
     """A claimed job, as its handler sees it. `attempt` counts from 1 and fences every write of this attempt."""
 
     id: int
@@ -40,7 +40,7 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Child:
+class ChildJob:
     """A job to be chained. Provider and pipeline are the parent's, module and year too unless given."""
 
     job_type: str
@@ -57,7 +57,7 @@ class Child:
 
 
 @dataclass(frozen=True, slots=True)
-class RowError:
+class RejectedRow:
     """One rejected input row; `row` is the 1-based data row."""
 
     row: int | None
@@ -74,5 +74,5 @@ class Outcome:
     message: str = "Success"
     meta: Mapping[str, Any] = field(default_factory=dict[str, Any])
     affected_module_ids: Sequence[int] | None = None
-    row_errors: Sequence[RowError] = ()
-    children: Sequence[Child] = ()
+    row_errors: Sequence[RejectedRow] = ()
+    children: Sequence[ChildJob] = ()

@@ -20,7 +20,7 @@ class PhaseKey(StrEnum):
 PHASES = tuple(PhaseKey)
 
 
-class JobFacts(Protocol):
+class ProgressJob(Protocol):
     """What progress needs to know of a job; a ledger row has it."""
 
     @property
@@ -33,7 +33,7 @@ class JobFacts(Protocol):
     def result(self) -> str | None: ...
 
 
-class PipelineFacts(Protocol):
+class ProgressPipeline(Protocol):
     """What progress needs to know of a pipelines row."""
 
     @property
@@ -44,7 +44,7 @@ class PipelineFacts(Protocol):
     def expected_recalc(self) -> int | None: ...
 
 
-class RowFacts(Protocol):
+class RowCounts(Protocol):
     """Rows that a job has handled so far."""
 
     @property
@@ -66,7 +66,7 @@ class Progress:
     kind: str | None
     finished_jobs: int
     expected_jobs: int | None
-    rows: RowFacts | None = None
+    rows: RowCounts | None = None
     pipeline_key: UUID | None = None
 
     phase_count = len(PHASES)
@@ -83,16 +83,18 @@ class Progress:
         return self.finished_jobs / self.expected_jobs if self.expected_jobs else None
 
 
-def is_live(job: JobFacts) -> bool:
+def is_live(job: ProgressJob) -> bool:
     """Not finished, and so still able to change the pipeline."""
     return job.state in LIVE_STATES
 
 
-def is_error(job: JobFacts) -> bool:
+def is_error(job: ProgressJob) -> bool:
     return job.state == JobState.FINISHED and job.result == JobResult.ERROR
 
 
-def progress(own: Sequence[JobFacts], row: PipelineFacts | None = None, *, shared: Sequence[JobFacts] = ()) -> Progress:
+def progress(
+    own: Sequence[ProgressJob], row: ProgressPipeline | None = None, *, shared: Sequence[ProgressJob] = ()
+) -> Progress:
     """Progress of a pipeline from all of its jobs, in any order, and its stored row if it has one. `shared` are jobs of other
     pipelines that its work was merged into: they count like its own, but none of them is its root.
 
@@ -121,7 +123,7 @@ def progress(own: Sequence[JobFacts], row: PipelineFacts | None = None, *, share
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tally:
+class JobCounts:
     """What the status of a pipeline follows from: jobs that work for it, of those the live, the untouched and the failed."""
 
     jobs: int
@@ -131,24 +133,26 @@ class Tally:
     root_failed: bool
 
 
-def verdict(own: Sequence[JobFacts], *, owes_aggregation: bool, shared: Sequence[JobFacts] = ()) -> PipelineStatus | None:
+def pipeline_status(
+    own: Sequence[ProgressJob], *, owes_aggregation: bool, shared: Sequence[ProgressJob] = ()
+) -> PipelineStatus | None:
     """The status to store: terminal only when no job is live and nothing is owed; PARTIAL or FAILED by the root's result.
 
     `shared` are jobs of other pipelines that its work was merged into. None when there are no jobs. The reconciling statement
     of the runner computes the same in SQL.
     """
     jobs = (*own, *shared)
-    tally = Tally(
+    tally = JobCounts(
         jobs=len(jobs),
         live=sum(map(is_live, jobs)),
         untouched=sum(job.state in (JobState.NOT_STARTED, JobState.QUEUED) for job in jobs),
         errors=sum(map(is_error, jobs)),
         root_failed=bool(own) and is_error(min(own, key=lambda job: job.id)),
     )
-    return verdict_of(tally, owes_aggregation=owes_aggregation)
+    return status_of_counts(tally, owes_aggregation=owes_aggregation)
 
 
-def verdict_of(tally: Tally, *, owes_aggregation: bool) -> PipelineStatus | None:
+def status_of_counts(tally: JobCounts, *, owes_aggregation: bool) -> PipelineStatus | None:
     """The same of jobs that were counted."""
     if not tally.jobs:
         return None
@@ -159,14 +163,14 @@ def verdict_of(tally: Tally, *, owes_aggregation: bool) -> PipelineStatus | None
     return PipelineStatus.PARTIAL if tally.errors else PipelineStatus.SUCCESS
 
 
-def _finished(jobs: Iterable[JobFacts]) -> int:
+def _finished(jobs: Iterable[ProgressJob]) -> int:
     return sum(job.state == JobState.FINISHED for job in jobs)
 
 
 def _expected_jobs(
-    jobs: Sequence[JobFacts],
-    recalcs: Sequence[JobFacts],
-    aggregations: Sequence[JobFacts],
+    jobs: Sequence[ProgressJob],
+    recalcs: Sequence[ProgressJob],
+    aggregations: Sequence[ProgressJob],
     expected_recalc: int,
     *,
     fanned_out: bool,

@@ -12,7 +12,7 @@ from sqlalchemy.orm import aliased
 from gql_server.db import models
 from gql_server.db.expressions import AnyRow, Column
 from gql_server.db.models import RECALCULATIONS, JobResult, JobState, JobType
-from gql_server.ledger.job import Child, Outcome, RowError
+from gql_server.ledger.job import ChildJob, Outcome, RejectedRow
 
 RESUMED = "resume_of_job_id"
 """In the configuration of a root job: the root whose data landed, and whose pipeline's failed steps are its work."""
@@ -59,13 +59,13 @@ def _failed(root_id: Any) -> tuple[ColumnElement[bool], ...]:
 
 
 async def _failed_steps(connection: AsyncConnection, pipeline_id: UUID, root_id: int) -> Sequence[AnyRow]:
-    columns = [getattr(S, name) for name in Child.__dataclass_fields__]
+    columns = [getattr(S, name) for name in ChildJob.__dataclass_fields__]
     works_for = _works_for(literal(pipeline_id, Uuid()))
     found = union_all(*(select(S.id, *columns).where(each, *_failed(root_id)) for each in works_for))
     return (await connection.execute(found.order_by("id"))).all()
 
 
-def _children(root: AnyRow, steps: Sequence[AnyRow]) -> list[Child]:
+def _children(root: AnyRow, steps: Sequence[AnyRow]) -> list[ChildJob]:
     """The steps, without the aggregations that follow from a recalculation anyway."""
     recalculated = {(job.module_type_id, job.year) for job in (root, *steps) if job.job_type in RECALCULATIONS}
     return [
@@ -75,9 +75,9 @@ def _children(root: AnyRow, steps: Sequence[AnyRow]) -> list[Child]:
     ]
 
 
-def _child(step: AnyRow) -> Child:
-    given: dict[str, Any] = {name: getattr(step, name) for name in Child.__dataclass_fields__}
-    return Child(**{name: value for name, value in given.items() if value is not None})
+def _child(step: AnyRow) -> ChildJob:
+    given: dict[str, Any] = {name: getattr(step, name) for name in ChildJob.__dataclass_fields__}
+    return ChildJob(**{name: value for name, value in given.items() if value is not None})
 
 
 async def _affected(connection: AsyncConnection, pipeline_id: UUID) -> list[int]:
@@ -86,9 +86,9 @@ async def _affected(connection: AsyncConnection, pipeline_id: UUID) -> list[int]
     return sorted({module for modules in rows for module in modules or ()})
 
 
-async def _row_errors(connection: AsyncConnection, job_id: int) -> list[RowError]:
+async def _row_errors(connection: AsyncConnection, job_id: int) -> list[RejectedRow]:
     row = models.RowError
     rows = await connection.execute(
         select(row.row, row.reason, row.column, row.value).where(row.job_id == job_id).order_by(row.id)
     )
-    return [RowError(*each) for each in rows]
+    return [RejectedRow(*each) for each in rows]

@@ -41,7 +41,7 @@ from gql_server.db.models import (
 )
 from gql_server.ledger.failures import record as failures
 from gql_server.ledger.history import history
-from gql_server.ledger.job import Job, Outcome
+from gql_server.ledger.job import ClaimedJob, Outcome
 from gql_server.ledger.leases import LEASE_IS_OVER
 from gql_server.ledger.locks import Lock
 
@@ -144,7 +144,12 @@ async def beat(connection: AsyncConnection, worker: str, held: Mapping[int, int]
 
 
 async def note(
-    connection: AsyncConnection, worker: str, job: Job, *, message: str | None = None, meta: Mapping[str, Any] | None = None
+    connection: AsyncConnection,
+    worker: str,
+    job: ClaimedJob,
+    *,
+    message: str | None = None,
+    meta: Mapping[str, Any] | None = None,
 ) -> bool:
     """Write the progress of a running job. False when the job is no longer this worker's."""
     merged: SQLColumnExpression[Any] = jobs.meta
@@ -177,7 +182,7 @@ _FINISH = (
 )
 
 
-async def finish(connection: AsyncConnection, worker: str, job: Job, outcome: Outcome) -> bool:
+async def finish(connection: AsyncConnection, worker: str, job: ClaimedJob, outcome: Outcome) -> bool:
     """Write the terminal state of this attempt. False when the job is no longer this worker's: then write nothing else."""
     failure = failures.of_outcome(job, outcome)
     result = await connection.execute(
@@ -207,7 +212,7 @@ async def finish(connection: AsyncConnection, worker: str, job: Job, outcome: Ou
     return True
 
 
-async def release(connection: AsyncConnection, worker: str, job: Job) -> bool:
+async def release(connection: AsyncConnection, worker: str, job: ClaimedJob) -> bool:
     """Give back a job that was not worked on, or whose work was rolled back. The attempt does not count, unless a
     follow-up already waits: then this one is the requeued one of the two, and keeps its attempt."""
     back = (

@@ -3,17 +3,17 @@
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from gql_server.errors import Reason
+from gql_server.errors import RefusalReason
 from gql_server.policy import OPERATIONS_EDIT, OPERATIONS_VIEW, UPLOAD, Viewer, permits
 from gql_server.policy.capabilities import ALLOWED, Capability, Refusal, missing, refused
 from gql_server.policy.retry import RetryFacts, refuse_retry
 
-REFUSALS: Mapping[Reason | None, Refusal] = {
+REFUSALS: Mapping[RefusalReason | None, Refusal] = {
     None: Refusal.MISSING_PERMISSION,
-    Reason.ALREADY_RUNNING: Refusal.WRONG_STATE,
-    Reason.NOT_ENDED: Refusal.WRONG_STATE,
-    Reason.SUPERSEDED: Refusal.SUPERSEDED,
-    Reason.YEAR_NOT_PROVISIONED: Refusal.WRONG_STATE,
+    RefusalReason.ALREADY_RUNNING: Refusal.WRONG_STATE,
+    RefusalReason.NOT_ENDED: Refusal.WRONG_STATE,
+    RefusalReason.SUPERSEDED: Refusal.SUPERSEDED,
+    RefusalReason.YEAR_NOT_PROVISIONED: Refusal.WRONG_STATE,
 }
 """What a client reads for why a retry is refused."""
 CANNOT_RECOVER = {

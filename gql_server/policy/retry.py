@@ -7,7 +7,7 @@ from uuid import UUID
 from gql_server.carbon.catalog import MODULES
 from gql_server.carbon.formats import entry_format, factor_format
 from gql_server.db.models import FILE_JOBS, RECALCULATIONS, JobType, TargetType
-from gql_server.errors import Reason
+from gql_server.errors import RefusalReason
 from gql_server.policy.guards import UPLOAD, permits
 from gql_server.policy.permissions import OPERATIONS_EDIT, Viewer
 
@@ -46,7 +46,7 @@ class RetryRefusal:
     """Why a pipeline is not retried: a sentence, a reason unless a permission is missing, and the pipeline in the way."""
 
     message: str
-    reason: Reason | None
+    reason: RefusalReason | None
     pipeline: UUID | None = None
 
 
@@ -89,21 +89,21 @@ def _kind(facts: RetryFacts, job_types: Collection[str]) -> RetryRefusal | None:
         message = "It does not say which year it is about."
     elif facts.job_type in OF_A_YEAR and facts.module_type_id not in MODULES:
         message = "It is about a module that this server does not know."
-    return RetryRefusal(message, Reason.NOT_REPEATABLE) if message else None
+    return RetryRefusal(message, RefusalReason.NOT_REPEATABLE) if message else None
 
 
 def _running(facts: RetryFacts) -> RetryRefusal | None:
-    return None if facts.has_ended else RetryRefusal("It has not ended yet.", Reason.NOT_ENDED, facts.key)
+    return None if facts.has_ended else RetryRefusal("It has not ended yet.", RefusalReason.NOT_ENDED, facts.key)
 
 
 def _input(facts: RetryFacts, api_sources: Collection[tuple[str, int]]) -> RetryRefusal | None:
     of_file = facts.job_type in FILE_JOBS
     if of_file and not facts.has_file:
-        return RetryRefusal("Its file is not kept any more: upload it again.", Reason.FILE_GONE, facts.key)
+        return RetryRefusal("Its file is not kept any more: upload it again.", RefusalReason.FILE_GONE, facts.key)
     if of_file and not _takes_files(facts):
-        return RetryRefusal("Files like this are not taken any more.", Reason.NOT_REPEATABLE, facts.key)
+        return RetryRefusal("Files like this are not taken any more.", RefusalReason.NOT_REPEATABLE, facts.key)
     if facts.job_type == JobType.API_INGEST and (facts.provider, facts.module_type_id) not in api_sources:
-        return RetryRefusal("There is no API any more that has its entries.", Reason.NOT_REPEATABLE, facts.key)
+        return RetryRefusal("There is no API any more that has its entries.", RefusalReason.NOT_REPEATABLE, facts.key)
     return None
 
 
@@ -121,20 +121,20 @@ def _takes_files(facts: RetryFacts) -> bool:
 
 def _year(facts: RetryFacts) -> RetryRefusal | None:
     if facts.job_type in OF_A_YEAR and not facts.year_is_provisioned:
-        return RetryRefusal(f"The unit sync of {facts.year} has not succeeded yet.", Reason.YEAR_NOT_PROVISIONED)
+        return RetryRefusal(f"The unit sync of {facts.year} has not succeeded yet.", RefusalReason.YEAR_NOT_PROVISIONED)
     if facts.job_type == JobType.UNIT_SYNC and not facts.year_is_visible:
-        return RetryRefusal(f"There is no year {facts.year}.", Reason.YEAR_NOT_CREATED)
+        return RetryRefusal(f"There is no year {facts.year}.", RefusalReason.YEAR_NOT_CREATED)
     return None
 
 
 def _same_work(facts: RetryFacts) -> RetryRefusal | None:
     of_file, of_api = facts.job_type in FILE_JOBS, facts.job_type == JobType.API_INGEST
     live = facts.read_by if of_file else None if of_api else facts.done_by
-    return None if live is None else RetryRefusal("The same work waits or runs already.", Reason.ALREADY_RUNNING, live)
+    return None if live is None else RetryRefusal("The same work waits or runs already.", RefusalReason.ALREADY_RUNNING, live)
 
 
 def _superseded(facts: RetryFacts) -> RetryRefusal | None:
     if (newer := facts.superseded_by) is None:
         return None
     message = f"Pipeline {newer} is newer and brings the same data: `replaceNewer: true` puts this in place of it."
-    return RetryRefusal(message, Reason.SUPERSEDED, newer)
+    return RetryRefusal(message, RefusalReason.SUPERSEDED, newer)

@@ -30,7 +30,7 @@ COLOURS = {"SUCCESS": "green", "PARTIAL": "yellow", "FAILED": "red"}
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class DayStep:
     """One file of the day, and what an operator should expect of it."""
 
     file: str
@@ -53,31 +53,31 @@ class Step:
 
 
 DAY = (
-    Step("failures/equipment_2023.csv", "equipment_electric_consumption"),
-    Step("factors/process_emissions.csv", "process_emissions", "factors"),
-    Step("factors/headcount.csv", "headcount", "factors"),
-    Step("factors/equipment.csv", "equipment_electric_consumption", "factors"),
-    Step("factors/purchases.csv", "purchase", "factors"),
-    Step("failures/headcount_members_few_bad_rows.csv", "headcount", entry_type="member"),
-    Step("data/headcount_members_2025.csv", "headcount", entry_type="member"),
-    Step("data/process_emissions_2025.csv", "process_emissions"),
-    Step("data/headcount_students_2025.csv", "headcount", entry_type="student"),
-    Step("data/equipment_2025.csv", "equipment_electric_consumption"),
-    Step("reference/exchange_rates_2025.csv", "purchase", "reference"),
-    Step("data/purchases_2025.csv", "purchase"),
-    Step("data/process_emissions_unit_10208.csv", "process_emissions", unit="10208"),
-    Step("failures/process_emissions_all_bad.csv", "process_emissions"),
-    Step("failures/purchases_latin1.csv", "purchase"),
+    DayStep("failures/equipment_2023.csv", "equipment_electric_consumption"),
+    DayStep("factors/process_emissions.csv", "process_emissions", "factors"),
+    DayStep("factors/headcount.csv", "headcount", "factors"),
+    DayStep("factors/equipment.csv", "equipment_electric_consumption", "factors"),
+    DayStep("factors/purchases.csv", "purchase", "factors"),
+    DayStep("failures/headcount_members_few_bad_rows.csv", "headcount", entry_type="member"),
+    DayStep("data/headcount_members_2025.csv", "headcount", entry_type="member"),
+    DayStep("data/process_emissions_2025.csv", "process_emissions"),
+    DayStep("data/headcount_students_2025.csv", "headcount", entry_type="student"),
+    DayStep("data/equipment_2025.csv", "equipment_electric_consumption"),
+    DayStep("reference/exchange_rates_2025.csv", "purchase", "reference"),
+    DayStep("data/purchases_2025.csv", "purchase"),
+    DayStep("data/process_emissions_unit_10208.csv", "process_emissions", unit="10208"),
+    DayStep("failures/process_emissions_all_bad.csv", "process_emissions"),
+    DayStep("failures/purchases_latin1.csv", "purchase"),
 )
 
 REPLAY = (
-    Step("data/process_emissions_2025_corrected.csv", "process_emissions"),
-    Step("data/equipment_2025.csv", "equipment_electric_consumption"),
-    Step("failures/headcount_members_few_bad_rows.csv", "headcount", entry_type="member"),
-    Step("data/headcount_members_2025.csv", "headcount", entry_type="member"),
-    Step("data/process_emissions_2025.csv", "process_emissions"),
-    Step("failures/process_emissions_all_bad.csv", "process_emissions"),
-    Step("data/purchases_2025.csv", "purchase"),
+    DayStep("data/process_emissions_2025_corrected.csv", "process_emissions"),
+    DayStep("data/equipment_2025.csv", "equipment_electric_consumption"),
+    DayStep("failures/headcount_members_few_bad_rows.csv", "headcount", entry_type="member"),
+    DayStep("data/headcount_members_2025.csv", "headcount", entry_type="member"),
+    DayStep("data/process_emissions_2025.csv", "process_emissions"),
+    DayStep("failures/process_emissions_all_bad.csv", "process_emissions"),
+    DayStep("data/purchases_2025.csv", "purchase"),
 )
 
 
@@ -151,7 +151,7 @@ class Demo:
         async with self.engine.connect() as connection:
             return set((await connection.scalars(select(Upload.filename))).all())
 
-    async def _upload(self, step: Step) -> None:
+    async def _upload(self, step: DayStep) -> None:
         content = await asyncio.to_thread((self.examples / step.file).read_bytes)
         response = await self._client.post("/uploads", params=step.parameters, content=content, headers=self.headers())
         if not response.is_success:

@@ -35,7 +35,7 @@ from gql_server.policy import USERS_VIEW, Viewer
 from gql_server.reads.jobs.queries import kind_of
 from gql_server.reads.pagination import newest
 from gql_server.reads.pipelines.counts import bound, cells, matching, meeting
-from gql_server.reads.pipelines.filter import Criteria
+from gql_server.reads.pipelines.filter import PipelineCriteria
 from gql_server.reads.pipelines.ids import listed
 
 J, P = models.Job, models.Pipeline
@@ -75,10 +75,10 @@ Facets = dict[str, list[Value]]
 
 
 async def facets(
-    connection: AsyncConnection, viewer: Viewer, keys: Sequence[Criteria], *, names: tuple[str, ...], limit: int | None
-) -> dict[Criteria, Facets]:
+    connection: AsyncConnection, viewer: Viewer, keys: Sequence[PipelineCriteria], *, names: tuple[str, ...], limit: int | None
+) -> dict[PipelineCriteria, Facets]:
     """The values of each dimension named, most frequent first; each ignores the clauses on itself."""
-    found: dict[Criteria, Facets] = {criteria: {name: [] for name in names} for criteria in keys}
+    found: dict[PipelineCriteria, Facets] = {criteria: {name: [] for name in names} for criteria in keys}
     counts = [count for place, criteria in enumerate(keys) for count in _counts(viewer, criteria, names, limit, place)]
     for row in await connection.execute(union_all(*counts)) if counts else ():
         found[keys[row.place]][row.facet].append(Value(row.value, row.label, row.counted, row.complete))
@@ -88,7 +88,7 @@ async def facets(
     return found
 
 
-def _counts(viewer: Viewer, criteria: Criteria, names: Sequence[str], limit: int | None, place: int) -> list[AnySelect]:
+def _counts(viewer: Viewer, criteria: PipelineCriteria, names: Sequence[str], limit: int | None, place: int) -> list[AnySelect]:
     """A statement for each dimension, over what they share."""
     most = bound(criteria)
     if most is not None:
@@ -112,12 +112,12 @@ def _most_frequent(values: AnySelect) -> FromClause:
     return select(each).order_by(each.c.counted.desc(), each.c.value).limit(VALUES_MAX).subquery()
 
 
-def _without(criteria: Criteria, names: Sequence[str]) -> Criteria:
+def _without(criteria: PipelineCriteria, names: Sequence[str]) -> PipelineCriteria:
     """The criteria without the clauses on these dimensions."""
     return replace(criteria, **{clause: None for name in names for clause in DIMENSIONS[name].clauses})
 
 
-def _of_all(viewer: Viewer, criteria: Criteria, names: Sequence[str]) -> Counts:
+def _of_all(viewer: Viewer, criteria: PipelineCriteria, names: Sequence[str]) -> Counts:
     of_cells = [name for name in names if name != "TRIGGERED_BY"]
     shared = cells(viewer, _without(criteria, of_cells)) if of_cells else None
     return [
@@ -132,7 +132,7 @@ def _of_all(viewer: Viewer, criteria: Criteria, names: Sequence[str]) -> Counts:
     ]
 
 
-def _of_cells(shared: CTE, name: str, base: Criteria) -> AnySelect:
+def _of_cells(shared: CTE, name: str, base: PipelineCriteria) -> AnySelect:
     """Each value's cells, a key, status and level once, and the pipelines in them."""
     dimension, row = DIMENSIONS[name], shared.c
     value = _value(name, shared)
@@ -155,7 +155,7 @@ def _value(name: str, shared: CTE) -> ColumnElement[Any]:
     return values[name]
 
 
-def _of_creators(viewer: Viewer, base: Criteria) -> AnySelect:
+def _of_creators(viewer: Viewer, base: PipelineCriteria) -> AnySelect:
     """Who started them, by the name that their newest pipeline tells, else an orphan."""
     (user, name), count = _creator(viewer, J.meta["created_by"]), func.count().label("counted")
     stored = (_known(viewer, P.creator).label("user_id"), cast(null(), Text).label("user_name"), count)
@@ -169,9 +169,9 @@ def _of_creators(viewer: Viewer, base: Criteria) -> AnySelect:
     return known.group_by(each.c.user_id)
 
 
-def _of_newest(viewer: Viewer, criteria: Criteria, names: Sequence[str], most: int) -> Counts:
+def _of_newest(viewer: Viewer, criteria: PipelineCriteria, names: Sequence[str], most: int) -> Counts:
     """Dimensions whose own clauses are not set share what they look at."""
-    sharing: defaultdict[Criteria, list[str]] = defaultdict(list)
+    sharing: defaultdict[PipelineCriteria, list[str]] = defaultdict(list)
     for name in names:
         sharing[_without(criteria, [name])].append(name)
     counts: Counts = []
@@ -182,7 +182,7 @@ def _of_newest(viewer: Viewer, criteria: Criteria, names: Sequence[str], most: i
     return counts
 
 
-def _of_base(viewer: Viewer, base: Criteria, looked: CTE, names: Sequence[str], most: int) -> Counts:
+def _of_base(viewer: Viewer, base: PipelineCriteria, looked: CTE, names: Sequence[str], most: int) -> Counts:
     pipelines, jobs = _pipelines(viewer, looked), _jobs(viewer, base, looked)
     complete = select(func.count()).select_from(looked).scalar_subquery() <= most
     return [(name, _of_looked(name, jobs if DIMENSIONS[name].of_job else pipelines), complete) for name in names]
@@ -227,7 +227,7 @@ def _name(created_by: Any) -> ColumnElement[Any]:
     return func.coalesce(func.nullif(created_by["name"].astext, ""), func.nullif(created_by["email"].astext, ""))
 
 
-def _jobs(viewer: Viewer, base: Criteria, looked: CTE) -> CTE:
+def _jobs(viewer: Viewer, base: PipelineCriteria, looked: CTE) -> CTE:
     """What is said of those of their jobs for which the row clauses hold."""
     clauses = and_(J.provider == viewer.provider, *base.of_one_job(viewer))
     columns = (

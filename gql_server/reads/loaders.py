@@ -8,12 +8,12 @@ from typing import Any
 from aiodataloader import DataLoader
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from gql_server.db.outages import persistently
+from gql_server.db.outages import retry_on_outage
 from gql_server.policy import Viewer
 
-Reading = Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]]
+ReadPolicy = Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]]
 """How a read is done: once, or until the database is there."""
-PATIENCE_SECONDS = 30.0
+RETRY_FOR_SECONDS = 30.0
 
 Query = Callable[..., Awaitable[Mapping[Any, Any]]]
 """`(connection, viewer, keys, **arguments) -> {key: value}`; a key left out has the value None."""
@@ -24,16 +24,16 @@ async def once(read: Callable[[], Awaitable[Any]]) -> Any:
     return await read()
 
 
-async def patiently(read: Callable[[], Awaitable[Any]]) -> Any:
+async def retried_on_outage(read: Callable[[], Awaitable[Any]]) -> Any:
     """The read of an event, which its client cannot ask for again. Raises an outage only when it lasts."""
-    return await persistently(read, patience_seconds=PATIENCE_SECONDS)
+    return await retry_on_outage(read, patience_seconds=RETRY_FOR_SECONDS)
 
 
 class Loader(DataLoader[Any, Any]):
     """Collects the keys of one tick and answers them with one statement on one short connection."""
 
     def __init__(
-        self, engine: AsyncEngine, viewer: Viewer, query: Query, arguments: Mapping[str, Any], reading: Reading = once
+        self, engine: AsyncEngine, viewer: Viewer, query: Query, arguments: Mapping[str, Any], reading: ReadPolicy = once
     ) -> None:
         super().__init__()
         self._engine, self._viewer, self._query, self._arguments = engine, viewer, query, arguments
@@ -55,7 +55,7 @@ class Loader(DataLoader[Any, Any]):
 class Loaders:
     """The loaders of one operation or one event, made as they are needed: one for each query and its arguments."""
 
-    def __init__(self, engine: AsyncEngine, viewer: Viewer, reading: Reading = once) -> None:
+    def __init__(self, engine: AsyncEngine, viewer: Viewer, reading: ReadPolicy = once) -> None:
         self._engine, self._viewer, self._reading = engine, viewer, reading
         self._loaders: dict[Hashable, Loader] = {}
 
@@ -85,7 +85,7 @@ class SharedLoaders:
         known = self._current.get(viewer)
         if known is None or known[0] != generation or now - known[1] > self.MOMENT_SECONDS:
             self._forget(now)
-            known = self._current[viewer] = (generation, now, Loaders(self._engine, viewer, patiently))
+            known = self._current[viewer] = (generation, now, Loaders(self._engine, viewer, retried_on_outage))
         return known[2]
 
     def _forget(self, now: float) -> None:

@@ -20,7 +20,7 @@ COUNT_LIMIT = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Edge:
+class PageEdge:
     """A row and its cursor."""
 
     cursor: str
@@ -28,7 +28,7 @@ class Edge:
 
 
 @dataclass(frozen=True, slots=True)
-class Counting:
+class CountQuery:
     """How the list behind a page is counted: a batched query, called as `query(..., keys, limit=n, **arguments)`, that says for
     each key how many items there are, but never more than one above the limit."""
 
@@ -47,7 +47,7 @@ class Page:
     has_next_page: bool
     has_previous_page: bool
     cursor: Callable[[Any], str]
-    counting: Counting | None = None
+    counting: CountQuery | None = None
     criteria: Any = None
     """What all items of the list match, where it can be counted by facet."""
     position: str | None = None
@@ -56,8 +56,8 @@ class Page:
     """It begins with the newest of its list, and goes back in time."""
 
     @property
-    def edges(self) -> list[Edge]:
-        return [Edge(self.cursor(node), node) for node in self.nodes]
+    def edges(self) -> list[PageEdge]:
+        return [PageEdge(self.cursor(node), node) for node in self.nodes]
 
     @property
     def start_cursor(self) -> str | None:
@@ -68,7 +68,7 @@ class Page:
         return self.cursor(self.nodes[-1]) if self.nodes else None
 
 
-class Cursors:
+class CursorCodec:
     """Makes and checks cursors: a MAC, a digest of the list they belong to, and the key of a row, in base64url."""
 
     def __init__(self, secret: bytes) -> None:
@@ -97,7 +97,7 @@ class Cursors:
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class SortValue:
     """What a list is ordered by before its unique key. Rows without a value come last, whichever the direction."""
 
     name: str
@@ -105,7 +105,7 @@ class Order:
     """Reads a value from the text in a cursor."""
 
 
-class Position(NamedTuple):
+class Cursor(NamedTuple):
     """Where a row lies in its list: its value, if the list is ordered by one, and its unique key."""
 
     value: Any
@@ -116,47 +116,47 @@ class Position(NamedTuple):
 class Window:
     """Part of a list: `size` rows from either end, between the positions `after` and `before`."""
 
-    cursors: Cursors
+    cursors: CursorCodec
     scope: str
     size: int
     backward: bool = False
     after: str | None = None
     before: str | None = None
     descending: bool = False
-    order: Order | None = None
+    order: SortValue | None = None
 
-    def cut(self, statement: AnySelect, column: Column, parse: Callable[[str], object]) -> AnySelect:
+    def limited(self, statement: AnySelect, column: Column, parse: Callable[[str], object]) -> AnySelect:
         """The statement limited to the window and one row more, in the order in which it is scanned."""
-        return self._cut(statement, [column], *(key and [parse(key)] for key in (self.after, self.before)))
+        return self._limited(statement, [column], *(key and [parse(key)] for key in (self.after, self.before)))
 
-    def scans(
+    def keyset_scans(
         self, statement: AnySelect, column: Column, parse: Callable[[str], object], value: Column | None
     ) -> list[AnySelect]:
-        """The statement as `cut` limits it; in a list ordered by a value in two parts, each in the order of an index."""
+        """The statement as `limited` limits it; in a list ordered by a value in two parts, each in the order of an index."""
         if value is None:
-            return [self.cut(statement, column, parse)]
+            return [self.limited(statement, column, parse)]
         after, before = self._position(self.after), self._position(self.before)
         parts: list[AnySelect] = []
         if after is None or after.value is not None:
             known = statement.where(value.is_not(None))
             ends = ((at.value, parse(at.key)) if at and at.value is not None else None for at in (after, before))
-            parts.append(self._cut(known, [value, column], *ends))
+            parts.append(self._limited(known, [value, column], *ends))
         if before is None or before.value is None:
             unknown = statement.where(value.is_(None))
             ends = ([parse(at.key)] if at and at.value is None else None for at in (after, before))
-            parts.append(self._cut(unknown, [column], *ends))
+            parts.append(self._limited(unknown, [column], *ends))
         return parts
 
-    def sift(self, statement: AnySelect, column: Column, parse: Callable[[str], object], value: Column | None) -> AnySelect:
-        """What `scans` give, as one statement that sorts: for lists that are short in themselves."""
+    def sorted(self, statement: AnySelect, column: Column, parse: Callable[[str], object], value: Column | None) -> AnySelect:
+        """What `keyset_scans` give, as one statement that sorts: for lists that are short in themselves."""
         if value is None:
-            return self.cut(statement, column, parse)
+            return self.limited(statement, column, parse)
         for at, follows in ((self._position(self.after), True), (self._position(self.before), False)):
             if at is not None:
                 statement = statement.where(self._lies(follows, at, column, parse(at.key), value))
         return statement.order_by(*self.sorting(column, value)).limit(self.size + 1)
 
-    def _lies(self, follows: bool, at: Position, column: Column, key: object, value: Column) -> ColumnElement[bool]:
+    def _lies(self, follows: bool, at: Cursor, column: Column, key: object, value: Column) -> ColumnElement[bool]:
         """Rows that follow the position in list order, or precede it."""
         greater = follows != self.descending
         columns, limits = ([column], [key]) if at.value is None else ([value, column], [at.value, key])
@@ -178,7 +178,7 @@ class Window:
         return [by_value.nulls_first() if self.backward else by_value.nulls_last(), self.scan(column)]
 
     def page(self, scanned: Sequence[Any], key: str, value: str = "") -> Page:
-        """The page of the rows that `cut` gave; `key` and `value` name the attributes that hold what orders them."""
+        """The page of the rows that `limited` gave; `key` and `value` name the attributes that hold what orders them."""
         rows = scanned[: self.size]
         more = len(scanned) > self.size
         return Page(
@@ -187,11 +187,11 @@ class Window:
             has_previous_page=more if self.backward else self.after is not None,
             is_head=self == replace(self, backward=False, after=None, before=None, descending=True, order=None),
             cursor=lambda row: self.cursors.encode(
-                self.scope, self.text(Position(getattr(row, value, None), str(getattr(row, key))))
+                self.scope, self.text(Cursor(getattr(row, value, None), str(getattr(row, key))))
             ),
         )
 
-    def text(self, position: Position) -> str:
+    def text(self, position: Cursor) -> str:
         """What a cursor says of a position."""
         if self.order is None:
             return position.key
@@ -200,13 +200,13 @@ class Window:
             [value if value is None else value.isoformat() if hasattr(value, "isoformat") else repr(value), position.key]
         )
 
-    def _position(self, text: str | None) -> Position | None:
+    def _position(self, text: str | None) -> Cursor | None:
         if text is None or self.order is None:
             return None
         value, key = json.loads(text)
-        return Position(None if value is None else self.order.parse(value), key)
+        return Cursor(None if value is None else self.order.parse(value), key)
 
-    def _cut(
+    def _limited(
         self, statement: AnySelect, columns: Sequence[Column], after: Sequence[Any] | None, before: Sequence[Any] | None
     ) -> AnySelect:
         lower, upper = (before, after) if self.descending else (after, before)
@@ -221,7 +221,7 @@ class Window:
 class Paging:
     """What turns the arguments of a connection into a window."""
 
-    cursors: Cursors
+    cursors: CursorCodec
     size_max: int
 
     def window(
@@ -234,7 +234,7 @@ class Paging:
         before: str | None = None,
         criteria: object = None,
         descending: bool = False,
-        order: Order | None = None,
+        order: SortValue | None = None,
     ) -> Window:
         """The window of a list; its cursors fit only the same coordinate, criteria, order and direction."""
         scope = repr((coordinate, criteria, order and order.name, "DESC" if descending else "ASC"))
@@ -275,7 +275,7 @@ def between(until: Page, item: Any, since: Page, size: int) -> Page:
 
 def newest(size: int) -> Window:
     """The first so many of a list in the order of its keys, newest first; it has no cursors to give away."""
-    return Window(Cursors(b""), "", size, descending=True)
+    return Window(CursorCodec(b""), "", size, descending=True)
 
 
 def _digest(scope: str) -> bytes:

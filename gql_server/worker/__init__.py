@@ -1,7 +1,18 @@
 """The runner: PgQueuer's loop on our ledger, one transaction a job."""
 
-from gql_server.ledger.job import Child, Job, Outcome, RowError
+from gql_server.ledger.job import ChildJob, ClaimedJob, Outcome, RejectedRow
 from gql_server.worker.registry import Registry, job_type, registry
 from gql_server.worker.run import JobError, LeaseLost, Run
 
-__all__ = ["Child", "Job", "JobError", "LeaseLost", "Outcome", "Registry", "RowError", "Run", "job_type", "registry"]
+__all__ = [
+    "ChildJob",
+    "ClaimedJob",
+    "JobError",
+    "LeaseLost",
+    "Outcome",
+    "Registry",
+    "RejectedRow",
+    "Run",
+    "job_type",
+    "registry",
+]

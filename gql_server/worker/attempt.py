@@ -15,7 +15,7 @@ from gql_server.db.models import RECALCULATIONS, JobResult
 from gql_server.db.outages import is_connection_lost, sqlstate
 from gql_server.ledger import chain, locks, reconcile, resume, wakeup
 from gql_server.ledger import verbs as ledger
-from gql_server.ledger.job import Job, Outcome
+from gql_server.ledger.job import ClaimedJob, Outcome
 from gql_server.ledger.locks import Lock
 from gql_server.worker.registry import JobSpec, Registry
 from gql_server.worker.run import JobError, LeaseLost, Run
@@ -31,7 +31,7 @@ class LockHeld(Exception):
     """Another worker took the job's lock first."""
 
 
-class Refused(Exception):
+class HandlerRefused(Exception):
     """The handler returned ERROR: what it wrote is rolled back, and the outcome written alone."""
 
     def __init__(self, outcome: Outcome) -> None:
@@ -48,7 +48,7 @@ class Runner:
         self.resources = resources
         self.waker = wakeup.Waker(engine)
 
-    async def run(self, job: Job) -> None:
+    async def run(self, job: ClaimedJob) -> None:
         """Run one claimed job to its end. Never raises for a failing handler: the ledger says what happened."""
         run = Run(self.engine, self.worker, job, self.resources)
         try:
@@ -57,7 +57,7 @@ class Runner:
             await self.release(job)
         except LeaseLost:
             log.warning("job.lease_lost", job_id=job.id, attempt=job.attempt)
-        except Refused as refused:
+        except HandlerRefused as refused:
             await self._fail(job, run, refused.outcome)
         except JobError as error:
             await self._fail(job, run, Outcome(result=JobResult.ERROR, message=str(error), meta=error.meta))
@@ -73,14 +73,14 @@ class Runner:
         finally:
             await self.waker.wake_all()
 
-    async def release(self, job: Job) -> None:
+    async def release(self, job: ClaimedJob) -> None:
         """Give the job back without counting the attempt."""
         async with self.engine.begin() as connection:
             if await ledger.release(connection, self.worker, job) and job.pipeline_ids:
                 await reconcile.lock(connection, job.pipeline_ids)
                 await self._store_status(connection, job.pipeline_ids)
 
-    async def _attempt(self, job: Job, run: Run) -> Outcome:
+    async def _attempt(self, job: ClaimedJob, run: Run) -> Outcome:
         for attempt in range(DEADLOCK_TRIES):
             try:
                 return await self._transaction(job, run)
@@ -91,7 +91,7 @@ class Runner:
                 await asyncio.sleep(random.uniform(0.05, 0.25) * 2**attempt)
         raise AssertionError("unreachable")
 
-    async def _transaction(self, job: Job, run: Run) -> Outcome:
+    async def _transaction(self, job: ClaimedJob, run: Run) -> Outcome:
         spec = self.registry[job.job_type]
         run.restart()
         async with self.engine.begin() as connection:
@@ -99,17 +99,17 @@ class Runner:
                 raise LockHeld
             outcome = await self._work(spec, job, connection, run)
             if outcome.result == JobResult.ERROR:
-                raise Refused(outcome)
+                raise HandlerRefused(outcome)
             await self._complete(connection, job, replace(outcome, meta={**outcome.meta, **run.phases()}))
         return outcome
 
-    async def _work(self, spec: JobSpec, job: Job, connection: AsyncConnection, run: Run) -> Outcome:
+    async def _work(self, spec: JobSpec, job: ClaimedJob, connection: AsyncConnection, run: Run) -> Outcome:
         if (root_id := job.config.get(resume.RESUMED)) is None:
             return await spec.handler(job, connection, run)
         await run.progress(f"The data has landed with job {root_id}: only what failed runs again")
         return await resume.resumed(connection, root_id)
 
-    async def _complete(self, connection: AsyncConnection, job: Job, outcome: Outcome) -> None:
+    async def _complete(self, connection: AsyncConnection, job: ClaimedJob, outcome: Outcome) -> None:
         if not await ledger.finish(connection, self.worker, job, outcome):
             raise LeaseLost
         await chain.chain(connection, self.registry, job, outcome.children)
@@ -118,7 +118,7 @@ class Runner:
             await chain.settle(connection, self.registry, job.pipeline_ids, recalculated=recalculated)
             await self._store_status(connection, job.pipeline_ids)
 
-    async def _fail(self, job: Job, run: Run, outcome: Outcome) -> None:
+    async def _fail(self, job: ClaimedJob, run: Run, outcome: Outcome) -> None:
         """Write ERROR, children none, in a small transaction of its own; what it had to do it is still about."""
         kept = job.affected_module_ids
         outcome = replace(outcome, meta={**outcome.meta, **run.phases("failed")}, children=(), affected_module_ids=kept)

@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from gql_server.db.outages import is_connection_lost
 from gql_server.ledger import claims, reconcile, wakeup
 from gql_server.ledger import verbs as ledger
-from gql_server.ledger.job import Job as LedgerJob
+from gql_server.ledger.job import ClaimedJob
 
 BEAT_DEADLINE_SECONDS = 2.0
 FAILED_BEATS_MAX = 4
@@ -55,7 +55,7 @@ class LedgerQueue(Queries):
         self.worker = worker
         self.concurrency = concurrency
         self.drain = drain
-        self.held: dict[int, LedgerJob] = {}
+        self.held: dict[int, ClaimedJob] = {}
         self.contexts: MutableMapping[JobId, Context] = {}
         self._failed_beats = 0
         self._has_room_again = False
@@ -82,7 +82,7 @@ class LedgerQueue(Queries):
         claimed = await self._claim(list(entrypoints), room)
         return [_as_pgqueuer_job(job, queue_manager_id) for job in claimed]
 
-    async def _claim(self, job_types: list[str], room: int) -> list[LedgerJob]:
+    async def _claim(self, job_types: list[str], room: int) -> list[ClaimedJob]:
         """Claim, and show the pipelines as running in the same transaction; if that fails, in one after it.
 
         A claim fails when another worker takes a job of the same combination at that moment: the next look passes it over.
@@ -170,11 +170,11 @@ class LedgerQueue(Queries):
         return True
 
 
-def _pipelines(jobs: Collection[LedgerJob]) -> list[UUID]:
+def _pipelines(jobs: Collection[ClaimedJob]) -> list[UUID]:
     return list({job.pipeline_id for job in jobs if job.pipeline_id})
 
 
-def _as_pgqueuer_job(job: LedgerJob, queue_manager_id: QueueManagerId) -> Job:
+def _as_pgqueuer_job(job: ClaimedJob, queue_manager_id: QueueManagerId) -> Job:
     return Job.model_construct(
         id=JobId(job.id),
         entrypoint=QueueEntrypoint(job.job_type),

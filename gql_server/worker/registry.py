@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gql_server.ledger.job import Job, Outcome
+from gql_server.ledger.job import ClaimedJob, Outcome
 from gql_server.ledger.locks import Lock, Scope, no_locks
 from gql_server.worker.run import Run
 
-Handler = Callable[[Job, AsyncConnection, Run], Awaitable[Outcome]]
+Handler = Callable[[ClaimedJob, AsyncConnection, Run], Awaitable[Outcome]]
 
 
 @dataclass(frozen=True, slots=True)

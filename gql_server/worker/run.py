@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from gql_server.files import BUCKET, FileMissing, Files, StoreUnavailable
 from gql_server.ledger import verbs as ledger
 from gql_server.ledger import wakeup
-from gql_server.ledger.job import Job
+from gql_server.ledger.job import ClaimedJob
 
 COUNTERS_EVERY_SECONDS = 0.5
 
@@ -35,7 +35,7 @@ class Run:
     """One attempt at a job. Progress goes over short connections of its own, so that it is seen at once and the
     handler's transaction stays untouched; it is compare-and-set, and raises LeaseLost when the job is gone."""
 
-    def __init__(self, engine: AsyncEngine, worker: str, job: Job, resources: Mapping[str, Any]) -> None:
+    def __init__(self, engine: AsyncEngine, worker: str, job: ClaimedJob, resources: Mapping[str, Any]) -> None:
         self.engine = engine
         self.resources = resources
         self._worker = worker

@@ -12,7 +12,7 @@ from gql_server.db import models
 from gql_server.errors import Conflict, Forbidden, NotFound
 from gql_server.ledger import wakeup
 from gql_server.policy import Role, Viewer, permissions_of
-from gql_server.worker import Child, Job, Outcome
+from gql_server.worker import ChildJob, ClaimedJob, Outcome
 from tests.ledger.conftest import Ledger, work
 
 __all__ = ["work"]
@@ -82,7 +82,7 @@ async def test_what_a_viewer_may_not_see_is_not_found_and_what_they_may_not_touc
 async def test_a_running_handler_is_cancelled_and_writes_nothing(work: Ledger) -> None:
     started, cancelled = asyncio.Event(), asyncio.Event()
 
-    async def endless(job: Job, connection: Any, run: Any) -> Outcome:
+    async def endless(job: ClaimedJob, connection: Any, run: Any) -> Outcome:
         started.set()
         try:
             await asyncio.sleep(3600)
@@ -112,7 +112,7 @@ async def test_a_running_handler_is_cancelled_and_writes_nothing(work: Ledger) -
 async def test_an_abort_stops_what_the_database_does_for_the_job_and_frees_its_lock(work: Ledger) -> None:
     started = asyncio.Event()
 
-    async def waits(job: Job, connection: Any, run: Any) -> Outcome:
+    async def waits(job: ClaimedJob, connection: Any, run: Any) -> Outcome:
         if not started.is_set():
             started.set()
             await connection.execute(text("SELECT pg_sleep(600)"))
@@ -136,9 +136,9 @@ async def test_an_abort_stops_what_the_database_does_for_the_job_and_frees_its_l
 
 
 async def test_an_aborted_parent_chains_nothing(work: Ledger) -> None:
-    async def aborted_meanwhile(job: Job, connection: Any, run: Any) -> Outcome:
+    async def aborted_meanwhile(job: ClaimedJob, connection: Any, run: Any) -> Outcome:
         await abort(work, job.pipeline_id)
-        return Outcome(children=[Child(job_type="noop")])
+        return Outcome(children=[ChildJob(job_type="noop")])
 
     work.behaviours["csv_ingest"] = aborted_meanwhile
     submitted = await work.submit()

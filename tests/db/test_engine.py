@@ -8,7 +8,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gql_server import db
-from gql_server.db.outages import persistently
+from gql_server.db.outages import retry_on_outage
 
 OPEN_ELSEWHERE = text("""
     SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in transaction%'""")
@@ -50,7 +50,7 @@ async def test_connections_that_know_a_type_by_its_old_number_are_replaced(dsn: 
         assert [await one.scalar(question), await two.scalar(question)] == ["good", "good"]
     await made_anew()
 
-    assert await persistently(ask) == "good"
+    assert await retry_on_outage(ask) == "good"
     assert [await ask() for _ in range(4)] == ["good"] * 4
     await pooled.dispose()
 

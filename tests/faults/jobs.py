@@ -13,14 +13,14 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gql_server.cli import main
-from gql_server.worker import Child, Job, Outcome, Run, job_type
+from gql_server.worker import ChildJob, ClaimedJob, Outcome, Run, job_type
 
 BEFORE, AFTER = "before the effect", "after the effect"
 EFFECT = text("INSERT INTO effects (job_id, attempt) VALUES (:job_id, :attempt)")
 
 
 @job_type("effect")
-async def effect(job: Job, connection: AsyncConnection, run: Run) -> Outcome:
+async def effect(job: ClaimedJob, connection: AsyncConnection, run: Run) -> Outcome:
     """Count itself, once."""
     await run.phase("effect")
     await pause(job, run, BEFORE)
@@ -30,11 +30,11 @@ async def effect(job: Job, connection: AsyncConnection, run: Run) -> Outcome:
     await pause(job, run, AFTER)
     if error := job.config.get("error"):
         raise RuntimeError(error)
-    return Outcome(children=[Child(job_type="effect") for _ in range(job.config.get("children", 0))])
+    return Outcome(children=[ChildJob(job_type="effect") for _ in range(job.config.get("children", 0))])
 
 
 @job_type("talkative")
-async def talkative(job: Job, connection: AsyncConnection, run: Run) -> Outcome:
+async def talkative(job: ClaimedJob, connection: AsyncConnection, run: Run) -> Outcome:
     """Report progress without a pause for so many `seconds`, then count itself."""
     until = time.monotonic() + job.config["seconds"]
     while time.monotonic() < until:
@@ -44,7 +44,7 @@ async def talkative(job: Job, connection: AsyncConnection, run: Run) -> Outcome:
 
 
 @job_type("hoarder")
-async def hoarder(job: Job, connection: AsyncConnection, run: Run) -> Outcome:
+async def hoarder(job: ClaimedJob, connection: AsyncConnection, run: Run) -> Outcome:
     """Keep every connection that the worker's pool would still give, for so many `seconds`."""
 
     async def hold() -> None:
@@ -58,7 +58,7 @@ async def hoarder(job: Job, connection: AsyncConnection, run: Run) -> Outcome:
     return Outcome()
 
 
-async def pause(job: Job, run: Run, point: str) -> None:
+async def pause(job: ClaimedJob, run: Run, point: str) -> None:
     if job.config.get("pause_at") == point and job.attempt <= job.config.get("attempts", 1):
         await run.progress(f"paused {point}")
         await asyncio.sleep(job.config["seconds"])

@@ -5,9 +5,9 @@ import pytest
 
 from gql_server.feed.held import HELD_MAX, Held, digest
 from gql_server.feed.members import Members, Place
-from gql_server.reads.pipelines.filter import Criteria
+from gql_server.reads.pipelines.filter import PipelineCriteria
 
-LIST = digest(Criteria(is_orphan=False))
+LIST = digest(PipelineCriteria(is_orphan=False))
 
 
 def key(number: int) -> UUID:

@@ -9,7 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gql_server.db import connect_arguments
-from gql_server.feed.hub import Change, Hub, Subscription
+from gql_server.feed.hub import Change, Hub, HubSubscription
 from tests import build
 
 KILL = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'hub'"
@@ -237,7 +237,7 @@ async def test_a_subscriber_of_all_learns_which_pipelines_changed(engine: AsyncE
 
 async def test_a_subscriber_that_sleeps_too_long_is_told_that_it_missed_something(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("gql_server.feed.hub.KEYS_MAX", 2)
-    subscription = Subscription()
+    subscription = HubSubscription()
     for sequence in range(1, 4):
         subscription.wake(sequence, {uuid4(): sequence})
 

@@ -20,7 +20,7 @@ from gql_server.feed.live_list import ListSource
 from gql_server.feed.tokens import Position
 from gql_server.graph.nodes import encode
 from gql_server.reads.pagination import newest
-from gql_server.reads.pipelines.filter import Criteria
+from gql_server.reads.pipelines.filter import PipelineCriteria
 from tests import build
 from tests.graphql import Client, context, opened, sealed, subscribed, viewer
 
@@ -387,7 +387,7 @@ async def _live_a_while(engine: AsyncEngine, number: int) -> None:
 
 
 async def test_what_a_catch_up_reads_while_others_are_told_is_told_with_reads_of_its_own(engine: AsyncEngine, hub: Hub):
-    reader = ListReader(engine, viewer("operator"), Criteria(), newest(25))
+    reader = ListReader(engine, viewer("operator"), PipelineCriteria(), newest(25))
     renewals: list[None] = []
     source = ListSource(hub, reader, renew=lambda: renewals.append(None))
     running = [await _running(engine, kind) for kind in ("one", "two", "three")]

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from gql_server.db import connect_arguments
 from gql_server.db.models import JobResult, JobState
 from gql_server.feed.hub import Hub
-from gql_server.http.live import LiveOperations, Operation, Refused
+from gql_server.http.live import LiveOperations, Operation, OperationRefused
 from tests import build
 from tests.graphql import endpoint, viewer
 
@@ -105,7 +105,7 @@ async def test_health_is_shown_to_operators_and_refused_to_others(operations: Li
     shown, refused = Frames(operations, HEALTH), Frames(operations, HEALTH, "standard")
     async with aclosing(shown.frames):
         health = await shown.next()
-    with pytest.raises(Refused) as refusal:
+    with pytest.raises(OperationRefused) as refusal:
         await refused.next()
 
     assert health == {"data": {"health": {"liveWorkers": 0}}}

@@ -23,7 +23,7 @@ from gql_server.ledger import reconcile
 from gql_server.ledger import verbs as ledger
 from gql_server.ledger.failures.classify import FailureClass
 from gql_server.ledger.failures.record import record_left_over
-from gql_server.ledger.progress import verdict
+from gql_server.ledger.progress import pipeline_status
 from gql_server.worker import registry
 
 assert handlers.__all__
@@ -163,7 +163,7 @@ async def test_the_stored_status_is_the_one_the_runner_would_store(engine: Async
     assert await record_left_over(engine) == 0
     assert len(pipelines) == 300
     assert drifted == []
-    assert all(verdict(jobs[row.id], owes_aggregation=row.owes_aggregation) == row.status for row in pipelines)
+    assert all(pipeline_status(jobs[row.id], owes_aggregation=row.owes_aggregation) == row.status for row in pipelines)
     ended = [job for row in pipelines if row.status in TERMINAL_STATUSES for job in jobs[row.id]]
     assert {job.state for job in ended} == {JobState.FINISHED}
 

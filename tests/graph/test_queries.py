@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gql_server.db.models import JobResult
 from gql_server.graph.nodes import encode
-from gql_server.reads.pipelines.filter import Criteria
+from gql_server.reads.pipelines.filter import PipelineCriteria
 from gql_server.reads.pipelines.queries import page_statement
 from tests import build
 from tests.graphql import PAGING, Client, viewer
@@ -155,8 +155,8 @@ async def test_a_page_reads_only_the_page_through_its_indexes(engine: AsyncEngin
     async with engine.connect() as connection:
         autocommit = await connection.execution_options(isolation_level="AUTOCOMMIT")
         await autocommit.execute(text("VACUUM ANALYZE pipelines, data_ingestion_jobs"))
-        window = PAGING.window("Query.pipelines", first=50, criteria=Criteria(), descending=True)
-        statement = page_statement(viewer("operator"), Criteria(), window)
+        window = PAGING.window("Query.pipelines", first=50, criteria=PipelineCriteria(), descending=True)
+        statement = page_statement(viewer("operator"), PipelineCriteria(), window)
         assert statement is not None
         compiled = statement.compile(engine.sync_engine, compile_kwargs={"literal_binds": True})
         plan = "\n".join((await autocommit.exec_driver_sql(f"EXPLAIN {compiled}")).scalars())

@@ -14,7 +14,7 @@ from gql_server.handlers.api import ENTRY_SOURCES
 from gql_server.ledger import claims
 from gql_server.ledger import verbs as ledger
 from gql_server.ledger.verbs import NewJob
-from gql_server.worker import Job, registry
+from gql_server.worker import ClaimedJob, registry
 from gql_server.worker.attempt import Runner
 from tests.handlers.conftest import PROCESS_FACTORS, World
 
@@ -29,7 +29,7 @@ class Rows:
     failure: Exception | None = None
     asked: list[int | None] = field(default_factory=list)
 
-    async def rows(self, job: Job) -> AsyncIterator[Mapping[str, str]]:
+    async def rows(self, job: ClaimedJob) -> AsyncIterator[Mapping[str, str]]:
         self.asked.append(job.year)
         for row in self.rows_:
             yield row
@@ -40,7 +40,7 @@ class Rows:
 class Refused:
     """A source whose server is not there: a real connection, refused."""
 
-    async def rows(self, job: Job) -> AsyncIterator[Mapping[str, str]]:
+    async def rows(self, job: ClaimedJob) -> AsyncIterator[Mapping[str, str]]:
         async with httpx.AsyncClient() as client:
             await client.get("http://127.0.0.1:9/entries")
         yield {}

@@ -7,7 +7,7 @@ from sqlalchemy import text
 
 from gql_server.db.models import JobResult
 from gql_server.handlers.results import ingest_message
-from gql_server.worker import RowError
+from gql_server.worker import RejectedRow
 from tests.handlers.conftest import EQUIPMENT_FACTORS, PROCESS_FACTORS, PURCHASE_FACTORS, World
 
 PROCESS = "unit_institutional_id,category,subcategory,quantity,note\n"
@@ -224,9 +224,9 @@ async def test_headcount_members_are_listed_once_and_roll_up(world: World) -> No
 
 def test_the_message_of_an_ingest_counts_and_gives_the_first_reason() -> None:
     long = "x" * 300
-    errors = [RowError(1, long)]
+    errors = [RejectedRow(1, long)]
 
-    assert ingest_message(JobResult.WARNING, 1, 1, [RowError(2, "no unit")]) == (
+    assert ingest_message(JobResult.WARNING, 1, 1, [RejectedRow(2, "no unit")]) == (
         "WARNING: 1 inserted, 1 skipped — first error: no unit"
     )
     assert ingest_message(JobResult.ERROR, 0, 3, errors).removeprefix("ERROR: 0 inserted, 3 skipped — first error: ") == (

@@ -226,7 +226,7 @@ async def test_an_operation_may_insist_on_where_it_comes_from(engine: AsyncEngin
         await _end(engine, (key, job_id))
         shown += [json.loads(frame.payload) async for frame in frames]
 
-    with pytest.raises(live.Refused):
+    with pytest.raises(live.OperationRefused):
         await anext(operations.frames(Operation(insisting, {"id": str(key)}, None), viewer("operator")))
     assert [each["data"]["pipeline"]["pipeline"]["status"] for each in shown] == ["RUNNING", "SUCCESS"]
 
@@ -244,7 +244,7 @@ async def test_a_client_that_takes_nothing_in_is_let_go(engine: AsyncEngine):
 async def test_an_operation_that_is_refused_says_why(engine: AsyncEngine, operations: LiveOperations):
     frames = operations.frames(Operation("subscription { nonsense }", {}, None), viewer("operator"))
 
-    with pytest.raises(live.Refused) as refused:
+    with pytest.raises(live.OperationRefused) as refused:
         await anext(frames)
     assert [error.extensions["code"] for error in refused.value.errors] == ["GRAPHQL_VALIDATION_FAILED"]
     assert operations.stream_count == 0

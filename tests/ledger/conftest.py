@@ -15,11 +15,11 @@ from gql_server.db.models import IngestionMethod, TargetType
 from gql_server.ledger import claims, locks
 from gql_server.ledger import verbs as ledger
 from gql_server.ledger.verbs import NewJob, Submitted
-from gql_server.worker import Child, Job, Outcome, Registry
+from gql_server.worker import ChildJob, ClaimedJob, Outcome, Registry
 from gql_server.worker.attempt import Runner
 from gql_server.worker.worker import Worker, WorkerConfig
 
-Behaviour = Callable[[Job], Awaitable[Outcome]]
+Behaviour = Callable[[ClaimedJob], Awaitable[Outcome]]
 
 
 @dataclass
@@ -34,7 +34,7 @@ class Ledger:
 
     def register(self, name: str, locks_of: Any = locks.no_locks, outcome: Outcome | None = None) -> None:
         @self.registry.job_type(name, locks=locks_of)
-        async def handler(job: Job, connection: Any, run: Any) -> Outcome:
+        async def handler(job: ClaimedJob, connection: Any, run: Any) -> Outcome:
             self.ran.append((name, job.id))
             if behaviour := self.behaviours.get(name):
                 return await behaviour(job, connection, run)
@@ -52,11 +52,11 @@ class Ledger:
         async with self.engine.begin() as connection:
             return await ledger.submit(connection, new, self.registry[job_type].locks(new))
 
-    async def claim(self, worker: str = "w1", most: int = 1) -> list[Job]:
+    async def claim(self, worker: str = "w1", most: int = 1) -> list[ClaimedJob]:
         async with self.engine.begin() as connection:
             return await claims.claim(connection, worker, self.registry.names, most)
 
-    async def run(self, job: Job, worker: str = "w1") -> None:
+    async def run(self, job: ClaimedJob, worker: str = "w1") -> None:
         await Runner(self.engine, self.registry, worker, {}).run(job)
 
     async def drain(self, worker: str = "w1") -> None:
@@ -86,7 +86,7 @@ class Ledger:
         return Worker(self.dsn, self.engine, self.registry, WorkerConfig(name=name, **{**quick, **config}))
 
 
-RECALCULATIONS = tuple(Child(job_type="emission_recalc", data_entry_type_id=entry_type) for entry_type in (10, 11, 12))
+RECALCULATIONS = tuple(ChildJob(job_type="emission_recalc", data_entry_type_id=entry_type) for entry_type in (10, 11, 12))
 
 
 @pytest.fixture

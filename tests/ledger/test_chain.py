@@ -10,7 +10,7 @@ from gql_server.db import models
 from gql_server.db.models import JobResult, JobType
 from gql_server.ledger import chain
 from gql_server.ledger.chain import AGGREGATION, EMISSION_RECALC
-from gql_server.worker import Child, Job, Outcome
+from gql_server.worker import ChildJob, ClaimedJob, Outcome
 from tests.ledger.conftest import RECALCULATIONS, Ledger
 
 
@@ -44,7 +44,7 @@ async def test_c6_the_gate_knows_the_expected_count_before_any_child_runs(work: 
 
 
 async def test_the_aggregation_is_scoped_to_all_that_was_affected(work: Ledger) -> None:
-    async def recalc(job: Job, connection: Any, run: Any) -> Outcome:
+    async def recalc(job: ClaimedJob, connection: Any, run: Any) -> Outcome:
         return Outcome(affected_module_ids=[job.data_entry_type_id or 0])
 
     work.behaviours["emission_recalc"] = recalc
@@ -58,7 +58,7 @@ async def test_the_aggregation_is_scoped_to_all_that_was_affected(work: Ledger) 
 
 @pytest.mark.parametrize("failing", [10, 11, 12])
 async def test_c4_a_failing_sibling_does_not_stop_the_aggregation(work: Ledger, failing: int) -> None:
-    async def recalc(job: Job, connection: Any, run: Any) -> Outcome:
+    async def recalc(job: ClaimedJob, connection: Any, run: Any) -> Outcome:
         if job.data_entry_type_id == failing:
             raise ValueError("boom")
         return Outcome(affected_module_ids=[2])
@@ -86,11 +86,11 @@ async def test_c4_a_failing_sibling_does_not_stop_the_aggregation(work: Ledger, 
 async def test_what_failed_does_not_make_an_aggregation_one_of_the_whole_year(
     work: Ledger, said: list[int] | None, failing: set[int], scope: list[int] | None
 ) -> None:
-    async def ingest(job: Job, connection: Any, run: Any) -> Outcome:
+    async def ingest(job: ClaimedJob, connection: Any, run: Any) -> Outcome:
         children = [replace(child, affected_module_ids=said) for child in RECALCULATIONS]
         return Outcome(affected_module_ids=[1], children=children)
 
-    async def recalc(job: Job, connection: Any, run: Any) -> Outcome:
+    async def recalc(job: ClaimedJob, connection: Any, run: Any) -> Outcome:
         if job.data_entry_type_id in failing:
             raise ValueError("boom")
         return Outcome(affected_module_ids=[job.data_entry_type_id or 0])
@@ -109,7 +109,7 @@ async def test_what_failed_does_not_make_an_aggregation_one_of_the_whole_year(
 async def test_c3_siblings_that_finish_together_chain_one_aggregation(work: Ledger) -> None:
     ready = asyncio.Barrier(3)
 
-    async def recalc(job: Job, connection: Any, run: Any) -> Outcome:
+    async def recalc(job: ClaimedJob, connection: Any, run: Any) -> Outcome:
         await ready.wait()
         return Outcome(affected_module_ids=[2])
 
@@ -127,7 +127,7 @@ async def test_c3_siblings_that_finish_together_chain_one_aggregation(work: Ledg
 
 
 async def test_c1_a_failed_parent_has_no_children(work: Ledger) -> None:
-    async def ingest(job: Job, connection: Any, run: Any) -> Outcome:
+    async def ingest(job: ClaimedJob, connection: Any, run: Any) -> Outcome:
         return Outcome(result=JobResult.ERROR, message="0 inserted", children=RECALCULATIONS)
 
     work.behaviours["csv_ingest"] = ingest
@@ -140,7 +140,7 @@ async def test_c1_a_failed_parent_has_no_children(work: Ledger) -> None:
 
 
 async def test_c1_a_warning_chains_like_a_success(work: Ledger) -> None:
-    async def ingest(job: Job, connection: Any, run: Any) -> Outcome:
+    async def ingest(job: ClaimedJob, connection: Any, run: Any) -> Outcome:
         return Outcome(result=JobResult.WARNING, message="1 skipped", children=RECALCULATIONS, affected_module_ids=[1])
 
     work.behaviours["csv_ingest"] = ingest
@@ -229,8 +229,8 @@ def test_c9_dedup_refuses_another_type_and_a_missing_scope_value() -> None:
 
 
 async def test_a_child_inherits_provider_pipeline_module_and_year_but_no_entry_type(work: Ledger) -> None:
-    async def ingest(job: Job, connection: Any, run: Any) -> Outcome:
-        return Outcome(children=[Child(job_type="noop"), Child(job_type="noop", module_type_id=5, year=2024)])
+    async def ingest(job: ClaimedJob, connection: Any, run: Any) -> Outcome:
+        return Outcome(children=[ChildJob(job_type="noop"), ChildJob(job_type="noop", module_type_id=5, year=2024)])
 
     work.behaviours["csv_ingest"] = ingest
     submitted = await work.submit(data_entry_type_id=10, provider="TEST")
@@ -254,8 +254,8 @@ async def test_a_pipeline_whose_recalculations_were_all_merged_owes_their_aggreg
     await work.drain()
     pending = await work.submit("emission_recalc", data_entry_type_id=10)
 
-    async def ingest(job: Job, connection: Any, run: Any) -> Outcome:
-        return Outcome(children=[Child(job_type="emission_recalc", data_entry_type_id=10)])
+    async def ingest(job: ClaimedJob, connection: Any, run: Any) -> Outcome:
+        return Outcome(children=[ChildJob(job_type="emission_recalc", data_entry_type_id=10)])
 
     work.behaviours["csv_ingest"] = ingest
     await work.execute(

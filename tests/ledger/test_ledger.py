@@ -10,7 +10,7 @@ from gql_server.db import models
 from gql_server.db.models import EntityType, JobResult
 from gql_server.ledger import interventions, locks
 from gql_server.ledger import verbs as ledger
-from gql_server.worker import Job, Outcome, RowError
+from gql_server.worker import ClaimedJob, Outcome, RejectedRow
 from tests.ledger.conftest import Ledger
 
 
@@ -188,7 +188,7 @@ async def test_finish_keeps_row_errors_in_a_table_of_their_own(work: Ledger) -> 
     [job] = await work.claim()
 
     async with work.engine.begin() as connection:
-        await ledger.finish(connection, "w1", job, Outcome(row_errors=[RowError(3, "too big", "fte", "7")]))
+        await ledger.finish(connection, "w1", job, Outcome(row_errors=[RejectedRow(3, "too big", "fte", "7")]))
 
     async with work.engine.connect() as connection:
         rows = (await connection.execute(models.RowError.__table__.select())).all()
@@ -294,8 +294,8 @@ async def test_a_claimed_job_is_its_row_as_its_handler_sees_it(work: Ledger) -> 
 
     row = await work.job(submitted.job_id)
     columns = {"attempt": "attempts"}
-    assert {name: getattr(job, name) for name in Job.__dataclass_fields__} == {
-        name: row._mapping[columns.get(name, name)] for name in Job.__dataclass_fields__
+    assert {name: getattr(job, name) for name in ClaimedJob.__dataclass_fields__} == {
+        name: row._mapping[columns.get(name, name)] for name in ClaimedJob.__dataclass_fields__
     }
 
 

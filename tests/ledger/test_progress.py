@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gql_server.db.models import LIVE_STATES, JobResult, JobState, JobType, PipelineStatus
-from gql_server.ledger.progress import PhaseKey, progress, verdict
+from gql_server.ledger.progress import PhaseKey, pipeline_status, progress
 
 RUNNING, WAITING = JobState.RUNNING, JobState.NOT_STARTED
 OK, WARNED, FAILED = JobResult.SUCCESS, JobResult.WARNING, JobResult.ERROR
@@ -41,10 +41,10 @@ def test_shared_work_counts_but_is_never_the_root():
     found = progress(own, row(PipelineStatus.RUNNING, 1), shared=shared)
 
     assert (found.phase, found.done, found.finished_jobs, found.expected_jobs) == (PhaseKey.EMISSIONS, False, 1, 3)
-    assert verdict(own, owes_aggregation=False, shared=shared) == PipelineStatus.RUNNING
+    assert pipeline_status(own, owes_aggregation=False, shared=shared) == PipelineStatus.RUNNING
     failed = [job(1, FAILED, JobType.EMISSION_RECALC)]
-    assert verdict(own, owes_aggregation=False, shared=failed) == PipelineStatus.PARTIAL
-    assert verdict([job(7, FAILED)], owes_aggregation=False, shared=shared[:0]) == PipelineStatus.FAILED
+    assert pipeline_status(own, owes_aggregation=False, shared=failed) == PipelineStatus.PARTIAL
+    assert pipeline_status([job(7, FAILED)], owes_aggregation=False, shared=shared[:0]) == PipelineStatus.FAILED
 
 
 def test_p1_no_jobs_and_no_row_is_the_beginning():
@@ -123,7 +123,7 @@ def test_the_kind_is_the_roots_when_the_row_has_none():
     ],
 )
 def test_p10_p12_the_verdict_follows_from_the_jobs(jobs: list[Any], owes: bool, status: PipelineStatus | None):
-    assert verdict(jobs, owes_aggregation=owes) == status
+    assert pipeline_status(jobs, owes_aggregation=owes) == status
 
 
 JOBS = st.lists(st.tuples(st.sampled_from([*LIVE_STATES, *JobResult]), st.sampled_from(JobType)), min_size=1, max_size=12).map(
@@ -134,10 +134,10 @@ JOBS = st.lists(st.tuples(st.sampled_from([*LIVE_STATES, *JobResult]), st.sample
 @given(JOBS, st.booleans(), st.randoms())
 def test_verdict_and_progress_agree_and_no_order_matters(jobs: Sequence[Any], owes: bool, random: Any):
     shuffled = random.sample(jobs, len(jobs))
-    status = verdict(jobs, owes_aggregation=owes)
+    status = pipeline_status(jobs, owes_aggregation=owes)
     found = progress(jobs, row(status))
 
-    assert verdict(shuffled, owes_aggregation=owes) == status
+    assert pipeline_status(shuffled, owes_aggregation=owes) == status
     assert progress(shuffled, row(status)) == found
     assert found.done == (status in (PipelineStatus.SUCCESS, PipelineStatus.PARTIAL, PipelineStatus.FAILED))
     if found.done:

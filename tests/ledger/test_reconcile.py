@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gql_server.db import models
 from gql_server.ledger import reconcile
-from gql_server.ledger.progress import verdict
+from gql_server.ledger.progress import pipeline_status
 from gql_server.worker.sweep import prune_events, recover_lost, sweep
 from tests.ledger.conftest import Ledger
 
@@ -94,7 +94,7 @@ async def test_sql_and_python_give_the_same_verdict(work: Ledger, shape: list[tu
     row = await recomputed(work, pipeline_id)
 
     stored = await work.jobs(models.Job.pipeline_id == pipeline_id)
-    assert row.status == verdict(stored, owes_aggregation=owes)
+    assert row.status == pipeline_status(stored, owes_aggregation=owes)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -121,7 +121,7 @@ async def test_sql_and_python_count_shared_work_alike(
     row = await recomputed(work, pipeline_id)
 
     mine, shared = [await work.jobs(models.Job.pipeline_id == id) for id in (pipeline_id, other_id)]
-    assert row.status == verdict(mine, owes_aggregation=owes, shared=shared)
+    assert row.status == pipeline_status(mine, owes_aggregation=owes, shared=shared)
     assert row.job_count == len(own) + len(others)
     async with work.engine.begin() as connection:
         await reconcile.recompute(connection, [pipeline_id, *[UUID(int=number) for number in range(reconcile.FEW)]])

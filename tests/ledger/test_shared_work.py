@@ -13,7 +13,7 @@ from gql_server.db.models import JobType
 from gql_server.errors import Conflict
 from gql_server.ledger.verbs import Submitted
 from gql_server.policy import Role, Viewer, permissions_of
-from gql_server.worker import Job, JobError, Outcome
+from gql_server.worker import ClaimedJob, JobError, Outcome
 from gql_server.worker.sweep import recover_lost, sweep
 from tests.ledger.conftest import RECALCULATIONS, Ledger
 
@@ -36,7 +36,7 @@ async def shown(work: Ledger, pipeline_id: UUID) -> tuple[str, int, int]:
     return row.status, row.job_count, row.error_count
 
 
-async def fail(job: Job, connection: Any, run: Any) -> Outcome:
+async def fail(job: ClaimedJob, connection: Any, run: Any) -> Outcome:
     raise JobError("the factors are gone")
 
 
@@ -77,10 +77,10 @@ async def test_shared_work_that_fails_makes_every_upload_partial(work: Ledger, f
 async def test_what_either_upload_affected_is_totalled(work: Ledger) -> None:
     affected = iter([[1], [7]])
 
-    async def ingest(job: Job, connection: Any, run: Any) -> Outcome:
+    async def ingest(job: ClaimedJob, connection: Any, run: Any) -> Outcome:
         return Outcome(affected_module_ids=next(affected), children=RECALCULATIONS)
 
-    async def recalc(job: Job, connection: Any, run: Any) -> Outcome:
+    async def recalc(job: ClaimedJob, connection: Any, run: Any) -> Outcome:
         return Outcome(affected_module_ids=[2])
 
     work.behaviours |= {"csv_ingest": ingest, "emission_recalc": recalc}
@@ -192,7 +192,7 @@ async def test_the_feed_tells_of_a_shared_job_in_every_pipeline_that_it_works_fo
 async def test_jobs_that_serve_each_others_pipelines_end_together_without_a_deadlock(work: Ledger) -> None:
     ready = asyncio.Barrier(2)
 
-    async def noop(job: Job, connection: Any, run: Any) -> Outcome:
+    async def noop(job: ClaimedJob, connection: Any, run: Any) -> Outcome:
         await ready.wait()
         return Outcome()
 

@@ -15,7 +15,7 @@ from gql_server import db
 from gql_server.db import models
 from gql_server.db.models import EntityType, JobType
 from gql_server.db.models import carbon as tables
-from gql_server.ledger.progress import is_error, verdict
+from gql_server.ledger.progress import is_error, pipeline_status
 from gql_server.policy import Role, Viewer, permissions_of
 from tests.conftest import execute, on_database
 
@@ -252,7 +252,7 @@ def pipeline(number: int, jobs: list[Row], **values: Any) -> tuple[Row, list[Row
         # children reach wider than an upload for one unit: a viewer must not come in through them
         each |= {"entity_type": EntityType.MODULE_PER_YEAR, "parent_job_id": members[0]["id"]}
     facts = [type("Facts", (), each) for each in members]
-    status = verdict(facts, owes_aggregation=False)
+    status = pipeline_status(facts, owes_aggregation=False)
     errors = [each for each, fact in zip(members, facts, strict=True) if is_error(fact)]
     row = {
         "id": key(number),

@@ -13,10 +13,10 @@ import pytest
 from gql_server.db.models import JobState, JobType
 from gql_server.ledger.failures.classify import FailureClass
 from gql_server.ledger.failures.fingerprint import cause_of
-from gql_server.ledger.progress import progress, verdict
-from gql_server.reads.diagnosis.facts import Fleet, PipelineFacts
+from gql_server.ledger.progress import pipeline_status, progress
+from gql_server.reads.diagnosis.facts import DiagnosedPipeline, Fleet
 from gql_server.reads.diagnosis.rules import REASONS_MAX, of_pipeline
-from gql_server.reads.pipelines.comparison.comparison import Facts, Step, compare
+from gql_server.reads.pipelines.comparison.comparison import ComparedJob, RunFacts, compare
 from gql_server.reads.pipelines.graph.graph import Graph
 from gql_server.reads.pipelines.graph.mermaid import mermaid
 from gql_server.reads.pipelines.ticket.markdown import escaped
@@ -57,7 +57,7 @@ def steps(work: Callable[[], object]) -> int:
 
 def diagnosis(size: int) -> Callable[[], object]:
     classes = [*FailureClass]
-    facts = PipelineFacts(
+    facts = DiagnosedPipeline(
         status="FAILED",
         owes_aggregation=False,
         taken_over_by=None,
@@ -108,14 +108,14 @@ def graph(size: int) -> Callable[[], object]:
 
 def progressing(size: int) -> Callable[[], object]:
     jobs = _jobs(size)
-    return lambda: (progress(jobs), verdict(jobs, owes_aggregation=False))
+    return lambda: (progress(jobs), pipeline_status(jobs, owes_aggregation=False))
 
 
 def comparison(size: int) -> Callable[[], object]:
-    def run(shift: int) -> Facts:
-        seconds = {Step("CSV_INGEST", number): float(number + shift) for number in range(size)}
+    def run(shift: int) -> RunFacts:
+        seconds = {ComparedJob("CSV_INGEST", number): float(number + shift) for number in range(size)}
         prints = [Text(f"{number:032x}") for number in range(shift, size + shift)]
-        return Facts(None, 1.0, 1, seconds, prints)
+        return RunFacts(None, 1.0, 1, seconds, prints)
 
     here, there = run(size // 2), run(0)
     return lambda: compare(here, there)

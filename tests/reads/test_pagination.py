@@ -9,11 +9,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gql_server.db.models import JobResult, JobState
 from gql_server.errors import BadInput, CursorFilterMismatch, CursorInvalid
-from gql_server.reads.pagination import Cursors, Paging
+from gql_server.reads.pagination import CursorCodec, Paging
 from tests import build
 from tests.graphql import Client
 
-CURSORS = Cursors(b"secret")
+CURSORS = CursorCodec(b"secret")
 PAGING = Paging(CURSORS, size_max=200)
 KEYS = st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=60)
 
@@ -44,7 +44,7 @@ def test_a_cursor_shortened_or_made_with_another_key_is_refused():
     cursor = CURSORS.encode("list", "key")
 
     for foreign in (
-        Cursors(b"other").encode("list", "key"),
+        CursorCodec(b"other").encode("list", "key"),
         cursor[:-1],
         urlsafe_b64encode(urlsafe_b64decode(cursor)[1:]).decode(),
     ):

@@ -8,7 +8,7 @@ from sqlalchemy import text
 from gql_server.db import models
 from gql_server.db.models import JobResult
 from gql_server.ledger import reconcile
-from gql_server.worker import Job, JobError, LeaseLost, Outcome, RowError
+from gql_server.worker import ClaimedJob, JobError, LeaseLost, Outcome, RejectedRow
 from gql_server.worker.sweep import sweep
 from tests.ledger.conftest import Ledger
 
@@ -29,7 +29,7 @@ async def run_with(work: Ledger, behaviour: Any) -> Any:
 
 
 async def test_a_handlers_writes_commit_with_its_finish(work: Ledger) -> None:
-    async def handler(job: Job, connection: Any, run: Any) -> Outcome:
+    async def handler(job: ClaimedJob, connection: Any, run: Any) -> Outcome:
         await connection.execute(WRITE)
         return Outcome(message="written")
 
@@ -40,7 +40,7 @@ async def test_a_handlers_writes_commit_with_its_finish(work: Ledger) -> None:
 
 
 async def test_w7_a_handler_that_raises_leaves_nothing_but_its_error(work: Ledger) -> None:
-    async def handler(job: Job, connection: Any, run: Any) -> Outcome:
+    async def handler(job: ClaimedJob, connection: Any, run: Any) -> Outcome:
         await connection.execute(WRITE)
         raise RuntimeError("the disk is on fire")
 
@@ -51,7 +51,7 @@ async def test_w7_a_handler_that_raises_leaves_nothing_but_its_error(work: Ledge
 
 
 async def test_w7_a_handler_that_poisons_its_transaction_still_ends_with_the_original_error(work: Ledger) -> None:
-    async def handler(job: Job, connection: Any, run: Any) -> Outcome:
+    async def handler(job: ClaimedJob, connection: Any, run: Any) -> Outcome:
         await connection.execute(text("SELECT 1 / 0"))
         return Outcome()
 
@@ -62,10 +62,10 @@ async def test_w7_a_handler_that_poisons_its_transaction_still_ends_with_the_ori
 
 
 async def test_a_returned_error_rolls_back_and_keeps_its_row_errors(work: Ledger) -> None:
-    async def handler(job: Job, connection: Any, run: Any) -> Outcome:
+    async def handler(job: ClaimedJob, connection: Any, run: Any) -> Outcome:
         await connection.execute(WRITE)
         return Outcome(
-            result=JobResult.ERROR, message="0 inserted", meta={"row_errors_count": 2}, row_errors=[RowError(1, "bad")]
+            result=JobResult.ERROR, message="0 inserted", meta={"row_errors_count": 2}, row_errors=[RejectedRow(1, "bad")]
         )
 
     row = await run_with(work, handler)
@@ -77,7 +77,7 @@ async def test_a_returned_error_rolls_back_and_keeps_its_row_errors(work: Ledger
 
 
 async def test_a_job_error_is_the_message_alone(work: Ledger) -> None:
-    async def handler(job: Job, connection: Any, run: Any) -> Outcome:
+    async def handler(job: ClaimedJob, connection: Any, run: Any) -> Outcome:
         raise JobError("there are no factors", hint="upload them")
 
     row = await run_with(work, handler)
@@ -86,7 +86,7 @@ async def test_a_job_error_is_the_message_alone(work: Ledger) -> None:
 
 
 async def test_w9_a_worker_whose_lease_was_stolen_writes_nothing(work: Ledger) -> None:
-    async def handler(job: Job, connection: Any, run: Any) -> Outcome:
+    async def handler(job: ClaimedJob, connection: Any, run: Any) -> Outcome:
         await connection.execute(WRITE)
         await work.execute("UPDATE data_ingestion_jobs SET locked_by = 'thief'")
         return Outcome()
@@ -100,7 +100,7 @@ async def test_w9_a_worker_whose_lease_was_stolen_writes_nothing(work: Ledger) -
 async def test_progress_of_an_aborted_job_does_not_resurrect_it(work: Ledger) -> None:
     lost: list[bool] = []
 
-    async def handler(job: Job, connection: Any, run: Any) -> Outcome:
+    async def handler(job: ClaimedJob, connection: Any, run: Any) -> Outcome:
         await work.execute(
             "UPDATE data_ingestion_jobs SET state = 'FINISHED', result = 'ERROR', status_message = 'Aborted by me'"
         )
@@ -120,7 +120,7 @@ async def test_progress_of_an_aborted_job_does_not_resurrect_it(work: Ledger) ->
 async def test_progress_is_seen_while_the_handler_still_runs(work: Ledger) -> None:
     seen: list[Any] = []
 
-    async def handler(job: Job, connection: Any, run: Any) -> Outcome:
+    async def handler(job: ClaimedJob, connection: Any, run: Any) -> Outcome:
         await run.progress("halfway")
         await run.count("inserting", 5, 10)
         seen.append(await work.job(job.id))
@@ -133,7 +133,7 @@ async def test_progress_is_seen_while_the_handler_still_runs(work: Ledger) -> No
 
 
 async def test_y10_the_phases_of_a_failed_job_show_where_it_stopped(work: Ledger) -> None:
-    async def handler(job: Job, connection: Any, run: Any) -> Outcome:
+    async def handler(job: ClaimedJob, connection: Any, run: Any) -> Outcome:
         await run.phase("fetch_units")
         await run.phase("create_carbon_reports")
         raise RuntimeError("no reports today")
@@ -164,7 +164,7 @@ async def test_two_jobs_that_deadlock_are_both_applied_once(work: Ledger) -> Non
     met = asyncio.Barrier(2)
     tries: list[int] = []
 
-    async def handler(job: Job, connection: Any, run: Any) -> Outcome:
+    async def handler(job: ClaimedJob, connection: Any, run: Any) -> Outcome:
         first, second = ("a", "b") if job.id % 2 else ("b", "a")
         add = text("UPDATE pods SET git_sha = (git_sha::int + 1)::text WHERE pod_id = :pod")
         await connection.execute(add, {"pod": first})
@@ -203,7 +203,7 @@ async def test_s6_a_failing_status_write_does_not_fail_the_job_and_the_sweep_hea
 
 
 async def test_a_timeout_of_the_outside_world_is_an_error_of_the_job(work: Ledger) -> None:
-    async def handler(job: Job, connection: Any, run: Any) -> Outcome:
+    async def handler(job: ClaimedJob, connection: Any, run: Any) -> Outcome:
         raise TimeoutError("the provider did not answer")
 
     row = await run_with(work, handler)
@@ -213,7 +213,7 @@ async def test_a_timeout_of_the_outside_world_is_an_error_of_the_job(work: Ledge
 
 
 async def test_a_lost_connection_leaves_the_job_to_its_lease(work: Ledger) -> None:
-    async def handler(job: Job, connection: Any, run: Any) -> Outcome:
+    async def handler(job: ClaimedJob, connection: Any, run: Any) -> Outcome:
         await connection.execute(WRITE)
         await work.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "

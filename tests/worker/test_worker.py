@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from gql_server.db import models
 from gql_server.ledger import wakeup
-from gql_server.worker import Child, Job, Outcome
+from gql_server.worker import ChildJob, ClaimedJob, Outcome
 from tests.ledger.conftest import Ledger
 
 
@@ -50,7 +50,7 @@ async def test_an_idle_worker_is_woken_by_a_submit(work: Ledger) -> None:
 
 
 async def test_two_workers_share_the_work(work: Ledger) -> None:
-    async def slow(job: Job, connection: Any, run: Any) -> Outcome:
+    async def slow(job: ClaimedJob, connection: Any, run: Any) -> Outcome:
         await asyncio.sleep(0.05)
         return Outcome()
 
@@ -82,7 +82,7 @@ async def test_a_silent_workers_job_is_run_by_another(work: Ledger) -> None:
 async def test_a_worker_that_stops_gives_back_what_it_cannot_finish(work: Ledger) -> None:
     started = asyncio.Event()
 
-    async def endless(job: Job, connection: Any, run: Any) -> Outcome:
+    async def endless(job: ClaimedJob, connection: Any, run: Any) -> Outcome:
         started.set()
         await asyncio.sleep(3600)
         return Outcome()
@@ -102,7 +102,7 @@ async def test_a_worker_that_stops_gives_back_what_it_cannot_finish(work: Ledger
 
 
 async def test_a_long_job_keeps_its_lease(work: Ledger) -> None:
-    async def long(job: Job, connection: Any, run: Any) -> Outcome:
+    async def long(job: ClaimedJob, connection: Any, run: Any) -> Outcome:
         await asyncio.sleep(2.5)
         return Outcome()
 
@@ -130,7 +130,7 @@ async def test_a_worker_stopped_at_once_ends_at_once(work: Ledger) -> None:
 async def test_s4_a_pipeline_whose_root_was_just_claimed_is_stored_as_running(work: Ledger) -> None:
     started, go_on = asyncio.Event(), asyncio.Event()
 
-    async def waiting(job: Job, connection: Any, run: Any) -> Outcome:
+    async def waiting(job: ClaimedJob, connection: Any, run: Any) -> Outcome:
         started.set()
         await go_on.wait()
         return Outcome()
@@ -149,11 +149,11 @@ async def test_s4_a_pipeline_whose_root_was_just_claimed_is_stored_as_running(wo
 async def test_w16_a_child_starts_only_after_its_parents_rows_are_visible(work: Ledger) -> None:
     seen: list[int | None] = []
 
-    async def parent(job: Job, connection: Any, run: Any) -> Outcome:
+    async def parent(job: ClaimedJob, connection: Any, run: Any) -> Outcome:
         await connection.execute(text("INSERT INTO pods (pod_id) VALUES ('a row of the parent')"))
-        return Outcome(children=[Child(job_type="noop")])
+        return Outcome(children=[ChildJob(job_type="noop")])
 
-    async def child(job: Job, connection: Any, run: Any) -> Outcome:
+    async def child(job: ClaimedJob, connection: Any, run: Any) -> Outcome:
         seen.append(await connection.scalar(text("SELECT count(*) FROM pods WHERE pod_id = 'a row of the parent'")))
         return Outcome()
 
@@ -185,7 +185,7 @@ async def test_a_worker_that_slept_through_its_lease_does_not_claim_its_own_runn
     attempts: list[int] = []
     go_on = asyncio.Event()
 
-    async def slow(job: Job, connection: Any, run: Any) -> Outcome:
+    async def slow(job: ClaimedJob, connection: Any, run: Any) -> Outcome:
         attempts.append(job.attempt)
         await go_on.wait()
         return Outcome()

@@ -34,7 +34,7 @@ PAGED = ("edges", "nodes", "events")
 SLICING = ("first", "last")
 
 
-class ListSize(NamedTuple):
+class ListLength(NamedTuple):
     """How long a list is: as the largest of the slicing arguments says, else as assumed. The list is the field itself, or its
     `sized` fields."""
 
@@ -43,7 +43,7 @@ class ListSize(NamedTuple):
     sized: tuple[str, ...] = ()
 
 
-class Sized(NamedTuple):
+class SizedFields(NamedTuple):
     """Fields of a connection that are lists, and how long they are."""
 
     fields: tuple[str, ...]
@@ -54,7 +54,7 @@ class Price(NamedTuple):
     """What is known of a field before anybody asks for it."""
 
     weight: int
-    size: ListSize | None
+    size: ListLength | None
     is_list: bool
 
 
@@ -85,17 +85,17 @@ class Prices:
         return _Estimate(self, document, values_of(operation, variables), most).of(root, operation.selection_set, None)
 
 
-def size_of(coordinate: str, field: GraphQLField) -> ListSize | None:
+def size_of(coordinate: str, field: GraphQLField) -> ListLength | None:
     """How long the list of this field is; None for one of the default size, and for what is no list."""
     slicing = tuple(name for name in SLICING if name in field.args)
     page = get_named_type(field.type)
     sized = tuple(name for name in PAGED if isinstance(page, GraphQLObjectType) and name in page.fields) if slicing else ()
     is_list = is_list_type(get_nullable_type(field.type))
     if not sized and not (slicing and is_list):
-        return ListSize(ASSUMED_SIZES[coordinate]) if coordinate in ASSUMED_SIZES else None
+        return ListLength(ASSUMED_SIZES[coordinate]) if coordinate in ASSUMED_SIZES else None
     default = field.args["first"].default_value if "first" in field.args else None
     by_default = default if isinstance(default, int) else DEFAULT_PAGE_SIZE
-    return ListSize(ASSUMED_SIZES.get(coordinate, by_default), slicing, sized)
+    return ListLength(ASSUMED_SIZES.get(coordinate, by_default), slicing, sized)
 
 
 def values_of(operation: OperationDefinitionNode, variables: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -132,14 +132,14 @@ class _Estimate:
     def __init__(self, prices: Prices, document: DocumentNode, variables: Mapping[str, Any], most: int) -> None:
         self._prices, self._variables, self._most = prices, variables, most
         self._fragments = {node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)}
-        self._weighed: dict[tuple[str, Sized | None], int] = {}
+        self._weighed: dict[tuple[str, SizedFields | None], int] = {}
 
-    def of(self, parent: GraphQLNamedType, selections: SelectionSetNode, sized: Sized | None) -> int:
+    def of(self, parent: GraphQLNamedType, selections: SelectionSetNode, sized: SizedFields | None) -> int:
         """`sized` says how long the lists among the parent's fields are, when the parent is a page."""
         included = (node for node in selections.selections if is_included(node, self._variables))
         return sum(self._selection(parent, node, sized) for node in included)
 
-    def _selection(self, parent: GraphQLNamedType, node: SelectionNode, sized: Sized | None) -> int:
+    def _selection(self, parent: GraphQLNamedType, node: SelectionNode, sized: SizedFields | None) -> int:
         if isinstance(node, FieldNode):
             return self._field(parent, node, sized)
         if isinstance(node, FragmentSpreadNode):
@@ -147,7 +147,7 @@ class _Estimate:
         assert isinstance(node, InlineFragmentNode)
         return self.of(self._narrowed(parent, node), node.selection_set, sized)
 
-    def _spread(self, name: str, sized: Sized | None) -> int:
+    def _spread(self, name: str, sized: SizedFields | None) -> int:
         if (name, sized) not in self._weighed:
             fragment = self._fragments[name]
             on = self._prices.schema.type_map[fragment.type_condition.name.value]
@@ -157,7 +157,7 @@ class _Estimate:
     def _narrowed(self, parent: GraphQLNamedType, node: InlineFragmentNode) -> GraphQLNamedType:
         return self._prices.schema.type_map[node.type_condition.name.value] if node.type_condition else parent
 
-    def _field(self, parent: GraphQLNamedType, node: FieldNode, sized: Sized | None) -> int:
+    def _field(self, parent: GraphQLNamedType, node: FieldNode, sized: SizedFields | None) -> int:
         name = node.name.value
         field = parent.fields.get(name) if isinstance(parent, GraphQLObjectType | GraphQLInterfaceType) else None
         if field is None or name.startswith("__"):
@@ -168,13 +168,13 @@ class _Estimate:
         inside: GraphQLCompositeType = get_named_type(field.type)  # type: ignore[assignment]
         size = self._size(price.size, field, node) if price.size else ASSUMED_SIZE
         if not price.is_list:
-            page = Sized(price.size.sized, size) if price.size else None
+            page = SizedFields(price.size.sized, size) if price.size else None
             return price.weight + self.of(inside, node.selection_set, page)
         if sized and name in sized.fields:
             size = sized.size
         return price.weight + size * (1 + self.of(inside, node.selection_set, None))
 
-    def _size(self, size: ListSize, field: GraphQLField, node: FieldNode) -> int:
+    def _size(self, size: ListLength, field: GraphQLField, node: FieldNode) -> int:
         given = [self._argument(field, node, name) for name in size.slicing]
         asked = [value for value in given if isinstance(value, int) and not isinstance(value, bool)]
         return min(max(0, *asked, -1) if asked else size.assumed, self._most)

@@ -14,7 +14,7 @@ from gql_server.feed import queries
 from gql_server.feed.follow import PipelineSource
 from gql_server.feed.list_reader import ListReader
 from gql_server.feed.live_list import ListSource
-from gql_server.feed.session import play
+from gql_server.feed.session import run_session
 from gql_server.feed.watch import ValueSource
 from gql_server.graph.context import Context, Info
 from gql_server.graph.facets import FacetValue, Keys, PipelineFacet
@@ -26,9 +26,9 @@ from gql_server.graph.pipelines.list import PipelineFilter
 from gql_server.graph.pipelines.types import PipelineBy
 from gql_server.graph.scalars import FeedToken
 from gql_server.reads.facets import facets
-from gql_server.reads.fleet.health import vitals
+from gql_server.reads.fleet.health import health_checks
 from gql_server.reads.jobs.queries import jobs_by_id
-from gql_server.reads.pipelines.filter import Criteria
+from gql_server.reads.pipelines.filter import PipelineCriteria
 from gql_server.reads.pipelines.queries import keys_by_job, pipelines_by_key
 
 THROTTLE_MS = 250
@@ -74,7 +74,7 @@ class PipelineSubscription:
             throttle_seconds=seconds,
             heartbeat_seconds=context.session.heartbeat_seconds,
         )
-        async with aclosing(play(context.session, source, position, context.token)) as readings:
+        async with aclosing(run_session(context.session, source, position, context.token)) as readings:
             async for reading in readings:
                 yield event_of(reading, context.session.token)
 
@@ -104,7 +104,7 @@ class PipelineSubscription:
             throttle_seconds=seconds,
             heartbeat_seconds=context.session.heartbeat_seconds,
         )
-        async with aclosing(play(context.session, source, position, context.token)) as events:
+        async with aclosing(run_session(context.session, source, position, context.token)) as events:
             async for event in events:
                 yield event_of(event, context.session.token)
 
@@ -118,7 +118,7 @@ class PipelineSubscription:
     ) -> AsyncIterator[list[PipelineFacet] | None]:
         seconds = throttle_seconds(throttle_ms, FACETS_THROTTLE_MS)
         context = info.context
-        criteria = filter.criteria(context.viewer) if filter else Criteria()
+        criteria = filter.criteria(context.viewer) if filter else PipelineCriteria()
         asked = list(dict.fromkeys(keys))
         count = partial(_afresh, context, facets, criteria, names=tuple(key.name for key in asked), limit=None)
         async with aclosing(_watched(context, None, count, seconds)) as samples:
@@ -143,7 +143,7 @@ class PipelineSubscription:
 
         async def read() -> Any:
             context.renew()
-            return await context.read(vitals, **context.hub.vitals())
+            return await context.read(health_checks, **context.hub.health_arguments())
 
         async with aclosing(_watched(context, None, read, seconds, at_least_every=max(seconds, 1.0))) as samples:
             async for sample in samples:
@@ -208,7 +208,7 @@ class ChangesQuery:
 
 def _list_reader(context: Context, filter: PipelineFilter | None, first: int | None) -> ListReader:
     """Raises BadInput."""
-    criteria = filter.criteria(context.viewer) if filter else Criteria()
+    criteria = filter.criteria(context.viewer) if filter else PipelineCriteria()
     window = context.window("Query.pipelines", first=first, criteria=criteria, descending=True)
     return ListReader(context.engine, context.viewer, criteria, window)
 
@@ -219,7 +219,7 @@ def _watched(
     now = partial(_asked, context, queries.now)
     source = ValueSource(context.hub, key, read, now=now, throttle_seconds=throttle_seconds, **ending)
     context.session.shows_changes_only = True
-    return play(context.session, source, None, context.token)
+    return run_session(context.session, source, None, context.token)
 
 
 async def _afresh(context: Context, query: Any, key: Any, **arguments: Any) -> Any:

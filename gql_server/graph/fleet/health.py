@@ -13,8 +13,8 @@ from gql_server.graph.scopes import StatusTone
 from gql_server.graph.years.module_years import ModuleYear
 from gql_server.policy import GUARDS, permits
 from gql_server.reads.fleet import health as queries
-from gql_server.reads.fleet.checks import Vitals
-from gql_server.reads.years.module_years import Cell, stale_aggregations
+from gql_server.reads.fleet.checks import HealthChecks
+from gql_server.reads.years.module_years import ModuleYearKey, stale_aggregations
 
 MINUTES = 60
 
@@ -51,10 +51,10 @@ class SystemHealth:
         older_than_minutes: Annotated[
             int | None, strawberry.argument(description="How long totals may be due before they count, in minutes.")
         ] = MINUTES,
-    ) -> list[Cell] | None:
+    ) -> list[ModuleYearKey] | None:
         minutes = MINUTES if older_than_minutes is None else older_than_minutes
         stale = await info.context.read(stale_aggregations, older_than_minutes=minutes)
-        cells = [Cell(scope.year, scope.module_type_id, minutes) for scope in stale]
+        cells = [ModuleYearKey(scope.year, scope.module_type_id, minutes) for scope in stale]
         return [cell for cell in cells if permits(info.context.viewer, GUARDS["ModuleYear"], cell)]
 
 
@@ -65,7 +65,7 @@ class HealthQuery:
         directives=access("Query.health"),
         graphql_type=SystemHealth | None,
     )
-    async def health(self, info: Info) -> Vitals | None:
+    async def health(self, info: Info) -> HealthChecks | None:
         if not may_read("Query.health", self, info):
             return None
-        return await info.context.read(queries.vitals, **info.context.hub.vitals())
+        return await info.context.read(queries.health_checks, **info.context.hub.health_arguments())

@@ -11,12 +11,12 @@ from gql_server.graph.connections import CountedConnection
 from gql_server.graph.context import Info
 from gql_server.graph.diagnosis import diagnosis_of
 from gql_server.graph.failures import FailureGroup
-from gql_server.graph.fields import access, access_sentence, child, guarded, part
+from gql_server.graph.fields import access, access_sentence, child, embedded, guarded
 from gql_server.graph.jobs.row_errors import RowErrorConnection, row_errors
 from gql_server.graph.nodes import Node, global_id, integer_key
-from gql_server.graph.pipelines.graph import Linked
-from gql_server.graph.pipelines.runs import Lineage
-from gql_server.graph.pipelines.timeline import JobTimeline
+from gql_server.graph.pipelines.graph import JobDependencyFields
+from gql_server.graph.pipelines.runs import JobHistoryFields
+from gql_server.graph.pipelines.timeline import JobTimelineField
 from gql_server.graph.pipelines.viewer_can import JobCapabilities
 from gql_server.graph.scalars import JSON
 from gql_server.graph.scopes import StatusTone, WorkScope, scope
@@ -184,7 +184,7 @@ class NoMeta(NamedTuple):
 
 
 @strawberry.type(description=f"One row of work. {access_sentence('Job')}", directives=access("Job"))
-class Job(Linked, Lineage, JobTimeline, Node):
+class Job(JobDependencyFields, JobHistoryFields, JobTimelineField, Node):
     id: strawberry.ID = global_id("job_id")
     job_id: int = strawberry.field(description="Database key, shown in logs and tickets.")
     pipeline: Annotated["Pipeline", strawberry.lazy("gql_server.graph.pipelines.types")] = child(
@@ -203,7 +203,7 @@ class Job(Linked, Lineage, JobTimeline, Node):
     started_at: datetime | None = strawberry.field(description="First claim.")
     finished_at: datetime | None = strawberry.field(description="When it ended.")
     duration_seconds: float | None = strawberry.field(description="Seconds from first claim to its end, or to now.")
-    row_progress: RowProgress | None = part("Rows handled so far, for kinds that report it.", present="rows_processed")
+    row_progress: RowProgress | None = embedded("Rows handled so far, for kinds that report it.", present="rows_processed")
     attempt: int = strawberry.field(description="1 for the first try; 0 before the first claim.")
     max_attempts: int = strawberry.field(description="Claims it gets before it is given up.")
     retries_left: int = strawberry.field(description="Zero means the next failure is final.")
@@ -228,7 +228,7 @@ class Job(Linked, Lineage, JobTimeline, Node):
         "Full text of the error. May contain row values and SQL.",
         lambda row, info: info.context.load(queries.error_detail_by_job, row.job_id),
     )
-    viewer_can: JobCapabilities = part("What you may do here, with the reason when you may not.")
+    viewer_can: JobCapabilities = embedded("What you may do here, with the reason when you may not.")
     diagnosis: list[Annotated["Diagnosis", strawberry.lazy("gql_server.graph.diagnosis")]] | None = diagnosis_of(
         reasons_by_job, key="job_id"
     )

@@ -13,15 +13,15 @@ from strawberry import UNSET
 from gql_server.commands.bulk import abort_pipelines, begun_at, keep_preview
 from gql_server.commands.pipelines import check_reason, may_operate
 from gql_server.db.models import TERMINAL_STATUSES
-from gql_server.errors import BadInput, Conflict, CursorFilterMismatch, CursorInvalid, Reason
+from gql_server.errors import BadInput, Conflict, CursorFilterMismatch, CursorInvalid, RefusalReason
 from gql_server.graph.bulk import BulkProgress
 from gql_server.graph.context import Context, Info
-from gql_server.graph.mutations.perform import answer, argument, idempotency_key, mutation, perform, still_visible
+from gql_server.graph.mutations.resolver import answer, argument, idempotency_key, mutation, resolve, still_visible
 from gql_server.graph.pipelines.list import PipelineFilter
 from gql_server.graph.pipelines.types import Pipeline
 from gql_server.graph.problems import Problem, Problems, problem
 from gql_server.reads.bulk import SHOWN, bulk_aborts_by_id, outcome_of
-from gql_server.reads.pipelines.filter import Criteria
+from gql_server.reads.pipelines.filter import PipelineCriteria
 from gql_server.reads.pipelines.ids import members
 from gql_server.reads.pipelines.queries import pipelines_by_key
 
@@ -89,7 +89,7 @@ class BulkMutation:
         if input.dry_run:
             return await answer(context, INPUT, _preview(context, input))
         async with context.commands.bulk:
-            return await perform(info, input, lambda _: _abort(context, input), lambda outcome: _outcome(context, outcome))
+            return await resolve(info, input, lambda _: _abort(context, input), lambda outcome: _outcome(context, outcome))
 
 
 async def _preview(context: Context, input: AbortPipelinesInput) -> BulkPreview:
@@ -132,7 +132,7 @@ async def _outcome(context: Context, outcome: Any) -> BulkOutcome:
 async def _problem(context: Context, row: Any) -> Problem:
     left = "what is left of this pipeline is done by another one: abort that"
     message = "nothing of this pipeline is live" if row.status in TERMINAL_STATUSES else left
-    refusal = Conflict(message, reason=Reason.NOT_LIVE, pipelineId=str(row.key))
+    refusal = Conflict(message, reason=RefusalReason.NOT_LIVE, pipelineId=str(row.key))
     return await problem(context, refusal, INPUT)
 
 
@@ -159,7 +159,7 @@ async def _matching(context: Context, input: AbortPipelinesInput) -> list[UUID]:
     return found
 
 
-def _criteria(context: Context, input: AbortPipelinesInput) -> Criteria:
+def _criteria(context: Context, input: AbortPipelinesInput) -> PipelineCriteria:
     return input.filter.criteria(context.viewer)
 
 

@@ -10,14 +10,14 @@ from strawberry import UNSET
 from gql_server.commands import ingestion as commands
 from gql_server.commands import recalculation
 from gql_server.commands.ingestion import Ingestion
-from gql_server.commands.repetition import start_from_job
+from gql_server.commands.retry import start_from_job
 from gql_server.db import models
 from gql_server.graph.context import Info
 from gql_server.graph.filters import given
 from gql_server.graph.jobs.types import job_key
 from gql_server.graph.modules import entry_type_key, entry_type_number, entry_type_of, module_key, module_number, module_of
-from gql_server.graph.mutations.perform import about, argument, idempotency_key, members, mutation
-from gql_server.graph.mutations.started import PIPELINE, start
+from gql_server.graph.mutations.payloads import PIPELINE, resolve_start
+from gql_server.graph.mutations.resolver import about, argument, idempotency_key, members, mutation
 from gql_server.graph.pipelines.types import Pipeline
 from gql_server.graph.problems import Problems
 from gql_server.graph.scalars import JSON
@@ -171,14 +171,14 @@ class IngestionMutation:
     async def start_ingestion(
         self, info: Info, input: Annotated[StartIngestionInput, argument("What to read, and what it is about.")]
     ) -> StartIngestionResult | None:
-        return await start(info, input, lambda connection: _start(info, input, connection), StartIngestionPayload)
+        return await resolve_start(info, input, lambda connection: _start(info, input, connection), StartIngestionPayload)
 
     @mutation("Mutation.uploadFactors", "Read a file of emission factors, and compute anew what they change.")
     async def upload_factors(
         self, info: Info, input: Annotated[UploadFactorsInput, argument("Which file, and what it is about.")]
     ) -> UploadFactorsResult | None:
         context = info.context
-        return await start(
+        return await resolve_start(
             info,
             input,
             lambda connection: commands.start_ingestion(
@@ -192,7 +192,7 @@ class IngestionMutation:
         self, info: Info, input: Annotated[RecalculateInput, argument("Of what.")]
     ) -> RecalculateResult | None:
         context = info.context
-        return await start(
+        return await resolve_start(
             info,
             input,
             lambda connection: recalculation.recalculate(

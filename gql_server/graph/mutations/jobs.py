@@ -8,7 +8,7 @@ import strawberry
 from gql_server.commands import pipelines as commands
 from gql_server.graph.context import Info
 from gql_server.graph.jobs.types import Job, job_key
-from gql_server.graph.mutations.perform import about, argument, idempotency_key, mutation, perform, still_visible
+from gql_server.graph.mutations.resolver import about, argument, idempotency_key, mutation, resolve, still_visible
 from gql_server.graph.problems import Problems
 from gql_server.reads.jobs.queries import jobs_by_id
 
@@ -44,7 +44,7 @@ class JobMutation:
         async def payload(_: object) -> RecoverJobPayload:
             return RecoverJobPayload(job=still_visible(await context.load(jobs_by_id, input.key())))
 
-        return await perform(
+        return await resolve(
             info,
             input,
             lambda connection: commands.recover_job(connection, context.viewer, input.key()),

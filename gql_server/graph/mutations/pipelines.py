@@ -8,11 +8,11 @@ import strawberry
 from strawberry import UNSET
 
 from gql_server.commands import pipelines as commands
-from gql_server.commands.repetition import retry_pipeline
+from gql_server.commands.retry import retry_pipeline
 from gql_server.graph.context import Context, Info
 from gql_server.graph.jobs.types import Job
-from gql_server.graph.mutations.perform import about, argument, idempotency_key, mutation, perform, still_visible
-from gql_server.graph.mutations.started import PIPELINE, start
+from gql_server.graph.mutations.payloads import PIPELINE, resolve_start
+from gql_server.graph.mutations.resolver import about, argument, idempotency_key, mutation, resolve, still_visible
 from gql_server.graph.nodes import uuid_key
 from gql_server.graph.pipelines.types import Pipeline
 from gql_server.graph.problems import Problems
@@ -77,7 +77,7 @@ class PipelineMutation:
         self, info: Info, input: Annotated[AbortPipelineInput, argument("Which, and why.")]
     ) -> AbortPipelineResult | None:
         context = info.context
-        return await perform(
+        return await resolve(
             info,
             input,
             lambda connection: commands.abort_pipeline(
@@ -100,7 +100,7 @@ class PipelineMutation:
         self, info: Info, input: Annotated[RetryPipelineInput, argument("Which pipeline.")]
     ) -> RetryPipelineResult | None:
         context = info.context
-        return await start(
+        return await resolve_start(
             info,
             input,
             lambda connection: retry_pipeline(

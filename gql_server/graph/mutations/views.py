@@ -9,7 +9,7 @@ from strawberry import UNSET
 from gql_server.commands.views import NewView, save_view
 from gql_server.graph.context import Info
 from gql_server.graph.fields import Experimental, SemanticNonNull
-from gql_server.graph.mutations.perform import about, argument, idempotency_key, members, perform, still_visible
+from gql_server.graph.mutations.resolver import about, argument, idempotency_key, members, resolve, still_visible
 from gql_server.graph.nodes import uuid_key
 from gql_server.graph.problems import Problems
 from gql_server.graph.scalars import JSON
@@ -69,7 +69,7 @@ class ViewMutation:
         async def payload(view_id: Any) -> SaveViewPayload:
             return SaveViewPayload(view=still_visible(await context.load(views_by_id, UUID(view_id))))
 
-        return await perform(
+        return await resolve(
             info,
             input,
             lambda connection: save_view(connection, context.viewer, input.view(schema), input.key()),

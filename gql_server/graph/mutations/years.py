@@ -11,8 +11,8 @@ from gql_server.commands import recalculation
 from gql_server.commands import years as commands
 from gql_server.commands.execution import Command
 from gql_server.graph.context import Context, Info
-from gql_server.graph.mutations.perform import Input, argument, idempotency_key, members, mutation, perform, still_visible
-from gql_server.graph.mutations.started import PIPELINE, start, started
+from gql_server.graph.mutations.payloads import PIPELINE, resolve_start, started_pipeline
+from gql_server.graph.mutations.resolver import Input, argument, idempotency_key, members, mutation, resolve, still_visible
 from gql_server.graph.pipelines.types import Pipeline
 from gql_server.graph.problems import Problems
 from gql_server.graph.scalars import JSON
@@ -128,9 +128,9 @@ class YearMutation:
 
         async def payload(outcome: Any) -> CreateYearConfigurationPayload:
             year = await _year(context, input.year)
-            return CreateYearConfigurationPayload(year_configuration=year, pipeline=await started(context, outcome))
+            return CreateYearConfigurationPayload(year_configuration=year, pipeline=await started_pipeline(context, outcome))
 
-        return await perform(
+        return await resolve(
             info,
             input,
             lambda connection: commands.create_year(
@@ -177,7 +177,7 @@ class YearMutation:
     @mutation("Mutation.syncUnits", "Synchronise the units of a year once more; a year whose first sync failed needs it.")
     async def sync_units(self, info: Info, input: Annotated[SyncUnitsInput, argument("Which year.")]) -> SyncUnitsResult | None:
         context = info.context
-        return await start(
+        return await resolve_start(
             info,
             input,
             lambda connection: recalculation.sync_units(connection, context.commands.registry, context.viewer, input.year),
@@ -189,7 +189,7 @@ async def _change(info: Info, input: Input, year: int, command: Command, payload
     async def changed(_: object) -> Any:
         return payload(year_configuration=still_visible(await _year(info.context, year)))
 
-    return await perform(info, input, command, changed)
+    return await resolve(info, input, command, changed)
 
 
 async def _year(context: Context, year: int) -> Any:

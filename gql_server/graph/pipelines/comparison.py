@@ -52,7 +52,7 @@ class PipelineComparison:
 
 
 @strawberry.type
-class Compared:
+class ComparisonFields:
     """Field of a pipeline."""
 
     @strawberry.field(

@@ -25,7 +25,7 @@ class CompletionEstimate:
 
 
 @strawberry.type
-class Estimated:
+class EstimateField:
     """Field of a pipeline's progress."""
 
     @strawberry.field(

@@ -11,7 +11,7 @@ from gql_server.graph.context import Info
 from gql_server.graph.fields import Experimental, SemanticNonNull
 from gql_server.graph.nodes import encode
 from gql_server.reads.jobs.queries import jobs_by_id
-from gql_server.reads.pipelines.graph.graph import Edge, Graph
+from gql_server.reads.pipelines.graph.graph import Graph, GraphEdge
 from gql_server.reads.pipelines.graph.mermaid import mermaid
 from gql_server.reads.pipelines.graph.queries import JOBS_MAX, graph_by_pipeline
 
@@ -69,7 +69,7 @@ class PipelineGraph:
 
 
 @strawberry.type
-class Charted:
+class GraphFields:
     """Field of a pipeline."""
 
     @strawberry.field(
@@ -83,7 +83,7 @@ class Charted:
 
 
 @strawberry.type
-class Linked:
+class JobDependencyFields:
     """Fields of a job."""
 
     @strawberry.field(description=f"Edges into this job, lowest id first{WITHIN}.")
@@ -103,5 +103,5 @@ def _size(info: Info, first: int | None) -> int:
     return info.context.window("Job.links", first=first).size
 
 
-def _links(edges: dict[int, list[Edge]], job: Any, size: int) -> Any:
+def _links(edges: dict[int, list[GraphEdge]], job: Any, size: int) -> Any:
     return edges[job.job_id][:size]

@@ -16,7 +16,7 @@ class PipelineImpact:
 
 
 @strawberry.type
-class Impactful:
+class ImpactFields:
     """Field of a pipeline."""
 
     impact: PipelineImpact | None = child(impact_by_pipeline, key="key", description="How much was touched.")

@@ -19,7 +19,7 @@ from gql_server.graph.scopes import ScopeLevel
 from gql_server.policy import Viewer
 from gql_server.reads.jobs.search import TERM_MAX, TERM_MIN, term
 from gql_server.reads.pipelines import queries
-from gql_server.reads.pipelines.filter import Criteria
+from gql_server.reads.pipelines.filter import PipelineCriteria
 from gql_server.reads.pipelines.ids import ORDERINGS
 
 
@@ -116,9 +116,9 @@ class PipelineFilter:
         "characters, of which none is a wildcard.",
     )
 
-    def criteria(self, viewer: Viewer) -> Criteria:
+    def criteria(self, viewer: Viewer) -> PipelineCriteria:
         """What is asked for. Raises Forbidden for a clause that the viewer may not use."""
-        return Criteria(
+        return PipelineCriteria(
             ids=_ids(self.ids),
             status=match(self.status),
             kind=match(self.kind),
@@ -180,7 +180,7 @@ class PipelineListQuery:
             strawberry.argument(description="Global id of a pipeline to show with its neighbours; goes with `first` alone."),
         ] = UNSET,
     ) -> PipelineConnection | None:
-        criteria = filter.criteria(info.context.viewer) if filter else Criteria()
+        criteria = filter.criteria(info.context.viewer) if filter else PipelineCriteria()
         window = info.context.window(
             "Query.pipelines", first=first, after=after, last=last, before=before, criteria=criteria, **_ordering(order_by)
         )

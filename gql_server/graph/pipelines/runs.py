@@ -18,7 +18,7 @@ FAILED = ("PARTIAL", "FAILED")
 
 
 @strawberry.type
-class AmongRuns:
+class RunHistoryFields:
     """Fields of a pipeline."""
 
     previous: Run | None = child(
@@ -41,7 +41,7 @@ class AmongRuns:
 
 
 @strawberry.type
-class Lineage:
+class JobHistoryFields:
     """Fields of a job: the jobs before and after it, of one kind, module, entry type, target, method and year."""
 
     supersedes: OtherJob | None = child(

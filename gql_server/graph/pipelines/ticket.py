@@ -6,12 +6,12 @@ import strawberry
 
 from gql_server.graph.context import Info
 from gql_server.graph.fields import Experimental, SemanticNonNull, may_read
-from gql_server.reads.pipelines.ticket.markdown import card
+from gql_server.reads.pipelines.ticket.markdown import markdown
 from gql_server.reads.pipelines.ticket.queries import failed_step_by_pipeline
 
 
 @strawberry.type
-class Ticketed:
+class TicketFields:
     """Field of a pipeline."""
 
     @strawberry.field(
@@ -24,4 +24,4 @@ class Ticketed:
         who = self.actor_name if self.actor_name and may_read("Actor.displayName", self, info) else None
         unit = self.unit_institutional_id
         shown = unit if unit and may_read("WorkScope.unit", self, info) else None
-        return card(self, step, who=who, unit=shown)
+        return markdown(self, step, who=who, unit=shown)

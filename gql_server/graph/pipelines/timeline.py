@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import strawberry
 
 from gql_server.graph.connections import Connection, Edge
-from gql_server.graph.fields import child, child_connection, part
+from gql_server.graph.fields import child, child_connection, embedded
 from gql_server.graph.scopes import Actor
 from gql_server.reads.jobs.queries import jobs_by_id
 from gql_server.reads.pipelines.timeline import queries
@@ -37,7 +37,7 @@ class TimelineEntry:
     job: Annotated["Job", strawberry.lazy("gql_server.graph.jobs.types")] | None = child(
         jobs_by_id, key="job_id", description="The job it happened to; null for the pipeline itself."
     )
-    actor: Actor | None = part("Who did it, where that is known.", present="actor_kind")
+    actor: Actor | None = embedded("Who did it, where that is known.", present="actor_kind")
     kind: TimelineKind = strawberry.field(description="What happened.")
     message: str | None = strawberry.field(description="In words, at most 500 characters.")
 
@@ -57,7 +57,7 @@ class TimelineConnection(Connection[TimelineEntry]):
 
 
 @strawberry.type
-class PipelineTimeline:
+class PipelineTimelineField:
     """Field of a pipeline."""
 
     timeline: TimelineConnection | None = child_connection(
@@ -69,7 +69,7 @@ class PipelineTimeline:
 
 
 @strawberry.type
-class JobTimeline:
+class JobTimelineField:
     """Field of a job."""
 
     timeline: TimelineConnection | None = child_connection(

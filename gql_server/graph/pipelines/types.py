@@ -13,21 +13,21 @@ from gql_server.feed.tokens import Position
 from gql_server.graph.connections import CountedConnection
 from gql_server.graph.context import Info
 from gql_server.graph.diagnosis import Diagnosis, diagnosis_of
-from gql_server.graph.facets import Faceted
+from gql_server.graph.facets import FacetsField
 from gql_server.graph.failures import FailureGroup, failures_of
-from gql_server.graph.fields import After, Before, First, Last, SemanticNonNull, access, access_sentence, child, part
+from gql_server.graph.fields import After, Before, First, Last, SemanticNonNull, access, access_sentence, child, embedded
 from gql_server.graph.jobs.list import OLDEST_FIRST, ordering
 from gql_server.graph.jobs.list import Filter as JobsWanted
 from gql_server.graph.jobs.list import OrderBy as JobsOrderedBy
 from gql_server.graph.jobs.types import Job, JobConnection, JobKind, Meta, NoMeta, RowProgress
 from gql_server.graph.nodes import Node, global_id, uuid_key
-from gql_server.graph.pipelines.comparison import Compared
-from gql_server.graph.pipelines.estimates import Estimated
-from gql_server.graph.pipelines.graph import Charted
-from gql_server.graph.pipelines.impacts import Impactful
-from gql_server.graph.pipelines.runs import AmongRuns
-from gql_server.graph.pipelines.ticket import Ticketed
-from gql_server.graph.pipelines.timeline import PipelineTimeline
+from gql_server.graph.pipelines.comparison import ComparisonFields
+from gql_server.graph.pipelines.estimates import EstimateField
+from gql_server.graph.pipelines.graph import GraphFields
+from gql_server.graph.pipelines.impacts import ImpactFields
+from gql_server.graph.pipelines.runs import RunHistoryFields
+from gql_server.graph.pipelines.ticket import TicketFields
+from gql_server.graph.pipelines.timeline import PipelineTimelineField
 from gql_server.graph.pipelines.viewer_can import PipelineCapabilities
 from gql_server.graph.scalars import FeedToken
 from gql_server.graph.scopes import Actor, StatusTone, WorkScope, scope
@@ -63,7 +63,7 @@ class PhaseKey(Enum):
 
 
 @strawberry.type(description="How far a pipeline is, computed by the server so that every client agrees on “done”.")
-class PipelineProgress(Estimated):
+class PipelineProgress(EstimateField):
     phase: PhaseKey = strawberry.field(description="Current phase.")
     phase_index: int = strawberry.field(description="Number of the phase, from 1.")
     phase_count: int = strawberry.field(description="Always 3.")
@@ -78,7 +78,7 @@ class PipelineProgress(Estimated):
     f"of one (`isOrphan: true`, `pipelineId: null`). {access_sentence('Pipeline')}",
     directives=access("Pipeline"),
 )
-class Pipeline(AmongRuns, Charted, Impactful, Compared, Ticketed, PipelineTimeline, Node):
+class Pipeline(RunHistoryFields, GraphFields, ImpactFields, ComparisonFields, TicketFields, PipelineTimelineField, Node):
     id: strawberry.ID = global_id("key")
     pipeline_id: UUID | None = strawberry.field(
         description="Null for an orphan. UUID v7, so its order is the order of creation and it is what the cursor pages on."
@@ -94,7 +94,7 @@ class Pipeline(AmongRuns, Charted, Impactful, Compared, Ticketed, PipelineTimeli
     is_aborted: bool = strawberry.field(description="An operator stopped it.")
     has_warning: bool = strawberry.field(description="A job ended with result WARNING.")
     scope: WorkScope = scope()
-    triggered_by: Actor = part("Who started it.")
+    triggered_by: Actor = embedded("Who started it.")
     created_at: datetime = strawberry.field(description="Immutable; default sort key.")
     started_at: datetime | None = strawberry.field(description="First claim of any job.")
     finished_at: datetime | None = strawberry.field(description="Last finish, once terminal.")
@@ -118,7 +118,7 @@ class Pipeline(AmongRuns, Charted, Impactful, Compared, Ticketed, PipelineTimeli
     error_count: int = strawberry.field(description="Of the jobs that work for it, those that finished with result ERROR.")
     failures: list[FailureGroup] = failures_of("key")
     root_job: Job | None = child(jobs_by_id, key="root_id", description="The parent: the lowest job id.")
-    viewer_can: PipelineCapabilities = part("What you may do here, with the reason when you may not.")
+    viewer_can: PipelineCapabilities = embedded("What you may do here, with the reason when you may not.")
     diagnosis: list[Diagnosis] | None = diagnosis_of(reasons_by_pipeline, key="key")
     meta: Meta = child(meta_by_job, key="root_id", description="Metadata of the root job.", missing=NoMeta())
 
@@ -149,7 +149,7 @@ class Pipeline(AmongRuns, Charted, Impactful, Compared, Ticketed, PipelineTimeli
 
 
 @strawberry.type(description="A page of pipelines.")
-class PipelineConnection(CountedConnection[Pipeline], Faceted):
+class PipelineConnection(CountedConnection[Pipeline], FacetsField):
     @strawberry.field(
         description="Position of the feed when this page was read: subscribe with `after: feedToken`, and nothing is missed."
     )

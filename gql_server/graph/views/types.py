@@ -5,7 +5,7 @@ from typing import Any
 import strawberry
 
 from gql_server.graph.context import Info
-from gql_server.graph.fields import SemanticNonNull, part
+from gql_server.graph.fields import SemanticNonNull, embedded
 from gql_server.graph.nodes import Node, global_id
 from gql_server.graph.scalars import JSON
 from gql_server.graph.scopes import Actor
@@ -21,11 +21,11 @@ class TriageView(Node):
     document: str = strawberry.field(description="The operation.")
     variables: JSON | None = strawberry.field(description="Values for its variables: an object.")
     is_shared: bool = strawberry.field(description="Everyone of the provider sees it; else only its owner.")
-    owner: Actor | None = part("Who saved it.")
+    owner: Actor | None = embedded("Who saved it.")
 
 
 @strawberry.type
-class ViewsOfViewer:
+class SavedViewsField:
     @strawberry.field(
         description="The operations that they saved, and those that others of their provider share, by name.",
         directives=[SemanticNonNull()],

@@ -18,9 +18,9 @@ from gql_server.reads.loaders import Query
 from gql_server.reads.pipelines.queries import pipelines_by_key
 from gql_server.reads.years import module_years as queries
 from gql_server.reads.years.freshness import EntryTypeRecalculation
-from gql_server.reads.years.module_years import Cell
+from gql_server.reads.years.module_years import ModuleYearKey
 from gql_server.reads.years.queries import readiness_by_year
-from gql_server.reads.years.totals import totals_by_cell
+from gql_server.reads.years.totals import totals_by_module_year
 
 
 @strawberry.enum(description="State of the totals of a module in a year.")
@@ -121,31 +121,31 @@ class ModuleTotals:
     computed_at: datetime = strawberry.field(description="When the newest of these totals was computed.")
 
 
-async def _freshness(cell: Cell, info: Info) -> Any:
-    return await info.context.load(queries.freshness_by_cell, cell.key, older_than_minutes=cell.older_than_minutes)
+async def _freshness(cell: ModuleYearKey, info: Info) -> Any:
+    return await info.context.load(queries.freshness_by_module_year, cell.key, older_than_minutes=cell.older_than_minutes)
 
 
-async def _state(cell: Cell, info: Info) -> Any:
+async def _state(cell: ModuleYearKey, info: Info) -> Any:
     return (await _freshness(cell, info)).freshness
 
 
-async def _needs_recalculation(cell: Cell, info: Info) -> bool:
+async def _needs_recalculation(cell: ModuleYearKey, info: Info) -> bool:
     return any(found.needs_recalculation for found in (await _recalculations(cell, info)).values())
 
 
-async def _recalculations(cell: Cell, info: Info) -> dict[int, EntryTypeRecalculation]:
-    return await info.context.load(queries.recalculations_by_cell, cell.key) or {}
+async def _recalculations(cell: ModuleYearKey, info: Info) -> dict[int, EntryTypeRecalculation]:
+    return await info.context.load(queries.recalculations_by_module_year, cell.key) or {}
 
 
-async def _module_readiness(cell: Cell, info: Info) -> Any:
+async def _module_readiness(cell: ModuleYearKey, info: Info) -> Any:
     modules = await info.context.load(readiness_by_year, (info.context.viewer.provider, cell.year)) or {}
     return modules.get(cell.module_type_id)
 
 
-class EntryTypeCell(NamedTuple):
+class EntryTypeYearRow(NamedTuple):
     """An entry type in a year: the source of `DataEntryTypeYear`."""
 
-    cell: Cell
+    cell: ModuleYearKey
     data_entry_type_id: int
     recalculation: EntryTypeRecalculation | None
 
@@ -158,7 +158,7 @@ class EntryTypeCell(NamedTuple):
         return self.recalculation and self.recalculation.seen.recalculation_job_id
 
 
-async def _entry_type_readiness(entry_type: EntryTypeCell, info: Info) -> Any:
+async def _entry_type_readiness(entry_type: EntryTypeYearRow, info: Info) -> Any:
     module = await _module_readiness(entry_type.cell, info)
     parts = module.submodules if module else ()
     return next((part for part in parts if part.data_entry_type_id == entry_type.data_entry_type_id), None)
@@ -211,7 +211,7 @@ class ModuleYear:
     )
 
     totals: ModuleTotals | None = child(
-        totals_by_cell,
+        totals_by_module_year,
         key="key",
         description="What it adds up to, in kilograms; null while nothing you may see was aggregated.",
     )
@@ -228,15 +228,15 @@ class ModuleYear:
     )
 
     @strawberry.field(description="Its kinds of data entry, all of them.", graphql_type=list[DataEntryTypeYear])
-    async def data_entry_types(self: Any, info: Info) -> list[EntryTypeCell]:
+    async def data_entry_types(self: Any, info: Info) -> list[EntryTypeYearRow]:
         found = await _recalculations(self, info)
-        return [EntryTypeCell(self, entry_type, found.get(entry_type)) for entry_type in entry_types_of(self.module_type_id)]
+        return [EntryTypeYearRow(self, entry_type, found.get(entry_type)) for entry_type in entry_types_of(self.module_type_id)]
 
     current_pipeline: Pipeline | None = _pipeline(
-        queries.current_pipeline_by_cell, "Newest unfinished pipeline on this cell, of those you may see."
+        queries.current_pipeline_by_module_year, "Newest unfinished pipeline on this cell, of those you may see."
     )
     last_successful: Pipeline | None = _pipeline(
-        queries.last_successful_by_cell, "Newest pipeline on this cell that ended in SUCCESS, of those you may see."
+        queries.last_successful_by_module_year, "Newest pipeline on this cell that ended in SUCCESS, of those you may see."
     )
     readiness: ModuleReadiness | None = guarded(
         "ModuleYear.readiness",
@@ -245,7 +245,7 @@ class ModuleYear:
     )
 
 
-def cells_of(year: int, info: Info) -> list[Cell]:
+def module_years_of(year: int, info: Info) -> list[ModuleYearKey]:
     """The cells of a year that the viewer may see."""
     seen = GUARDS["ModuleYear"]
-    return [cell for module in MODULES if permits(info.context.viewer, seen, cell := Cell(year, module))]
+    return [cell for module in MODULES if permits(info.context.viewer, seen, cell := ModuleYearKey(year, module))]

@@ -17,13 +17,13 @@ from gql_server.graph.permission import Permission
 from gql_server.graph.pipelines.types import Pipeline, PipelineConnection
 from gql_server.graph.scalars import JSON
 from gql_server.graph.scopes import DataEntryType, ModuleType, Provider
-from gql_server.graph.years.module_years import ModuleYear, cells_of
+from gql_server.graph.years.module_years import ModuleYear, module_years_of
 from gql_server.policy.capabilities import Capability
 from gql_server.policy.years import may_open, may_upload
 from gql_server.reads.pipelines.queries import active_by_year, pipelines_by_key
 from gql_server.reads.years import queries
 from gql_server.reads.years.blockers import year_readiness
-from gql_server.reads.years.module_years import Cell
+from gql_server.reads.years.module_years import ModuleYearKey
 from gql_server.reads.years.queries import Pointer, YearKey
 
 
@@ -135,8 +135,8 @@ class YearConfiguration(Node):
         directives=access("YearConfiguration.modules"),
         graphql_type=list[ModuleYear] | None,
     )
-    def modules(self: Any, info: Info) -> list[Cell] | None:
-        return cells_of(self.year, info) if may_read("YearConfiguration.modules", self, info) else None
+    def modules(self: Any, info: Info) -> list[ModuleYearKey] | None:
+        return module_years_of(self.year, info) if may_read("YearConfiguration.modules", self, info) else None
 
     @strawberry.field(
         description="Deep settings, in which modules and entry types stand by number; pass JSON Pointers, with "
@@ -190,9 +190,9 @@ class YearQuery:
     )
     async def freshness(
         self, info: Info, year: Annotated[int, strawberry.argument(description="Reporting year.")]
-    ) -> list[Cell] | None:
+    ) -> list[ModuleYearKey] | None:
         visible = await info.context.load(queries.years_by_key, (info.context.viewer.provider, year))
-        return cells_of(year, info) if visible else []
+        return module_years_of(year, info) if visible else []
 
 
 def year_key(global_id: str) -> YearKey:

@@ -93,16 +93,16 @@ class Ending:
         return re.search(pattern, self.cause, re.IGNORECASE) is not None
 
     def _count(self, *keys: str) -> int:
-        bags = [self.meta, *(self._bag(key) for key in ("stats", "recalculation"))]
-        return max((count for bag in bags for key in keys if isinstance(count := bag.get(key), int)), default=0)
+        sections = [self.meta, *(self._section(key) for key in ("stats", "recalculation"))]
+        return max((count for section in sections for key in keys if isinstance(count := section.get(key), int)), default=0)
 
     @property
     def _row_errors(self) -> list[Any]:
-        stored = self.meta.get("row_errors") or self._bag("stats").get("row_errors")
+        stored = self.meta.get("row_errors") or self._section("stats").get("row_errors")
         return stored if isinstance(stored, list) else []
 
-    def _bag(self, key: str) -> Mapping[str, Any]:
-        return bag if isinstance(bag := self.meta.get(key), dict) else {}
+    def _section(self, key: str) -> Mapping[str, Any]:
+        return section if isinstance(section := self.meta.get(key), dict) else {}
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from gql_server.db import models
 from gql_server.db.expressions import AnyRow
 from gql_server.db.models import JobState
 from gql_server.ledger.failures.classify import FAILED_RESULTS, Ending, Failure, classify
-from gql_server.ledger.job import Job, Outcome
+from gql_server.ledger.job import ClaimedJob, Outcome
 
 BATCH_JOBS = 500
 BATCHES_OF_A_SWEEP = 40
@@ -29,7 +29,7 @@ _UNCLASSIFIED = (
 )
 
 
-def of_outcome(job: Job, outcome: Outcome) -> Failure | None:
+def of_outcome(job: ClaimedJob, outcome: Outcome) -> Failure | None:
     """Why the attempt failed, if it did. An error without a recorded exception is one that the job itself stated."""
     first = [{"reason": error.reason} for error in outcome.row_errors[:1]]
     meta = {**outcome.meta, **({"row_errors": first} if first else {})}
@@ -74,7 +74,7 @@ async def record_left_over(engine: AsyncEngine) -> int:
 
 
 async def _classify(connection: AsyncConnection, which: ColumnElement[bool]) -> int:
-    endings = select(jobs.id, jobs.provider, jobs.job_type, cast(jobs.result, Text).label("result"), jobs.status_message, _BAG)
+    endings = select(jobs.id, jobs.provider, jobs.job_type, cast(jobs.result, Text).label("result"), jobs.status_message, _META)
     rows = (
         await connection.execute(
             endings.where(which, *_UNCLASSIFIED)
@@ -90,7 +90,7 @@ async def _classify(connection: AsyncConnection, which: ColumnElement[bool]) -> 
 
 
 def _ending(row: AnyRow) -> Ending:
-    return Ending(row.job_type, row.result, row.status_message, row.bag)
+    return Ending(row.job_type, row.result, row.status_message, row.meta)
 
 
 async def _store(connection: AsyncConnection, found: list[tuple[AnyRow, Failure]]) -> None:
@@ -107,15 +107,15 @@ async def _store(connection: AsyncConnection, found: list[tuple[AnyRow, Failure]
     )
 
 
-def _bag() -> ColumnElement[Any]:
+def _meta() -> ColumnElement[Any]:
     """What the rules read of the job's bag, which as a whole can be large."""
     meta, stats = jobs.meta, jobs.meta["stats"]
 
-    def parts(bag: Any, *keys: str) -> list[Any]:
-        return [part for key in keys for part in (key, bag[key])]
+    def parts(meta: Any, *keys: str) -> list[Any]:
+        return [part for key in keys for part in (key, meta[key])]
 
-    def first(bag: Any) -> ColumnElement[Any]:
-        return func.jsonb_path_query_array(bag, cast("strict $.row_errors[0]", JSONPATH), cast({}, JSONB), True)
+    def first(meta: Any) -> ColumnElement[Any]:
+        return func.jsonb_path_query_array(meta, cast("strict $.row_errors[0]", JSONPATH), cast({}, JSONB), True)
 
     counts = ("row_errors_count", "rows_skipped", "skipped", "total_errors", "without_factor")
     return func.jsonb_strip_nulls(
@@ -125,7 +125,7 @@ def _bag() -> ColumnElement[Any]:
             *("stats", func.jsonb_build_object(*parts(stats, *counts), "row_errors", first(stats))),
             *("recalculation", func.jsonb_build_object(*parts(meta["recalculation"], "errors", "without_factor"))),
         )
-    ).label("bag")
+    ).label("meta")
 
 
-_BAG = _bag()
+_META = _meta()

@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from gql_server.ledger.progress import Tally
+from gql_server.ledger.progress import JobCounts
 from gql_server.policy.retry import RetryRefusal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Again:
+class RetryPreview:
     """What a failed pipeline would meet if it was started again: why that is refused, as it is and with `replaceNewer`; the run
     that has brought newer data in place of its own, and the one that has succeeded since."""
 
@@ -29,7 +29,7 @@ class Fleet:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JobFacts:
+class DiagnosedJob:
     """What is read of a job.
 
     `blocked_by` is the pipeline of a running job that must end first; `given_up` means that its worker fell silent in its last
@@ -67,7 +67,7 @@ class JobFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PipelineFacts:
+class DiagnosedPipeline:
     """What is read of a pipeline: counts of all jobs that work for it, and those of its `jobs`, or of others that do its work,
     that there may be something to say of, the worst first. `taken_over_by` is the pipeline that does, or did, work of this one;
     `again` is what starting it again would meet, if any of it failed."""
@@ -75,8 +75,8 @@ class PipelineFacts:
     status: str | None
     owes_aggregation: bool
     taken_over_by: UUID | None
-    tally: Tally
+    tally: JobCounts
     recalculations: int
     live_recalculations: int
-    jobs: Sequence[JobFacts] = field(default_factory=tuple)
-    again: Again = field(default_factory=Again)
+    jobs: Sequence[DiagnosedJob] = field(default_factory=tuple)
+    again: RetryPreview = field(default_factory=RetryPreview)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from gql_server.carbon.catalog import DATA_ENTRY_TYPES, MODULES
 from gql_server.db.models import FILE_JOBS, RECALCULATIONS, JobResult
 from gql_server.ledger.failures.classify import Ending, FailureClass, classify
-from gql_server.reads.diagnosis.again import advised
-from gql_server.reads.diagnosis.facts import Again, JobFacts
+from gql_server.reads.diagnosis.facts import DiagnosedJob, RetryPreview
 from gql_server.reads.diagnosis.reasons import Action, Code, Reason, Severity
+from gql_server.reads.diagnosis.retry_advice import advised
 
 MESSAGE_LENGTH = 200
 _MISSING_COLUMNS = re.compile(r"\bmissing (?:required )?columns?:? (?P<names>.+)", re.IGNORECASE | re.DOTALL)
@@ -27,7 +27,7 @@ class Advice:
     severity: Severity = Severity.DANGER
 
 
-def of_failure(job: JobFacts, again: Again) -> Iterator[Reason]:
+def of_failure(job: DiagnosedJob, again: RetryPreview) -> Iterator[Reason]:
     """The reason of a finished job, if it failed or left something out."""
     if (advice := _advice(job)) is not None:
         reason = Reason(
@@ -43,7 +43,7 @@ def of_failure(job: JobFacts, again: Again) -> Iterator[Reason]:
         yield advised(reason, again, retries=advice.retries) if job.result == JobResult.ERROR else reason
 
 
-def _advice(job: JobFacts) -> Advice | None:
+def _advice(job: DiagnosedJob) -> Advice | None:
     if job.claims_success:
         return _claims_success()
     if job.result not in (JobResult.ERROR, JobResult.WARNING):
@@ -58,7 +58,7 @@ def _advice(job: JobFacts) -> Advice | None:
     return tell(job) if tell else None
 
 
-def _class(job: JobFacts) -> FailureClass:
+def _class(job: DiagnosedJob) -> FailureClass:
     """As stored, else as it will be."""
     if job.failure_class in list(FailureClass):
         return FailureClass(str(job.failure_class))
@@ -73,39 +73,39 @@ def _claims_success() -> Advice:
     return Advice(Code.SUCCESS_WITH_ALL_ROWS_FAILED, message, remedy, Action.SEE_ROW_ERRORS)
 
 
-def _aborted(job: JobFacts) -> Advice:
+def _aborted(job: DiagnosedJob) -> Advice:
     remedy = "Nothing is to be done, unless it is wanted after all."
     return Advice(Code.ABORTED, "An operator stopped it.", remedy, retries=True, severity=Severity.WARNING)
 
 
-def _given_up(job: JobFacts) -> Advice:
+def _given_up(job: DiagnosedJob) -> Advice:
     message = f"Its worker fell silent in attempt {job.attempts} of {job.max_attempts}, so it was given up."
     return Advice(Code.RETRIES_EXHAUSTED, message, "Find out what stopped the workers.", retries=True)
 
 
-def _deadlock(job: JobFacts) -> Advice:
+def _deadlock(job: DiagnosedJob) -> Advice:
     message = "It and other work on the same data waited for each other, so the database ended it."
     return Advice(Code.DEADLOCK, message, "Nothing is wrong with the data.", retries=True)
 
 
-def _timeout(job: JobFacts) -> Advice:
+def _timeout(job: DiagnosedJob) -> Advice:
     message = "The database took longer than allowed, or other work held the same data for too long."
     return Advice(Code.TIMEOUT, message, "See whether other work still holds the data.", retries=True)
 
 
-def _poisoned(job: JobFacts) -> Advice:
+def _poisoned(job: DiagnosedJob) -> Advice:
     message = "It went on after an error of the database, which then refused all that followed."
     remedy = "Nothing of it was stored. If it fails like this again, report it with the full text of its error."
     return Advice(Code.TRANSACTION_POISONED, message, remedy, retries=True)
 
 
-def _constraint(job: JobFacts) -> Advice:
+def _constraint(job: DiagnosedJob) -> Advice:
     message = f"The database refused a row that contradicts others: {_cut(job.message)}"
     remedy = "See in the full text of the error which row that is, and correct it where it comes from."
     return Advice(Code.CONSTRAINT, message, remedy, Action.SEE_ERROR_DETAIL)
 
 
-def _all_rows(job: JobFacts) -> Advice:
+def _all_rows(job: DiagnosedJob) -> Advice:
     if job.job_type not in FILE_JOBS:
         remedy = "Correct what the message names, where the data comes from."
         return Advice(Code.ALL_ROWS_REJECTED, f"Nothing could be used: {_cut(job.message)}", remedy, retries=True)
@@ -113,7 +113,7 @@ def _all_rows(job: JobFacts) -> Advice:
     return Advice(Code.ALL_ROWS_REJECTED, f"Every row was rejected: {_cut(job.message)}", remedy, Action.SEE_ROW_ERRORS)
 
 
-def _too_many_rows(job: JobFacts) -> Advice:
+def _too_many_rows(job: DiagnosedJob) -> Advice:
     remedy = (
         "See its row errors: often the whole file is of another format or module. Correct it and upload it again, with a "
         "larger maxRejectedShare if the rejected rows shall be left out."
@@ -121,7 +121,7 @@ def _too_many_rows(job: JobFacts) -> Advice:
     return Advice(Code.TOO_MANY_ROWS_REJECTED, f"It was refused: {_cut(job.message)}", remedy, Action.SEE_ROW_ERRORS)
 
 
-def _left_out(job: JobFacts) -> Advice:
+def _left_out(job: DiagnosedJob) -> Advice:
     """Of a job whose data landed otherwise."""
     if job.job_type in RECALCULATIONS:
         message = f"Some entries have no emission: {_cut(job.message)}"
@@ -132,7 +132,7 @@ def _left_out(job: JobFacts) -> Advice:
     return Advice(Code.SOME_ROWS_REJECTED, message, remedy, Action.SEE_ROW_ERRORS, severity=Severity.WARNING)
 
 
-def _missing_factor(job: JobFacts) -> Advice:
+def _missing_factor(job: DiagnosedJob) -> Advice:
     recalculates = job.job_type in RECALCULATIONS
     follows = ": the emissions follow by themselves." if recalculates else "."
     remedy = f"Upload emission factors of {_place(job)}{follows}"
@@ -140,14 +140,14 @@ def _missing_factor(job: JobFacts) -> Advice:
     return Advice(Code.MISSING_FACTOR, message, remedy, Action.UPLOAD_FACTORS, retries=not recalculates)
 
 
-def _waits_for_factors(job: JobFacts) -> Advice:
+def _waits_for_factors(job: DiagnosedJob) -> Advice:
     """Of a job that landed its data, some of it without an emission."""
     remedy = f"Upload the emission factors of {_place(job)} that are still to come: the emissions follow by themselves."
     message = f"Some entries have no emission yet: {_cut(job.message)}"
     return Advice(Code.MISSING_FACTOR, message, remedy, Action.UPLOAD_FACTORS, severity=Severity.WARNING)
 
 
-def _missing_rate(job: JobFacts) -> Advice:
+def _missing_rate(job: DiagnosedJob) -> Advice:
     year = job.year if job.year is not None else "its year"
     remedy = f"Upload the exchange rates of {year} as reference data of `purchase`: the emissions follow by themselves."
     severity = Severity.DANGER if job.result == JobResult.ERROR else Severity.WARNING
@@ -155,12 +155,12 @@ def _missing_rate(job: JobFacts) -> Advice:
     return Advice(Code.MISSING_EXCHANGE_RATE, message, remedy, Action.UPLOAD_EXCHANGE_RATES, severity=severity)
 
 
-def _upstream(job: JobFacts) -> Advice:
+def _upstream(job: DiagnosedJob) -> Advice:
     message = f"A system that the data comes from did not answer as it should: {_cut(job.message)}"
     return Advice(Code.UPSTREAM_API, message, "See whether that system works.", retries=True)
 
 
-def _refused(job: JobFacts) -> Advice:
+def _refused(job: DiagnosedJob) -> Advice:
     if job.job_type not in FILE_JOBS:
         remedy = "Correct what the message names, where the data comes from."
         return Advice(Code.INPUT_REFUSED, f"It could not use its input: {_cut(job.message)}", remedy, retries=True)
@@ -172,7 +172,7 @@ def _refused(job: JobFacts) -> Advice:
     return Advice(Code.INPUT_REFUSED, f"The file was refused: {_cut(job.message)}", remedy, Action.UPLOAD_FILE)
 
 
-def _other(job: JobFacts) -> Advice:
+def _other(job: DiagnosedJob) -> Advice:
     if job.has_exception:
         message = f"It broke off with an error that nobody expected: {_cut(job.message)}"
         remedy = "Report it with the full text of its error."
@@ -181,7 +181,7 @@ def _other(job: JobFacts) -> Advice:
     return Advice(Code.OTHER, f"It failed: {_cut(job.message)}", remedy, Action.SEE_ERROR_DETAIL, retries=True)
 
 
-ADVICE: Mapping[FailureClass, Callable[[JobFacts], Advice]] = {
+ADVICE: Mapping[FailureClass, Callable[[DiagnosedJob], Advice]] = {
     FailureClass.DEADLOCK: _deadlock,
     FailureClass.TRANSACTION_POISONED: _poisoned,
     FailureClass.TIMEOUT: _timeout,
@@ -198,14 +198,14 @@ ADVICE: Mapping[FailureClass, Callable[[JobFacts], Advice]] = {
     FailureClass.UNCLASSIFIED: _other,
 }
 
-WARNINGS: Mapping[FailureClass, Callable[[JobFacts], Advice]] = {
+WARNINGS: Mapping[FailureClass, Callable[[DiagnosedJob], Advice]] = {
     FailureClass.SOME_ROWS_REJECTED: _left_out,
     FailureClass.MISSING_FACTOR: _waits_for_factors,
     FailureClass.MISSING_EXCHANGE_RATE: _missing_rate,
 }
 
 
-def _place(job: JobFacts) -> str:
+def _place(job: DiagnosedJob) -> str:
     """Whose factors are meant: an entry type's, or all of a module's, in a year."""
     entry_type, module = DATA_ENTRY_TYPES.get(job.data_entry_type_id or 0), MODULES.get(job.module_type_id or 0)
     name = f"`{entry_type.key}`" if entry_type else f"the module `{module.key}`" if module else "its module"

@@ -31,11 +31,11 @@ from gql_server.db import models
 from gql_server.db.expressions import AnyRow, AnySelect, among
 from gql_server.db.models import EntityType, JobResult, JobState
 from gql_server.ledger.leases import IS_LIVE, LEASE_IS_OVER, REVISION, WORKER_IS_LOST
-from gql_server.ledger.progress import Tally, is_error
+from gql_server.ledger.progress import JobCounts, is_error
 from gql_server.policy import CONFIGURATION_VIEW, OPERATIONS_VIEW, Viewer, job_clause, pipeline_clause
 from gql_server.policy.retry import RetryFacts, refuse_retry
 from gql_server.reads.diagnosis import rules
-from gql_server.reads.diagnosis.facts import Again, Fleet, JobFacts, PipelineFacts
+from gql_server.reads.diagnosis.facts import DiagnosedJob, DiagnosedPipeline, Fleet, RetryPreview
 from gql_server.reads.diagnosis.noteworthy import CLAIMS_SUCCESS, noteworthy
 from gql_server.reads.diagnosis.reasons import Reason
 from gql_server.reads.jobs import queries as jobs
@@ -45,8 +45,8 @@ from gql_server.reads.turns import in_turns
 
 J, P, W, Y = models.Job, models.Pipeline, models.Pod, models.YearConfiguration
 OTHER = aliased(models.Job)
-FACTS = tuple(field.name for field in fields(JobFacts))
-TALLY = tuple(field.name for field in fields(Tally))
+FACTS = tuple(field.name for field in fields(DiagnosedJob))
+TALLY = tuple(field.name for field in fields(JobCounts))
 FAILED = and_(J.state == JobState.FINISHED, J.result == JobResult.ERROR)
 GIVEN_UP = and_(FAILED, J.locked_by.is_(None), J.attempts >= J.max_attempts)
 COMBINATION = ("provider", "module_type_id", "data_entry_type_id", "target_type", "ingestion_method", "year")
@@ -66,7 +66,7 @@ async def reasons_by_job(
     """Why each job is in its state, worst first."""
     found = [(_job(row), _fleet(row)) for row in await connection.execute(_facts(viewer).where(among(J.id, keys)))]
     again = await _again(connection, viewer, {job.pipeline_key for job, _ in found if is_error(job)}, served)
-    return {job.id: rules.of_job(job, fleet, again.get(job.pipeline_key, Again())) for job, fleet in found}
+    return {job.id: rules.of_job(job, fleet, again.get(job.pipeline_key, RetryPreview())) for job, fleet in found}
 
 
 async def reasons_by_pipeline(
@@ -83,12 +83,14 @@ async def reasons_by_pipeline(
     failed = [key for key, of_pipeline in rows.items() if of_pipeline[0].errors]
     again = await _again(connection, viewer, failed, served)
     return {
-        key: rules.of_pipeline(_pipeline(rows[key], again.get(key, Again())), _fleet(rows[key][0])) if rows[key] else []
+        key: rules.of_pipeline(_pipeline(rows[key], again.get(key, RetryPreview())), _fleet(rows[key][0])) if rows[key] else []
         for key in keys
     }
 
 
-async def _again(connection: AsyncConnection, viewer: Viewer, failed: Collection[UUID], served: Served) -> dict[UUID, Again]:
+async def _again(
+    connection: AsyncConnection, viewer: Viewer, failed: Collection[UUID], served: Served
+) -> dict[UUID, RetryPreview]:
     """What starting these pipelines again would meet."""
     if not failed:
         return {}
@@ -97,8 +99,8 @@ async def _again(connection: AsyncConnection, viewer: Viewer, failed: Collection
     return {key: _met(viewer, known, served, resolved.get(key)) for key, known in facts.items()}
 
 
-def _met(viewer: Viewer, facts: RetryFacts, served: Served, resolved_by: UUID | None) -> Again:
-    return Again(
+def _met(viewer: Viewer, facts: RetryFacts, served: Served, resolved_by: UUID | None) -> RetryPreview:
+    return RetryPreview(
         refusal=refuse_retry(viewer, facts, served.job_types, served.api_sources),
         refusal_replacing=refuse_retry(viewer, facts, served.job_types, served.api_sources, replace_newer=True),
         superseded_by=facts.superseded_by,
@@ -174,17 +176,17 @@ def _provisioned() -> ColumnElement[bool]:
     return exists().where(Y.provider == J.provider, Y.year == J.year, done)
 
 
-def _job(row: AnyRow) -> JobFacts:
-    return JobFacts(**{name: getattr(row, name) for name in FACTS})
+def _job(row: AnyRow) -> DiagnosedJob:
+    return DiagnosedJob(**{name: getattr(row, name) for name in FACTS})
 
 
-def _pipeline(rows: Sequence[AnyRow], again: Again) -> PipelineFacts:
+def _pipeline(rows: Sequence[AnyRow], again: RetryPreview) -> DiagnosedPipeline:
     row = rows[0]
-    return PipelineFacts(
+    return DiagnosedPipeline(
         status=row.status,
         owes_aggregation=bool(row.owes_aggregation),
         taken_over_by=row.taken_over_by,
-        tally=Tally(**{name: getattr(row, name) for name in TALLY}),
+        tally=JobCounts(**{name: getattr(row, name) for name in TALLY}),
         recalculations=row.recalculations,
         live_recalculations=row.live_recalculations,
         jobs=[_job(each) for each in rows],

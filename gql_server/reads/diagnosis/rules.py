@@ -5,26 +5,26 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from gql_server.db.models import JobResult, JobState, JobType
-from gql_server.ledger.progress import is_live, verdict_of
-from gql_server.reads.diagnosis.facts import Again, Fleet, JobFacts, PipelineFacts
+from gql_server.ledger.progress import is_live, status_of_counts
+from gql_server.reads.diagnosis.facts import DiagnosedJob, DiagnosedPipeline, Fleet, RetryPreview
 from gql_server.reads.diagnosis.failures import of_failure
 from gql_server.reads.diagnosis.reasons import Action, Code, Reason, Severity, worst_first
 
 PATIENCE = timedelta(minutes=1)
 """How long work may wait before somebody should look."""
 LOCK_PATIENCE = timedelta(minutes=10)
-NOTHING_KNOWN = Again()
+NOTHING_KNOWN = RetryPreview()
 REASONS_MAX = 20
 """Reasons that are given for a pipeline; more of them tell nobody more."""
 PENDING = (JobState.NOT_STARTED, JobState.QUEUED)
 
 
-def of_job(job: JobFacts, fleet: Fleet, again: Again = NOTHING_KNOWN) -> list[Reason]:
+def of_job(job: DiagnosedJob, fleet: Fleet, again: RetryPreview = NOTHING_KNOWN) -> list[Reason]:
     """Why a job is in its state, worst first; `again` is what starting its pipeline again would meet."""
     return worst_first([*_job(job, fleet, again), *_orphan(job), *(_mixed(fleet) if is_live(job) else ())])
 
 
-def of_pipeline(pipeline: PipelineFacts, fleet: Fleet) -> list[Reason]:
+def of_pipeline(pipeline: DiagnosedPipeline, fleet: Fleet) -> list[Reason]:
     """Why a pipeline is in its state, worst first: what holds for one of its jobs, and what holds for the whole."""
     jobs = pipeline.jobs
     reasons = [reason for job in jobs for reason in _job(job, fleet, pipeline.again)]
@@ -33,7 +33,7 @@ def of_pipeline(pipeline: PipelineFacts, fleet: Fleet) -> list[Reason]:
     return worst_first([*reasons, *whole, *orphans, *(_mixed(fleet) if pipeline.tally.live else ())])[:REASONS_MAX]
 
 
-def _job(job: JobFacts, fleet: Fleet, again: Again) -> Iterator[Reason]:
+def _job(job: DiagnosedJob, fleet: Fleet, again: RetryPreview) -> Iterator[Reason]:
     if job.state in PENDING:
         yield _pending(job, fleet)
     elif job.state == JobState.RUNNING:
@@ -43,7 +43,7 @@ def _job(job: JobFacts, fleet: Fleet, again: Again) -> Iterator[Reason]:
     yield from _year(job)
 
 
-def _pending(job: JobFacts, fleet: Fleet) -> Reason:
+def _pending(job: DiagnosedJob, fleet: Fleet) -> Reason:
     due = max(job.created_at, job.run_after or job.created_at)
     waited = job.now - due
     because = partial(Reason, since=job.created_at, job_id=job.id)
@@ -75,7 +75,7 @@ def _pending(job: JobFacts, fleet: Fleet) -> Reason:
     return because(Code.WAITING_FOR_WORKER, Severity.NEUTRAL, "It waits for a free worker.")
 
 
-def _running(job: JobFacts) -> Iterator[Reason]:
+def _running(job: DiagnosedJob) -> Iterator[Reason]:
     remedy = "A live worker puts it back in the queue by itself; if none does, start one or recover the job."
     at_worker = {"since": job.locked_at, "job_id": job.id, "worker_id": job.worker_id}
     silent = partial(Reason, remedy=remedy, action=Action.RECOVER_JOB, **at_worker)
@@ -87,7 +87,7 @@ def _running(job: JobFacts) -> Iterator[Reason]:
         yield silent(Code.STALE_LOCK, Severity.DANGER, message)
 
 
-def _year(job: JobFacts) -> Iterator[Reason]:
+def _year(job: DiagnosedJob) -> Iterator[Reason]:
     failed = job.state == JobState.FINISHED and job.result == JobResult.ERROR
     concerned = failed or (is_live(job) and job.job_type != JobType.UNIT_SYNC)
     if concerned and job.year is not None and not job.year_is_provisioned:
@@ -96,22 +96,22 @@ def _year(job: JobFacts) -> Iterator[Reason]:
         yield Reason(Code.YEAR_NOT_PROVISIONED, Severity.WARNING, message, remedy, Action.SYNC_UNITS, job_id=job.id)
 
 
-def _orphan(job: JobFacts) -> Iterator[Reason]:
+def _orphan(job: DiagnosedJob) -> Iterator[Reason]:
     if job.is_orphan:
         severity = Severity.WARNING if job.result == JobResult.ERROR else Severity.NEUTRAL
         message = "It was started without a pipeline, so nothing follows from it."
         yield Reason(Code.ORPHAN_NO_PIPELINE, severity, message, since=job.created_at, job_id=job.id)
 
 
-def _status(pipeline: PipelineFacts) -> Iterator[Reason]:
-    wanted = verdict_of(pipeline.tally, owes_aggregation=pipeline.owes_aggregation)
+def _status(pipeline: DiagnosedPipeline) -> Iterator[Reason]:
+    wanted = status_of_counts(pipeline.tally, owes_aggregation=pipeline.owes_aggregation)
     if pipeline.status is not None and wanted != pipeline.status:
         message = f"It is shown as {pipeline.status}, but its jobs say {wanted}."
         remedy = "A worker corrects it within a minute or two; if it stays, check that one is live."
         yield Reason(Code.STATUS_OUT_OF_DATE, Severity.WARNING, message, remedy)
 
 
-def _aggregation(pipeline: PipelineFacts) -> Iterator[Reason]:
+def _aggregation(pipeline: DiagnosedPipeline) -> Iterator[Reason]:
     if not pipeline.owes_aggregation:
         return
     left, all_of_them = pipeline.live_recalculations, pipeline.recalculations
@@ -124,7 +124,7 @@ def _aggregation(pipeline: PipelineFacts) -> Iterator[Reason]:
         yield Reason(Code.AGGREGATION_OWED, Severity.WARNING, message, remedy)
 
 
-def _taken_over(pipeline: PipelineFacts) -> Iterator[Reason]:
+def _taken_over(pipeline: DiagnosedPipeline) -> Iterator[Reason]:
     if pipeline.taken_over_by is not None:
         message = "Another pipeline does work of this one, because it waited for the same."
         yield Reason(Code.DEDUPLICATED, Severity.NEUTRAL, message, blocked_by=pipeline.taken_over_by)

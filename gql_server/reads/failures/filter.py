@@ -7,7 +7,7 @@ from enum import StrEnum
 from gql_server.ledger.failures.classify import FailureClass
 
 
-class Order(StrEnum):
+class FailureOrder(StrEnum):
     """Sort keys of failure groups."""
 
     LAST_SEEN = "LAST_SEEN"
@@ -16,7 +16,7 @@ class Order(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Criteria:
+class FailureCriteria:
     """All clauses are ANDed; None means no such clause. Time (half-open), years and modules must hold for one same job."""
 
     classes: tuple[FailureClass, ...] | None = None

@@ -21,12 +21,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from gql_server.db import models
 from gql_server.db.expressions import AnyRow, AnySelect, among, array
 from gql_server.policy import Viewer, job_clause
-from gql_server.reads.failures.filter import Criteria, Order
+from gql_server.reads.failures.filter import FailureCriteria, FailureOrder
 from gql_server.reads.failures.row import groups_of, seen_by
 from gql_server.reads.jobs import queries as jobs
 from gql_server.reads.jobs.queries import JOBS, PIPELINE_KEY
-from gql_server.reads.pagination import Counting, Page, Window
-from gql_server.reads.pipelines.filter import Criteria as PipelineCriteria
+from gql_server.reads.pagination import CountQuery, Page, Window
+from gql_server.reads.pipelines.filter import PipelineCriteria
 from gql_server.reads.pipelines.queries import pipelines_by_key
 from gql_server.reads.turns import in_turns
 
@@ -47,25 +47,27 @@ class Histogram:
 
 
 async def groups_by_fingerprint(connection: AsyncConnection, viewer: Viewer, keys: Sequence[str]) -> dict[str, AnyRow]:
-    groups = groups_of(viewer, Criteria(), among(G.fingerprint, keys))
+    groups = groups_of(viewer, FailureCriteria(), among(G.fingerprint, keys))
     return {row.fingerprint: row for row in await connection.execute(select(groups))}
 
 
-async def page(connection: AsyncConnection, viewer: Viewer, *, criteria: Criteria, order: Order, window: Window) -> Page:
+async def page(
+    connection: AsyncConnection, viewer: Viewer, *, criteria: FailureCriteria, order: FailureOrder, window: Window
+) -> Page:
     """A page of groups; the tie-break is the fingerprint."""
     rows = (await connection.execute(page_statement(viewer, criteria, order, window))).all()
-    return replace(window.page(rows, "fingerprint", "order_value"), counting=Counting(counts, EVERY, {"criteria": criteria}))
+    return replace(window.page(rows, "fingerprint", "order_value"), counting=CountQuery(counts, EVERY, {"criteria": criteria}))
 
 
-def page_statement(viewer: Viewer, criteria: Criteria, order: Order, window: Window) -> AnySelect:
+def page_statement(viewer: Viewer, criteria: FailureCriteria, order: FailureOrder, window: Window) -> AnySelect:
     """The statement of a page. All visible groups are looked at, for none of them more than the ends of its occurrences."""
     groups = groups_of(viewer, criteria, order=order)
-    [known, *_] = window.scans(select(groups), groups.c.fingerprint, str, groups.c.order_value)
+    [known, *_] = window.keyset_scans(select(groups), groups.c.fingerprint, str, groups.c.order_value)
     return known
 
 
 async def counts(
-    connection: AsyncConnection, viewer: Viewer, keys: Sequence[str], *, limit: int, criteria: Criteria
+    connection: AsyncConnection, viewer: Viewer, keys: Sequence[str], *, limit: int, criteria: FailureCriteria
 ) -> dict[str, int]:
     """How many groups there are, at most one above the limit."""
     groups = select(groups_of(viewer, criteria).c.fingerprint).limit(limit + 1).subquery()
@@ -96,8 +98,8 @@ async def pipelines_by_group(
     stored = select(seen.c.pipeline_id.label("pipeline")).where(of_group, seen.c.pipeline_id.is_not(None)).distinct()
     orphans = select(seen.c.time_key.label("pipeline")).where(of_group, seen.c.pipeline_id.is_(None))
     parts = [
-        window.cut(stored, seen.c.pipeline_id, UUID).lateral("hit"),
-        window.cut(orphans, seen.c.time_key, UUID).lateral("hit"),
+        window.limited(stored, seen.c.pipeline_id, UUID).lateral("hit"),
+        window.limited(orphans, seen.c.time_key, UUID).lateral("hit"),
     ]
     hit = union_all(*(select(asked.c.key, part.c.pipeline).join_from(asked, part, true()) for part in parts)).subquery()
     named: defaultdict[str, list[UUID]] = defaultdict(list)
@@ -107,7 +109,7 @@ async def pipelines_by_group(
     return {
         key: replace(
             window.page([rows[pipeline] for pipeline in named[key] if pipeline in rows], "key"),
-            counting=Counting(affected_pipelines, key),
+            counting=CountQuery(affected_pipelines, key),
             criteria=PipelineCriteria(failure_fingerprint=key),
         )
         for key in keys

@@ -9,7 +9,7 @@ from gql_server.db import models
 from gql_server.db.expressions import AnySelect, among, array, constant, member
 from gql_server.ledger.failures.classify import FailureClass
 from gql_server.policy import OPERATIONS_VIEW, Viewer, job_clause, sees_all_jobs
-from gql_server.reads.failures.filter import Criteria, Order
+from gql_server.reads.failures.filter import FailureCriteria, FailureOrder
 from gql_server.reads.jobs import queries as jobs
 from gql_server.reads.jobs.queries import JOBS
 
@@ -46,7 +46,9 @@ def seen_by(viewer: Viewer) -> Occurrences:
     return seen.subquery("seen") if sees_all_jobs(viewer) else seen.cte("seen").prefix_with("MATERIALIZED")
 
 
-def groups_of(viewer: Viewer, criteria: Criteria, *clauses: ColumnElement[bool], order: Order = Order.LAST_SEEN) -> Subquery:
+def groups_of(
+    viewer: Viewer, criteria: FailureCriteria, *clauses: ColumnElement[bool], order: FailureOrder = FailureOrder.LAST_SEEN
+) -> Subquery:
     """The visible groups that meet the criteria, with what the list is ordered by as `order_value`."""
     seen = seen_by(viewer)
     of_group = seen.c.fingerprint == G.fingerprint
@@ -56,8 +58,8 @@ def groups_of(viewer: Viewer, criteria: Criteria, *clauses: ColumnElement[bool],
     reopened_at = _reopened_at(seen, of_group)
     is_new = func.coalesce(span.c.first >= _CURRENT_REVISION, False)
     acknowledged = and_(A.at.is_not(None), reopened_at.is_(None))
-    hit = _pipelines_hit(seen, of_group) if order == Order.PIPELINE_COUNT else None
-    order_value = hit.c.count if hit is not None else span.c.first if order == Order.FIRST_SEEN else span.c.last
+    hit = _pipelines_hit(seen, of_group) if order == FailureOrder.PIPELINE_COUNT else None
+    order_value = hit.c.count if hit is not None else span.c.first if order == FailureOrder.FIRST_SEEN else span.c.last
     columns = (
         constant("FailureGroup").label("node_type"),
         G.fingerprint,
@@ -109,7 +111,7 @@ def _title(viewer: Viewer) -> ColumnElement[str]:
 
 
 def _meeting(
-    criteria: Criteria,
+    criteria: FailureCriteria,
     seen: Occurrences,
     of_group: ColumnElement[bool],
     *,

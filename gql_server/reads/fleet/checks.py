@@ -11,7 +11,7 @@ FEED_PATIENCE_SECONDS = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Vitals:
+class HealthChecks:
     """The vital signs as one viewer sees them: workers are everybody's, jobs are those of the viewer's provider.
 
     `feed_lag_seconds` is None while this process does not follow the feed; `feed_is_deaf` when it is not notified and polls.
@@ -38,38 +38,38 @@ class Vitals:
         return self.diagnosis[0].severity if self.diagnosis else "SUCCESS"
 
 
-def _workers(vitals: Vitals) -> Iterator[Reason]:
-    if vitals.live_workers == 0:
+def _workers(checks: HealthChecks) -> Iterator[Reason]:
+    if checks.live_workers == 0:
         yield Reason(Code.NO_LIVE_WORKER, Severity.DANGER, "No worker is running, so nothing starts.", "Start a worker.")
-    if len(vitals.revisions) > 1:
-        yield mixed_revisions(len(vitals.revisions))
+    if len(checks.revisions) > 1:
+        yield mixed_revisions(len(checks.revisions))
 
 
-def _stuck(vitals: Vitals) -> Iterator[Reason]:
-    if vitals.stuck_count:
-        message = f"{_jobs(vitals.stuck_count)} held by workers that have fallen silent."
+def _stuck(checks: HealthChecks) -> Iterator[Reason]:
+    if checks.stuck_count:
+        message = f"{_jobs(checks.stuck_count)} held by workers that have fallen silent."
         remedy = "A live worker puts them back in the queue by itself; if none does, start one or recover the jobs."
-        because = partial(Reason, job_id=vitals.stuck_id, worker_id=vitals.stuck_worker_id)
+        because = partial(Reason, job_id=checks.stuck_id, worker_id=checks.stuck_worker_id)
         yield because(Code.STALE_LOCK, Severity.DANGER, message, remedy)
 
 
-def _queue(vitals: Vitals) -> Iterator[Reason]:
-    waited = vitals.oldest_queued_seconds
+def _queue(checks: HealthChecks) -> Iterator[Reason]:
+    waited = checks.oldest_queued_seconds
     if waited is not None and waited > PATIENCE.total_seconds():
         message = f"A job has waited {round(waited / 60)} min to start."
         remedy = "Ask its diagnosis what it waits for; start more workers if they are all busy."
-        yield Reason(Code.WAITING_FOR_WORKER, Severity.WARNING, message, remedy, job_id=vitals.oldest_queued_id)
+        yield Reason(Code.WAITING_FOR_WORKER, Severity.WARNING, message, remedy, job_id=checks.oldest_queued_id)
 
 
-def _feed(vitals: Vitals) -> Iterator[Reason]:
-    lag = vitals.feed_lag_seconds
+def _feed(checks: HealthChecks) -> Iterator[Reason]:
+    lag = checks.feed_lag_seconds
     if lag is None:
         message = "This server does not follow the changes, so live views stand still."
         yield Reason(Code.OTHER, Severity.WARNING, message, "See in its log why it cannot listen to the database.")
     elif lag > FEED_PATIENCE_SECONDS:
         message = f"Live views are {round(lag)} s behind."
         yield Reason(Code.OTHER, Severity.WARNING, message, "See in the log of this server why it cannot keep up.")
-    if vitals.feed_is_deaf:
+    if checks.feed_is_deaf:
         message = "This server is not notified of changes, so it looks for them several times a second."
         remedy = (
             "Connect it to PostgreSQL directly, or through a pooler of sessions: one of transactions passes no notifications."

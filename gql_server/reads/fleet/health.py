@@ -12,16 +12,16 @@ from gql_server.db import models
 from gql_server.db.expressions import seconds
 from gql_server.ledger.leases import CLAIMABLE, IS_LIVE, IS_STUCK, REVISION
 from gql_server.policy import Viewer, job_clause, worker_clause
-from gql_server.reads.fleet.checks import Vitals
+from gql_server.reads.fleet.checks import HealthChecks
 from gql_server.reads.jobs import queries as jobs
-from gql_server.reads.pagination import Counting, Page, Window
+from gql_server.reads.pagination import CountQuery, Page, Window
 
 E, J, W = models.Event, models.Job, models.Pod
 
 
-async def vitals(
+async def health_checks(
     connection: AsyncConnection, viewer: Viewer, *, feed_sequence: int | None, feed_is_deaf: bool = False
-) -> Vitals:
+) -> HealthChecks:
     """The vital signs, in one statement. `feed_sequence` is the number of the newest event that this process has read."""
     due_at = func.greatest(J.created_at, J.run_after)
     due = select(J.id, seconds(due_at, func.now()).label("waited")).select_from(jobs.JOBS)
@@ -52,7 +52,7 @@ async def vitals(
         _lag(feed_sequence).label("lag"),
     )
     row = (await connection.execute(statement.select_from(live).join(stuck, true()).outerjoin(due, true()))).one()
-    return Vitals(
+    return HealthChecks(
         live_workers=row.workers,
         revisions=sorted(sha for sha in row.revisions or () if sha),
         oldest_queued_seconds=row.waited,
@@ -75,8 +75,8 @@ def _lag(feed_sequence: int | None) -> ColumnElement[Any]:
 async def stuck_jobs(connection: AsyncConnection, viewer: Viewer, *, window: Window) -> Page:
     """A page of the jobs that are stuck, oldest first."""
     statement = select(*jobs.columns(viewer)).select_from(jobs.JOBS).where(IS_STUCK, job_clause(viewer))
-    rows = (await connection.execute(window.cut(statement, J.id, int))).all()
-    return replace(window.page(rows, "job_id"), counting=Counting(stuck_count, viewer.provider))
+    rows = (await connection.execute(window.limited(statement, J.id, int))).all()
+    return replace(window.page(rows, "job_id"), counting=CountQuery(stuck_count, viewer.provider))
 
 
 async def stuck_count(connection: AsyncConnection, viewer: Viewer, keys: Sequence[str], *, limit: int) -> dict[str, int]:

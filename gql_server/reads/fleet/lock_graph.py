@@ -15,7 +15,7 @@ OTHER = "Other work"
 
 
 @dataclass(frozen=True, slots=True)
-class Sighting:
+class LockObservation:
     """One observation of a lock: a job holds it, a job waits for it, or a transaction has taken it. A job that the viewer may
     not see is None. `seconds` is the time since that job was claimed first, or that transaction began."""
 
@@ -71,7 +71,7 @@ class HeldLock:
             return None
         return self.claimed_seconds if self.taken_seconds is None else self.taken_seconds
 
-    def see(self, sighting: Sighting) -> None:
+    def see(self, sighting: LockObservation) -> None:
         """Take in one observation."""
         if sighting.waiter_id is not None:
             self.waiter_ids.append(sighting.waiter_id)
@@ -81,7 +81,7 @@ class HeldLock:
             self.holder_id, self.claimed_seconds = sighting.holder_id, sighting.seconds
 
 
-def lock_map(sightings: Iterable[Sighting], provider: str) -> Sequence[HeldLock]:
+def lock_graph(sightings: Iterable[LockObservation], provider: str) -> Sequence[HeldLock]:
     """The locks that concern the provider: its own, and those that a job waits for which the viewer may see."""
     locks: dict[str, HeldLock] = {}
     for sighting in sightings:

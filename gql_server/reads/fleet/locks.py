@@ -10,7 +10,7 @@ from gql_server.db.expressions import AnySelect, seconds
 from gql_server.ledger.leases import CLAIMABLE, IS_RUNNING
 from gql_server.ledger.locks import MODULE_OF_YEAR, REPORTS_OF_YEAR, UNITS
 from gql_server.policy import Viewer, job_clause
-from gql_server.reads.fleet.lock_graph import HeldLock, Sighting, lock_map
+from gql_server.reads.fleet.lock_graph import HeldLock, LockObservation, lock_graph
 from gql_server.reads.jobs import queries as jobs
 
 J = models.Job
@@ -33,7 +33,7 @@ WHERE l.locktype = 'advisory' AND l.granted
 async def held_locks(connection: AsyncConnection, viewer: Viewer) -> Sequence[HeldLock]:
     """The locks that are held and concern the viewer's provider; of those who wait, the oldest 500."""
     rows = await connection.execute(union_all(_holding(viewer), _waiting(viewer), select(_TAKEN.subquery())))
-    return lock_map([Sighting(*row) for row in rows], viewer.provider)
+    return lock_graph([LockObservation(*row) for row in rows], viewer.provider)
 
 
 def _holding(viewer: Viewer) -> AnySelect:

@@ -12,7 +12,7 @@ from gql_server.db.expressions import AnyRow, AnySelect, among, array, constant,
 from gql_server.ledger.leases import IS_LIVE, IS_RUNNING, REVISION
 from gql_server.policy import Viewer, job_clause, worker_clause
 from gql_server.reads.jobs import queries as jobs
-from gql_server.reads.pagination import Counting, Page, Window
+from gql_server.reads.pagination import CountQuery, Page, Window
 
 J, W = models.Job, models.Pod
 
@@ -47,12 +47,12 @@ async def jobs_by_worker(
     """A page of the jobs that each worker holds, oldest first."""
     asked = func.unnest(array(W.pod_id, keys)).table_valued("pod_id").render_derived(name="asked")
     held = select(*jobs.columns(viewer)).select_from(jobs.JOBS).where(J.locked_by == asked.c.pod_id, IS_RUNNING)
-    of_worker = window.cut(held.where(job_clause(viewer)), J.id, int).lateral("of_worker")
+    of_worker = window.limited(held.where(job_clause(viewer)), J.id, int).lateral("of_worker")
     statement = select(asked.c.pod_id, *of_worker.c).join_from(asked, of_worker, true())
     rows: defaultdict[str, list[AnyRow]] = defaultdict(list)
     for row in await connection.execute(statement.order_by(window.scan(of_worker.c.job_id))):
         rows[row.pod_id].append(row)
-    return {key: replace(window.page(rows[key], "job_id"), counting=Counting(job_count_by_worker, key)) for key in keys}
+    return {key: replace(window.page(rows[key], "job_id"), counting=CountQuery(job_count_by_worker, key)) for key in keys}
 
 
 async def job_count_by_worker(

@@ -16,21 +16,21 @@ from gql_server.db.expressions import AnyRow, Column, array, given_keys
 from gql_server.policy import Viewer, job_clause
 from gql_server.reads.jobs.filter import JobCriteria
 from gql_server.reads.jobs.queries import JOBS, columns, in_pipeline, serves
-from gql_server.reads.pagination import Counting, Order, Page, Window, newest
+from gql_server.reads.pagination import CountQuery, Page, SortValue, Window, newest
 
 J, P = models.Job, models.Pipeline
 
 
 @dataclass(frozen=True, slots=True)
-class Ordering:
+class JobOrdering:
     """An order of jobs, and the column that holds its value."""
 
-    order: Order
+    order: SortValue
     value: Column
 
 
-ORDERINGS: Mapping[str, Ordering] = {
-    name: Ordering(Order(name, parse), value)
+ORDERINGS: Mapping[str, JobOrdering] = {
+    name: JobOrdering(SortValue(name, parse), value)
     for name, parse, value in (
         ("STARTED_AT", datetime.fromisoformat, J.started_at),
         ("FINISHED_AT", datetime.fromisoformat, J.finished_at),
@@ -47,7 +47,7 @@ async def page(connection: AsyncConnection, viewer: Viewer, *, criteria: JobCrit
     statement = select(*columns(viewer), keys.c.value).select_from(keys).join(J, J.id == keys.c.key)
     statement = statement.outerjoin(P, J.pipeline_id == P.id)
     rows = await connection.execute(statement.order_by(*window.sorting(keys.c.key, keys.c.value)))
-    return replace(window.page(rows.all(), "job_id", "value"), counting=Counting(counted, criteria))
+    return replace(window.page(rows.all(), "job_id", "value"), counting=CountQuery(counted, criteria))
 
 
 async def counted(
@@ -72,7 +72,7 @@ async def page_by_pipeline(
         rows[row.key].append(row)
     counting = {"criteria": criteria}
     return {
-        key: replace(window.page(rows[key], "job_id", "value"), counting=Counting(counted_by_pipeline, key, counting))
+        key: replace(window.page(rows[key], "job_id", "value"), counting=CountQuery(counted_by_pipeline, key, counting))
         for key in keys
     }
 
@@ -83,7 +83,7 @@ def _page_by_pipeline(viewer: Viewer, criteria: JobCriteria, window: Window) -> 
     pipelines = func.unnest(given_keys(P.id)).table_valued("key").render_derived(name="asked")
     jobs = select(*columns(viewer), _value(window)).select_from(JOBS)
     jobs = jobs.where(_works_for(pipelines.c.key), job_clause(viewer), *criteria.clauses(viewer))
-    of_key = window.sift(jobs, J.id, int, _ordered_by(window)).lateral("of_key")
+    of_key = window.sorted(jobs, J.id, int, _ordered_by(window)).lateral("of_key")
     statement = select(pipelines.c.key, *of_key.c).join_from(pipelines, of_key, true())
     return statement.order_by(*window.sorting(of_key.c.job_id, of_key.c.value))
 
@@ -109,7 +109,7 @@ def _listed(viewer: Viewer, criteria: JobCriteria, window: Window) -> CTE:
     """Id and value of each job in the window and of one more, as a part of a statement."""
     jobs = select(J.id.label("key"), _value(window)).select_from(JOBS)
     jobs = jobs.where(job_clause(viewer), *criteria.clauses(viewer))
-    scans = window.scans(jobs, J.id, int, _ordered_by(window))
+    scans = window.keyset_scans(jobs, J.id, int, _ordered_by(window))
     merged = union_all(*(select(scan.subquery()) for scan in scans)).subquery()
     return select(merged).order_by(*window.sorting(merged.c.key, merged.c.value)).limit(window.size + 1).cte()
 

@@ -39,7 +39,7 @@ def omission(viewer: Viewer, key: str) -> OmissionReason:
     return OmissionReason.NOT_ALLOW_LISTED if viewer.may(OPERATIONS_VIEW) else OmissionReason.PERMISSION
 
 
-def bag() -> ColumnElement[Any]:
+def whole_meta() -> ColumnElement[Any]:
     """All that the job carries: its metadata, and under `config` what it was configured with."""
     meta = case((func.jsonb_typeof(J.meta) == "object", J.meta), else_=func.jsonb_build_object())
     return case((J.config == func.jsonb_build_object(), meta), else_=func.jsonb_build_object("config", J.config).op("||")(meta))
@@ -63,7 +63,7 @@ def projection(viewer: Viewer, keys: Iterable[str]) -> ColumnElement[Any]:
 
 def omissions() -> ColumnElement[Any]:
     """An object of the keys that `projection` leaves out, with their sizes in bytes; null when there are none."""
-    each = func.jsonb_each(bag()).table_valued("key", "value").render_derived(name="each")
+    each = func.jsonb_each(whole_meta()).table_valued("key", "value").render_derived(name="each")
     left_out = or_(each.c.key.not_in(ALLOWED), size(each.c.value) > VALUE_MAX_BYTES)
     present = cast(each.c.value, Text) != "null"
     return (

@@ -189,9 +189,9 @@ async def meta_omissions_by_job(connection: AsyncConnection, viewer: Viewer, key
 async def meta_raw_by_job(connection: AsyncConnection, viewer: Viewer, keys: Sequence[int]) -> dict[int, dict[str, Any]]:
     """The whole bag."""
     rows = await connection.execute(
-        select(J.id, meta.bag().label("bag")).select_from(JOBS).where(among(J.id, keys), job_clause(viewer))
+        select(J.id, meta.whole_meta().label("meta")).select_from(JOBS).where(among(J.id, keys), job_clause(viewer))
     )
-    return {row.id: row.bag for row in rows}
+    return {row.id: row.meta for row in rows}
 
 
 async def error_detail_by_job(connection: AsyncConnection, viewer: Viewer, keys: Sequence[int]) -> dict[int, str | None]:

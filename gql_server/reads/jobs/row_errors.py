@@ -17,7 +17,7 @@ from gql_server.db.models import RowError
 from gql_server.ledger.failures.fingerprint import cause_of
 from gql_server.policy import Viewer, job_clause
 from gql_server.reads.jobs.queries import JOBS
-from gql_server.reads.pagination import Counting, Page, Window
+from gql_server.reads.pagination import CountQuery, Page, Window
 
 J = models.Job
 
@@ -43,7 +43,7 @@ async def row_errors_by_job(
 ) -> dict[int, Page]:
     """A page of the kept rows of each job, in the order in which they were read."""
     kept = select(RowError.id.label("error_id"), RowError.row, RowError.column, RowError.reason, RowError.value)
-    of_job = window.cut(kept.where(RowError.job_id == J.id, _matching(contains)), RowError.id, int).lateral("of_job")
+    of_job = window.limited(kept.where(RowError.job_id == J.id, _matching(contains)), RowError.id, int).lateral("of_job")
     statement = select(J.id.label("job_id"), *of_job.c).select_from(JOBS.outerjoin(of_job, true()))
     rows: defaultdict[int, list[AnyRow]] = defaultdict(list)
     for row in await connection.execute(
@@ -54,7 +54,7 @@ async def row_errors_by_job(
 
 
 def _page(window: Window, rows: Sequence[AnyRow], job_id: int, contains: str | None) -> Page:
-    counting = Counting(row_error_counts, job_id, {"contains": contains})
+    counting = CountQuery(row_error_counts, job_id, {"contains": contains})
     return replace(window.page(rows, "error_id"), counting=counting)
 
 

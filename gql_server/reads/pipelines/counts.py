@@ -26,7 +26,7 @@ from gql_server.db import models
 from gql_server.db.expressions import AnySelect
 from gql_server.policy import Viewer, orphan_clause, pipeline_clause
 from gql_server.reads.jobs.filter import kind_clause
-from gql_server.reads.pipelines.filter import Clauses, Criteria
+from gql_server.reads.pipelines.filter import Clauses, PipelineCriteria
 from gql_server.reads.pipelines.neighbours import unresolved
 
 J, P, S = models.Job, models.Pipeline, models.JobSignature
@@ -37,7 +37,7 @@ Columns = tuple[Any, ...]
 OF_JOB = ("job_type", "module_type_id", "year", "failure_class")
 
 
-def bound(criteria: Criteria) -> int | None:
+def bound(criteria: PipelineCriteria) -> int | None:
     """How far pipelines are counted when nobody says: None for all that match, where signatures tell which do."""
     if all(getattr(criteria, name) is None for name in UNTOLD):
         return None
@@ -45,7 +45,7 @@ def bound(criteria: Criteria) -> int | None:
 
 
 def matching(
-    viewer: Viewer, criteria: Criteria, of_stored: Columns, of_orphan: Columns, by: Columns | None = None
+    viewer: Viewer, criteria: PipelineCriteria, of_stored: Columns, of_orphan: Columns, by: Columns | None = None
 ) -> list[AnySelect]:
     """Aggregates of stored pipelines and of orphans, by a column each if there is one; each that matches is in one of them."""
     pipelines, jobs = select(*of_stored).select_from(P), select(*of_orphan).select_from(J)
@@ -57,7 +57,7 @@ def matching(
     return parts if orphans is None else [*parts, orphans]
 
 
-def cells(viewer: Viewer, criteria: Criteria) -> CTE:
+def cells(viewer: Viewer, criteria: PipelineCriteria) -> CTE:
     """What matches the criteria but for what they ask of jobs: `n` alike pipelines a key, status and level, a row each job."""
     untold = criteria.without_jobs()
     tally = (
@@ -85,7 +85,7 @@ def cells(viewer: Viewer, criteria: Criteria) -> CTE:
     return union_all(*parts).cte().prefix_with("MATERIALIZED")
 
 
-def meeting(criteria: Criteria, of: CTE) -> Clauses:
+def meeting(criteria: PipelineCriteria, of: CTE) -> Clauses:
     """Clauses on cells: status, level, and what must hold for one and the same job, or for none."""
     row, told = of.c, criteria.of_told_job(of.c)
     clauses = criteria.of_cell(row.status, row.level)
@@ -102,12 +102,12 @@ def _of_jobs(job: Any) -> tuple[ColumnElement[Any], ...]:
     return tuple(getattr(job, name).label(name) for name in OF_JOB)
 
 
-def _stored(viewer: Viewer, criteria: Criteria, statement: AnySelect, *clauses: ColumnElement[bool]) -> AnySelect:
+def _stored(viewer: Viewer, criteria: PipelineCriteria, statement: AnySelect, *clauses: ColumnElement[bool]) -> AnySelect:
     statement = statement.where(pipeline_clause(viewer), *criteria.of_pipeline(viewer), *clauses)
     return unresolved(statement, P.scope_key, P.id) if criteria.unresolved else statement
 
 
-def _orphans(viewer: Viewer, criteria: Criteria, statement: AnySelect) -> AnySelect | None:
+def _orphans(viewer: Viewer, criteria: PipelineCriteria, statement: AnySelect) -> AnySelect | None:
     clauses = criteria.of_orphans(viewer)
     if clauses is None:
         return None
@@ -115,7 +115,7 @@ def _orphans(viewer: Viewer, criteria: Criteria, statement: AnySelect) -> AnySel
     return unresolved(statement, J.scope_key, J.time_key) if criteria.unresolved else statement
 
 
-def _signed(criteria: Criteria) -> Clauses:
+def _signed(criteria: PipelineCriteria) -> Clauses:
     def signatures(*clauses: ColumnElement[bool]) -> Any:
         return select(S.signature).where(*clauses)
 
@@ -125,14 +125,14 @@ def _signed(criteria: Criteria) -> Clauses:
     return [P.signature.is_not(None), *_told(criteria, S, some, lambda clause: P.signature.not_in(signatures(clause)))]
 
 
-def _unsigned(criteria: Criteria) -> Clauses:
+def _unsigned(criteria: PipelineCriteria) -> Clauses:
     def has(*clauses: ColumnElement[bool]) -> Any:
         return exists().where(J.pipeline_id == P.id, *clauses).correlate(P)
 
     return [P.signature.is_(None), *_told(criteria, J, has, lambda of: ~has(of))]
 
 
-def _told(criteria: Criteria, job: Any, some: Callable[..., Any], no: Callable[[Any], Any]) -> Clauses:
+def _told(criteria: PipelineCriteria, job: Any, some: Callable[..., Any], no: Callable[[Any], Any]) -> Clauses:
     """What the criteria ask of one job, and of no job."""
     told = criteria.of_told_job(job)
     dropped = kind_clause(criteria.kind.names, job.job_type) if criteria.kind and criteria.kind.negated else None

@@ -43,7 +43,7 @@ class Branch(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Criteria:
+class PipelineCriteria:
     """All clauses are ANDed; None means no such clause, an empty tuple that nothing matches.
 
     Row clauses must hold for one and the same job of the pipeline; a negated `kind` for no job.
@@ -131,7 +131,7 @@ class Criteria:
         """Type, module, year or failure class of jobs are asked for."""
         return self != self.without_jobs()
 
-    def without_jobs(self) -> "Criteria":
+    def without_jobs(self) -> "PipelineCriteria":
         """What is asked but for type, module, year and failure class of jobs."""
         return replace(self, kind=None, module_type_ids=None, years=None, failure_classes=None)
 

@@ -29,30 +29,30 @@ from gql_server.db import models
 from gql_server.db.expressions import AnySelect, Column
 from gql_server.policy import Viewer, orphan_clause, pipeline_clause
 from gql_server.reads.jobs.search import contains, indexed_match, is_frequent
-from gql_server.reads.pagination import Order, Window, newest
+from gql_server.reads.pagination import SortValue, Window, newest
 from gql_server.reads.pipelines.counts import bound, matching
-from gql_server.reads.pipelines.filter import Branch, Clauses, Criteria
+from gql_server.reads.pipelines.filter import Branch, Clauses, PipelineCriteria
 from gql_server.reads.pipelines.neighbours import unresolved
 from gql_server.reads.pipelines.row import ORPHAN_FAILED
 
 J, P = models.Job, models.Pipeline
-LOOK = 500
+PROBE_ROWS = 500
 """Pipelines in which a text is looked for one after the other, before the index of trigrams is asked."""
-PROMISING = 0.2
+SCAN_HIT_RATIO = 0.2
 """Share of a page that they must fill for the rest to be looked for in the same way."""
 
 
 @dataclass(frozen=True, slots=True)
-class Ordering:
+class PipelineOrdering:
     """An order of pipelines, and the columns that hold its value."""
 
-    order: Order
+    order: SortValue
     stored: Column
     orphans: Column
 
 
-ORDERINGS: Mapping[str, Ordering] = {
-    name: Ordering(Order(name, parse), stored, orphans)
+ORDERINGS: Mapping[str, PipelineOrdering] = {
+    name: PipelineOrdering(SortValue(name, parse), stored, orphans)
     for name, parse, stored, orphans in (
         ("STARTED_AT", datetime.fromisoformat, P.started_at, J.started_at),
         ("FINISHED_AT", datetime.fromisoformat, P.finished_at, J.finished_at),
@@ -65,7 +65,7 @@ ORDERINGS: Mapping[str, Ordering] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class IdSource:
     """Where keys are found: statements of keys and values, and the columns that order them."""
 
     keys: AnySelect
@@ -76,12 +76,12 @@ class Source:
     is_job_of: Callable[[Column], ColumnElement[bool]]
     """Such a job, given the key."""
 
-    def scans(self, window: Window, statement: AnySelect | None = None) -> list[AnySelect]:
+    def keyset_scans(self, window: Window, statement: AnySelect | None = None) -> list[AnySelect]:
         """Each in the order of an index, and no longer than the window."""
-        return window.scans(self.keys if statement is None else statement, self.key, UUID, self.value)
+        return window.keyset_scans(self.keys if statement is None else statement, self.key, UUID, self.value)
 
 
-def listed(viewer: Viewer, criteria: Criteria, window: Window) -> CTE | None:
+def listed(viewer: Viewer, criteria: PipelineCriteria, window: Window) -> CTE | None:
     """Key and value of each pipeline in the window and of one more, as a part of a statement; None when nothing can match."""
     by = ORDERINGS[window.order.name] if window.order else None
     stored = [_stored(viewer, branch, by, criteria.unresolved) for branch in criteria.of_stored(viewer)]
@@ -90,14 +90,14 @@ def listed(viewer: Viewer, criteria: Criteria, window: Window) -> CTE | None:
     if not sources:
         return None
     text = criteria.indexed_search(viewer)
-    scans = [scan for source in sources for scan in (_found(source, text, window) if text else source.scans(window))]
+    scans = [scan for source in sources for scan in (_found(source, text, window) if text else source.keyset_scans(window))]
     merged = _merged(scans, overlapping=bool(text) or len(stored) > 1)
     return select(merged).order_by(*window.sorting(merged.c.key, merged.c.value)).limit(window.size + 1).cte()
 
 
 async def counted(
-    connection: AsyncConnection, viewer: Viewer, keys: Sequence[Criteria], *, limit: int | None
-) -> dict[Criteria, int]:
+    connection: AsyncConnection, viewer: Viewer, keys: Sequence[PipelineCriteria], *, limit: int | None
+) -> dict[PipelineCriteria, int]:
     """How many pipelines match each of the criteria, up to one above the limit; without one, above their own bound."""
     counts = [
         select(literal(place).label("place"), part)
@@ -110,7 +110,7 @@ async def counted(
     return found
 
 
-def _counts(viewer: Viewer, criteria: Criteria, limit: int | None) -> list[Subquery]:
+def _counts(viewer: Viewer, criteria: PipelineCriteria, limit: int | None) -> list[Subquery]:
     """Counts that add up."""
     count = func.count().label("counted")
     if limit is None:
@@ -119,7 +119,7 @@ def _counts(viewer: Viewer, criteria: Criteria, limit: int | None) -> list[Subqu
     return [] if keys is None else [select(count).select_from(keys).subquery()]
 
 
-async def members(connection: AsyncConnection, viewer: Viewer, *, criteria: Criteria, limit: int) -> list[UUID]:
+async def members(connection: AsyncConnection, viewer: Viewer, *, criteria: PipelineCriteria, limit: int) -> list[UUID]:
     """Keys of the newest pipelines that match, newest first; at most one more than the limit."""
     matching = listed(viewer, criteria, newest(limit))
     if matching is None:
@@ -127,7 +127,7 @@ async def members(connection: AsyncConnection, viewer: Viewer, *, criteria: Crit
     return list(await connection.scalars(select(matching.c.key).order_by(matching.c.key.desc())))
 
 
-def _stored(viewer: Viewer, branch: Branch, by: Ordering | None, is_unresolved: bool | None) -> Source:
+def _stored(viewer: Viewer, branch: Branch, by: PipelineOrdering | None, is_unresolved: bool | None) -> IdSource:
     value = by and by.stored
     statement = select(P.id.label("key"), _labelled(value)).where(pipeline_clause(viewer), *branch.pipeline)
     if is_unresolved:
@@ -135,32 +135,32 @@ def _stored(viewer: Viewer, branch: Branch, by: Ordering | None, is_unresolved: 
     of_one_job = and_(J.provider == viewer.provider, *branch.job)
     with_jobs = statement.join(J, J.pipeline_id == P.id).where(of_one_job).distinct()
     keys = with_jobs if branch.job else statement
-    return Source(keys, with_jobs, P.id, value, lambda key: and_(J.pipeline_id == key, of_one_job))
+    return IdSource(keys, with_jobs, P.id, value, lambda key: and_(J.pipeline_id == key, of_one_job))
 
 
-def _orphans(viewer: Viewer, clauses: Clauses, by: Ordering | None, is_unresolved: bool | None) -> Source:
+def _orphans(viewer: Viewer, clauses: Clauses, by: PipelineOrdering | None, is_unresolved: bool | None) -> IdSource:
     value = by and by.orphans
     keys = select(J.time_key.label("key"), _labelled(value)).where(J.pipeline_id.is_(None), orphan_clause(viewer), *clauses)
     if is_unresolved:
         keys = unresolved(keys, J.scope_key, J.time_key)
-    return Source(keys, keys, J.time_key, value, lambda key: J.time_key == key)
+    return IdSource(keys, keys, J.time_key, value, lambda key: J.time_key == key)
 
 
-def _found(source: Source, text: str, window: Window) -> list[AnySelect]:
+def _found(source: IdSource, text: str, window: Window) -> list[AnySelect]:
     """What a job says the text of: looked for in the first few hundred, and if they do not fill the window, in one of two ways.
 
     PostgreSQL cannot tell how often a text occurs. Where those few say it often enough to promise a full page, or most jobs say
     it, so that the index of trigrams would name too many, the walk goes on; else what is left is looked up in the index.
     """
-    first = _merged(source.scans(replace(window, size=LOOK - 1)), overlapping=False)
-    looked = select(first).order_by(*window.sorting(first.c.key, first.c.value)).limit(LOOK).cte()
+    first = _merged(source.keyset_scans(replace(window, size=PROBE_ROWS - 1)), overlapping=False)
+    looked = select(first).order_by(*window.sorting(first.c.key, first.c.value)).limit(PROBE_ROWS).cte()
     says = exists().where(source.is_job_of(looked.c.key), contains(J.status_message, text)).correlate(looked)
     hits = select(looked).where(says).order_by(*window.sorting(looked.c.key, looked.c.value)).limit(window.size + 1).cte()
-    found, more = _count(hits), _count(looked) == LOOK
-    promising = or_(found >= max(1, round(window.size * PROMISING)), is_frequent(text))
+    found, more = _count(hits), _count(looked) == PROBE_ROWS
+    promising = or_(found >= max(1, round(window.size * SCAN_HIT_RATIO)), is_frequent(text))
     walk = source.with_jobs.where(found <= window.size, more, promising, contains(J.status_message, text))
     look_up = source.with_jobs.where(found <= window.size, more, not_(promising), indexed_match(text))
-    return [select(hits), *source.scans(window, walk), *source.scans(window, look_up)]
+    return [select(hits), *source.keyset_scans(window, walk), *source.keyset_scans(window, look_up)]
 
 
 def _count(rows: CTE) -> ScalarSelect[int]:

@@ -16,9 +16,9 @@ from gql_server.db.models import JobState
 from gql_server.ledger.progress import Progress, progress
 from gql_server.policy import Viewer, job_clause
 from gql_server.reads.jobs import queries as jobs
-from gql_server.reads.pagination import Counting, Page, Position, Window, between
+from gql_server.reads.pagination import CountQuery, Cursor, Page, Window, between
 from gql_server.reads.pipelines.counts import bound
-from gql_server.reads.pipelines.filter import Criteria
+from gql_server.reads.pipelines.filter import PipelineCriteria
 from gql_server.reads.pipelines.ids import counted, listed
 from gql_server.reads.pipelines.row import orphans, stored
 from gql_server.reads.position import position
@@ -48,7 +48,7 @@ async def keys_by_job(connection: AsyncConnection, viewer: Viewer, keys: Sequenc
     return {row.id: row.key for row in rows}
 
 
-async def page(connection: AsyncConnection, viewer: Viewer, *, criteria: Criteria, window: Window) -> Page:
+async def page(connection: AsyncConnection, viewer: Viewer, *, criteria: PipelineCriteria, window: Window) -> Page:
     """A page of pipelines: the keys of the window, then what is shown of each.
 
     Rows carry the position of the feed; an empty page is read once more, after the position that it then carries.
@@ -62,7 +62,9 @@ async def page(connection: AsyncConnection, viewer: Viewer, *, criteria: Criteri
     return replace(_page(rows, criteria, window), position=before)
 
 
-async def page_around(connection: AsyncConnection, viewer: Viewer, *, criteria: Criteria, window: Window, key: UUID) -> Page:
+async def page_around(
+    connection: AsyncConnection, viewer: Viewer, *, criteria: PipelineCriteria, window: Window, key: UUID
+) -> Page:
     """The page that has the pipeline of that key in its middle, as far as the ends of the list allow.
 
     If the list does not hold it, the first page: as if it did not exist.
@@ -71,13 +73,13 @@ async def page_around(connection: AsyncConnection, viewer: Viewer, *, criteria: 
     [*found] = (await page(connection, viewer, criteria=itself, window=window)).nodes
     if not found:
         return await page(connection, viewer, criteria=criteria, window=window)
-    at = window.text(Position(found[0].value, str(key)))
+    at = window.text(Cursor(found[0].value, str(key)))
     until = await page(connection, viewer, criteria=criteria, window=replace(window, backward=True, before=at))
     since = await page(connection, viewer, criteria=criteria, window=replace(window, after=at))
     return between(until, found[0], since, window.size)
 
 
-def page_statement(viewer: Viewer, criteria: Criteria, window: Window) -> AnySelect | None:
+def page_statement(viewer: Viewer, criteria: PipelineCriteria, window: Window) -> AnySelect | None:
     """The statement of a page; None when the criteria exclude everything."""
     keys = listed(viewer, criteria, window)
     if keys is None:
@@ -90,7 +92,7 @@ async def active_by_year(
     connection: AsyncConnection, viewer: Viewer, keys: Sequence[int], *, window: Window
 ) -> dict[int, Page]:
     """A page of the unfinished pipelines of each year."""
-    criteria = {year: Criteria(years=(year,), is_active=True) for year in keys}
+    criteria = {year: PipelineCriteria(years=(year,), is_active=True) for year in keys}
     pages = [
         select(literal(year).label("of_year"), statement.subquery())
         for year in keys
@@ -103,9 +105,9 @@ async def active_by_year(
     return {year: _page(rows[year], criteria[year], window) for year in keys}
 
 
-def _page(rows: Sequence[AnyRow], criteria: Criteria, window: Window) -> Page:
+def _page(rows: Sequence[AnyRow], criteria: PipelineCriteria, window: Window) -> Page:
     return replace(
-        window.page(rows, "key", "value"), counting=Counting(counted, criteria, limit=bound(criteria)), criteria=criteria
+        window.page(rows, "key", "value"), counting=CountQuery(counted, criteria, limit=bound(criteria)), criteria=criteria
     )
 
 

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from gql_server.db.models import JobResult, JobState
-from gql_server.reads.years.seen import NOTHING_SEEN, SeenJobs
+from gql_server.reads.years.visible_jobs import NO_VISIBLE_JOBS, VisibleJobs
 
 
 class Freshness(StrEnum):
@@ -94,7 +94,7 @@ class EntryTypeRecalculation:
     last_complete_job_id: int | None
     last_failed_job_id: int | None
     is_enabled: bool = True
-    seen: SeenJobs = NOTHING_SEEN
+    seen: VisibleJobs = NO_VISIBLE_JOBS
 
     @property
     def needs_recalculation(self) -> bool:

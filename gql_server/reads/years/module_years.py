@@ -23,7 +23,7 @@ from gql_server.errors import BadInput
 from gql_server.policy import OPERATIONS_VIEW, Viewer, pipeline_clause, sees_all_jobs
 from gql_server.reads.pipelines.filter import OPEN_STATUSES
 from gql_server.reads.years.freshness import EntryTypeRecalculation, Freshness, ModuleFreshness, freshness
-from gql_server.reads.years.seen import CellKey, SeenJobs, newest_seen
+from gql_server.reads.years.visible_jobs import CellKey, VisibleJobs, newest_visible
 
 J, P = models.Job, models.Pipeline
 MINUTES = range(1, 525_601)
@@ -33,7 +33,7 @@ ENTRY_TYPES = {
 }
 
 
-class Cell(NamedTuple):
+class ModuleYearKey(NamedTuple):
     """A module in a year: the source of `ModuleYear`. Totals count as stale when older than so many minutes."""
 
     year: int
@@ -120,7 +120,7 @@ LAST_AGGREGATIONS = _last_aggregations(
 )
 
 
-async def freshness_by_cell(
+async def freshness_by_module_year(
     connection: AsyncConnection, viewer: Viewer, keys: Sequence[CellKey], *, older_than_minutes: int
 ) -> dict[CellKey, ModuleFreshness]:
     """How fresh the totals of each cell are, whether or not the viewer may see the jobs that say so, and the newest aggregation
@@ -131,7 +131,7 @@ async def freshness_by_cell(
     found = {(row.year, row.module_type_id): _module_freshness(row, older_than_minutes) for row in rows}
     if sees_all_jobs(viewer):
         return found
-    seen = await newest_seen(connection, viewer, keys)
+    seen = await newest_visible(connection, viewer, keys)
     return {cell: replace(module, last_aggregation_job_id=seen[cell].aggregation_job_id) for cell, module in found.items()}
 
 
@@ -189,7 +189,7 @@ ORDER BY c.year, c.module_type_id, e.id
 """)
 
 
-async def recalculations_by_cell(
+async def recalculations_by_module_year(
     connection: AsyncConnection, viewer: Viewer, keys: Sequence[CellKey]
 ) -> dict[CellKey, dict[int, EntryTypeRecalculation]]:
     """The entry types of each cell, by their number, with the newest jobs that the viewer may see. Everything is looked up by
@@ -202,10 +202,10 @@ async def recalculations_by_cell(
     }
     found: defaultdict[CellKey, dict[int, EntryTypeRecalculation]] = defaultdict(dict)
     for row in await connection.execute(RECALCULATIONS, parameters):
-        found[row[0], row[1]][row[2]] = EntryTypeRecalculation(*row[1:], seen=SeenJobs(*row[3:5]))
+        found[row[0], row[1]][row[2]] = EntryTypeRecalculation(*row[1:], seen=VisibleJobs(*row[3:5]))
     if sees_all_jobs(viewer):
         return found
-    seen = await newest_seen(connection, viewer, keys)
+    seen = await newest_visible(connection, viewer, keys)
     return {
         cell: {entry_type: replace(of_type, seen=seen[cell].of(entry_type)) for entry_type, of_type in of_cell.items()}
         for cell, of_cell in found.items()
@@ -215,11 +215,13 @@ async def recalculations_by_cell(
 async def entry_types_to_recalculate(connection: AsyncConnection, viewer: Viewer, year: int, module_type_id: int) -> list[int]:
     """Entry types of a module whose emissions are older than their factors: for commands, which check what is asked."""
     cell = (year, module_type_id)
-    found = (await recalculations_by_cell(connection, viewer, [cell])).get(cell, {})
+    found = (await recalculations_by_module_year(connection, viewer, [cell])).get(cell, {})
     return [entry_type for entry_type, recalculation in found.items() if recalculation.needs_recalculation]
 
 
-async def current_pipeline_by_cell(connection: AsyncConnection, viewer: Viewer, keys: Sequence[CellKey]) -> dict[CellKey, UUID]:
+async def current_pipeline_by_module_year(
+    connection: AsyncConnection, viewer: Viewer, keys: Sequence[CellKey]
+) -> dict[CellKey, UUID]:
     """The newest unfinished pipeline at work on each cell: where its unfinished jobs are, or itself when it has none."""
     live = and_(J.pipeline_id == P.id, J.provider == viewer.provider, J.state.in_(LIVE_STATES))
     year, module = func.coalesce(J.year, P.year), func.coalesce(J.module_type_id, P.module_type_id)
@@ -234,7 +236,9 @@ async def current_pipeline_by_cell(connection: AsyncConnection, viewer: Viewer, 
     return {(row.year, row.module_type_id): row.id for row in rows}
 
 
-async def last_successful_by_cell(connection: AsyncConnection, viewer: Viewer, keys: Sequence[CellKey]) -> dict[CellKey, UUID]:
+async def last_successful_by_module_year(
+    connection: AsyncConnection, viewer: Viewer, keys: Sequence[CellKey]
+) -> dict[CellKey, UUID]:
     """The newest pipeline about each cell that ended in SUCCESS."""
     years, modules = ([*part] for part in zip(*keys, strict=True))
     asked = (

@@ -27,7 +27,7 @@ class Totals:
     computed_at: datetime
 
 
-async def totals_by_cell(
+async def totals_by_module_year(
     connection: AsyncConnection, viewer: Viewer, keys: Sequence[tuple[int, int]]
 ) -> dict[tuple[int, int], Totals]:
     """By year and module; nothing of a module that was never aggregated."""

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from gql_server.db.models import JobResult, JobState, JobType
 from gql_server.generate.load import generate
 from tests import build
-from tests.commands.test_repetition import YEAR_ROWS
+from tests.commands.test_retry import YEAR_ROWS
 from tests.graphql import Client
 from tests.handlers.conftest import PROCESS_FACTORS, World, world
 

@@ -12,7 +12,7 @@ from gql_server.db.models import EntityType, JobResult, JobState, JobType
 from gql_server.feed import queries
 from gql_server.feed.follow import PipelineSource
 from gql_server.feed.hub import Hub
-from gql_server.feed.session import Session, play
+from gql_server.feed.session import Session, run_session
 from gql_server.feed.tokens import Position
 from gql_server.reads.pipelines.queries import pipelines_by_key
 from tests import build
@@ -239,7 +239,7 @@ async def test_a_change_while_the_snapshot_is_read_is_not_missed(engine: AsyncEn
 
     source = PipelineSource(hub, pipeline_id, read, is_resumable=yes, has_changed=yes, throttle_seconds=0)
     async with asyncio.timeout(5):
-        readings = [reading.row.status async for reading in play(Session(), source, None, sealed)]
+        readings = [reading.row.status async for reading in run_session(Session(), source, None, sealed)]
 
     assert readings == ["RUNNING", "SUCCESS"]
 

@@ -11,7 +11,7 @@ from sqlalchemy import insert
 from gql_server.db.models import Upload, UploadChunk
 from gql_server.graph.nodes import encode
 from gql_server.handlers.api import entry_sources
-from gql_server.worker import Job
+from gql_server.worker import ClaimedJob
 from tests.graph.mutations.conftest import mutate, rows
 from tests.graphql import Client
 from tests.handlers.conftest import EQUIPMENT_FACTORS, PROCESS_FACTORS, World, world
@@ -222,7 +222,7 @@ async def test_a_previous_job_is_of_the_same_kind_has_landed_and_still_has_its_f
 class Metering:
     """An institution's API with one entry."""
 
-    async def rows(self, job: Job) -> AsyncIterator[Mapping[str, str]]:
+    async def rows(self, job: ClaimedJob) -> AsyncIterator[Mapping[str, str]]:
         assert job.config["filters"] == {"site": "north"}
         yield {"unit_institutional_id": "10209", "category": "CH4", "quantity": "2"}
 

@@ -19,7 +19,7 @@ from gql_server.policy import Viewer
 from gql_server.reads.facets import DIMENSIONS, facets
 from gql_server.reads.jobs.filter import Match, Range
 from gql_server.reads.pipelines import queries
-from gql_server.reads.pipelines.filter import Criteria
+from gql_server.reads.pipelines.filter import PipelineCriteria
 from gql_server.reads.pipelines.ids import ORDERINGS, counted
 from tests import build
 from tests.graphql import PAGING, viewer
@@ -133,16 +133,16 @@ VALUES: Mapping[str, Callable[[Item], Any]] = {
 }
 
 
-def asked(criteria: Criteria) -> dict[str, Any]:
-    return {name: value for name in Criteria.__slots__ if (value := getattr(criteria, name)) is not None}
+def asked(criteria: PipelineCriteria) -> dict[str, Any]:
+    return {name: value for name in PipelineCriteria.__slots__ if (value := getattr(criteria, name)) is not None}
 
 
-def matching_jobs(item: Item, criteria: Criteria) -> list[Mapping[str, Any]]:
+def matching_jobs(item: Item, criteria: PipelineCriteria) -> list[Mapping[str, Any]]:
     rules = [(JOB_RULES[name], value) for name, value in asked(criteria).items() if name in JOB_RULES]
     return [job for job in item.jobs if all(rule(job, value) for rule, value in rules)]
 
 
-def matches(item: Item, criteria: Criteria, items: Sequence[Item]) -> bool:
+def matches(item: Item, criteria: PipelineCriteria, items: Sequence[Item]) -> bool:
     wanted = asked(criteria)
     holds = all(rule(item, wanted[name], items) for name, rule in ITEM_RULES.items() if name in wanted)
     of_jobs = [name for name in wanted if name in JOB_RULES and not (name == "kind" and wanted["kind"].negated)]
@@ -223,10 +223,12 @@ class Ledger:
             "attempts": 1,
         }
 
-    def criteria(self, items: Sequence[Item]) -> Criteria:
+    def criteria(self, items: Sequence[Item]) -> PipelineCriteria:
         """One to three clauses."""
         clauses = self._clauses(items)
-        return Criteria(**{name: clauses[name] for name in self.random.sample(sorted(clauses), self.random.randint(1, 3))})
+        return PipelineCriteria(
+            **{name: clauses[name] for name in self.random.sample(sorted(clauses), self.random.randint(1, 3))}
+        )
 
     def _clauses(self, items: Sequence[Item]) -> dict[str, Any]:
         draw = self.random
@@ -300,7 +302,7 @@ class Reader:
     """Reads pages of one list."""
 
     connection: AsyncConnection
-    criteria: Criteria
+    criteria: PipelineCriteria
     order: str | None
     descending: bool
     viewer: Viewer = OPERATOR
@@ -346,7 +348,7 @@ async def assert_around(read: Reader, expected: list[UUID], key: UUID, size: int
     assert start == max(0, min(place - (size - 1) // 2, len(expected) - size))
 
 
-async def assert_facets(connection: AsyncConnection, criteria: Criteria, items: Sequence[Item]) -> None:
+async def assert_facets(connection: AsyncConnection, criteria: PipelineCriteria, items: Sequence[Item]) -> None:
     found = (await facets(connection, OPERATOR, [criteria], names=tuple(DIMENSIONS), limit=None))[criteria]
     for name, dimension in DIMENSIONS.items():
         base = replace(criteria, **dict.fromkeys(dimension.clauses))
@@ -357,7 +359,7 @@ async def assert_facets(connection: AsyncConnection, criteria: Criteria, items: 
         assert {value.value: value.count for value in found[name]} == expected, (name, criteria)
 
 
-def _facet_values(name: str, item: Item, base: Criteria) -> set[str]:
+def _facet_values(name: str, item: Item, base: PipelineCriteria) -> set[str]:
     if name == "STATUS":
         known = ("NOT_STARTED", "RUNNING", "SUCCESS", *FAILURES)
         return {item.row["status"] if item.row["status"] in known else "UNKNOWN"} if item.row else set()

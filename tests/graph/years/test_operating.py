@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from gql_server.carbon.year_configuration import default_config
-from gql_server.commands.gate import year_accepts_uploads
+from gql_server.commands.checks import year_accepts_uploads
 from gql_server.commands.ingestion import Ingestion, authorize
 from gql_server.commands.years import open_year
 from gql_server.db.models import EntityType, JobResult, JobState, JobType, Provider, TargetType

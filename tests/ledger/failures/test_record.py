@@ -13,7 +13,7 @@ from gql_server.db.models import JobResult, Provider
 from gql_server.ledger import verbs as ledger
 from gql_server.ledger.failures import record as failures
 from gql_server.policy import OPERATIONS_VIEW, Viewer
-from gql_server.worker import Job, JobError, Outcome, RowError, fleet
+from gql_server.worker import ClaimedJob, JobError, Outcome, RejectedRow, fleet
 from tests import build
 from tests.graph.test_queries import statements
 from tests.ledger.conftest import Ledger
@@ -32,7 +32,7 @@ async def run_with(work: Ledger, handler: Any) -> Row[Any]:
 
 
 async def test_an_unexpected_error_is_classified_as_the_job_ends(work: Ledger):
-    async def handler(job: Job, connection: Any, run: Any) -> Outcome:
+    async def handler(job: ClaimedJob, connection: Any, run: Any) -> Outcome:
         await work.execute("INSERT INTO pods (pod_id) VALUES ('taken')")
         await connection.execute(models.Pod.__table__.insert().values(pod_id="taken"))
         return Outcome()
@@ -56,8 +56,8 @@ async def test_an_unexpected_error_is_classified_as_the_job_ends(work: Ledger):
 @pytest.mark.parametrize(
     ("outcome", "expected"),
     [
-        (Outcome(result=JobResult.ERROR, message="0 of 1", row_errors=[RowError(1, "bad")]), "ALL_ROWS_REJECTED"),
-        (Outcome(result=JobResult.WARNING, message="1 of 2", row_errors=[RowError(1, "bad")]), "SOME_ROWS_REJECTED"),
+        (Outcome(result=JobResult.ERROR, message="0 of 1", row_errors=[RejectedRow(1, "bad")]), "ALL_ROWS_REJECTED"),
+        (Outcome(result=JobResult.WARNING, message="1 of 2", row_errors=[RejectedRow(1, "bad")]), "SOME_ROWS_REJECTED"),
         (JobError("missing column name"), "VALIDATION"),
         (TimeoutError("the provider did not answer"), "UPSTREAM_API"),
         (RuntimeError("what is this?"), "UNCLASSIFIED"),
@@ -65,7 +65,7 @@ async def test_an_unexpected_error_is_classified_as_the_job_ends(work: Ledger):
     ids=str,
 )
 async def test_every_way_to_fail_is_classified(work: Ledger, outcome: Any, expected: str):
-    async def handler(job: Job, connection: Any, run: Any) -> Outcome:
+    async def handler(job: ClaimedJob, connection: Any, run: Any) -> Outcome:
         if isinstance(outcome, Exception):
             raise outcome
         return outcome

@@ -7,10 +7,10 @@ from uuid import UUID
 import pytest
 
 from gql_server.db.models import JobResult, JobState, JobType
-from gql_server.errors import Reason as Obstacle
+from gql_server.errors import RefusalReason
 from gql_server.ledger.failures.classify import FailureClass
 from gql_server.policy.retry import RetryRefusal
-from gql_server.reads.diagnosis.facts import Again, Fleet, JobFacts
+from gql_server.reads.diagnosis.facts import DiagnosedJob, Fleet, RetryPreview
 from gql_server.reads.diagnosis.failures import ADVICE
 from gql_server.reads.diagnosis.reasons import Reason
 from gql_server.reads.diagnosis.rules import of_job
@@ -20,7 +20,7 @@ NEWER = UUID("01931b66-0000-7000-8000-000000000001")
 RETRY = "Retry the pipeline."
 
 
-def job(failure_class: FailureClass | None, message: str = "why", **values: Any) -> JobFacts:
+def job(failure_class: FailureClass | None, message: str = "why", **values: Any) -> DiagnosedJob:
     """A file of 2025's process emissions that failed."""
     known: dict[str, Any] = {
         "id": 1,
@@ -51,11 +51,11 @@ def job(failure_class: FailureClass | None, message: str = "why", **values: Any)
         "is_orphan": False,
         "now": NOW,
     }
-    return JobFacts(**(known | values))
+    return DiagnosedJob(**(known | values))
 
 
-def reason(failed: JobFacts, **again: Any) -> Reason:
-    [found] = of_job(failed, Fleet(live_workers=1, revisions=1), Again(**again))
+def reason(failed: DiagnosedJob, **again: Any) -> Reason:
+    [found] = of_job(failed, Fleet(live_workers=1, revisions=1), RetryPreview(**again))
     return found
 
 
@@ -198,7 +198,7 @@ CLASSES = [
 
 @pytest.mark.parametrize(("failed", "code", "message", "remedy", "action"), CLASSES, ids=lambda value: str(value)[:24])
 def test_each_class_of_failure_has_its_message_its_remedy_and_its_action(
-    failed: JobFacts, code: str, message: str, remedy: str, action: str
+    failed: DiagnosedJob, code: str, message: str, remedy: str, action: str
 ) -> None:
     assert said(reason(failed)) == (code, message, remedy, action)
 
@@ -222,7 +222,7 @@ def test_what_is_resolved_is_not_to_be_started_again(failure_class: FailureClass
     assert (found.remedy, found.action) == ("Nothing is left to do: a later run of the same has succeeded.", None)
 
 
-SUPERSEDED = RetryRefusal("newer", Obstacle.SUPERSEDED, NEWER)
+SUPERSEDED = RetryRefusal("newer", RefusalReason.SUPERSEDED, NEWER)
 
 
 @pytest.mark.parametrize("failure_class", FailureClass)
@@ -246,19 +246,19 @@ def test_what_is_superseded_can_be_put_in_place_of_the_newer_knowingly() -> None
 @pytest.mark.parametrize(
     ("obstacle", "sentence", "action"),
     [
-        (Obstacle.ALREADY_RUNNING, "The same work waits or runs already: wait until it has ended.", None),
-        (Obstacle.NOT_ENDED, "Retry the pipeline when it has ended.", None),
-        (Obstacle.FILE_GONE, "Upload its file again, which is not kept any more.", "UPLOAD_FILE"),
-        (Obstacle.YEAR_NOT_PROVISIONED, "Retry the pipeline when the unit sync of its year has succeeded.", None),
-        (Obstacle.NOT_REPEATABLE, "You cannot retry the pipeline: so it is.", None),
+        (RefusalReason.ALREADY_RUNNING, "The same work waits or runs already: wait until it has ended.", None),
+        (RefusalReason.NOT_ENDED, "Retry the pipeline when it has ended.", None),
+        (RefusalReason.FILE_GONE, "Upload its file again, which is not kept any more.", "UPLOAD_FILE"),
+        (RefusalReason.YEAR_NOT_PROVISIONED, "Retry the pipeline when the unit sync of its year has succeeded.", None),
+        (RefusalReason.NOT_REPEATABLE, "You cannot retry the pipeline: so it is.", None),
         (None, "You cannot retry the pipeline: so it is.", None),
     ],
 )
-def test_a_retry_that_is_refused_is_not_advised(obstacle: Obstacle | None, sentence: str, action: str | None) -> None:
+def test_a_retry_that_is_refused_is_not_advised(obstacle: RefusalReason | None, sentence: str, action: str | None) -> None:
     found = reason(job(FailureClass.DEADLOCK), refusal=RetryRefusal("so it is.", obstacle, NEWER))
 
     assert (found.remedy, found.action) == (f"Nothing is wrong with the data. {sentence}", action)
-    assert found.blocked_by == (NEWER if obstacle == Obstacle.ALREADY_RUNNING else None)
+    assert found.blocked_by == (NEWER if obstacle == RefusalReason.ALREADY_RUNNING else None)
 
 
 def test_rows_that_were_left_out_of_data_that_landed_stay_to_be_corrected_whatever_came_later() -> None:

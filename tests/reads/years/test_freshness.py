@@ -14,7 +14,7 @@ from gql_server.errors import BadInput
 from gql_server.handlers.reports import create_modules, create_reports
 from gql_server.policy import Viewer
 from gql_server.reads.years.freshness import EntryTypeRecalculation, Freshness, freshness
-from gql_server.reads.years.module_years import entry_types_to_recalculate, recalculations_by_cell, stale_aggregations
+from gql_server.reads.years.module_years import entry_types_to_recalculate, recalculations_by_module_year, stale_aggregations
 from tests import build
 from tests.graph.test_queries import statements
 from tests.graphql import viewer
@@ -285,7 +285,7 @@ async def recalc(connection: AsyncConnection, entry_type: int | None, module: in
 async def status(engine: AsyncEngine) -> dict[int, dict[int, tuple[Any, ...]]]:
     """By module and entry type: whether it needs recalculation, its factor job and its recalculation."""
     async with engine.connect() as connection:
-        found = await recalculations_by_cell(connection, viewer("operator"), [(2025, module) for module in MODULES])
+        found = await recalculations_by_module_year(connection, viewer("operator"), [(2025, module) for module in MODULES])
     return {
         module: {
             entry_type: (part.needs_recalculation, part.last_factor_job_id, part.last_recalculation_job_id)
@@ -370,7 +370,7 @@ async def test_recalculations_of_all_cells_take_one_statement(engine: AsyncEngin
     cells = [(2024, 2), (2025, 2), (2025, 8), (2026, 2)]
     async with engine.connect() as connection:
         with statements(engine) as executed:
-            found = await recalculations_by_cell(connection, viewer("operator"), cells)
+            found = await recalculations_by_module_year(connection, viewer("operator"), cells)
 
     assert len(executed) == 1
     assert {

@@ -8,7 +8,7 @@ SLOWEST_MAX = 5
 Number = TypeVar("Number", int, float)
 
 
-class Step(NamedTuple):
+class ComparedJob(NamedTuple):
     """A sort of job in a pipeline."""
 
     kind: str
@@ -25,13 +25,13 @@ class Delta:
 
 
 @dataclass(slots=True)
-class Facts:
+class RunFacts:
     """What is known of one run. `seconds` sums the finished jobs of each step; `duration` is null until the run has ended."""
 
     row: Any
     duration: float | None = None
     rows_written: int | None = None
-    seconds: dict[Step, float] = field(default_factory=dict[Step, float])
+    seconds: dict[ComparedJob, float] = field(default_factory=dict[ComparedJob, float])
     fingerprints: Sequence[str] = ()
 
 
@@ -47,7 +47,7 @@ class Comparison:
     slowest_jobs: list[Delta]
 
 
-def compare(run: Facts, baseline: Facts) -> Comparison:
+def compare(run: RunFacts, baseline: RunFacts) -> Comparison:
     """What is not known of both runs is null, or left out."""
     here, there = set(run.fingerprints), set(baseline.fingerprints)
     return Comparison(
@@ -60,7 +60,7 @@ def compare(run: Facts, baseline: Facts) -> Comparison:
     )
 
 
-def slowest(seconds: Mapping[Step, float], before: Mapping[Step, float]) -> list[Delta]:
+def slowest(seconds: Mapping[ComparedJob, float], before: Mapping[ComparedJob, float]) -> list[Delta]:
     """The steps of both runs that took longer than before, the largest slow-down first, at most five."""
     slower = [Delta(*step, took - before[step]) for step, took in seconds.items() if step in before and took > before[step]]
     return sorted(slower, key=lambda delta: -delta.delta_seconds)[:SLOWEST_MAX]

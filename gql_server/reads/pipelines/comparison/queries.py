@@ -11,7 +11,7 @@ from gql_server.db.expressions import integer
 from gql_server.policy import Viewer, job_clause
 from gql_server.reads.failures.queries import fingerprints_by_pipeline
 from gql_server.reads.jobs import queries as jobs
-from gql_server.reads.pipelines.comparison.comparison import Comparison, Facts, Step, compare
+from gql_server.reads.pipelines.comparison.comparison import ComparedJob, Comparison, RunFacts, compare
 from gql_server.reads.pipelines.queries import pipelines_by_key
 from gql_server.reads.pipelines.runs import neighbours
 
@@ -32,12 +32,12 @@ async def comparisons_by_pipeline(
     return {key: compare(facts[key], facts[other]) for key, other in baselines.items() if key in facts and other in facts}
 
 
-async def _facts(connection: AsyncConnection, viewer: Viewer, keys: Sequence[UUID]) -> dict[UUID, Facts]:
+async def _facts(connection: AsyncConnection, viewer: Viewer, keys: Sequence[UUID]) -> dict[UUID, RunFacts]:
     """What is known of those of these pipelines that the viewer may see, in three statements."""
     rows = await pipelines_by_key(connection, viewer, keys)
     fingerprints = await fingerprints_by_pipeline(connection, viewer, list(rows))
     facts = {
-        key: Facts(row, row.duration_seconds if row.is_terminal else None, fingerprints=fingerprints[key])
+        key: RunFacts(row, row.duration_seconds if row.is_terminal else None, fingerprints=fingerprints[key])
         for key, row in rows.items()
     }
     took = func.sum(case((jobs.FINISHED, jobs.DURATION)))
@@ -55,7 +55,7 @@ async def _facts(connection: AsyncConnection, viewer: Viewer, keys: Sequence[UUI
     ):
         of_run = facts[step.key]
         if step.seconds is not None:
-            of_run.seconds[Step(step.step_kind, step.data_entry_type_id)] = step.seconds
+            of_run.seconds[ComparedJob(step.step_kind, step.data_entry_type_id)] = step.seconds
         if step.rows_written is not None:
             of_run.rows_written = (of_run.rows_written or 0) + step.rows_written
     return facts

@@ -24,7 +24,7 @@ class Provenance(StrEnum):
     INFERRED = "INFERRED"
 
 
-class JobFacts(Protocol):
+class GraphJob(Protocol):
     """What the graph needs to know of a job. `duration_seconds` is null before its first claim."""
 
     @property
@@ -48,7 +48,7 @@ class JobFacts(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Edge:
+class GraphEdge:
     """One job waits for another; both are job ids."""
 
     source: int
@@ -60,14 +60,14 @@ class Edge:
 class Graph:
     """The jobs of one pipeline, lowest id first, and their edges; `omitted_jobs` of higher ids are left out."""
 
-    nodes: Sequence[JobFacts]
-    edges: Sequence[Edge]
+    nodes: Sequence[GraphJob]
+    edges: Sequence[GraphEdge]
     omitted_jobs: int = 0
-    into: dict[int, list[Edge]] = field(default_factory=lambda: defaultdict[int, list[Edge]](list))
-    out_of: dict[int, list[Edge]] = field(default_factory=lambda: defaultdict[int, list[Edge]](list))
+    into: dict[int, list[GraphEdge]] = field(default_factory=lambda: defaultdict[int, list[GraphEdge]](list))
+    out_of: dict[int, list[GraphEdge]] = field(default_factory=lambda: defaultdict[int, list[GraphEdge]](list))
 
     @classmethod
-    def of(cls, jobs: Iterable[JobFacts], *, omitted_jobs: int = 0) -> "Graph":
+    def of(cls, jobs: Iterable[GraphJob], *, omitted_jobs: int = 0) -> "Graph":
         """The graph of jobs of one pipeline, in any order, of which there are more that are left out."""
         nodes, chain = sorted(jobs, key=lambda job: job.job_id), _Chain()
         graph = cls(nodes, [edge for job in nodes for edge in chain.edges_into(job)], omitted_jobs=omitted_jobs)
@@ -108,18 +108,18 @@ class _Chain:
         self._last_of_place: dict[Place, int] = {}
         self._last_of_any: int | None = None
 
-    def edges_into(self, job: JobFacts) -> list[Edge]:
+    def edges_into(self, job: GraphJob) -> list[GraphEdge]:
         """An aggregation waits for recalculations, any other job for its parent or the root."""
         parents = {job.parent_job_id} if job.parent_job_id in self._ids else set[int]()
         sources = parents | (self._awaited(job) if job.kind_raw == JobType.AGGREGATION else set[int]())
         edges = [] if self._root is None else [
-            Edge(source, job.job_id, Provenance.RECORDED if source in parents else Provenance.INFERRED)
+            GraphEdge(source, job.job_id, Provenance.RECORDED if source in parents else Provenance.INFERRED)
             for source in sorted(sources or {self._root})
         ]  # fmt: skip
         self._add(job)
         return edges
 
-    def _add(self, job: JobFacts) -> None:
+    def _add(self, job: GraphJob) -> None:
         self._root = job.job_id if self._root is None else self._root
         self._ids.add(job.job_id)
         if job.kind_raw in RECALCULATIONS:
@@ -127,7 +127,7 @@ class _Chain:
             self._waiting[place].append(job.job_id)
             self._of_any_place.append(job.job_id)
 
-    def _awaited(self, aggregation: JobFacts) -> set[int]:
+    def _awaited(self, aggregation: GraphJob) -> set[int]:
         """The recalculations of the same module and year since its last aggregation, or that one: they follow each other.
 
         Where no recalculation is of its module and year, those of all, which only one aggregation waits for.

@@ -2,7 +2,7 @@
 
 import re
 
-from gql_server.reads.pipelines.graph.graph import Graph, JobFacts, Provenance
+from gql_server.reads.pipelines.graph.graph import Graph, GraphJob, Provenance
 
 ARROWS = {Provenance.RECORDED: "-->", Provenance.INFERRED: "-.->"}
 
@@ -15,7 +15,7 @@ def mermaid(graph: Graph) -> str:
     return "\n".join(["flowchart LR", *nodes, *edges, "  classDef critical stroke-width:3px", *critical])
 
 
-def _label(job: JobFacts) -> str:
+def _label(job: GraphJob) -> str:
     kind = (job.kind_raw or job.kind) if job.kind == "OTHER" else job.kind
     return f"{escaped(kind)} #35;{job.job_id}<br/>{escaped(job.result or job.state)}"
 

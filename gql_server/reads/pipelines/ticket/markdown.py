@@ -9,7 +9,7 @@ from gql_server.carbon.catalog import DATA_ENTRY_TYPES, MODULES
 _PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
 
 
-def card(pipeline: Any, step: Any | None, *, who: str | None, unit: str | None) -> str:
+def markdown(pipeline: Any, step: Any | None, *, who: str | None, unit: str | None) -> str:
     """The card of a pipeline's row, and of the row of the job that failed first; `who` and `unit` if the viewer may know."""
     lines = [
         f"**{pipeline.status}** {escaped(_kind(pipeline))}: {_scope(pipeline, unit)}",

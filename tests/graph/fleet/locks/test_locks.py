@@ -9,8 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gql_server.db.models import Provider
 from gql_server.ledger.locks import Covered, Lock, module_of_year, reports_of_year
-from gql_server.reads.fleet.lock_graph import HeldLock, Sighting, lock_map
-from gql_server.worker import Job, Outcome
+from gql_server.reads.fleet.lock_graph import HeldLock, LockObservation, lock_graph
+from gql_server.worker import ClaimedJob, Outcome
 from tests.graph.test_queries import statements
 from tests.graphql import Client
 from tests.ledger.conftest import Ledger, work
@@ -81,7 +81,7 @@ async def test_what_a_transaction_has_taken_in_the_database_is_held_too(engine: 
 async def test_a_running_job_holds_its_lock_since_its_transaction_began(engine: AsyncEngine, work: Ledger):
     started, go = asyncio.Event(), asyncio.Event()
 
-    async def holding(job: Job, connection: Any, run: Any) -> Outcome:
+    async def holding(job: ClaimedJob, connection: Any, run: Any) -> Outcome:
         started.set()
         await go.wait()
         return Outcome()
@@ -130,9 +130,9 @@ def test_what_a_key_covers_is_read_from_it(provider: Provider, module: int):
 
 
 def test_locks_that_are_not_ours_are_shown_by_their_key_to_those_concerned():
-    sightings = [Sighting("5000:7", holder_id=1), Sighting("nonsense", waiter_id=2), Sighting("5001:7")]
+    sightings = [LockObservation("5000:7", holder_id=1), LockObservation("nonsense", waiter_id=2), LockObservation("5001:7")]
 
-    found = lock_map(sightings, "ACCRED")
+    found = lock_graph(sightings, "ACCRED")
 
     assert [(lock.category, lock.scope, lock.holder_id, lock.waiter_ids) for lock in found] == [
         ("Other work", "5000:7", 1, []),
@@ -142,10 +142,10 @@ def test_locks_that_are_not_ours_are_shown_by_their_key_to_those_concerned():
 
 def test_since_when_a_hidden_holder_holds_a_shared_lock_is_not_told():
     lock = HeldLock("1239", "ACCRED")
-    for sighting in (Sighting("1239", is_taken=True, seconds=5.0), Sighting("1239", waiter_id=1)):
+    for sighting in (LockObservation("1239", is_taken=True, seconds=5.0), LockObservation("1239", waiter_id=1)):
         lock.see(sighting)
     assert lock.held_for_seconds is None
 
-    lock.see(Sighting("1239", holder_id=2, seconds=9.0))
+    lock.see(LockObservation("1239", holder_id=2, seconds=9.0))
 
     assert lock.held_for_seconds == 5.0

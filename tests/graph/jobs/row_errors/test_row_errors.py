@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from gql_server.carbon.readers import RowRejected
 from gql_server.db.models import EntityType, JobResult, Provider, RowError
-from gql_server.handlers.results import Tally
+from gql_server.handlers.results import IngestCounts
 from tests import build
 from tests.graph.test_queries import statements
 from tests.graphql import Client
@@ -61,7 +61,7 @@ async def test_rows_are_paged_in_the_order_of_the_file(engine: AsyncEngine):
 
 
 async def test_the_count_is_true_also_of_rows_whose_detail_was_not_kept(engine: AsyncEngine):
-    tally = Tally()
+    tally = IngestCounts()
     tally.add(0, [RowRejected(row, "unit", "unknown unit", "X") for row in range(1, 151)])
     async with engine.begin() as connection:
         kept = [(error.row, error.column, error.reason) for error in tally.errors]

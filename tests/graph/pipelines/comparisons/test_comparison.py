@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from gql_server.db import models
 from gql_server.db.models import EntityType, JobResult, JobState, JobType, Provider
 from gql_server.graph.nodes import encode
-from gql_server.reads.pipelines.comparison.comparison import Step, slowest
+from gql_server.reads.pipelines.comparison.comparison import ComparedJob, slowest
 from tests import build
 from tests.graph.test_queries import statements
 from tests.graphql import Client
@@ -135,10 +135,12 @@ async def test_failures_are_told_apart_by_fingerprint(engine: AsyncEngine):
 
 
 @given(
-    st.dictionaries(st.builds(Step, st.sampled_from(["A", "B"]), st.integers(1, 5)), st.floats(0, 100)),
-    st.dictionaries(st.builds(Step, st.sampled_from(["A", "B"]), st.integers(1, 5)), st.floats(0, 100)),
+    st.dictionaries(st.builds(ComparedJob, st.sampled_from(["A", "B"]), st.integers(1, 5)), st.floats(0, 100)),
+    st.dictionaries(st.builds(ComparedJob, st.sampled_from(["A", "B"]), st.integers(1, 5)), st.floats(0, 100)),
 )
-def test_the_slowest_steps_are_those_of_both_runs_that_slowed_down_most(seconds: dict[Step, float], before: dict[Step, float]):
+def test_the_slowest_steps_are_those_of_both_runs_that_slowed_down_most(
+    seconds: dict[ComparedJob, float], before: dict[ComparedJob, float]
+):
     deltas = slowest(seconds, before)
 
     expected = sorted((seconds[step] - before[step] for step in seconds.keys() & before.keys()), reverse=True)

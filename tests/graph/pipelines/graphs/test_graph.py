@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gql_server.db.models import JobResult, JobState, JobType
 from gql_server.graph.nodes import decode, encode
-from gql_server.reads.pipelines.graph.graph import Edge, Graph, Provenance
+from gql_server.reads.pipelines.graph.graph import Graph, GraphEdge, Provenance
 from gql_server.reads.pipelines.graph.mermaid import mermaid
 from tests import build
 from tests.graph.test_queries import statements
@@ -203,7 +203,7 @@ def test_a_graph_without_jobs_is_empty():
 
 def test_edges_are_found_from_either_end():
     graph = Graph.of([Fact(1, JobType.CSV_INGEST), Fact(2, JobType.EMISSION_RECALC)])
-    edge = Edge(1, 2, INFERRED)
+    edge = GraphEdge(1, 2, INFERRED)
 
     assert (graph.out_of[1], graph.into[2], graph.into[1], graph.out_of[2]) == ([edge], [edge], [], [])
 

@@ -57,7 +57,7 @@ def argument(description: str) -> Any:
     return strawberry.argument(description=description)
 
 
-async def perform(info: Info, input: Input, command: Command, payload: Callable[[Any], Awaitable[Any]]) -> Any:
+async def resolve(info: Info, input: Input, command: Command, payload: Callable[[Any], Awaitable[Any]]) -> Any:
     """Run the command, then make the payload from its outcome, which is JSON. A refusal becomes a problem."""
     context = info.context
 

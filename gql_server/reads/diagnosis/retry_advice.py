@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from gql_server.errors import Reason as Obstacle
+from gql_server.errors import RefusalReason
 from gql_server.policy.retry import RetryRefusal
-from gql_server.reads.diagnosis.facts import Again
+from gql_server.reads.diagnosis.facts import RetryPreview
 from gql_server.reads.diagnosis.reasons import Action, Reason
 
 RESOLVED = "Nothing is left to do: a later run of the same has succeeded."
@@ -14,14 +14,14 @@ REPLACING = (
     "put in place of it."
 )
 SENTENCES = {
-    Obstacle.ALREADY_RUNNING: "The same work waits or runs already: wait until it has ended.",
-    Obstacle.NOT_ENDED: "Retry the pipeline when it has ended.",
-    Obstacle.FILE_GONE: "Upload its file again, which is not kept any more.",
-    Obstacle.YEAR_NOT_PROVISIONED: "Retry the pipeline when the unit sync of its year has succeeded.",
+    RefusalReason.ALREADY_RUNNING: "The same work waits or runs already: wait until it has ended.",
+    RefusalReason.NOT_ENDED: "Retry the pipeline when it has ended.",
+    RefusalReason.FILE_GONE: "Upload its file again, which is not kept any more.",
+    RefusalReason.YEAR_NOT_PROVISIONED: "Retry the pipeline when the unit sync of its year has succeeded.",
 }
 
 
-def advised(failure: Reason, again: Again, *, retries: bool) -> Reason:
+def advised(failure: Reason, again: RetryPreview, *, retries: bool) -> Reason:
     """The failure with a remedy that can be followed. `retries` says that a retry is part of it."""
     if again.resolved_by is not None:
         return replace(failure, remedy=RESOLVED, action=None)
@@ -37,8 +37,8 @@ def _retried(failure: Reason, refusal: RetryRefusal | None) -> Reason:
         sentence = "Then retry the pipeline." if failure.action else "Retry the pipeline."
         return replace(failure, remedy=_and(failure, sentence), action=failure.action or Action.RETRY_PIPELINE)
     sentence = SENTENCES.get(refusal.reason) if refusal.reason else None
-    action = Action.UPLOAD_FILE if refusal.reason == Obstacle.FILE_GONE else None
-    blocked_by = refusal.pipeline if refusal.reason == Obstacle.ALREADY_RUNNING else None
+    action = Action.UPLOAD_FILE if refusal.reason == RefusalReason.FILE_GONE else None
+    blocked_by = refusal.pipeline if refusal.reason == RefusalReason.ALREADY_RUNNING else None
     remedy = _and(failure, sentence or f"You cannot retry the pipeline: {refusal.message}")
     return replace(failure, remedy=remedy, action=failure.action or action, blocked_by=blocked_by)
 

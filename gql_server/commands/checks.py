@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gql_server.db.expressions import AnyRow
 from gql_server.db.models import YearConfiguration
-from gql_server.errors import BadInput, Conflict, NotFound, Reason
+from gql_server.errors import BadInput, Conflict, NotFound, RefusalReason
 from gql_server.policy import Viewer, year_clause
 
 YEARS = range(2000, 2101)
@@ -27,7 +27,7 @@ def check_year(year: int) -> None:
 
 def not_provisioned(year: int) -> Conflict:
     """What a year whose unit sync has not succeeded answers to whoever wants to work in it."""
-    return Conflict(f"the unit sync of year {year} has not succeeded yet", reason=Reason.YEAR_NOT_PROVISIONED, year=year)
+    return Conflict(f"the unit sync of year {year} has not succeeded yet", reason=RefusalReason.YEAR_NOT_PROVISIONED, year=year)
 
 
 async def year_accepts_uploads(connection: AsyncConnection, provider: str, year: int, *, lock: bool = False) -> None:
@@ -39,7 +39,7 @@ async def year_accepts_uploads(connection: AsyncConnection, provider: str, year:
     statement = select(row.configuration_completed).where(row.year == year, row.provider == provider)
     completed = (await connection.execute(statement.with_for_update() if lock else statement)).one_or_none()
     if completed is None:
-        raise Conflict(f"year {year} has not been created", reason=Reason.YEAR_NOT_CREATED, year=year)
+        raise Conflict(f"year {year} has not been created", reason=RefusalReason.YEAR_NOT_CREATED, year=year)
     if completed.configuration_completed is None:
         raise not_provisioned(year)
 

@@ -19,18 +19,18 @@ BEGUN = and_(J.job_type.in_(RECALCULATIONS), J.state.in_((JobState.RUNNING, JobS
 LANDED = and_(J.target_type == TargetType.FACTORS, J.state == JobState.FINISHED, J.result != JobResult.ERROR)
 
 
-class SeenJobs(NamedTuple):
+class VisibleJobs(NamedTuple):
     """The newest factors that landed, and the newest recalculation that has begun."""
 
     factor_job_id: int | None = None
     recalculation_job_id: int | None = None
 
 
-NOTHING_SEEN = SeenJobs()
+NO_VISIBLE_JOBS = VisibleJobs()
 
 
 @dataclass(slots=True)
-class SeenInCell:
+class VisibleJobsOfModule:
     """The newest jobs about a module, and about its entry types: a job without one is about all that it lists, or about
     all of them if it has factors."""
 
@@ -50,12 +50,14 @@ class SeenInCell:
             known = self.recalculation_job_ids.get(entry_type)
             self.recalculation_job_ids[entry_type] = _newest(known, row.recalculation)
 
-    def of(self, entry_type: int) -> SeenJobs:
+    def of(self, entry_type: int) -> VisibleJobs:
         factors = _newest(self.common_factor_job_id, self.factor_job_ids.get(entry_type))
-        return SeenJobs(factors, self.recalculation_job_ids.get(entry_type))
+        return VisibleJobs(factors, self.recalculation_job_ids.get(entry_type))
 
 
-async def newest_seen(connection: AsyncConnection, viewer: Viewer, keys: Sequence[CellKey]) -> Mapping[CellKey, SeenInCell]:
+async def newest_visible(
+    connection: AsyncConnection, viewer: Viewer, keys: Sequence[CellKey]
+) -> Mapping[CellKey, VisibleJobsOfModule]:
     """What the viewer sees of each cell, from all jobs of the pipelines that they may see: of their units, a few."""
     newest, listed = func.max(J.id), J.config["data_entry_type_ids"]
     place = (J.year, J.module_type_id, J.data_entry_type_id, listed)
@@ -72,7 +74,7 @@ async def newest_seen(connection: AsyncConnection, viewer: Viewer, keys: Sequenc
         .where(pipeline_clause(viewer), J.provider == viewer.provider, tuple_(J.year, J.module_type_id).in_(keys))
         .group_by(*place)
     )
-    found: defaultdict[CellKey, SeenInCell] = defaultdict(SeenInCell)
+    found: defaultdict[CellKey, VisibleJobsOfModule] = defaultdict(VisibleJobsOfModule)
     for row in rows:
         found[row.year, row.module_type_id].see(row)
     return found

@@ -4,9 +4,9 @@ import unicodedata
 
 import pytest
 
+from gql_server.carbon.confusables import difference, skeleton
 from gql_server.carbon.factors import Factor, FactorIndex
 from gql_server.carbon.formats import ENTRY_FORMATS
-from gql_server.carbon.lookalikes import difference, skeleton
 from gql_server.carbon.readers import EntryReader, ParsedEntry, RowRejected
 from gql_server.carbon.texts import clean, column_name
 

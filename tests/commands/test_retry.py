@@ -10,12 +10,12 @@ from sqlalchemy import text
 from gql_server.commands.ingestion import Ingestion, start_api_ingestion, start_ingestion
 from gql_server.commands.pipelines import abort_pipeline
 from gql_server.commands.recalculation import recalculate
-from gql_server.commands.repetition import retry_pipeline
+from gql_server.commands.retry import retry_pipeline
 from gql_server.db.models import TargetType
 from gql_server.errors import Conflict
 from gql_server.graph.nodes import encode
 from gql_server.handlers.api import entry_sources
-from gql_server.worker import Job, registry
+from gql_server.worker import ClaimedJob, registry
 from tests.graph.mutations.conftest import mutate
 from tests.graphql import Client
 from tests.handlers.conftest import EQUIPMENT_FACTORS, OPERATOR, PROCESS_FACTORS, YEAR, World, world
@@ -394,7 +394,7 @@ async def test_reference_data_that_is_read_again_is_there_once(world: World) -> 
 class Meters:
     """An institution's API that answers what it is asked."""
 
-    async def rows(self, job: Job) -> AsyncIterator[Mapping[str, str]]:
+    async def rows(self, job: ClaimedJob) -> AsyncIterator[Mapping[str, str]]:
         yield {"unit_institutional_id": job.config["filters"]["unit"], "category": "CO2", "quantity": "2"}
 
 

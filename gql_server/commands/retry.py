@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, and_, literal, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gql_server.commands.gate import creator, lock_year, year_accepts_uploads
+from gql_server.commands.checks import creator, lock_year, year_accepts_uploads
 from gql_server.commands.ingestion import (
     ApiSource,
     Ingestion,
@@ -20,7 +20,7 @@ from gql_server.commands.recalculation import submit_once
 from gql_server.db import models
 from gql_server.db.expressions import AnyRow
 from gql_server.db.models import FILE_JOBS, RECALCULATIONS, EntityType, IngestionMethod, JobState, JobType, TargetType
-from gql_server.errors import BadInput, Conflict, Forbidden, NotFound, PublicError, Reason
+from gql_server.errors import BadInput, Conflict, Forbidden, NotFound, PublicError, RefusalReason
 from gql_server.ledger.resume import LANDED, RESUMED
 from gql_server.ledger.verbs import NewJob, Submitted
 from gql_server.policy import OPERATIONS_EDIT, Viewer, job_clause
@@ -50,7 +50,7 @@ async def start_from_job(
     if (job.module_type_id, job.target_type) != (module.id, ingestion.target):
         raise BadInput("the job is of another module or target", argument="source")
     if job.state != JobState.FINISHED or job.result not in LANDED:
-        raise Conflict("the job has not landed its data", reason=Reason.NOT_LANDED, jobId=job_id)
+        raise Conflict("the job has not landed its data", reason=RefusalReason.NOT_LANDED, jobId=job_id)
     _require_file(job)
     # who sees the job may use its file, whoever uploaded it
     config = {"copied_from_job_id": job_id}
@@ -82,18 +82,18 @@ async def retry_pipeline(
         return await _repeat(connection, registry, viewer, root, sources, _config(root, resumes=resumes(facts)))
     except BadInput as error:
         # what was accepted once: an entry type that this version does not know, say
-        raise Conflict(error.message, reason=Reason.NOT_REPEATABLE, **_named(root)) from None
+        raise Conflict(error.message, reason=RefusalReason.NOT_REPEATABLE, **_named(root)) from None
 
 
 def _error(refusal: RetryRefusal, root: AnyRow) -> PublicError:
     match refusal.reason:
         case None:
             return Forbidden(refusal.message, permission=OPERATIONS_EDIT)
-        case Reason.YEAR_NOT_CREATED:
+        case RefusalReason.YEAR_NOT_CREATED:
             return NotFound(refusal.message, year=root.year)
-        case Reason.YEAR_NOT_PROVISIONED:
+        case RefusalReason.YEAR_NOT_PROVISIONED:
             return Conflict(refusal.message, reason=refusal.reason, year=root.year)
-        case Reason.FILE_GONE:
+        case RefusalReason.FILE_GONE:
             return Conflict(refusal.message, reason=refusal.reason, jobId=root.id)
         case reason:
             blocking = {"pipelineId": str(refusal.pipeline)} if refusal.pipeline and root.pipeline_id else _named(root)
@@ -144,7 +144,7 @@ async def _job(connection: AsyncConnection, viewer: Viewer, which: ColumnElement
 
 def _require_file(job: AnyRow) -> None:
     if not job.has_file:
-        raise Conflict("the file is not kept any more: upload it again", reason=Reason.FILE_GONE, jobId=job.id)
+        raise Conflict("the file is not kept any more: upload it again", reason=RefusalReason.FILE_GONE, jobId=job.id)
 
 
 def _ingestion(job: AnyRow) -> Ingestion:
