@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import gc
 import signal
 import socket
 import time
@@ -26,6 +25,7 @@ from gql_server.http.authentication import TokenAuthority
 from gql_server.http.graphiql import PageConfig, Persona, Tab
 from gql_server.http.tabs import operator_tabs
 from gql_server.ledger.wakeup import wake_all
+from gql_server.processes import heap
 from gql_server.processes.database import prepare, writable
 from gql_server.processes.operating_day import YEAR, Demo, summary
 from gql_server.settings import Settings
@@ -106,15 +106,11 @@ async def _until(stop: asyncio.Event, *tasks: asyncio.Task[None]) -> None:
 
 
 async def _serving(server: _Server, listener: socket.socket) -> asyncio.Task[None]:
-    """Start the server; returns its task once it answers.
-
-    What is there by then stays: garbage is not looked for in it, which would stop everything for a tenth of a second.
-    """
+    """Start the server; returns its task once it answers."""
     task = asyncio.create_task(server.serve([listener]))
     while not server.started and not task.done():
         await asyncio.sleep(0.02)
-    gc.collect()
-    gc.freeze()
+    heap.settle()
     return task
 
 
@@ -160,6 +156,7 @@ async def work(settings: Settings, dsn: str, *, drain: bool) -> None:
     try:
         async with _stopped_by_signal() as stop, _guarding(settings):
             working = asyncio.create_task(worker.run(drain=drain))
+            heap.settle()
             err.print(f"worker {worker.config.name} is working", highlight=False)
             await _until(stop, working)
             await worker.stop()

@@ -37,6 +37,7 @@ from gql_server.reads.pagination import newest
 from gql_server.reads.pipelines.counts import bound, cells, matching, meeting
 from gql_server.reads.pipelines.filter import PipelineCriteria
 from gql_server.reads.pipelines.ids import listed
+from gql_server.reads.turns import turn
 
 J, P = models.Job, models.Pipeline
 VALUES_MAX = 100
@@ -80,6 +81,7 @@ async def facets(
     """The values of each dimension named, most frequent first; each ignores the clauses on itself."""
     found: dict[PipelineCriteria, Facets] = {criteria: {name: [] for name in names} for criteria in keys}
     counts = [count for place, criteria in enumerate(keys) for count in _counts(viewer, criteria, names, limit, place)]
+    await turn()
     for row in await connection.execute(union_all(*counts)) if counts else ():
         found[keys[row.place]][row.facet].append(Value(row.value, row.label, row.counted, row.complete))
     for of_criteria in found.values():

@@ -37,6 +37,8 @@ MESSAGE_LENGTH = 500
 AFTER_ALL_JOBS = 2**31
 _SECTION = 10_000_000
 _HAS_OFFSET = r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d(:?\d\d)?)$"
+_AS_WRITTEN = "____-__-__T__:__:__.%+00:00"
+"""Nearly all times: the runner wrote them. To compare costs a tenth of what the expression above does."""
 _NO_TIME = cast(null(), DateTime(timezone=True))
 _NO_TEXT = cast(null(), Text)
 
@@ -91,8 +93,8 @@ def entries_of_pipelines(told: CTE) -> list[AnySelect]:
 
 
 def told_of(entries: Sequence[AnySelect]) -> Any:
-    """All of these entries that have a time that a client can be told; each time is read once."""
-    every = union_all(*entries).cte("entries").prefix_with("MATERIALIZED")
+    """All of these entries that have a time that a client can be told. The offset is there for each time to be read once."""
+    every = select(union_all(*entries).subquery("each")).offset(literal_column("0")).subquery("entries")
     first, last = (literal_column(f"timestamptz '{limit}'") for limit in ("0001-01-01 00:00:00+00", "9999-12-31 23:59:59+00"))
     return select(every).where(every.c.at.between(first, last)).subquery("told_entries")
 
@@ -159,6 +161,7 @@ def _text(value: Any) -> ColumnElement[Any]:
 def _instant(value: Any) -> ColumnElement[Any]:
     """The instant of a text with an offset; null for any other value."""
     text, kind = value.astext, "timestamp with time zone"
-    is_instant = and_(func.jsonb_typeof(value) == "string", text.regexp_match(_HAS_OFFSET))
+    has_offset = or_(text.like(_AS_WRITTEN), text.regexp_match(_HAS_OFFSET))
+    is_instant = and_(func.jsonb_typeof(value) == "string", has_offset)
     at = cast(text, DateTime(timezone=True))
     return case((is_instant, case((func.pg_input_is_valid(text, kind), at))), else_=_NO_TIME)

@@ -66,15 +66,33 @@ async def timeline_by_job(
 
 async def _pages(connection: AsyncConnection, entries: Any, keys: Sequence[Any], window: Window) -> dict[Any, Page]:
     """The page of each key: no more is read of any than its window shows, and one entry more."""
-    place = (entries.c.at, entries.c.place, entries.c.index)
-    scan = [column.desc() if window.backward else column for column in place]
-    number = func.row_number().over(partition_by=entries.c.key, order_by=scan).label("number")
-    numbered = select(entries, number).where(*_inside(window, place)).subquery("numbered")
+    first = _first if len(keys) == 1 else _first_of_each
     found: defaultdict[Any, list[Entry]] = defaultdict(list)
-    rows = select(numbered).where(numbered.c.number <= window.size + 1).order_by(numbered.c.key, numbered.c.number)
-    for row in await connection.execute(rows):
+    for row in await connection.execute(first(entries, window)):
         found[row.key].append(_entry(row))
     return {key: window.page(found[key], "position") for key in keys}
+
+
+def _first(entries: Any, window: Window) -> AnySelect:
+    """The first entries of the window, and one more, of which PostgreSQL keeps no others in mind."""
+    place = _place(entries)
+    return select(entries).where(*_inside(window, place)).order_by(*_scanned(window, place)).limit(window.size + 1)
+
+
+def _first_of_each(entries: Any, window: Window) -> AnySelect:
+    """The same for each key."""
+    place = _place(entries)
+    number = func.row_number().over(partition_by=entries.c.key, order_by=_scanned(window, place)).label("number")
+    numbered = select(entries, number).where(*_inside(window, place)).subquery("numbered")
+    return select(numbered).where(numbered.c.number <= window.size + 1).order_by(numbered.c.key, numbered.c.number)
+
+
+def _place(entries: Any) -> tuple[Column, ...]:
+    return entries.c.at, entries.c.place, entries.c.index
+
+
+def _scanned(window: Window, place: Sequence[Column]) -> list[Any]:
+    return [column.desc() if window.backward else column for column in place]
 
 
 def _inside(window: Window, place: Sequence[Column]) -> list[ColumnElement[bool]]:
