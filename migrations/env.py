@@ -10,7 +10,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.util import await_only
 
 from gql_server.db import create_engine, routines
-from gql_server.db.models import carbon as tables
+from gql_server.db.models import carbon as carbon_tables
 from gql_server.settings import Settings
 
 MIGRATION_LOCK = 1241
@@ -22,7 +22,7 @@ def migrate(connection: Connection) -> None:
     with _alone(connection):
         context.configure(
             connection=connection,
-            target_metadata=tables.Base.metadata,
+            target_metadata=carbon_tables.Base.metadata,
             compare_type=True,
             compare_server_default=True,
             transaction_per_migration=True,

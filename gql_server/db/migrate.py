@@ -11,7 +11,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
 from gql_server.db import create_engine
-from gql_server.db.models import carbon as tables
+from gql_server.db.models import carbon as carbon_tables
 
 PACKAGE = Path(__file__).parent.parent
 
@@ -65,7 +65,7 @@ def current_revision(connection: Connection) -> str | None:
 def differences(connection: Connection) -> list[object]:
     """What autogenerate would still change to make the database look like the models."""
     context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
-    return list(compare_metadata(context, tables.Base.metadata))
+    return list(compare_metadata(context, carbon_tables.Base.metadata))
 
 
 async def _with_connection(dsn: str, run: Callable[[Connection], None]) -> None:

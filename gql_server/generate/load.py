@@ -16,7 +16,7 @@ from gql_server.carbon.directory import read_directory
 from gql_server.carbon.year_configuration import default_config
 from gql_server.db import driver_connection, dumps
 from gql_server.db.models import Job, Pipeline, Pod, YearConfiguration
-from gql_server.db.models import carbon as tables
+from gql_server.db.models import carbon as carbon_tables
 from gql_server.errors import Stop
 from gql_server.generate.calendar import reporting_years
 from gql_server.generate.drafts import JOB_COLUMNS, PIPELINE_COLUMNS
@@ -118,7 +118,7 @@ async def _first_id(connection: AsyncConnection) -> int:
 async def _world(connection: AsyncConnection, random: Random, provider: str, until: datetime) -> World:
     """The units, reports and years that the ledger is about, created where they are missing, and its people and workers."""
     await store_directory(connection, provider, await asyncio.to_thread(read_directory))
-    unit = tables.Unit
+    unit = carbon_tables.Unit
     units = (
         await connection.execute(select(unit.id, unit.institutional_id).where(unit.provider == provider).order_by(unit.id))
     ).all()

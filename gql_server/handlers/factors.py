@@ -14,7 +14,7 @@ from gql_server.carbon.readers import FactorReader, RowRejected
 from gql_server.carbon.tablefile import Table
 from gql_server.db import dumps
 from gql_server.db.models import JobType
-from gql_server.db.models import carbon as tables
+from gql_server.db.models import carbon as carbon_tables
 from gql_server.handlers.results import IngestCounts
 from gql_server.handlers.uploaded import uploaded_table
 from gql_server.ledger.locks import module_of_year
@@ -38,7 +38,7 @@ async def factor_index(
     connection: AsyncConnection, provider: str, year: int, data_entry_types: Collection[int], *, ignore_case: bool = False
 ) -> FactorIndex:
     """The factors of these entry types in this year; another year's never apply."""
-    factor = tables.Factor
+    factor = carbon_tables.Factor
     rows = await connection.execute(
         select(factor.id, factor.emission_type_id, factor.data_entry_type_id, factor.classification, factor.values).where(
             factor.provider == provider, factor.year == year, factor.data_entry_type_id.in_(data_entry_types)

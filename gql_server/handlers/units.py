@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gql_server.carbon.directory import Directory, read_directory
 from gql_server.db.models import NOW, JobType, Provider, YearConfiguration
-from gql_server.db.models import carbon as tables
+from gql_server.db.models import carbon as carbon_tables
 from gql_server.handlers.reports import create_modules, create_reports
 from gql_server.ledger.locks import units_and_reports_of_year
 from gql_server.worker import ClaimedJob, JobError, Outcome, Run, job_type
@@ -82,7 +82,7 @@ async def unit_sync(job: ClaimedJob, connection: AsyncConnection, run: Run) -> O
     await run.phase("upsert_units_and_users", f"Storing {len(units)} units and {len(users)} users")
     await store_directory(connection, job.provider, Directory(tuple(units), tuple(users)))
 
-    unit = tables.Unit
+    unit = carbon_tables.Unit
     unit_ids = list((await connection.scalars(select(unit.id).where(unit.provider == job.provider, unit.is_active))).all())
     await run.phase("create_carbon_reports", f"Creating the reports of {year} for {len(unit_ids)} units")
     reports = await create_reports(connection, year, unit_ids)

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from gql_server import db
 from gql_server.db import models
 from gql_server.db.models import EntityType, JobType
-from gql_server.db.models import carbon as tables
+from gql_server.db.models import carbon as carbon_tables
 from gql_server.ledger.progress import is_error, pipeline_status
 from gql_server.policy import Role, Viewer, permissions_of
 from tests.conftest import execute, on_database
@@ -83,10 +83,10 @@ TABLES = {
     "row_errors": models.RowError,
     "pods": models.Pod,
     "years": models.YearConfiguration,
-    "units": tables.Unit,
-    "projects": tables.CarbonProject,
-    "reports": tables.CarbonReport,
-    "report_modules": tables.CarbonReportModule,
+    "units": carbon_tables.Unit,
+    "projects": carbon_tables.CarbonProject,
+    "reports": carbon_tables.CarbonReport,
+    "report_modules": carbon_tables.CarbonReportModule,
     "views": models.TriageView,
 }
 
