@@ -14,7 +14,7 @@ from gql_server.graph.context import Context
 from gql_server.graph.cost.budgets import Budgets
 from gql_server.graph.schema import create_schema
 from gql_server.handlers.api import entry_sources
-from gql_server.http.http import GraphQLEndpoint
+from gql_server.http.endpoint import GraphQLEndpoint
 from gql_server.policy import Role, Viewer, permissions_of
 from gql_server.reads.pagination import CursorCodec, Paging
 from gql_server.worker import registry

@@ -30,8 +30,8 @@ from gql_server.handlers.api import ENTRY_SOURCES, entry_sources
 from gql_server.handlers.results import MAX_REJECTED_SHARE
 from gql_server.handlers.units import UNIT_SOURCES, default_unit_sources
 from gql_server.http.authentication import TokenAuthority
+from gql_server.http.endpoint import GraphQLEndpoint
 from gql_server.http.graphiql import PageConfig, redirect_to_page, routes
-from gql_server.http.http import GraphQLEndpoint
 from gql_server.http.live import Limits
 from gql_server.http.sources import Sources
 from gql_server.http.uploads import Uploads

@@ -1,11 +1,11 @@
 """graphql-transport-ws: one context for each operation, and no operation can bring down its siblings."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing, suppress
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import aclosing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, Protocol, cast
 
 import structlog
 from graphql import GraphQLError
@@ -26,9 +26,6 @@ from gql_server.graph.schema import Schema
 from gql_server.http import live
 from gql_server.http.masking import internal, masked, public
 from gql_server.policy import Viewer
-
-if TYPE_CHECKING:
-    from gql_server.http.http import GraphQLEndpoint
 
 SEND_SECONDS = 10.0
 DRAIN_SECONDS = 1.0
@@ -62,6 +59,36 @@ class SocketContext:
         return self.authenticate(authorization if isinstance(authorization, str) else None)
 
 
+class Sockets:
+    """Open sockets of a process, to let them go when it stops."""
+
+    def __init__(self) -> None:
+        self._open: set[TransportHandler] = set()
+
+    @contextmanager
+    def opened(self, handler: "TransportHandler") -> Generator[None]:
+        """Count the socket as open meanwhile."""
+        self._open.add(handler)
+        try:
+            yield
+        finally:
+            self._open.discard(handler)
+
+    async def drain(self) -> None:
+        """Let all clients go, at the same time."""
+        await asyncio.gather(*[handler.drain() for handler in tuple(self._open)])
+
+
+class Endpoint(Protocol):
+    """The endpoint that a socket belongs to, as far as its operations need it."""
+
+    live: live.LiveOperations
+    sockets: Sockets
+    create_context: Callable[[Viewer], Context]
+
+    def encode_json(self, data: object) -> str: ...
+
+
 class TransportHandler(BaseGraphQLTransportWSHandler[Any, None]):
     """Answers whatever is wrong with an operation to that operation alone. A socket lives as long as its token, which a `ping`
     with a payload `{"authorization": …}` renews."""
@@ -72,13 +99,13 @@ class TransportHandler(BaseGraphQLTransportWSHandler[Any, None]):
         self._lifetimes: set[asyncio.Timeout] = set()
 
     async def handle(self) -> None:
-        with self._endpoint.open_socket(self), suppress(TimeoutError):
+        with self._endpoint.sockets.opened(self), suppress(TimeoutError):
             async with asyncio.timeout(None) as self._patience:
                 await super().handle()
 
     @property
-    def _endpoint(self) -> "GraphQLEndpoint":
-        return cast("GraphQLEndpoint", self.view)
+    def _endpoint(self) -> Endpoint:
+        return cast(Endpoint, self.view)
 
     async def drain(self) -> None:
         """Let the client go; it comes again by itself."""

@@ -17,7 +17,7 @@ from gql_server.db import connect_arguments
 from gql_server.db.models import JobState
 from gql_server.feed.hub import Hub
 from gql_server.feed.tokens import Position
-from gql_server.http.http import GraphQLEndpoint
+from gql_server.http.endpoint import GraphQLEndpoint
 from tests import build
 from tests.graphql import AUTHORITY, endpoint, opened, sealed
 

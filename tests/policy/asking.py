@@ -9,7 +9,7 @@ import httpx
 from graphql import GraphQLArgument, is_required_argument
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from gql_server.http.http import GraphQLEndpoint
+from gql_server.http.endpoint import GraphQLEndpoint
 from gql_server.policy import Viewer
 from tests.graphql import SCHEMA, context
 from tests.policy.walk import Walk, objects

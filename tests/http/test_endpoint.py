@@ -273,7 +273,7 @@ async def _waiting(engine: AsyncEngine) -> int:
 async def test_an_operation_that_takes_too_long_is_given_up_with_its_statement(
     slow: AsyncEngine, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("gql_server.http.http.REQUEST_SECONDS", 0.3)
+    monkeypatch.setattr("gql_server.http.endpoint.REQUEST_SECONDS", 0.3)
 
     response = await Client(slow).post(json={"query": SLOW})
 

@@ -1,8 +1,7 @@
 """The GraphQL endpoint over HTTP: POST of JSON in, JSON out, whatever goes wrong."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Generator
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar, cast
 
 import orjson
@@ -27,7 +26,7 @@ from gql_server.graph.schema import Schema
 from gql_server.http import sse
 from gql_server.http.live import Limits, LiveOperations, Operation
 from gql_server.http.masking import internal, masked, public, refusal
-from gql_server.http.websocket import SocketContext, TransportHandler
+from gql_server.http.websocket import SocketContext, Sockets, TransportHandler
 from gql_server.policy import Viewer
 
 OPTIONAL: dict[str, type] = {"variables": dict, "operationName": str, "extensions": dict}
@@ -63,7 +62,7 @@ class GraphQLEndpoint(GraphQL[Any, None]):
         self.authenticate = authenticate
         self.create_context = create_context
         self.live = LiveOperations(schema, create_context, self.encode_json, limits)
-        self._sockets: set[TransportHandler] = set()
+        self.sockets = Sockets()
         self.request_max_bytes = request_max_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -73,19 +72,10 @@ class GraphQLEndpoint(GraphQL[Any, None]):
         else:
             await super().__call__(scope, receive, send)
 
-    @contextmanager
-    def open_socket(self, handler: TransportHandler) -> Generator[None]:
-        """Knows the socket while it is open, to let it go when the server stops."""
-        self._sockets.add(handler)
-        try:
-            yield
-        finally:
-            self._sockets.discard(handler)
-
     async def drain(self) -> None:
         """End all streams so that their clients can resume them elsewhere, and take no new work."""
         self.live.drain()
-        await asyncio.gather(*[handler.drain() for handler in tuple(self._sockets)])
+        await self.sockets.drain()
 
     async def _respond(self, request: Request) -> Response:
         try:
