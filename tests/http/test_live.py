@@ -278,7 +278,7 @@ async def test_what_cannot_be_read_for_a_moment_is_told_whole_when_it_can(engine
 async def test_what_cannot_be_read_for_long_is_not_told_by_half(
     engine: AsyncEngine, operations: LiveOperations, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("gql_server.reads.loaders.PATIENCE_SECONDS", 0)
+    monkeypatch.setattr("gql_server.reads.loaders.RETRY_FOR_SECONDS", 0)
     key, job_id = await _running(engine)
     watcher = Watcher(operations, key, viewer("operator"), query=WHOLE)
     last = await watcher.next()

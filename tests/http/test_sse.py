@@ -210,7 +210,7 @@ async def test_a_server_that_stops_ends_streams_resumably_and_takes_no_new_ones(
 async def test_a_stream_from_which_something_would_be_missing_ends_so_that_it_can_be_resumed(
     url: str, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("gql_server.reads.loaders.PATIENCE_SECONDS", 0)
+    monkeypatch.setattr("gql_server.reads.loaders.RETRY_FOR_SECONDS", 0)
     pipeline_id, job_id = await _running(engine)
     async with streamed(url, WHOLE, id=str(pipeline_id)) as events:
         last = await events.next()

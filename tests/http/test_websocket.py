@@ -214,7 +214,7 @@ async def test_a_server_that_stops_lets_every_socket_go(graphql: GraphQLEndpoint
 async def test_a_client_from_whom_something_would_be_withheld_is_told_to_come_again(
     url: str, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("gql_server.reads.loaders.PATIENCE_SECONDS", 0)
+    monkeypatch.setattr("gql_server.reads.loaders.RETRY_FOR_SECONDS", 0)
     async with engine.begin() as connection:
         pipeline_id = await build.pipeline(connection)
         job_id = await build.job(connection, pipeline_id, state=JobState.RUNNING)
