@@ -1,11 +1,11 @@
 """The files that can be uploaded: which module and entry types each serves, and which columns it must have."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from gql_server.carbon.catalog import EQUIPMENT, HEADCOUNT, MEMBER, PROCESS_EMISSIONS, PURCHASE, STUDENT, entry_types_of
-from gql_server.carbon.refusals import FileRefused
+from gql_server.carbon.columns import Columns
 from gql_server.carbon.rows import (
     EquipmentFactorRow,
     EquipmentRow,
@@ -92,25 +92,18 @@ def open_rows(
     sheet: str | None = None,
     decimal: str | None = None,
 ) -> Table:
-    """Opens a file and checks its header. A file of many units only needs its unit column, any other all mandatory ones.
+    """Opens a file and checks its header: it needs all mandatory columns, and that of the unit unless it is of one `unit`.
 
     Raises FileRefused here, and while the rows are read.
     """
     numbers = format.row.number_columns() | {OVERRIDE_COLUMN}
-    rows = open_table(path, numbers=numbers, ids=ID_COLUMNS, sheet=sheet, decimal=decimal)
-    try:
-        _check_header(rows.columns, format, many_units=isinstance(format, EntryFormat) and unit is None)
-    except FileRefused:
-        rows.close()
-        raise
-    return rows
+    expected = _columns_of(format, many_units=unit is None)
+    return open_table(path, numbers=numbers, ids=ID_COLUMNS, sheet=sheet, decimal=decimal, expected=expected)
 
 
-def _check_header(columns: Collection[str], format: EntryFormat | FactorFormat, *, many_units: bool) -> None:
-    names = [format.row.other_names.get(column, column) for column in columns]
-    for other, name in format.row.other_names.items():
-        if names.count(name) > 1:
-            raise FileRefused(f"the columns {name} and {other} are the same: leave one of them out")
-    required = (UNIT_COLUMN,) if many_units else format.row.required_columns()
-    if missing := [column for column in required if column not in names]:
-        raise FileRefused(f"missing column{'s' if len(missing) > 1 else ''} {', '.join(missing)}")
+def _columns_of(format: EntryFormat | FactorFormat, *, many_units: bool) -> Columns:
+    row, required = format.row, format.row.required_columns()
+    if isinstance(format, FactorFormat):
+        return Columns(row.columns(), required, row.other_names)
+    override = (OVERRIDE_COLUMN,) if format.needs_factor else ()
+    return Columns((UNIT_COLUMN, *row.columns(), *override), (UNIT_COLUMN, *required) if many_units else required)

@@ -68,7 +68,7 @@ class Evidence:
         mixed = ", and its other numbers have both marks" if len(self.proofs) == len(_PATTERNS) else ""
         return FileRefused(
             f"“{doubt.text}” in row {doubt.row}, column {doubt.column}, is {point} with a decimal point "
-            f"or {comma} with a decimal comma{mixed}: say which with decimal=point or decimal=comma"
+            f"or {comma} with a decimal comma{mixed}: say which with decimalMark, POINT or COMMA"
         )
 
 

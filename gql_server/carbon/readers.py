@@ -111,7 +111,9 @@ class EntryReader:
             raise _Rejected(OUTSIDE, f"the row has a cell outside the named columns: {said(cells[OUTSIDE])}")
         if not any(column in cells for column in self._required):
             raise _Rejected(None, "all mandatory cells are blank, the row was skipped")
-        unit = self._unit or cells.get(UNIT_COLUMN)
+        unit = cells.get(UNIT_COLUMN, self._unit)
+        if self._unit is not None and unit != self._unit:
+            raise _Rejected(UNIT_COLUMN, f"the row is of unit {said(unit or '')}, but the upload of unit {said(self._unit)}")
         if unit is None:
             raise _Rejected(UNIT_COLUMN, f"{UNIT_COLUMN} is blank, the row was skipped")
         if self._units is not None and unit not in self._units:

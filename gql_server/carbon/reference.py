@@ -8,8 +8,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from gql_server.carbon.catalog import PURCHASE, entry_types_of
+from gql_server.carbon.columns import Columns
 from gql_server.carbon.readers import RowRejected, explained, said
-from gql_server.carbon.refusals import FileRefused
 from gql_server.carbon.rows import ExchangeRateRow, Row
 from gql_server.carbon.tablefile import OUTSIDE, Table, open_table
 
@@ -24,9 +24,11 @@ class ReferenceFormat:
     affects: tuple[int, ...] = ()
 
     @property
-    def columns(self) -> tuple[str, ...]:
-        """The columns that the file must have."""
-        return (self.key_column,) if self.row is None else self.row.required_columns()
+    def columns(self) -> Columns:
+        """The columns of the file: any beside the key, unless its rows have a form."""
+        if self.row is None:
+            return Columns((self.key_column,), (self.key_column,), open=True)
+        return Columns(self.row.columns(), self.row.required_columns())
 
     def data(self, cells: dict[str, str]) -> dict[str, Any]:
         """The cells of a row as they are stored. Raises ValidationError."""
@@ -50,11 +52,8 @@ def is_of_whole_module(module_id: int) -> bool:
 
 def open_reference(path: Path, format: ReferenceFormat, *, sheet: str | None = None, decimal: str | None = None) -> Table:
     """Opens a file and checks its header. Raises FileRefused here, and while the rows are read."""
-    table = open_table(path, numbers=format.row.number_columns() if format.row else (), sheet=sheet, decimal=decimal)
-    if missing := [column for column in format.columns if column not in table.columns]:
-        table.close()
-        raise FileRefused(f"missing column{'s' if len(missing) > 1 else ''} {', '.join(missing)}")
-    return table
+    numbers = format.row.number_columns() if format.row else ()
+    return open_table(path, numbers=numbers, sheet=sheet, decimal=decimal, expected=format.columns)
 
 
 class ReferenceReader:

@@ -48,6 +48,11 @@ class Row(BaseModel):
     """Columns by other names that files have for them."""
 
     @classmethod
+    def columns(cls) -> tuple[str, ...]:
+        """All columns."""
+        return tuple(field.alias or name for name, field in cls.model_fields.items())
+
+    @classmethod
     def required_columns(cls) -> tuple[str, ...]:
         """Columns that may not be blank."""
         return tuple(field.alias or name for name, field in cls.model_fields.items() if field.is_required())

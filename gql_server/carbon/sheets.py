@@ -64,7 +64,7 @@ def _only(workbook: CalamineWorkbook) -> CalamineSheet:
     for name in shown:
         sheet = workbook.get_sheet_by_name(name)
         if sheet.total_height and filled is not None:
-            raise FileRefused(f"the workbook has several sheets: say which with sheet=, one of {_listed(shown)}")
+            raise FileRefused(f"the workbook has several sheets: say which with sheet, one of {_listed(shown)}")
         filled = sheet if sheet.total_height else filled
     if filled is None:
         raise FileRefused("the file is empty")

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 
+from gql_server.carbon.columns import Columns, Header
 from gql_server.carbon.csvfile import read_csv
 from gql_server.carbon.filekinds import START_BYTES, ZIP_MARK, kind_of, not_a_table
 from gql_server.carbon.numbers import Numbers, numbers_of
@@ -19,7 +20,6 @@ MAX_COLUMNS = 100
 OUTSIDE = ""
 """Key of a cell that has no named column above it."""
 
-_UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 _FORMULA = re.compile(r'="(?P<text>[^"]*)"')
 _WHOLE = re.compile(r"(?P<id>\d+)\.0+", re.ASCII)
 
@@ -39,16 +39,35 @@ class Table:
     """The rows of a table. Iterate once; use as a context manager, which closes the file.
 
     Cells of the columns `numbers` are written as computers do where they have one reading, and those of `ids` without the
-    zeros that spreadsheets put behind a point. `decimal` is the decimal mark, when the sender has said which.
+    zeros that spreadsheets put behind a point. `decimal` is the decimal mark, when the sender has said which. `expected` are
+    the columns that the file is read for; without them every column is read.
     """
 
     def __init__(
-        self, records: Records, *, numbers: Collection[str] = (), ids: Collection[str] = (), decimal: str | None = None
+        self,
+        records: Records,
+        *,
+        numbers: Collection[str] = (),
+        ids: Collection[str] = (),
+        decimal: str | None = None,
+        expected: Columns | None = None,
     ) -> None:
         self._source = records
         self._respelled = Counter[str]()
         self._opened = self._numbered()
-        self.columns = self._header()
+        try:
+            self._read_header(expected)
+            self._read_numbers(numbers, ids, decimal)
+        except FileRefused:
+            self.close()
+            raise
+
+    def _read_header(self, expected: Columns | None) -> None:
+        header = self._header()
+        self.header = expected.of(header) if expected else Header(header)
+        self.columns = self.header.names
+
+    def _read_numbers(self, numbers: Collection[str], ids: Collection[str], decimal: str | None) -> None:
         self._number_columns = [(index, column) for index, column in enumerate(self.columns) if column in numbers]
         self._total = 0
         self._numbers = self._numbers_of(decimal) if self._number_columns else None
@@ -75,7 +94,8 @@ class Table:
         """What was inferred, and how many cells so far were taken for what they do not say letter by letter."""
         numbers = self._numbers
         decimal = {"decimal": numbers.decimal, "decimal_from": numbers.because} if numbers else {}
-        return {**self._source.reading, **decimal, "respelled": dict(self._respelled)}
+        unread = {"unread_columns": [column[:100] for column in self.header.unread]} if self.header.unread else {}
+        return {**self._source.reading, **decimal, "respelled": dict(self._respelled), **unread}
 
     def __iter__(self) -> Iterator[tuple[int, dict[str, str]]]:
         """Row number, from 1 below the header, and non-blank cells by column. Blank rows are numbered but left out."""
@@ -168,9 +188,10 @@ def open_table(
     ids: Collection[str] = (),
     sheet: str | None = None,
     decimal: str | None = None,
+    expected: Columns | None = None,
 ) -> Table:
-    """Opens a CSV file in UTF-8 or a sheet of an .xlsx workbook. Raises FileRefused, or OSError without such a file."""
-    return Table(_records(path, sheet), numbers=numbers, ids=ids, decimal=decimal)
+    """Opens a CSV file or a sheet of an .xlsx workbook. Raises FileRefused, or OSError without such a file."""
+    return Table(_records(path, sheet), numbers=numbers, ids=ids, decimal=decimal, expected=expected)
 
 
 def _records(path: Path, sheet: str | None) -> Records:
@@ -180,8 +201,6 @@ def _records(path: Path, sheet: str | None) -> Records:
         return read_workbook(path, sheet)
     if (kind := kind_of(start)) is not None:
         raise FileRefused(not_a_table(kind))
-    if start.startswith(_UTF16_MARKS) or b"\0" in start[:2]:
-        raise FileRefused("the file is UTF-16, not UTF-8: save it as “CSV UTF-8”")
     if sheet is not None:
         raise FileRefused(f"the file is CSV and has no sheets, so none is called {sheet}")
     return read_csv(path)

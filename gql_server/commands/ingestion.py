@@ -119,7 +119,7 @@ async def start_api_ingestion(
     if ingestion.target != TargetType.DATA_ENTRIES or ingestion.unit is not None:
         raise BadInput("an API gives the data entries of all units", argument="target" if ingestion.unit is None else "unit")
     if ingestion.sheet or ingestion.decimal:
-        raise BadInput("an API has neither sheets nor decimal marks", argument="sheet" if ingestion.sheet else "decimal")
+        raise BadInput("an API has neither sheets nor decimal marks", argument="sheet" if ingestion.sheet else "decimalMark")
     await _check(connection, viewer, ingestion)
     if (viewer.provider, ingestion.module_type_id) not in sources:
         raise BadInput(f"there is no API with entries of module {MODULES[ingestion.module_type_id].key}", argument="source")
@@ -172,7 +172,8 @@ def _check_share(share: float | None) -> None:
 
 def _check_reading(ingestion: Ingestion) -> None:
     if ingestion.decimal is not None and ingestion.decimal not in DECIMALS:
-        raise BadInput(f"decimal must be one of: {', '.join(DECIMALS)}", argument="decimal")
+        known = " or ".join(DECIMALS).upper()
+        raise BadInput(f"decimalMark must be {known}", argument="decimalMark")
     if ingestion.sheet is not None and not 1 <= len(ingestion.sheet) <= SHEET_MAX:
         raise BadInput(f"sheet must be 1 to {SHEET_MAX} characters long", argument="sheet")
 

@@ -47,7 +47,6 @@ ARGUMENTS = {
     "module": {"module": "module", "module_type_id": "moduleTypeId"},
     "entryType": {"data_entry_type": "dataEntryType", "data_entry_type_id": "dataEntryTypeId"},
     "unit": {"unit_institutional_id": "unitInstitutionalId"},
-    "decimal": {"decimal_mark": "decimalMark"},
 }
 """What inputs call what uploads call otherwise: the fields that may say it, by their attributes."""
 

@@ -1,6 +1,6 @@
 """How an ingest ends: the verdict, the message and the counts, the same for every kind of file."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -15,6 +15,7 @@ TOO_MANY_REJECTED = "too_many_rows_rejected"
 """Mark of a job that would have landed some rows, but rejected too many."""
 ROW_ERRORS_KEPT = 100
 REASON_LENGTH = 200
+COLUMN_LENGTH = 60
 
 
 @dataclass(slots=True)
@@ -55,6 +56,12 @@ class IngestCounts:
     def _note(self, kept: list[RejectedRow], rows: Sequence[RowRejected]) -> None:
         room = max(0, self.keep - len(kept))
         kept += [RejectedRow(row.row, row.reason, row.column, row.value) for row in rows[:room]]
+
+    def add_columns(self, misspelt: Mapping[str, str]) -> None:
+        """Tell of columns that were not read, by what they probably mean."""
+        self.warned += len(misspelt)
+        told = [(column[:COLUMN_LENGTH], name) for column, name in misspelt.items()]
+        self.errors += [RowError(None, f"the column “{column}” is not read: is {name} meant?", column) for column, name in told]
 
     @property
     def row_errors(self) -> list[RejectedRow]:

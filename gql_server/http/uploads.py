@@ -29,7 +29,9 @@ from gql_server.ledger.wakeup import wake_all
 from gql_server.policy import OPERATIONS_EDIT, Viewer, may_upload
 from gql_server.worker import Registry
 
-PARAMETERS = ("module", "year", "target", "entryType", "unit", "sheet", "decimal", "maxRejectedShare", "filename", "start")
+PARAMETERS = ("module", "year", "target", "entryType", "unit", "sheet", "decimalMark", "maxRejectedShare", "filename", "start")
+FORMER_NAMES = {"decimal": "decimalMark"}
+"""Parameters that were called otherwise, and still may be."""
 TARGETS = {"data": TargetType.DATA_ENTRIES, "factors": TargetType.FACTORS, "reference": TargetType.REFERENCE_DATA}
 STATUS_OF = {
     ErrorCode.UNAUTHENTICATED: 401,
@@ -153,13 +155,14 @@ async def chunks_of(file: IO[bytes]) -> AsyncGenerator[bytes]:
 
 def _check_parameters(query: QueryParams) -> None:
     """Raises BadInput for one that is unknown or given twice, as a misspelt `unit` would replace a whole year, or holds NUL."""
-    names = [name for name, _ in query.multi_items()]
-    for name in names:
+    given = [(FORMER_NAMES.get(name, name), value) for name, value in query.multi_items()]
+    names = [name for name, _ in given]
+    for name, value in given:
         if name not in PARAMETERS:
             raise BadInput(f"unknown parameter {name[:50]!r}; there are: {', '.join(PARAMETERS)}", argument=name[:50])
         if names.count(name) > 1:
             raise BadInput(f"{name} is given more than once", argument=name)
-        if "\0" in query[name]:
+        if "\0" in value:
             raise BadInput(f"{name} must not hold the character NUL", argument=name)
 
 
@@ -206,8 +209,12 @@ def ingestion_from(query: QueryParams) -> Ingestion:
         unit=query.get("unit"),
         max_rejected_share=_share(query.get("maxRejectedShare")),
         sheet=query.get("sheet"),
-        decimal=query.get("decimal"),
+        decimal=_lowered(query.get("decimalMark", query.get("decimal"))),
     )
+
+
+def _lowered(name: str | None) -> str | None:
+    return name and name.lower()
 
 
 def _share(text: str | None) -> float | None:

@@ -44,9 +44,46 @@ def test_four_modules_take_factors():
     assert [module_id for module_id in range(1, 9) if factor_format(module_id)] == [1, 4, 5, 8]
 
 
-def test_a_file_of_many_units_only_needs_its_unit_column(tmp_path: Path):
-    assert header_refusal(tmp_path, "unit_institutional_id", ENTRY_FORMATS["equipment"]) is None
-    assert header_refusal(tmp_path, "name", ENTRY_FORMATS["equipment"]) == "missing column unit_institutional_id"
+def test_a_file_of_many_units_needs_its_unit_column_and_the_mandatory_ones(tmp_path: Path):
+    equipment = ENTRY_FORMATS["equipment"]
+
+    assert header_refusal(tmp_path, "unit_institutional_id,name,equipment_class", equipment) is None
+    assert header_refusal(tmp_path, "name,equipment_class", equipment) == "missing column unit_institutional_id"
+    assert header_refusal(tmp_path, "unit_institutional_id", equipment) == "missing columns name, equipment_class"
+
+
+@pytest.mark.parametrize(
+    ("header", "told"),
+    [
+        ("unit_institutional_id,category,quantitiy", "quantity — “quantitiy” of the file looks like quantity"),
+        ("unit_institutional_id,Catégorie,quantity", "category — “catégorie” of the file looks like category"),
+        ("unit,category,quantity", "unit_institutional_id — “unit” of the file looks like unit_institutional_id"),
+        ("unit_institutional_id,category,note", "quantity"),
+    ],
+)
+def test_a_missing_column_is_named_with_the_nearest_one_of_the_file(tmp_path: Path, header: str, told: str):
+    assert header_refusal(tmp_path, header, ENTRY_FORMATS["process_emissions"]) == f"missing column {told}"
+
+
+def test_a_header_is_read_whatever_its_case_and_what_joins_its_words(tmp_path: Path):
+    path = tmp_path / "upload.csv"
+    path.write_text("Unit Institutional ID,CATEGORY,Quantity ,Active-Usage\n10208,CO2,1,x\n")
+
+    with open_rows(path, ENTRY_FORMATS["process_emissions"]) as table:
+        rows = list(table)
+
+    assert rows == [
+        (1, {"unit_institutional_id": "10208", "category": "CO2", "quantity": "1", "active-usage": "x"}),
+    ]
+    assert table.reading["unread_columns"] == ["active-usage"]
+
+
+def test_one_column_in_two_spellings_is_refused(tmp_path: Path):
+    header = "unit_institutional_id,unit institutional id,category,quantity"
+
+    assert header_refusal(tmp_path, header, ENTRY_FORMATS["process_emissions"]) == (
+        "the columns unit_institutional_id and unit institutional id are the same: leave one of them out"
+    )
 
 
 def test_a_file_of_one_unit_needs_the_mandatory_columns_and_no_unit(tmp_path: Path):

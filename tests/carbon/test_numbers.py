@@ -57,7 +57,7 @@ def test_a_lone_number_with_two_readings_is_refused_with_both(text: str) -> None
 
     assert refused.value.message == (
         f"“{text}” in row 2, column quantity, is {point} with a decimal point or {comma} with a decimal comma: "
-        "say which with decimal=point or decimal=comma"
+        "say which with decimalMark, POINT or COMMA"
     )
 
 

@@ -95,7 +95,7 @@ def test_a_file_whose_numbers_have_two_readings_is_refused_until_its_sender_says
 
     assert refusal(path) == (
         "“1,234” in row 2, column quantity, is 1234 with a decimal point or 1.234 with a decimal comma: "
-        "say which with decimal=point or decimal=comma"
+        "say which with decimalMark, POINT or COMMA"
     )
     assert [row["quantity"] for row in read(path, decimal=COMMA)[0]] == ["12", "1.234"]
     assert read(path, decimal=COMMA)[1]["decimal_from"] == "parameter"
@@ -185,7 +185,7 @@ def test_of_several_sheets_the_sender_says_which(tmp_path: Path) -> None:
     sheets = {name: [CELLS, [10208, "CO2", "", amount, ""]] for name, amount in (("Labo", 1), ("Été", 2), ("Secret", 3))}
     path = workbook(tmp_path / "upload", sheets, hidden=["Secret"])
 
-    assert refusal(path) == "the workbook has several sheets: say which with sheet=, one of “Labo”, “Été”"
+    assert refusal(path) == "the workbook has several sheets: say which with sheet, one of “Labo”, “Été”"
     assert read(path, sheet="Été")[0][0]["quantity"] == "2"
     assert read(path, sheet="Secret")[1]["sheet_from"] == "parameter"
     assert refusal(path, sheet="Autre") == "the workbook has no sheet Autre: there is “Labo”, “Été”, “Secret”"

@@ -184,8 +184,8 @@ async def test_d2_missing_factors_are_one_short_error_within_a_second(world: Wor
     ("content", "cause"),
     [
         (PROCESS, "no data rows"),
-        (PROCESS.encode("utf-16"), "UTF-16"),
-        (PROCESS.encode() + b"10208,CO\xe9,,1,\n", "not UTF-8"),
+        (PROCESS.encode("utf-32"), "UTF-16"),
+        (PROCESS.encode() + b"10208,CO\xc9,,1,\n", "not UTF-8"),
         ("category,quantity\nCO2,1\n", "missing column unit_institutional_id"),
     ],
 )

@@ -81,7 +81,7 @@ async def test_a_workbook_lands_by_the_sheet_that_the_upload_names(gases: World,
     unnamed = await send(gases, content)
     named = await send(gases, content, sheet="Été", filename="x.xlsx")
 
-    assert unnamed["status_message"] == "the workbook has several sheets: say which with sheet=, one of “A”, “Été”"
+    assert unnamed["status_message"] == "the workbook has several sheets: say which with sheet, one of “A”, “Été”"
     assert named["result"] == "SUCCESS"
     assert await quantities(gases) == [("Glace carbonique", 2.5)]
 
@@ -96,10 +96,10 @@ async def test_a_file_with_two_readings_changes_nothing_until_its_sender_says_wh
 
     assert refused["status_message"] == (
         "“1,234” in row 1, column quantity, is 1234 with a decimal point or 1.234 with a decimal comma: "
-        "say which with decimal=point or decimal=comma"
+        "say which with decimalMark, POINT or COMMA"
     )
     assert await quantities(gases) == [("Glace carbonique", 7.0)]
-    told = await send(gases, content, decimal="comma")
+    told = await send(gases, content, decimalMark="COMMA")
     assert await quantities(gases) == [("Glace carbonique", 1.234)]
     client = Client(gases.engine, provider="ACCRED")
     query = 'query ($id: Int!) { job(by: { jobId: $id }) { meta { entries(keys: ["reading"]) { key value } } } }'
@@ -121,7 +121,7 @@ async def test_a_file_with_two_readings_changes_nothing_until_its_sender_says_wh
 
 async def test_a_retry_reads_the_file_as_its_upload_said(world: World) -> None:
     content = (HEADER.replace(",", ";") + "10208;CO2;Glace carbonique;1,234;x\n").encode()
-    failed = await send(world, content, decimal="comma")
+    failed = await send(world, content, decimalMark="COMMA")
     await world.factors("process_emissions", FACTORS)
 
     retried = await retry(Client(world.engine, provider="ACCRED"), failed["pipeline_id"])
@@ -134,7 +134,7 @@ async def test_a_retry_reads_the_file_as_its_upload_said(world: World) -> None:
 
 async def test_a_file_read_once_more_is_read_as_the_mutation_says(gases: World) -> None:
     content = (HEADER.replace(",", ";") + "10208;CO2;Glace carbonique;1,234;x\n99999;CO2;Glace carbonique;1;x\n").encode()
-    first = await send(gases, content, decimal="point")
+    first = await send(gases, content, decimalMark="point")
     client = Client(gases.engine, provider="ACCRED")
     job = await client.query("query ($id: Int!) { job(by: { jobId: $id }) { id } }", id=first["id"])
 
@@ -151,8 +151,8 @@ async def test_a_file_read_once_more_is_read_as_the_mutation_says(gases: World) 
 
 
 async def test_an_unknown_decimal_mark_is_refused_at_the_door(gases: World) -> None:
-    with pytest.raises(AssertionError, match="decimal must be one of: point, comma"):
-        await send(gases, b"a\n1\n", decimal="dot")
+    with pytest.raises(AssertionError, match="decimalMark must be POINT or COMMA"):
+        await send(gases, b"a\n1\n", decimalMark="dot")
 
 
 async def test_a_search_finds_what_was_said_however_its_accents_are_composed(gases: World) -> None:

@@ -12,7 +12,12 @@ from gql_server.reads.diagnosis.reasons import Action, Code, Reason, Severity
 from gql_server.reads.diagnosis.retry_advice import advised
 
 MESSAGE_LENGTH = 200
-_MISSING_COLUMNS = re.compile(r"\bmissing (?:required )?columns?:? (?P<names>.+)", re.IGNORECASE | re.DOTALL)
+_MISSING_COLUMNS = re.compile(
+    r"\bmissing (?:required )?columns?:? (?P<names>.+?)(?: — (?P<hint>.+))?\Z", re.IGNORECASE | re.DOTALL
+)
+
+_PARAMETER = re.compile(r"\bsay which with (?P<name>\w+)")
+_VERDICT = re.compile(r"\A(?:ERROR|WARNING): ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,8 +171,16 @@ def _refused(job: DiagnosedJob) -> Advice:
         return Advice(Code.INPUT_REFUSED, f"It could not use its input: {_cut(job.message)}", remedy, retries=True)
     if missing := _MISSING_COLUMNS.search(job.message or ""):
         names = _cut(missing["names"].rstrip(" ."))
-        remedy = f"Add {names} to the header of the file, with the values, and upload it again."
-        return Advice(Code.MISSING_COLUMN, f"The file has no column {names}.", remedy, Action.UPLOAD_FILE)
+        hint = missing["hint"]
+        rename = "Correct the name in the header of the file, or add" if hint else "Add"
+        remedy = f"{rename} {names}{'' if hint else ' to the header of the file'}, with the values, and upload it again."
+        message = f"The file has no column {names}{f': {_cut(hint)}' if hint else ''}."
+        return Advice(Code.MISSING_COLUMN, message, remedy, Action.UPLOAD_FILE)
+    if parameter := _PARAMETER.search(job.message or ""):
+        remedy = f"Upload the same file again, with the parameter `{parameter['name']}`: nothing in it is to be corrected."
+        return Advice(
+            Code.INPUT_REFUSED, f"The file can be read in several ways: {_cut(job.message)}", remedy, Action.UPLOAD_FILE
+        )
     remedy = "Correct the file as the message says, and upload it again: a retry would read the same file."
     return Advice(Code.INPUT_REFUSED, f"The file was refused: {_cut(job.message)}", remedy, Action.UPLOAD_FILE)
 
@@ -213,5 +226,5 @@ def _place(job: DiagnosedJob) -> str:
 
 
 def _cut(message: str | None) -> str:
-    text = " ".join((message or "").split()) or "nothing is known of why."
+    text = _VERDICT.sub("", " ".join((message or "").split())) or "nothing is known of why."
     return text if len(text) <= MESSAGE_LENGTH else text[: MESSAGE_LENGTH - 1] + "…"

@@ -159,6 +159,28 @@ CLASSES = [
         "UPLOAD_FILE",
     ),
     (
+        job(FailureClass.VALIDATION, "missing column amount — “amuont” of the file looks like amount"),
+        "MISSING_COLUMN",
+        "The file has no column amount: “amuont” of the file looks like amount.",
+        "Correct the name in the header of the file, or add amount, with the values, and upload it again.",
+        "UPLOAD_FILE",
+    ),
+    (
+        job(FailureClass.VALIDATION, "“1,234” is 1234 or 1.234: say which with decimalMark, POINT or COMMA"),
+        "INPUT_REFUSED",
+        "The file can be read in several ways: “1,234” is 1234 or 1.234: say which with decimalMark, POINT or COMMA",
+        "Upload the same file again, with the parameter `decimalMark`: nothing in it is to be corrected.",
+        "UPLOAD_FILE",
+    ),
+    (
+        job(FailureClass.TOO_MANY_ROWS_REJECTED, "ERROR: 3 of 4 rows were rejected"),
+        "TOO_MANY_ROWS_REJECTED",
+        "It was refused: 3 of 4 rows were rejected",
+        "See its row errors: often the whole file is of another format or module. Correct it and upload it again, with a "
+        "larger maxRejectedShare if the rejected rows shall be left out.",
+        "SEE_ROW_ERRORS",
+    ),
+    (
         job(FailureClass.VALIDATION, "the file is empty"),
         "INPUT_REFUSED",
         "The file was refused: the file is empty",
