@@ -539,7 +539,7 @@ def purchase_rows(dice: random.Random) -> list[Cells]:
 
 def purchase_examples() -> list[Example]:
     rows = purchase_rows(random.Random(55))
-    latin1 = table(PURCHASE_COLUMNS, rows[:30], encoding="latin-1")
+    _, _, latin1 = table(PURCHASE_COLUMNS, rows[15:30], encoding="latin-1").partition(b"\n")
     return [
         Example(
             "data/purchases_2025.csv",
@@ -549,10 +549,10 @@ def purchase_examples() -> list[Example]:
             accepted=len(rows),
         ),
         Example(
-            "failures/purchases_latin1.csv",
+            "failures/purchases_mixed_encodings.csv",
             "purchase",
-            latin1,
-            "not UTF-8: refused as a whole",
+            table(PURCHASE_COLUMNS, rows[:15]) + latin1,
+            "half UTF-8, half Latin-1: refused as a whole",
             accepted=0,
             outcome="ERROR",
         ),

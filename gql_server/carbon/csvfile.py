@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self, TextIO
 
+from gql_server.carbon.encodings import SAVE_AS, Encoding, encoding_of
 from gql_server.carbon.refusals import FileRefused
 from gql_server.carbon.texts import INVISIBLE, column_name
 
@@ -22,8 +23,9 @@ _BLANK = "".join(SEPARATORS) + INVISIBLE + ' \r\n"'
 class _Lines:
     """Physical lines of a file, knowing how much of it the current row has used."""
 
-    def __init__(self, file: TextIO) -> None:
+    def __init__(self, file: TextIO, encoding: Encoding) -> None:
         self.file = file
+        self.encoding = encoding.name or "UTF-8"
         self.number = 0
         self.row_started = 1
         self.row_chars = 0
@@ -48,23 +50,24 @@ class _Lines:
                 f"the row at line {self.row_started} is longer than {MAX_ROW_CHARS} characters: is a quote left open?"
             )
         if "\0" in line:
-            raise FileRefused(f"line {self.number} contains NUL bytes: the file is not UTF-8 text, perhaps UTF-16")
+            raise FileRefused(f"line {self.number} contains NUL bytes: the file is not {self.encoding} text")
         return line
 
     def _read(self) -> str:
         try:
             line = self.file.readline(MAX_ROW_CHARS + 1)
         except UnicodeDecodeError as error:
-            raise FileRefused("the file is not UTF-8 text: save it as “CSV UTF-8”") from error
+            raise FileRefused(f"the file is damaged {self.encoding} text: {SAVE_AS}") from error
         # A quote is only one at the very beginning of a cell: what cannot be seen before it has to go first.
         return line if self.number > 1 else line.lstrip(INVISIBLE)
 
 
 @dataclass(frozen=True, slots=True)
 class CsvFile:
-    """A UTF-8 file, with or without byte order marks, and what separates its cells. Iterate as often as you like."""
+    """A text file, with or without byte order marks, and what separates its cells. Iterate as often as you like."""
 
     path: Path
+    encoding: Encoding
     separator: str
     told_by: str
     skipped: int
@@ -72,12 +75,17 @@ class CsvFile:
     @property
     def reading(self) -> dict[str, str]:
         """Reading of the file: what was inferred and what was told."""
-        return {"format": "csv", "separator": SEPARATORS[self.separator], "separator_from": self.told_by}
+        return {
+            "format": "csv",
+            **self.encoding.reading,
+            "separator": SEPARATORS[self.separator],
+            "separator_from": self.told_by,
+        }
 
     def __iter__(self) -> Iterator[list[str]]:
         """Records, the header first. Close the iterator when not reading to the end. Raises FileRefused."""
-        with _opened(self.path) as file:
-            lines = _Lines(file)
+        with _opened(self.path, self.encoding) as file:
+            lines = _Lines(file, self.encoding)
             for _ in range(self.skipped):
                 next(lines)
             reader = csv.reader(lines, delimiter=self.separator)
@@ -87,19 +95,20 @@ class CsvFile:
 
 def read_csv(path: Path) -> CsvFile:
     """Finds out how the cells are separated. Raises FileRefused; a file that cannot be opened raises OSError."""
-    with _opened(path) as file:
-        lines = _Lines(file)
+    encoding = encoding_of(path)
+    with _opened(path, encoding) as file:
+        lines = _Lines(file, encoding)
         for line in lines:
             if told := _SEP.fullmatch(line.rstrip("\r\n")):
-                return CsvFile(path, _allowed(told["separator"]), "sep=", lines.number)
+                return CsvFile(path, encoding, _allowed(told["separator"]), "sep=", lines.number)
             if line.strip(_BLANK):
-                return CsvFile(path, _separator_of(line), "header", 0)
+                return CsvFile(path, encoding, _separator_of(line), "header", 0)
             lines.start_row()
     raise FileRefused("the file is empty")
 
 
-def _opened(path: Path) -> TextIO:
-    return path.open(encoding="utf-8-sig", newline="")
+def _opened(path: Path, encoding: Encoding) -> TextIO:
+    return path.open(encoding=encoding.codec, newline="")
 
 
 def _record(reader: Iterator[list[str]], lines: _Lines) -> list[str] | None:

@@ -67,7 +67,7 @@ DAY = (
     DayStep("data/purchases_2025.csv", "purchase"),
     DayStep("data/process_emissions_unit_10208.csv", "process_emissions", unit="10208"),
     DayStep("failures/process_emissions_all_bad.csv", "process_emissions"),
-    DayStep("failures/purchases_latin1.csv", "purchase"),
+    DayStep("failures/purchases_mixed_encodings.csv", "purchase"),
 )
 
 REPLAY = (

@@ -105,7 +105,7 @@ def a_step(chance: random.Random) -> Step:
             lambda: Step("purchase", some_rows(chance, "purchases")),
             lambda: Step("process_emissions", process_factors(chance), TargetType.FACTORS),
             lambda: Step("process_emissions", example("failures/process_emissions_all_bad.csv")),
-            lambda: Step("purchase", example("failures/purchases_latin1.csv")),
+            lambda: Step("purchase", example("failures/purchases_mixed_encodings.csv")),
             lambda: Step("headcount", example("failures/headcount_members_few_bad_rows.csv"), entry_type="member"),
         )
     )()
