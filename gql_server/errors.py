@@ -26,6 +26,7 @@ class ErrorCode(StrEnum):
 class RefusalReason(StrEnum):
     """Why the state of something forbids a command: `details["reason"]` of a Conflict."""
 
+    ALREADY_INGESTED = "ALREADY_INGESTED"
     ALREADY_RUNNING = "ALREADY_RUNNING"
     CHANGED = "CHANGED"
     FILE_GONE = "FILE_GONE"
@@ -40,6 +41,7 @@ class RefusalReason(StrEnum):
     SUPERSEDED = "SUPERSEDED"
     TOO_MANY_VIEWS = "TOO_MANY_VIEWS"
     YEAR_EXISTS = "YEAR_EXISTS"
+    YEAR_IS_OPEN = "YEAR_IS_OPEN"
     YEAR_NOT_CREATED = "YEAR_NOT_CREATED"
     YEAR_NOT_PROVISIONED = "YEAR_NOT_PROVISIONED"
 

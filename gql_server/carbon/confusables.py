@@ -21,10 +21,11 @@ def skeleton(text: str) -> str:
 
 
 def difference(sent: str, known: str) -> str:
-    """Where two texts that look alike differ first."""
+    """The text that was sent looks like a known one: where they differ first."""
     pairs = zip_longest(sent.lower(), known.lower())
     at = next((at for at, (one, other) in enumerate(pairs) if one != other), 0)
-    return f"“{sent}” is not “{known}”: character {at + 1} is {_named(sent[at : at + 1])}, not {_named(known[at : at + 1])}"
+    one, other = _named(sent[at : at + 1]), _named(known[at : at + 1])
+    return f"“{sent}” looks like “{known}”, but its character {at + 1} is {one}, not {other}"
 
 
 def _is_left_out(letter: str) -> bool:

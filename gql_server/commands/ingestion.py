@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gql_server.carbon.catalog import MODULES, Module, entry_types_of
@@ -16,9 +16,10 @@ from gql_server.commands import audit
 from gql_server.commands.checks import check_year, creator, year_accepts_uploads
 from gql_server.db.models import EntityType, IngestionMethod, JobType, TargetType, Upload
 from gql_server.db.models.carbon import Unit
-from gql_server.errors import BadInput, Forbidden, NotFound
+from gql_server.errors import BadInput, Conflict, Forbidden, NotFound, Reason
 from gql_server.ledger.verbs import NewJob, Submitted, submit
 from gql_server.policy import OPERATIONS_EDIT, Viewer, upload_clause
+from gql_server.reads.pipelines.same_file import ADD_AGAIN, bringing_same_file
 from gql_server.worker import Registry
 
 JOB_TYPES = {
@@ -39,7 +40,7 @@ class Ingestion:
 
     `unit` is the institutional id for a file of one unit only; a file with a larger share of rejected rows than
     `max_rejected_share` is refused (None: than the worker allows). `sheet` and `decimal`, point or comma, tell what the file
-    alone does not.
+    alone does not. A file of one unit whose bytes have been read for it is refused, unless its rows are to be added again.
     """
 
     year: int
@@ -50,6 +51,7 @@ class Ingestion:
     max_rejected_share: float | None = None
     sheet: str | None = None
     decimal: str | None = None
+    add_again: bool = False
 
     @property
     def config(self) -> dict[str, Any]:
@@ -59,6 +61,7 @@ class Ingestion:
             "max_rejected_share": self.max_rejected_share,
             "sheet": self.sheet,
             "decimal": self.decimal,
+            ADD_AGAIN: self.add_again or None,
         }
         return {name: value for name, value in config.items() if value is not None}
 
@@ -71,8 +74,14 @@ def authorize(viewer: Viewer, ingestion: Ingestion) -> Module:
         return module
     own_unit = f"modules.{module.key}:sync@{ingestion.unit}"
     if ingestion.unit is None or ingestion.target != TargetType.DATA_ENTRIES or not viewer.may(own_unit):
-        raise Forbidden("you may not upload for this module", permission=OPERATIONS_EDIT)
+        raise Forbidden(f"you may not upload {_place(ingestion, module)}", permission=OPERATIONS_EDIT)
     return module
+
+
+def _place(ingestion: Ingestion, module: Module) -> str:
+    if ingestion.target != TargetType.DATA_ENTRIES:
+        return f"{ingestion.target.lower().replace('_', ' ')} of module {module.key}"
+    return f"for {'all units' if ingestion.unit is None else f'unit {ingestion.unit}'} of module {module.key}"
 
 
 async def start_ingestion(
@@ -92,13 +101,13 @@ async def start_ingestion(
     """
     await _check(connection, viewer, ingestion)
     usable = upload_clause(viewer) if owned else Upload.provider == viewer.provider
-    kept = select(Upload.filename).where(Upload.id == upload_id, usable, Upload.pruned_at.is_(None))
-    filename = await connection.scalar(kept)
-    if filename is None:
+    kept = select(Upload.filename, Upload.sha256).where(Upload.id == upload_id, usable, Upload.pruned_at.is_(None))
+    if (upload := (await connection.execute(kept)).one_or_none()) is None:
         raise NotFound("no such upload")
+    await _check_not_read(connection, viewer, ingestion, upload_id, upload.sha256)
     new = replace(
         _job(viewer, ingestion, JOB_TYPES[ingestion.target], IngestionMethod.CSV),
-        meta={"provider_name": "csv", "filters": {}, "filename": filename},
+        meta={"provider_name": "csv", "filters": {}, "filename": upload.filename},
         upload_id=upload_id,
     )
     return await submit_ingestion(connection, registry, viewer, replace(new, config={**new.config, **(config or {})}))
@@ -165,6 +174,30 @@ async def _check(connection: AsyncConnection, viewer: Viewer, ingestion: Ingesti
     await _check_unit(connection, viewer, ingestion)
 
 
+async def _check_not_read(
+    connection: AsyncConnection, viewer: Viewer, ingestion: Ingestion, upload_id: UUID, sha256: str | None
+) -> None:
+    """Raises Conflict for a file of one unit when other uploads of its bytes were read for the unit. Such take turns."""
+    if ingestion.unit is None or ingestion.add_again or sha256 is None:
+        return
+    await connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"{ingestion.unit} {sha256}", 0))))
+    same = bringing_same_file(
+        provider=viewer.provider,
+        year=ingestion.year,
+        module_type_id=ingestion.module_type_id,
+        data_entry_type_id=ingestion.data_entry_type_id,
+        unit=ingestion.unit,
+        sha256=sha256,
+        upload_id=upload_id,
+    )
+    if (earlier := await connection.scalar(same)) is not None:
+        message = (
+            f"pipeline {earlier} has read this very file for unit {ingestion.unit}: `retryPipeline` of it reads it again in "
+            "place of its rows, `addAgain` adds them once more"
+        )
+        raise Conflict(message, reason=RefusalReason.ALREADY_INGESTED, pipelineId=str(earlier))
+
+
 def _check_share(share: float | None) -> None:
     if share is not None and not 0 <= share <= 1:
         raise BadInput("maxRejectedShare must be between 0 and 1", argument="maxRejectedShare")
@@ -172,7 +205,7 @@ def _check_share(share: float | None) -> None:
 
 def _check_reading(ingestion: Ingestion) -> None:
     if ingestion.decimal is not None and ingestion.decimal not in DECIMALS:
-        known = " or ".join(DECIMALS).upper()
+        known = " or ".join(name.upper() for name in DECIMALS)
         raise BadInput(f"decimalMark must be {known}", argument="decimalMark")
     if ingestion.sheet is not None and not 1 <= len(ingestion.sheet) <= SHEET_MAX:
         raise BadInput(f"sheet must be 1 to {SHEET_MAX} characters long", argument="sheet")

@@ -27,6 +27,7 @@ from gql_server.policy import OPERATIONS_EDIT, Viewer, job_clause
 from gql_server.policy.retry import RetryRefusal, refuse_retry, resumes
 from gql_server.reads.jobs.queries import in_pipeline
 from gql_server.reads.pipelines.capabilities import retry_facts_by_pipeline
+from gql_server.reads.pipelines.same_file import ADD_AGAIN
 from gql_server.worker import Registry
 
 READS = (*FILE_JOBS, JobType.API_INGEST)
@@ -157,6 +158,7 @@ def _ingestion(job: AnyRow) -> Ingestion:
         max_rejected_share=job.config.get("max_rejected_share"),
         sheet=job.config.get("sheet"),
         decimal=job.config.get("decimal"),
+        add_again=job.config.get(ADD_AGAIN, False),
     )
 
 

@@ -18,6 +18,7 @@ from gql_server.reads.pipelines.queries import pipelines_by_key
 from gql_server.reads.years.queries import years_by_key
 
 REASONS = {
+    RefusalReason.ALREADY_INGESTED: "another upload of the same bytes was read for the unit",
     RefusalReason.ALREADY_RUNNING: "the same work waits or runs",
     RefusalReason.CHANGED: "it changed since it was read",
     RefusalReason.FILE_GONE: "the file is not kept any more",
@@ -32,6 +33,7 @@ REASONS = {
     RefusalReason.SUPERSEDED: "a newer pipeline brings the same data",
     RefusalReason.TOO_MANY_VIEWS: "you have saved as many views as one may",
     RefusalReason.YEAR_EXISTS: "the year exists",
+    RefusalReason.YEAR_IS_OPEN: "the year is open already",
     RefusalReason.YEAR_NOT_CREATED: "the year does not exist",
     RefusalReason.YEAR_NOT_PROVISIONED: "the unit sync of the year has not succeeded",
 }

@@ -29,7 +29,10 @@ from gql_server.ledger.wakeup import wake_all
 from gql_server.policy import OPERATIONS_EDIT, Viewer, may_upload
 from gql_server.worker import Registry
 
-PARAMETERS = ("module", "year", "target", "entryType", "unit", "sheet", "decimalMark", "maxRejectedShare", "filename", "start")
+PARAMETERS = (
+    *("module", "year", "target", "entryType", "unit", "addAgain", "sheet", "decimalMark", "maxRejectedShare", "filename"),
+    "start",
+)
 FORMER_NAMES = {"decimal": "decimalMark"}
 """Parameters that were called otherwise, and still may be."""
 TARGETS = {"data": TargetType.DATA_ENTRIES, "factors": TargetType.FACTORS, "reference": TargetType.REFERENCE_DATA}
@@ -169,11 +172,16 @@ def _check_parameters(query: QueryParams) -> None:
 def starts(query: QueryParams) -> bool:
     """Whether the file is to be ingested at once. Raises BadInput, also for what would be said of a file that is not."""
     _check_parameters(query)
-    if (start := query.get("start", "true")) not in ("true", "false"):
-        raise BadInput("start must be true or false", argument="start")
-    if start == "false" and (said := [name for name in query if name not in ("start", "filename")]):
+    start = _flag(query, "start", "true")
+    if not start and (said := [name for name in query if name not in ("start", "filename")]):
         raise BadInput(f"with start=false, {said[0]} is said when the ingestion is started", argument=said[0])
-    return start == "true"
+    return start
+
+
+def _flag(query: QueryParams, name: str, default: str) -> bool:
+    if (value := query.get(name, default)) not in ("true", "false"):
+        raise BadInput(f"{name} must be true or false", argument=name)
+    return value == "true"
 
 
 def _authorize(viewer: Viewer, ingestion: Ingestion | None) -> None:
@@ -207,6 +215,7 @@ def ingestion_from(query: QueryParams) -> Ingestion:
         target=target,
         data_entry_type_id=entry_type.id if entry_type else None,
         unit=query.get("unit"),
+        add_again=_flag(query, "addAgain", "false"),
         max_rejected_share=_share(query.get("maxRejectedShare")),
         sheet=query.get("sheet"),
         decimal=_lowered(query.get("decimalMark", query.get("decimal"))),

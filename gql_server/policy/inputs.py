@@ -96,8 +96,8 @@ INPUTS: Mapping[str, InputRule] = MappingProxyType(
         "RetryPipelineInput": inputs(f"id replaceNewer {COMMAND}"),
         "SaveViewInput": inputs(f"id name description document variables isShared {COMMAND}"),
         "StartIngestionInput": inputs(
-            "source year module moduleTypeId target dataEntryType dataEntryTypeId unitInstitutionalId maxRejectedShare "
-            f"sheet decimalMark {COMMAND}"
+            "source year module moduleTypeId target dataEntryType dataEntryTypeId unitInstitutionalId addAgain "
+            f"maxRejectedShare sheet decimalMark {COMMAND}"
         ),
         "StatusMatch": inputs("in notIn"),
         "SyncUnitsInput": inputs(f"year {COMMAND}"),

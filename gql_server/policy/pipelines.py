@@ -10,6 +10,7 @@ from gql_server.policy.retry import RetryFacts, refuse_retry
 
 REFUSALS: Mapping[RefusalReason | None, Refusal] = {
     None: Refusal.MISSING_PERMISSION,
+    RefusalReason.ALREADY_INGESTED: Refusal.WRONG_STATE,
     RefusalReason.ALREADY_RUNNING: Refusal.WRONG_STATE,
     RefusalReason.NOT_ENDED: Refusal.WRONG_STATE,
     RefusalReason.SUPERSEDED: Refusal.SUPERSEDED,
@@ -59,7 +60,9 @@ def may_acknowledge(viewer: Viewer, pipeline: Any) -> Capability:
     """Whether its failures can be acknowledged."""
     if not viewer.may(OPERATIONS_VIEW):
         return missing(OPERATIONS_VIEW)
-    return ALLOWED if pipeline.error_count else refused(Refusal.WRONG_STATE, "Nothing has failed.")
+    if pipeline.error_count or pipeline.has_warning:
+        return ALLOWED
+    return refused(Refusal.WRONG_STATE, "Nothing of it has failed, or left something out.")
 
 
 def may_recover(viewer: Viewer, job: Any) -> Capability:

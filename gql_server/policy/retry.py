@@ -18,8 +18,9 @@ OF_A_YEAR = (*FILE_JOBS, JobType.API_INGEST, *RECALCULATIONS)
 class RetryFacts:
     """What decides whether the work of a pipeline can be started again: of its root job, its file, its year and its successors.
 
-    `resumes`: its data landed, so that only its failed steps are to run. `read_by`, `done_by` and `superseded_by` are the keys
-    of pipelines that read its file, do the same work, or brought newer data in place of its own.
+    `resumes`: its data landed, so that only its failed steps are to run. `read_by`, `done_by`, `superseded_by` and `brought_by`
+    are the keys of pipelines that read its file, do the same work, brought newer data in place of its own, or another upload of
+    the same bytes that adds up with it.
     """
 
     key: UUID
@@ -37,6 +38,7 @@ class RetryFacts:
     read_by: UUID | None
     done_by: UUID | None
     superseded_by: UUID | None
+    brought_by: UUID | None
     year_is_visible: bool
     year_is_provisioned: bool
 
@@ -66,6 +68,7 @@ def refuse_retry(
         or (None if resumes(facts) else _input(facts, api_sources))
         or _year(facts)
         or _same_work(facts)
+        or (None if resumes(facts) else _same_file(facts))
         or (None if replace_newer else _superseded(facts))
     )
 
@@ -131,6 +134,13 @@ def _same_work(facts: RetryFacts) -> RetryRefusal | None:
     of_file, of_api = facts.job_type in FILE_JOBS, facts.job_type == JobType.API_INGEST
     live = facts.read_by if of_file else None if of_api else facts.done_by
     return None if live is None else RetryRefusal("The same work waits or runs already.", RefusalReason.ALREADY_RUNNING, live)
+
+
+def _same_file(facts: RetryFacts) -> RetryRefusal | None:
+    if (other := facts.brought_by) is None:
+        return None
+    message = f"Pipeline {other} reads another upload of the same bytes: this would add its rows twice."
+    return RetryRefusal(message, RefusalReason.ALREADY_INGESTED, other)
 
 
 def _superseded(facts: RetryFacts) -> RetryRefusal | None:

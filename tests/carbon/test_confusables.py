@@ -45,11 +45,11 @@ def test_an_entry_of_decomposed_text_is_stored_as_its_factor_spells_it() -> None
 
 def test_no_matching_factor_says_where_two_texts_that_look_alike_differ() -> None:
     assert rejection("CО2") == (
-        "no matching factor for process_emissions (kind=CО2, subkind=None): “CО2” is not “CO2”: "
-        "character 2 is U+041E CYRILLIC CAPITAL LETTER O, not U+004F LATIN CAPITAL LETTER O"
+        "no matching factor for process_emissions (kind=CО2, subkind=None): “CО2” looks like “CO2”, but "
+        "its character 2 is U+041E CYRILLIC CAPITAL LETTER O, not U+004F LATIN CAPITAL LETTER O"
     )
     assert rejection("CO2", "Helium liquide").endswith(
-        ": “Helium liquide” is not “Hélium liquide”: character 2 is U+0065 LATIN SMALL LETTER E, "
+        ": “Helium liquide” looks like “Hélium liquide”, but its character 2 is U+0065 LATIN SMALL LETTER E, "
         "not U+00E9 LATIN SMALL LETTER E WITH ACUTE"
     )
     assert rejection("CO2", "Hélium\u00a0liquide").endswith("character 7 is U+00A0 NO-BREAK SPACE, not U+0020 SPACE")
@@ -70,7 +70,7 @@ def test_what_the_eye_hardly_tells_apart_has_one_skeleton(one: str, other: str) 
 
 
 def test_a_difference_at_the_end_is_a_missing_character() -> None:
-    assert difference("CO2\u00b7", "CO2") == "“CO2·” is not “CO2”: character 4 is U+00B7 MIDDLE DOT, not missing"
+    assert difference("CO2\u00b7", "CO2") == "“CO2·” looks like “CO2”, but its character 4 is U+00B7 MIDDLE DOT, not missing"
 
 
 @pytest.mark.parametrize("name", ["\ufeff\ufeffUnit  ID", "\u200bunit id", "unit\u200d\u00a0id ", "UNIT\u00ad ID"])

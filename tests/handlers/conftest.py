@@ -1,5 +1,6 @@
 """A provisioned year over a directory of three units, and a worker that runs what is uploaded."""
 
+import hashlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
@@ -75,7 +76,8 @@ class World:
         assert known is not None
         data = content.encode() if isinstance(content, str) else content
         async with self.engine.begin() as connection:
-            values = {"provider": "ACCRED", "filename": "test.csv", "size_bytes": len(data)}
+            digest = hashlib.sha256(data).hexdigest()
+            values = {"provider": "ACCRED", "filename": "test.csv", "size_bytes": len(data), "sha256": digest}
             upload_id = await connection.scalar(insert(Upload).values(values).returning(Upload.id))
             assert upload_id is not None
             await connection.execute(insert(UploadChunk).values(upload_id=upload_id, seq=0, data=data))

@@ -59,7 +59,7 @@ async def test_it_has_a_failure_class_and_a_diagnosis_of_its_own(filled: World) 
     }
     assert (reason["code"], reason["severity"]) == ("TOO_MANY_ROWS_REJECTED", "DANGER")
     assert reason["message"] == (
-        f"It was refused: ERROR: 2 of 3 rows were rejected, more than 50 %, so nothing was replaced — first error: {REASON}"
+        f"It was refused: 2 of 3 rows were rejected, more than 50 %, so nothing was replaced — first error: {REASON}"
     )
     assert "maxRejectedShare" in reason["remedy"]
 

@@ -26,7 +26,10 @@ class Upload(Base):
     storage: Mapped[str] = mapped_column(server_default=Storage.DATABASE.value)
     pruned_at: Mapped[datetime | None]
 
-    __table_args__ = (Index("ix_uploads_kept", "created_at", postgresql_where=text("pruned_at IS NULL")),)
+    __table_args__ = (
+        Index("ix_uploads_kept", "created_at", postgresql_where=text("pruned_at IS NULL")),
+        Index("ix_uploads_sha256", "sha256", postgresql_where=text("sha256 IS NOT NULL")),
+    )
 
 
 class UploadChunk(Base):

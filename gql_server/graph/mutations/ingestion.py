@@ -77,6 +77,11 @@ class StartIngestionInput:
         description="Unit of all rows, for a file of one unit: it adds to what the unit has. The same upload read again "
         "replaces what it brought.",
     )
+    add_again: bool = strawberry.field(
+        default=False,
+        description="Read a file of one unit although another upload of the same bytes was read for it, and add its rows once "
+        "more; else that is refused with `ALREADY_INGESTED`.",
+    )
     max_rejected_share: float | None = strawberry.field(default=UNSET, description=MAX_REJECTED_SHARE)
     sheet: str | None = strawberry.field(default=UNSET, description=SHEET)
     decimal_mark: DecimalMark | None = strawberry.field(default=UNSET, description=DECIMAL_MARK)
@@ -89,6 +94,7 @@ class StartIngestionInput:
             target=models.TargetType(self.target.name),
             data_entry_type_id=entry_type_of(self),
             unit=self.unit_institutional_id or None,
+            add_again=self.add_again,
             max_rejected_share=given(self.max_rejected_share),
             sheet=given(self.sheet),
             decimal=_decimal(self.decimal_mark),

@@ -12,12 +12,13 @@ from sqlalchemy.orm import aliased
 
 from gql_server.db import models
 from gql_server.db.expressions import found
-from gql_server.db.models import LIVE_STATES, TERMINAL_STATUSES, JobState
+from gql_server.db.models import LIVE_STATES, TERMINAL_STATUSES, JobState, JobType
 from gql_server.db.models.carbon import Unit
 from gql_server.ledger.resume import RESUMED, has_failed_steps, has_landed
 from gql_server.policy import Viewer, job_clause, year_clause
 from gql_server.policy.retry import RetryFacts
 from gql_server.reads.jobs import queries as jobs
+from gql_server.reads.pipelines.same_file import ADD_AGAIN, bringing_same_file
 from gql_server.reads.pipelines.superseded import READS, superseding
 
 J, P, U, Y = models.Job, models.Pipeline, models.Upload, models.YearConfiguration
@@ -48,6 +49,7 @@ async def retry_facts_by_pipeline(connection: AsyncConnection, viewer: Viewer, k
             else_=_newest(*[_same(name) for name in SAME], is_live),
         ),
         "superseded_by": superseding(),
+        "brought_by": case((and_(J.job_type == JobType.CSV_INGEST, ~J.config.has_key(ADD_AGAIN)), _same_file())),
         "year_is_visible": found(of_year, year_clause(viewer)),
         "year_is_provisioned": found(of_year, Y.configuration_completed.is_not(None)),
     }
@@ -70,6 +72,14 @@ def _newest(*where: ColumnElement[bool]) -> ColumnElement[Any]:
     """Key of the pipeline of the newest such job; ordered as the index of scopes is."""
     key = func.coalesce(OTHER.pipeline_id, OTHER.time_key)
     return select(key).where(*where).order_by(OTHER.scope_key.desc(), OTHER.id.desc()).limit(1).scalar_subquery()
+
+
+def _same_file() -> ColumnElement[Any]:
+    """Key of the pipeline that brought the same bytes for the unit by another upload."""
+    digest = select(U.sha256).where(U.id == J.upload_id).correlate(J).scalar_subquery()
+    names = ("provider", "year", "module_type_id", "data_entry_type_id", "upload_id")
+    columns = {name: getattr(J, name) for name in names}
+    return bringing_same_file(unit=P.unit_institutional_id, sha256=digest, **columns).correlate(J, P).scalar_subquery()
 
 
 def _same(name: str) -> ColumnElement[bool]:
