@@ -45,11 +45,11 @@ async def year_accepts_uploads(connection: AsyncConnection, provider: str, year:
 
 
 async def lock_year(connection: AsyncConnection, viewer: Viewer, year: int) -> AnyRow:
-    """Lock the year and return `is_started`, `configuration_completed`, `config` and `updated_at`. Raises NotFound for one that
+    """Lock the year and return `is_started`, `is_provisioned`, `config` and `updated_at`. Raises NotFound for one that
     the viewer does not see."""
     row = YearConfiguration
     found = await connection.execute(
-        select(row.is_started, row.configuration_completed, row.config, row.updated_at)
+        select(row.is_started, row.configuration_completed.is_not(None).label("is_provisioned"), row.config, row.updated_at)
         .where(row.year == year, year_clause(viewer))
         .with_for_update()
     )

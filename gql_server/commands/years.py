@@ -15,6 +15,7 @@ from gql_server.db.models import NOW, EntityType, IngestionMethod, JobType, Targ
 from gql_server.errors import Conflict, Forbidden, RefusalReason
 from gql_server.ledger.verbs import NewJob, Submitted, submit
 from gql_server.policy import CONFIGURATION_EDIT, Viewer
+from gql_server.policy.years import refuse_open
 from gql_server.worker import Registry
 
 
@@ -43,7 +44,8 @@ async def create_year(
     if created is None:
         raise Conflict(f"year {year} exists already", reason=RefusalReason.YEAR_EXISTS, year=year)
     if is_started:
-        raise not_provisioned(year)
+        message = f"a new year cannot be open: create {year} without that, and open it once its unit sync has succeeded"
+        raise Conflict(message, reason=Reason.YEAR_NOT_PROVISIONED, year=year)
     changes = audit.difference({}, {"config": settings, "is_started": False})
     await audit.record(connection, viewer, "create_year", {"year": year}, changes)
     sync = unit_sync(viewer, year)
@@ -68,8 +70,8 @@ async def update_year(
     _authorize(viewer)
     before = await lock_year(connection, viewer, year)
     if expected_updated_at is not None and before.updated_at != expected_updated_at:
-        raise Conflict(f"year {year} changed since you read it", reason=RefusalReason.CHANGED, year=year)
-    if is_started and before.configuration_completed is None:
+        raise Conflict(f"year {year} changed since you read it", reason=Reason.CHANGED, year=year)
+    if is_started and not before.is_provisioned:
         raise not_provisioned(year)
     after = {
         "config": patched(before.config, config or {}, year),
@@ -85,7 +87,11 @@ async def update_year(
 
 
 async def open_year(connection: AsyncConnection, viewer: Viewer, year: int) -> None:
-    """Show the year to everyone. Raises Forbidden, NotFound, or Conflict when its unit sync has not succeeded."""
+    """Show the year to everyone. Raises Forbidden, NotFound, or Conflict when it is open already, or its unit sync has not
+    succeeded."""
+    _authorize(viewer)
+    if refuse_open(await lock_year(connection, viewer, year)) is Reason.YEAR_IS_OPEN:
+        raise Conflict(f"year {year} is open already", reason=Reason.YEAR_IS_OPEN, year=year)
     await update_year(connection, viewer, year, is_started=True)
 
 

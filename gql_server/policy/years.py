@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+from gql_server.errors import Reason
 from gql_server.policy import CONFIGURATION_EDIT, OPERATIONS_EDIT, SYNC, UPLOAD, Reach, Viewer, reach
 from gql_server.policy.capabilities import ALLOWED, Capability, Refusal, depends, missing, refused
 
@@ -19,9 +20,16 @@ def may_open(viewer: Viewer, year: YearState) -> Capability:
     """Whether `openYear` would open it."""
     if not viewer.may(CONFIGURATION_EDIT):
         return missing(CONFIGURATION_EDIT)
-    if year.is_started:
+    if refuse_open(year) is Reason.YEAR_IS_OPEN:
         return refused(Refusal.WRONG_STATE, "This year is open already.")
-    return ALLOWED if year.is_provisioned else _not_provisioned()
+    return ALLOWED if refuse_open(year) is None else _not_provisioned()
+
+
+def refuse_open(year: YearState) -> Reason | None:
+    """Why nobody can open the year, for the command and for `viewerCan` alike."""
+    if year.is_started:
+        return Reason.YEAR_IS_OPEN
+    return None if year.is_provisioned else Reason.YEAR_NOT_PROVISIONED
 
 
 def may_upload(viewer: Viewer, year: YearState) -> Capability:

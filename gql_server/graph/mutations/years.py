@@ -160,7 +160,10 @@ class YearMutation:
 
         return await _change(info, input, input.year, command, UpdateYearConfigurationPayload)
 
-    @mutation("Mutation.openYear", "Open a year to end users; refused while `readiness` has a blocker that `isRequired`.")
+    @mutation(
+        "Mutation.openYear",
+        "Open a year to end users; refused when it is open, and while `readiness` has a blocker that `isRequired`.",
+    )
     async def open_year(self, info: Info, input: Annotated[OpenYearInput, argument("Which year.")]) -> OpenYearResult | None:
         viewer = info.context.viewer
         return await _change(

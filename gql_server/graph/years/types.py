@@ -85,7 +85,7 @@ async def _readiness(year: Any, info: Info) -> Any:
 class YearCapabilities:
     open: Capability = strawberry.field(
         graphql_type=Permission,
-        description="Show it to everyone: allowed once `readiness` has no blocker that `isRequired`.",
+        description="Show it to everyone: allowed for one that is not open, once `readiness` has no blocker that `isRequired`.",
     )
     upload: Capability = strawberry.field(
         graphql_type=Permission, description="Upload a file of this year, for some module at least."
