@@ -19,6 +19,7 @@ INSTALL_SELF = $(PIP) install --no-deps --no-build-isolation --editable .
 COMPILE = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
 	--custom-compile-command 'make lock' $(UPGRADE)
 
+DATA := $(or $(GQL_DATA_DIR),.data)
 VENV := .venv/.made
 RUNTIME := .venv/.runtime
 DEV := .venv/.dev
@@ -101,9 +102,10 @@ clean:
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 reset:
-	@if pid=$$(head -n 1 .data/postgres/postmaster.pid 2>/dev/null) && kill -0 $$pid 2>/dev/null; then \
+	@if pid=$$(head -n 1 "$(DATA)/postgres/postmaster.pid" 2>/dev/null) && kill -0 $$pid 2>/dev/null; then \
 		echo 'gql-server is still running: stop it first' >&2; exit 1; fi
-	rm -rf .data
+	rm -rf "$(DATA)"/postgres "$(DATA)"/postgres.* "$(DATA)"/jwt_secret
+	@rmdir "$(DATA)" 2>/dev/null || true
 
 # Setting up: each step once, again when its inputs change.
 

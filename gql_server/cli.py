@@ -52,7 +52,8 @@ def main() -> None:
     except ValidationError as error:
         first = error.errors()[0]
         name = "_".join(str(part) for part in first["loc"]).upper()
-        _fail(f"GQL_{name}: {first['msg'].removeprefix('Value error, ')}")
+        example = ": seconds, or ISO 8601 such as P30D or PT10S" if first["type"].startswith("time_delta") else ""
+        _fail(f"GQL_{name}: {first['msg'].removeprefix('Value error, ')}{example}")
 
 
 def _fail(message: str) -> NoReturn:
@@ -209,6 +210,14 @@ def doctor() -> None:
             healthy = healthy and finding.ok
         return healthy
 
+    if settings.database_url is None:
+        place = settings.data_dir.expanduser().absolute()
+        if not embedded.exists(place):
+            raise Stop(
+                f"there is no embedded database in {place}: `gql-server demo`, `serve` or `migrate` make one; "
+                "GQL_DATA_DIR names another directory, and GQL_DATABASE_URL a server"
+            )
+        out.print(f"ok   embedded   in {place}", highlight=False)
     with _database(settings) as dsn:
         if not asyncio.run(report(dsn)):
             sys.exit(1)
@@ -218,6 +227,8 @@ def doctor() -> None:
 
 
 def _settings(host: str | None = None, port: int | None = None, **overrides: str) -> Settings:
+    for name, nearest in Settings.unknown_names():
+        raise Stop(f"{name} is not a setting{f': is {nearest} meant?' if nearest else ''}")
     given = {"host": host, "port": port, **overrides}
     settings = Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
     logs.configure(settings.log_level, json=settings.log_json)

@@ -3,20 +3,26 @@
 import os
 import secrets
 import socket
+from collections.abc import Iterator
 from datetime import timedelta
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field, SecretStr, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, DotEnvSettingsSource, NoDecode, SettingsConfigDict
 
 JWT_SECRET_FILE = "jwt_secret"
+PREFIX, ENV_FILE = "GQL_", ".env"
+INSTANT = timedelta(0)
+OTHERS = ("GQL_URL", "GQL_TOKEN", "GQL_TEST_", "GQL_BENCH_", "GQL_REPLAY_", "GQL_FEED_", "GQL_HICCUPS_", "GQL_DATABASE_DOWN_")
+"""Beginnings of names that examples, benchmarks and tests read."""
 
 
 class Settings(BaseSettings):
     """Settings of one process. Durations in the environment are seconds, or ISO 8601 such as `PT10S`."""
 
-    model_config = SettingsConfigDict(env_prefix="GQL_", env_file=".env", extra="ignore")
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=ENV_FILE, extra="ignore")
 
     database_url: Annotated[
         SecretStr | None,
@@ -42,7 +48,7 @@ class Settings(BaseSettings):
 
     upload_max_bytes: Annotated[int, Field(ge=1, description="Largest file accepted for upload.")] = 100 * 1024 * 1024
     upload_retention: Annotated[
-        timedelta, Field(gt=timedelta(0), description="Age at which an uploaded file is removed once its jobs have finished.")
+        timedelta, Field(gt=INSTANT, description="Age at which an uploaded file is removed once its jobs have finished.")
     ] = timedelta(days=30)
     max_rejected_share: Annotated[
         float,
@@ -74,10 +80,12 @@ class Settings(BaseSettings):
     )
 
     database_pool_size: Annotated[int, Field(ge=1, description="Connections the API keeps for reads.")] = 10
-    statement_timeout: Annotated[timedelta, Field(description="Longest statement of an API read.")] = timedelta(seconds=5)
+    statement_timeout: Annotated[timedelta, Field(gt=INSTANT, description="Longest statement of an API read.")] = timedelta(
+        seconds=5
+    )
 
     database_wait: Annotated[
-        timedelta, Field(description="How long `serve` and `worker` wait for a database that is starting.")
+        timedelta, Field(ge=INSTANT, description="How long `serve` and `worker` wait for a database that is starting.")
     ] = timedelta(seconds=60)
 
     worker_concurrency: Annotated[int, Field(ge=2, le=64, description="Jobs one worker runs at a time.")] = 4
@@ -85,10 +93,12 @@ class Settings(BaseSettings):
     git_sha: Annotated[
         str | None, Field(description="Revision that this worker runs, such as a commit. Unset: the version of this build.")
     ] = None
-    lease: Annotated[timedelta, Field(description="A job whose worker was silent this long is claimed again.")] = timedelta(
-        seconds=10
+    lease: Annotated[timedelta, Field(gt=INSTANT, description="A job whose worker was silent this long is claimed again.")] = (
+        timedelta(seconds=10)
     )
-    sweep_interval: Annotated[timedelta, Field(description="Time between two reconciling sweeps.")] = timedelta(seconds=60)
+    sweep_interval: Annotated[timedelta, Field(gt=INSTANT, description="Time between two reconciling sweeps.")] = timedelta(
+        seconds=60
+    )
 
     job_modules: Annotated[
         tuple[str, ...],
@@ -132,6 +142,15 @@ class Settings(BaseSettings):
     @classmethod
     def _by_commas(cls, modules: object) -> object:
         return tuple(name.strip() for name in modules.split(",") if name.strip()) if isinstance(modules, str) else modules
+
+    @classmethod
+    def unknown_names(cls) -> Iterator[tuple[str, str | None]]:
+        """Names in the environment, and in the file `.env`, that begin like ours and are not, each with the nearest that is."""
+        known = [f"{PREFIX}{name.upper()}" for name in cls.model_fields]
+        given = {name.upper() for name in (*os.environ, *DotEnvSettingsSource(cls).env_vars)}
+        for name in sorted(given.difference(known)):
+            if name.startswith(PREFIX) and not name.startswith(OTHERS):
+                yield name, next(iter(get_close_matches(name, known, n=1)), None)
 
     def worker_name(self) -> str:
         """The name this worker goes by in the ledger; unique, also where every container has process id 1."""

@@ -106,6 +106,11 @@ def test_a_token_is_all_that_is_printed(tmp_path: Path) -> None:
             {"GQL_DATABASE_URL": "postgresql://nobody:hidden@127.0.0.1:1/x", "GQL_DATABASE_WAIT": "0"},
             "gql-server: the database at 127.0.0.1:1/x cannot be reached",
         ),
+        (["token"], {"GQL_DATABSE_WAIT": "5"}, "gql-server: GQL_DATABSE_WAIT is not a setting: is GQL_DATABASE_WAIT meant?"),
+        (["token"], {"GQL_ZZZZ": "5"}, "gql-server: GQL_ZZZZ is not a setting\n"),
+        (["token"], {"GQL_DATABASE_WAIT": "-1"}, "gql-server: GQL_DATABASE_WAIT: Input should be greater than or equal to"),
+        (["token"], {"GQL_STATEMENT_TIMEOUT": "0"}, "gql-server: GQL_STATEMENT_TIMEOUT: Input should be greater than"),
+        (["token"], {"GQL_UPLOAD_RETENTION": "a month"}, ": seconds, or ISO 8601 such as P30D or PT10S\n"),
         (
             ["doctor"],
             {"GQL_DATABASE_URL": "postgresql://nobody:hidden@127.0.0.1:1/x"},
@@ -139,26 +144,30 @@ def test_a_taken_port_is_said_before_anything_is_started(tmp_path: Path) -> None
 def test_a_data_directory_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("a file")
 
-    result = run(tmp_path, "doctor")
+    result = run(tmp_path, "migrate")
 
     assert result.returncode == 1
     assert "is not writable" in result.stderr
     assert result.stderr.count("\n") == 1
 
 
-def test_migrate_then_doctor_finds_everything_in_order(tmp_path: Path) -> None:
-    before = run(tmp_path, "doctor")
-    assert before.returncode == 1
-    assert "run: gql-server migrate" in before.stdout
+def test_doctor_makes_no_database_where_none_is_and_names_the_directory(tmp_path: Path) -> None:
+    result = run(tmp_path, "doctor")
 
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr.startswith(f"gql-server: there is no embedded database in {tmp_path / 'data'}: ")
+    assert not (tmp_path / "data").exists()
+
+
+def test_migrate_then_doctor_finds_everything_in_order(tmp_path: Path) -> None:
     assert run(tmp_path, "migrate").returncode == 0
     after = run(tmp_path, "doctor")
 
     assert after.returncode == 0, after.stdout
-    checks = [line.split()[:2] for line in after.stdout.splitlines()]
-    assert checks == [
-        ["ok", check] for check in ("database", "version", "settings", "statements", "migration", "writing", "clock", "listen")
-    ]
+    assert after.stdout.splitlines()[0] == f"ok   embedded   in {tmp_path / 'data'}"
+    assert [line.split()[0] for line in after.stdout.splitlines()] == ["ok"] * 9
+    checks = " ".join(line.split()[1] for line in after.stdout.splitlines())
+    assert checks == "embedded database version settings statements migration writing clock listen"
 
 
 def test_the_schema_on_disk_is_the_schema_of_the_code(tmp_path: Path) -> None:

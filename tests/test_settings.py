@@ -1,6 +1,7 @@
 """What the environment may say."""
 
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
@@ -20,3 +21,13 @@ def test_a_duration_of_neither_kind_is_refused(monkeypatch: pytest.MonkeyPatch) 
 
     with pytest.raises(ValidationError, match="sweep_interval"):
         Settings()
+
+
+def test_a_misspelt_name_is_found_in_the_environment_and_in_the_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_text("GQL_HOSTT=127.0.0.1\nGQL_PORT=8001\nOTHER=1\n")
+    monkeypatch.setenv("GQL_LEASES", "10")
+    monkeypatch.setenv("GQL_TOKEN", "of the examples")
+    monkeypatch.setenv("gql_port", "8002")
+
+    assert list(Settings.unknown_names()) == [("GQL_HOSTT", "GQL_HOST"), ("GQL_LEASES", "GQL_LEASE")]

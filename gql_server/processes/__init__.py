@@ -7,6 +7,7 @@ import socket
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
 from pathlib import Path
+from shlex import quote
 from typing import Any
 from uuid import UUID
 
@@ -265,10 +266,23 @@ def _origin(settings: Settings) -> str:
     return f"http://{host}:{settings.port}"
 
 
+def _data_dir_of(settings: Settings) -> str:
+    """The assignment in front of a command by which it finds the same data directory; empty for that of this folder."""
+    default = Settings.model_fields["data_dir"].default
+    return "" if settings.data_dir == default else f"GQL_DATA_DIR={quote(str(settings.data_dir.expanduser().absolute()))} "
+
+
+def _token_command(settings: Settings) -> str:
+    """How another token is minted that this server takes: its key is in the data directory, unless it was given."""
+    secret = "GQL_JWT_SECRET=… " if settings.jwt_secret else _data_dir_of(settings)
+    return f"{secret}gql-server token --role superadmin"
+
+
 def _explain(settings: Settings, origin: str, minted: str) -> None:
     database = "the embedded PostgreSQL" if settings.database_url is None else address(settings.database_url.get_secret_value())
     out.print()
-    reset = {"Reset": "make reset"} if settings.database_url is None else {}
+    place = _data_dir_of(settings)
+    reset = {"Reset": f"{place}make reset"} if settings.database_url is None else {}
     out.print(
         summary(
             {
@@ -281,6 +295,6 @@ def _explain(settings: Settings, origin: str, minted: str) -> None:
             }
         )
     )
-    out.print("\n[bold]Token[/bold] (operator, 8 hours; another: gql-server token --role superadmin)")
+    out.print(f"\n[bold]Token[/bold] (operator, 8 hours; another: {_token_command(settings)})")
     out.print(minted, soft_wrap=True, highlight=False)
     out.print("\nready", style="green bold")

@@ -11,7 +11,7 @@ from fasteners import InterProcessLock, InterProcessReaderWriterLock  # pyright:
 from gql_server.db.embedded.cluster import PATIENCE, connection_string, create, launch, password, running, settled, stop
 from gql_server.db.embedded.programs import VERSION, EmbeddedError, make_reachable
 
-__all__ = ["EmbeddedError", "revive", "start"]
+__all__ = ["EmbeddedError", "exists", "revive", "start"]
 
 GATE, USERS = "postgres.gate", "postgres.users"
 
@@ -35,6 +35,11 @@ def start(data_dir: Path, *, for_tests: bool = False) -> Generator[str]:
     finally:
         with undisturbed(), passing(gate):
             leave(users, cluster)
+
+
+def exists(data_dir: Path) -> bool:
+    """Whether the data directory holds a database; nothing is made of it."""
+    return (data_dir.expanduser() / "postgres" / "PG_VERSION").exists()
 
 
 def revive(data_dir: Path) -> bool:
