@@ -45,7 +45,7 @@ async def create_year(
         raise Conflict(f"year {year} exists already", reason=RefusalReason.YEAR_EXISTS, year=year)
     if is_started:
         message = f"a new year cannot be open: create {year} without that, and open it once its unit sync has succeeded"
-        raise Conflict(message, reason=Reason.YEAR_NOT_PROVISIONED, year=year)
+        raise Conflict(message, reason=RefusalReason.YEAR_NOT_PROVISIONED, year=year)
     changes = audit.difference({}, {"config": settings, "is_started": False})
     await audit.record(connection, viewer, "create_year", {"year": year}, changes)
     sync = unit_sync(viewer, year)
@@ -70,7 +70,7 @@ async def update_year(
     _authorize(viewer)
     before = await lock_year(connection, viewer, year)
     if expected_updated_at is not None and before.updated_at != expected_updated_at:
-        raise Conflict(f"year {year} changed since you read it", reason=Reason.CHANGED, year=year)
+        raise Conflict(f"year {year} changed since you read it", reason=RefusalReason.CHANGED, year=year)
     if is_started and not before.is_provisioned:
         raise not_provisioned(year)
     after = {
@@ -90,8 +90,10 @@ async def open_year(connection: AsyncConnection, viewer: Viewer, year: int) -> N
     """Show the year to everyone. Raises Forbidden, NotFound, or Conflict when it is open already, or its unit sync has not
     succeeded."""
     _authorize(viewer)
-    if refuse_open(await lock_year(connection, viewer, year)) is Reason.YEAR_IS_OPEN:
-        raise Conflict(f"year {year} is open already", reason=Reason.YEAR_IS_OPEN, year=year)
+    before = await lock_year(connection, viewer, year)
+    refusal = refuse_open(is_started=before.is_started, is_provisioned=before.is_provisioned)
+    if refusal is RefusalReason.YEAR_IS_OPEN:
+        raise Conflict(f"year {year} is open already", reason=RefusalReason.YEAR_IS_OPEN, year=year)
     await update_year(connection, viewer, year, is_started=True)
 
 

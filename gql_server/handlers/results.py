@@ -61,7 +61,9 @@ class IngestCounts:
         """Tell of columns that were not read, by what they probably mean."""
         self.warned += len(misspelt)
         told = [(column[:COLUMN_LENGTH], name) for column, name in misspelt.items()]
-        self.errors += [RowError(None, f"the column “{column}” is not read: is {name} meant?", column) for column, name in told]
+        self.errors += [
+            RejectedRow(None, f"the column “{column}” is not read: is {name} meant?", column) for column, name in told
+        ]
 
     @property
     def row_errors(self) -> list[RejectedRow]:

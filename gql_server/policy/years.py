@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from gql_server.errors import Reason
+from gql_server.errors import RefusalReason
 from gql_server.policy import CONFIGURATION_EDIT, OPERATIONS_EDIT, SYNC, UPLOAD, Reach, Viewer, reach
 from gql_server.policy.capabilities import ALLOWED, Capability, Refusal, depends, missing, refused
 
@@ -20,16 +20,17 @@ def may_open(viewer: Viewer, year: YearState) -> Capability:
     """Whether `openYear` would open it."""
     if not viewer.may(CONFIGURATION_EDIT):
         return missing(CONFIGURATION_EDIT)
-    if refuse_open(year) is Reason.YEAR_IS_OPEN:
+    refusal = refuse_open(is_started=year.is_started, is_provisioned=year.is_provisioned)
+    if refusal is RefusalReason.YEAR_IS_OPEN:
         return refused(Refusal.WRONG_STATE, "This year is open already.")
-    return ALLOWED if refuse_open(year) is None else _not_provisioned()
+    return ALLOWED if refusal is None else _not_provisioned()
 
 
-def refuse_open(year: YearState) -> Reason | None:
-    """Why nobody can open the year, for the command and for `viewerCan` alike."""
-    if year.is_started:
-        return Reason.YEAR_IS_OPEN
-    return None if year.is_provisioned else Reason.YEAR_NOT_PROVISIONED
+def refuse_open(*, is_started: bool, is_provisioned: bool) -> RefusalReason | None:
+    """Why nobody can open a year, for the command and for `viewerCan` alike."""
+    if is_started:
+        return RefusalReason.YEAR_IS_OPEN
+    return None if is_provisioned else RefusalReason.YEAR_NOT_PROVISIONED
 
 
 def may_upload(viewer: Viewer, year: YearState) -> Capability:

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import text
 
 from gql_server.errors import Conflict
-from tests.commands.test_repetition import CAN_RETRY, client, entries, refused, retry
+from tests.commands.test_retry import CAN_RETRY, client, entries, refused, retry
 from tests.graph.mutations.conftest import mutate
 from tests.handlers.conftest import PROCESS_FACTORS, World, world
 from tests.handlers.test_spreadsheets import send

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from gql_server import handlers
 from gql_server.commands.failures import acknowledge
 from gql_server.commands.pipelines import abort_pipeline, recover_job
-from gql_server.commands.repetition import retry_pipeline
+from gql_server.commands.retry import retry_pipeline
 from gql_server.commands.sources import source_of
 from gql_server.db import models
 from gql_server.db.models import JobResult, JobState
