@@ -26,11 +26,12 @@ from sqlalchemy import (
     true,
 )
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import QueryableAttribute
 from sqlalchemy.types import TypeEngine
 
 TEXT = Text()
+QUOTE = "'"
 INTEGER_MAX = 2**31 - 1
 
 Column = SQLColumnExpression[Any]
@@ -55,7 +56,8 @@ def given_keys(column: QueryableAttribute[Any]) -> ColumnElement[Any]:
 
 def inline(value: Any, kind: TypeEngine[Any] = TEXT) -> ColumnElement[Any]:
     """A value of a closed set, written into the statement: PostgreSQL plans for it, and matches partial indexes."""
-    return bindparam(None, value, type_=kind, unique=True, literal_execute=True)
+    quoted = str(value) if isinstance(value, int) else f"'{str(value).replace(QUOTE, QUOTE * 2)}'"
+    return literal_column(quoted, kind)
 
 
 def words(clause: ColumnElement[Any]) -> str:
@@ -76,32 +78,49 @@ def one_of(column: Column, values: Collection[Any]) -> ColumnElement[bool]:
 
 def constant(text: str) -> ColumnElement[str]:
     """A text constant of ours, not a parameter."""
-    return literal_column(f"'{text}'", Text)
+    return inline(text)
+
+
+def number(value: int) -> ColumnElement[int]:
+    """A number of ours, not a parameter."""
+    return literal_column(str(value), Integer)
 
 
 def member(column: Column, members: type[StrEnum], other: str) -> ColumnElement[str]:
     """The stored text if this version knows it, else `other`; null stays null."""
     stored = cast(column, Text)
-    return case((stored.in_([item.value for item in members]), stored), (stored.is_not(None), constant(other)))
+    return case((one_of(stored, tuple(members)), stored), (stored.is_not(None), constant(other)))
 
 
 def seconds(start: Column, end: Column) -> ColumnElement[float]:
     """Seconds between two instants, never negative; null when either is."""
     elapsed = cast(extract("epoch", end - start), Float)
-    return case((elapsed < 0, 0.0), else_=elapsed)
+    return case((elapsed < number(0), cast(number(0), Float)), else_=elapsed)
 
 
 def integer(value: Column) -> ColumnElement[int | None]:
     """A JSON number as an integer; null when it is something else."""
-    number = func.greatest(func.least(cast(value, Numeric), INTEGER_MAX), -INTEGER_MAX)
-    return case((func.jsonb_typeof(value) == "number", cast(number, Integer)))
+    bounded = func.greatest(func.least(cast(value, Numeric), number(INTEGER_MAX)), number(-INTEGER_MAX))
+    return case((func.jsonb_typeof(value) == constant("number"), cast(bounded, Integer)))
+
+
+def at(value: Column, *names: str) -> ColumnElement[Any]:
+    """What a JSON object has under a name, and in that under the next."""
+    for name in names:
+        value = value.op("->", return_type=JSONB())(constant(name))
+    return value.expression if isinstance(value, QueryableAttribute) else value
+
+
+def text_at(value: Column, name: str) -> ColumnElement[str | None]:
+    """What a JSON object has under a name, as text."""
+    return value.op("->>", return_type=TEXT)(constant(name))
 
 
 def excerpt(text: Column) -> ColumnElement[str | None]:
     """The first 500 characters."""
-    return func.left(text, 500)
+    return func.left(text, number(500))
 
 
 def found(*where: ColumnElement[bool]) -> ColumnElement[bool]:
     """EXISTS for a column that is read: probed row by row, where the planner might hash a whole table for EXISTS itself."""
-    return func.coalesce(select(true()).where(*where).limit(1).scalar_subquery(), False)
+    return func.coalesce(select(true()).where(*where).limit(number(1)).scalar_subquery(), false())

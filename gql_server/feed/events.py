@@ -121,6 +121,6 @@ def differences(previous: Any, row: Any) -> tuple[str, ...]:
     moving = {"feed_position", "event_sequence", *(() if row.is_terminal else ("duration_seconds",))}
     return tuple(
         name
-        for name in row._fields
+        for name in row.shown()
         if name not in moving and (previous is None or getattr(previous, name) != getattr(row, name))
     )

@@ -3,7 +3,6 @@
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -17,7 +16,8 @@ from gql_server.policy import OPERATIONS_VIEW, Viewer
 from gql_server.reads.pagination import Page, Window, newest
 from gql_server.reads.pipelines.filter import PipelineCriteria
 from gql_server.reads.pipelines.ids import members
-from gql_server.reads.pipelines.queries import page, page_statement
+from gql_server.reads.pipelines.queries import page, rows_of_list
+from gql_server.reads.pipelines.row import PipelineRow
 
 CHUNK = 1000
 """Pipelines that are looked at together, of those that changed."""
@@ -77,13 +77,14 @@ class ListSnapshot:
                 return found
             beyond = chunk[-1].sequence
 
-    async def rows(self, keys: Sequence[UUID]) -> Mapping[UUID, Any]:
+    async def rows(self, keys: Sequence[UUID]) -> Mapping[UUID, PipelineRow]:
         """Rows of those of the pipelines that are in the list."""
         asked = tuple(keys) if self._criteria.ids is None else tuple(set(keys) & set(self._criteria.ids))
         if not asked:
             return {}
-        statement = page_statement(self._viewer, replace(self._criteria, ids=asked), newest(len(asked)))
-        return {} if statement is None else {row.key: row for row in await self._connection.execute(statement)}
+        criteria = replace(self._criteria, ids=asked)
+        rows = await rows_of_list(self._connection, self._viewer, criteria, newest(len(asked)))
+        return {row.key: row for row in rows}
 
     async def page(self) -> Page:
         """The first page."""

@@ -27,11 +27,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import aliased
 
 from gql_server.db import models
-from gql_server.db.expressions import AnyRow, Column, array
+from gql_server.db.expressions import Column, array
 from gql_server.feed.tokens import Position
 from gql_server.policy import Viewer, job_clause, orphan_clause, pipeline_clause
 from gql_server.reads.jobs import queries as jobs
+from gql_server.reads.jobs.row import JobRow
 from gql_server.reads.position import EPOCH, position
+from gql_server.reads.rows import Columns
 
 E, J, P = models.Event, models.Job, models.Pipeline
 
@@ -133,8 +135,8 @@ EventSpan = tuple[UUID, tuple[int, int]]
 
 
 async def jobs_by_event_span(
-    connection: AsyncConnection, viewer: Viewer, keys: Sequence[EventSpan]
-) -> dict[EventSpan, list[AnyRow]]:
+    connection: AsyncConnection, viewer: Viewer, keys: Sequence[EventSpan], *, columns: Columns[JobRow] = jobs.EVERY
+) -> dict[EventSpan, list[JobRow]]:
     """Jobs that the pipeline's events after the first number, up to the second, name; lowest id first."""
     spans = {key: number for number, key in enumerate(keys)}
     asked = _spans(keys)
@@ -145,15 +147,17 @@ async def jobs_by_event_span(
         .where(E.job_id.is_not(None))
         .subquery("named")
     )
-    found: defaultdict[int, list[AnyRow]] = defaultdict(list)
-    rows = await connection.execute(
-        select(named.c.number, *jobs.columns(viewer))
-        .select_from(jobs.JOBS.join(named, named.c.job_id == J.id))
-        .where(job_clause(viewer))
-        .order_by(J.id)
-    )
-    for row in rows:
-        found[row.number].append(row)
+    rows = (
+        await connection.execute(
+            select(*columns.select(viewer), named.c.number)
+            .select_from(jobs.JOBS.join(named, named.c.job_id == J.id))
+            .where(job_clause(viewer))
+            .order_by(J.id)
+        )
+    ).all()
+    found: defaultdict[int, list[JobRow]] = defaultdict(list)
+    for (*_, number), row in zip(rows, columns.rows(rows), strict=True):
+        found[number].append(row)
     return {key: found[number] for key, number in spans.items()}
 
 

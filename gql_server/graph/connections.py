@@ -1,7 +1,7 @@
 """Connection types over pages."""
 
 from enum import Enum
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Generic, TypeVar
 
 import strawberry
 from strawberry import UNSET
@@ -9,7 +9,7 @@ from strawberry import UNSET
 from gql_server.errors import BadInput
 from gql_server.graph.context import Info
 from gql_server.graph.fields import SemanticNonNull, embedded
-from gql_server.reads.pagination import COUNT_LIMIT
+from gql_server.reads.pagination import COUNT_LIMIT, Page
 from gql_server.reads.pipelines.counts import BOUND, BOUND_OF_SEARCH
 
 T = TypeVar("T")
@@ -84,8 +84,9 @@ def count_limit(limit: int | None) -> int:
 @strawberry.type(description="A page of a list that can be counted.")
 class CountedConnection(Connection[T], Generic[T]):
     @strawberry.field(description="Items the viewer may see, counted up to `limit`.", directives=[SemanticNonNull()])
-    async def total_count(self: Any, info: Info, limit: OwnLimit = UNSET) -> BoundedCount | None:
-        counting = self.counting
+    @staticmethod
+    async def total_count(root: strawberry.Parent[Page], info: Info, limit: OwnLimit = UNSET) -> BoundedCount | None:
+        counting = root.counted
         limit = own_limit(limit, counting.limit)
         counted = await info.context.load(counting.query, counting.key, limit=limit, **counting.arguments)
         return BoundedCount.of(counted or 0, limit)

@@ -13,6 +13,7 @@ from gql_server.graph.context import Info
 from gql_server.graph.fields import SemanticNonNull
 from gql_server.graph.scalars import JSON
 from gql_server.reads.facets import Value, facets
+from gql_server.reads.pagination import Page
 
 
 @strawberry.enum(description="Dimensions a pipeline list can be counted by.")
@@ -74,11 +75,17 @@ class FacetsField:
         "the bound, and if there are more the counts are AT_LEAST.",
         directives=[SemanticNonNull()],
     )
-    async def facets(self: Any, info: Info, keys: Keys, limit: OwnLimit = UNSET) -> list[PipelineFacet] | None:
+    @staticmethod
+    async def facets(
+        root: strawberry.Parent[Page],
+        info: Info,
+        keys: Keys,
+        limit: OwnLimit = UNSET,
+    ) -> list[PipelineFacet] | None:
         limit = own_limit(limit, None)
         asked = list(dict.fromkeys(keys))
         names = tuple(key.name for key in asked)
-        found = await info.context.load(facets, self.criteria, names=names, limit=limit)
+        found = await info.context.load(facets, root.criteria, names=names, limit=limit)
         return [PipelineFacet(key=key, values=[FacetValue.of(key, value, limit) for value in found[key.name]]) for key in asked]
 
 

@@ -19,6 +19,7 @@ from gql_server.graph.scopes import Actor
 from gql_server.ledger.failures.classify import FailureClass as Class
 from gql_server.reads.failures import queries
 from gql_server.reads.failures.filter import FailureCriteria, FailureOrder
+from gql_server.reads.failures.row import FailureGroupRow
 from gql_server.reads.pagination import SortValue
 
 if TYPE_CHECKING:
@@ -120,18 +121,29 @@ class FailureGroup(Node):
     acknowledgement: Acknowledgement | None = embedded("Null when nobody has taken it.", present="acknowledged_at")
 
     @strawberry.field(description="Pipelines hit, counted up to `limit`.", directives=[SemanticNonNull()])
-    async def affected_pipelines(self: Any, info: Info, limit: CountLimit = COUNT_LIMIT) -> BoundedCount | None:
-        return await _bounded(info, queries.affected_pipelines, self.fingerprint, limit)
+    @staticmethod
+    async def affected_pipelines(
+        root: strawberry.Parent[FailureGroupRow],
+        info: Info,
+        limit: CountLimit = COUNT_LIMIT,
+    ) -> BoundedCount | None:
+        return await _bounded(info, queries.affected_pipelines, root.fingerprint, limit)
 
     @strawberry.field(description="Jobs hit, counted up to `limit`.", directives=[SemanticNonNull()])
-    async def affected_jobs(self: Any, info: Info, limit: CountLimit = COUNT_LIMIT) -> BoundedCount | None:
-        return await _bounded(info, queries.affected_jobs, self.fingerprint, limit)
+    @staticmethod
+    async def affected_jobs(
+        root: strawberry.Parent[FailureGroupRow],
+        info: Info,
+        limit: CountLimit = COUNT_LIMIT,
+    ) -> BoundedCount | None:
+        return await _bounded(info, queries.affected_jobs, root.fingerprint, limit)
 
     @strawberry.field(
         description="Occurrences per bucket, oldest first; the last one ends now.", directives=[SemanticNonNull()]
     )
+    @staticmethod
     async def histogram(
-        self: Any,
+        root: strawberry.Parent[FailureGroupRow],
         info: Info,
         buckets: Annotated[int | None, strawberry.argument(description=f"How many, 1 to {BUCKETS_MAX}.")] = 24,
         since: Annotated[
@@ -140,7 +152,7 @@ class FailureGroup(Node):
     ) -> list[HistogramBucket] | None:
         count = _bucket_count(buckets)
         start = _past(since)
-        histogram = await info.context.load(queries.histograms, self.fingerprint, buckets=count, since=start)
+        histogram = await info.context.load(queries.histograms, root.fingerprint, buckets=count, since=start)
         width = (histogram.until - histogram.since) / count
         return [
             HistogramBucket(from_=histogram.since + index * width, to=histogram.since + (index + 1) * width, count=found)
@@ -148,11 +160,15 @@ class FailureGroup(Node):
         ]
 
     @strawberry.field(description="Pipelines hit, newest first.", directives=[SemanticNonNull()])
+    @staticmethod
     async def pipelines(
-        self: Any, info: Info, first: First = 20, after: After = UNSET
+        root: strawberry.Parent[FailureGroupRow],
+        info: Info,
+        first: First = 20,
+        after: After = UNSET,
     ) -> Annotated["PipelineConnection", strawberry.lazy("gql_server.graph.pipelines.types")] | None:
         window = info.context.window("FailureGroup.pipelines", first=first, after=after, descending=True)
-        return await info.context.load(queries.pipelines_by_group, self.fingerprint, window=window)
+        return await info.context.load(queries.pipelines_by_group, root.fingerprint, window=window)
 
 
 @strawberry.type(name="FailureGroupConnection", description="A page of failure groups.")
@@ -227,7 +243,7 @@ def failures_of(key: str) -> Any:
     """The distinct failures inside the pipeline whose key that attribute holds."""
 
     async def resolve(root: strawberry.Parent[Any], info: Info) -> list[Any]:
-        fingerprints = await info.context.load(queries.fingerprints_by_pipeline, getattr(root, key)) or []
+        fingerprints = await info.context.load(queries.fingerprints_by_pipeline, getattr(root, key)) or list[str]()
         shown = fingerprints[:GROUPS_MAX]
         groups = [info.context.load(queries.groups_by_fingerprint, fingerprint) for fingerprint in shown]
         return [group for group in await gather(*groups) if group is not None]

@@ -1,7 +1,7 @@
 """Bounds on what a document may ask for, checked before anything is executed."""
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from graphql import (
     FieldNode,
@@ -104,13 +104,13 @@ def holds_nul(value: object) -> bool:
     """Whether a string in this JSON value, or a name, holds NUL. No recursion: clients choose the depth."""
     rest = [value]
     while rest:
-        match rest.pop():
+        match found := rest.pop():
             case str(text) if NUL in text:
                 return True
-            case dict() as members:
-                rest += [*members, *members.values()]
-            case list() as items:
-                rest += items
+            case dict():
+                rest += [*cast(dict[str, object], found), *cast(dict[str, object], found).values()]
+            case list():
+                rest += cast(list[object], found)
             case _:
                 pass
     return False

@@ -1,5 +1,8 @@
 """Rules of the schema definition: what each of them complains of, naming the coordinate and the remedy."""
 
+# graphql-core does not say what its wrapping types wrap
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
 import re
 from collections.abc import Callable, Iterator
 from itertools import combinations

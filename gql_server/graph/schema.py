@@ -1,6 +1,7 @@
 """Joins the roots of the features into one schema."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from functools import cache
 from typing import Annotated, Any
@@ -132,7 +133,7 @@ class Redactions(SchemaExtension):
 
     def get_results(self) -> dict[str, Any]:
         context = self.execution_context.context
-        redactions = context.redactions if isinstance(context, Context) else {}
+        redactions = context.redactions if isinstance(context, Context) else Counter[str]()
         entries = [
             {"coordinate": coordinate, "permission": GUARDS[coordinate].permission, "count": count}
             for coordinate, count in sorted(redactions.items())

@@ -8,6 +8,8 @@ import strawberry
 from gql_server.carbon.catalog import DATA_ENTRY_TYPES, MODULES
 from gql_server.graph.fields import access, access_sentence, embedded, guarded
 from gql_server.graph.nodes import DESCRIPTION, Node, encode
+from gql_server.reads.jobs.row import JobRow
+from gql_server.reads.pipelines.row import PipelineRow
 
 
 @strawberry.enum(description="How wide the work reaches.")
@@ -103,12 +105,14 @@ class WorkScope:
     )
 
     @strawberry.field(description="Module; null for work across modules, or one this server does not know.")
-    def module(self: Any) -> ModuleType | None:
-        return ModuleType.of(self.module_type_id)
+    @staticmethod
+    def module(root: strawberry.Parent[PipelineRow | JobRow]) -> ModuleType | None:
+        return ModuleType.of(root.module_type_id)
 
     @strawberry.field(description="Kind of data entry; null when all of the module are meant.")
-    def data_entry_type(self: Any) -> DataEntryType | None:
-        return DataEntryType.of(self.data_entry_type_id)
+    @staticmethod
+    def data_entry_type(root: strawberry.Parent[PipelineRow | JobRow]) -> DataEntryType | None:
+        return DataEntryType.of(root.data_entry_type_id)
 
 
 def scope() -> Any:

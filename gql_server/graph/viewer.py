@@ -32,16 +32,18 @@ class Viewer(SavedViewsField):
     display_name: str | None = strawberry.field(description="Name in the token.")
 
     @strawberry.field(description="Permission keys, such as `modules.purchase:view@10208`; without a unit they cover all.")
-    def permissions(self: Any) -> list[str]:
-        return sorted(self.permissions)
+    @staticmethod
+    def permissions(root: strawberry.Parent[policy.Viewer]) -> list[str]:
+        return sorted(root.permissions)
 
     @strawberry.field(
         description="Which of these would be redacted for me? Same order and length as `coordinates`. A coordinate that guards "
         "itself by the object, such as `WorkScope.unit`, is allowed as soon as it is for some objects, and says so.",
         directives=[SemanticNonNull()],
     )
+    @staticmethod
     def field_access(
-        self: Any,
+        root: strawberry.Parent[policy.Viewer],
         info: Info,
         coordinates: Annotated[
             list[SchemaCoordinate],
@@ -51,7 +53,7 @@ class Viewer(SavedViewsField):
         if len(coordinates) > COORDINATES_MAX:
             raise BadInput(f"`coordinates` takes at most {COORDINATES_MAX}.")
         schema = cast(Any, info.schema).executable
-        return [FieldAccess(coordinate=each, permission=_access(self, _known(schema, each))) for each in coordinates]
+        return [FieldAccess(coordinate=each, permission=_access(root, _known(schema, each))) for each in coordinates]
 
 
 @strawberry.type

@@ -1,26 +1,15 @@
 """What a viewer may do with a year, as the commands will decide it."""
 
-from typing import Protocol
-
 from gql_server.errors import RefusalReason
 from gql_server.policy import CONFIGURATION_EDIT, OPERATIONS_EDIT, SYNC, UPLOAD, Reach, Viewer, reach
 from gql_server.policy.capabilities import ALLOWED, Capability, Refusal, depends, missing, refused
 
 
-class YearState(Protocol):
-    """What is asked of a year; its row has it."""
-
-    @property
-    def is_started(self) -> bool: ...
-    @property
-    def is_provisioned(self) -> bool: ...
-
-
-def may_open(viewer: Viewer, year: YearState) -> Capability:
-    """Whether `openYear` would open it."""
+def may_open(viewer: Viewer, *, is_started: bool, is_provisioned: bool) -> Capability:
+    """Whether `openYear` would open such a year."""
     if not viewer.may(CONFIGURATION_EDIT):
         return missing(CONFIGURATION_EDIT)
-    refusal = refuse_open(is_started=year.is_started, is_provisioned=year.is_provisioned)
+    refusal = refuse_open(is_started=is_started, is_provisioned=is_provisioned)
     if refusal is RefusalReason.YEAR_IS_OPEN:
         return refused(Refusal.WRONG_STATE, "This year is open already.")
     return ALLOWED if refusal is None else _not_provisioned()
@@ -33,12 +22,12 @@ def refuse_open(*, is_started: bool, is_provisioned: bool) -> RefusalReason | No
     return None if is_provisioned else RefusalReason.YEAR_NOT_PROVISIONED
 
 
-def may_upload(viewer: Viewer, year: YearState) -> Capability:
+def may_upload(viewer: Viewer, *, is_provisioned: bool) -> Capability:
     """Whether the year takes files from the viewer: of every module, or only of those that they may sync in their unit."""
     reached = reach(viewer, UPLOAD)
     if reached is Reach.NONE:
         return missing(OPERATIONS_EDIT)
-    if not year.is_provisioned:
+    if not is_provisioned:
         return _not_provisioned()
     return ALLOWED if reached is Reach.EVERY else depends(SYNC)
 

@@ -56,6 +56,13 @@ class Page:
     """It begins with the newest of its list, and goes back in time."""
 
     @property
+    def counted(self) -> CountQuery:
+        """How its list is counted. Raises LookupError for one that is not."""
+        if self.counting is None:
+            raise LookupError("nobody said how this list is counted")
+        return self.counting
+
+    @property
     def edges(self) -> list[PageEdge]:
         return [PageEdge(self.cursor(node), node) for node in self.nodes]
 
@@ -170,15 +177,19 @@ class Window:
         """The order in which rows are read: from the end when paging backward."""
         return column.desc() if self.descending != self.backward else column.asc()
 
-    def sorting(self, column: Column, value: Column) -> list[ColumnElement[Any]]:
-        """The order in which the rows of all scans are read."""
-        if self.order is None:
+    def sorting(self, column: Column, value: Column | None) -> list[ColumnElement[Any]]:
+        """The order in which the rows of all scans are read; by the value, if the list has an order by one."""
+        if self.order is None or value is None:
             return [self.scan(column)]
         by_value = self.scan(value)
         return [by_value.nulls_first() if self.backward else by_value.nulls_last(), self.scan(column)]
 
-    def page(self, scanned: Sequence[Any], key: str, value: str = "") -> Page:
-        """The page of the rows that `limited` gave; `key` and `value` name the attributes that hold what orders them."""
+    def placed_by(self, key: str) -> tuple[str, ...]:
+        """Names of the attributes of a row that its cursor tells: of its key, and of the value that a list is ordered by."""
+        return (key,) if self.order is None else (key, "value")
+
+    def page(self, scanned: Sequence[Any], key: str, value: str = "value") -> Page:
+        """The page of the rows that `cut` gave; `key` and `value` name the attributes that hold what orders them."""
         rows = scanned[: self.size]
         more = len(scanned) > self.size
         return Page(
@@ -186,10 +197,12 @@ class Window:
             has_next_page=self.before is not None if self.backward else more,
             has_previous_page=more if self.backward else self.after is not None,
             is_head=self == replace(self, backward=False, after=None, before=None, descending=True, order=None),
-            cursor=lambda row: self.cursors.encode(
-                self.scope, self.text(Cursor(getattr(row, value, None), str(getattr(row, key))))
-            ),
+            cursor=lambda row: self.cursors.encode(self.scope, self.text(self.place(row, key, value))),
         )
+
+    def place(self, row: Any, key: str, value: str = "value") -> Cursor:
+        """Where a row lies in its list."""
+        return Cursor(self.order and getattr(row, value), str(getattr(row, key)))
 
     def text(self, position: Cursor) -> str:
         """What a cursor says of a position."""

@@ -1,8 +1,6 @@
 """The position of the feed: which events a snapshot of the database shows."""
 
-from typing import Any
-
-from sqlalchemy import ColumnElement, ScalarSelect, Text, cast, func, select, text
+from sqlalchemy import ScalarSelect, Text, cast, func, select, text
 
 from gql_server.db import models
 from gql_server.db.expressions import Column
@@ -22,6 +20,6 @@ def position() -> ScalarSelect[str]:
     return select(func.concat(EPOCH, ":", cast(LAST_SEQUENCE, Text))).scalar_subquery()
 
 
-def latest_event(key: Column) -> ColumnElement[Any]:
-    """`event_sequence`, the number of the newest event of the pipeline of that key."""
-    return select(func.max(E.seq)).where(E.pipeline_key == key).scalar_subquery().label("event_sequence")
+def latest_event(key: Column) -> ScalarSelect[int]:
+    """The number of the newest event of the pipeline of that key."""
+    return select(func.max(E.seq)).where(E.pipeline_key == key).scalar_subquery()

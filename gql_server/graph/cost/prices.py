@@ -1,5 +1,8 @@
 """The static cost of an operation: what its fields weigh, times the sizes of the lists they stand in."""
 
+# graphql-core does not say what its wrapping types wrap
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 

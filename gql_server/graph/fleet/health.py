@@ -1,6 +1,6 @@
 """The state of the installation as a client sees it."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import strawberry
 from strawberry import UNSET
@@ -33,8 +33,14 @@ class SystemHealth:
     )
 
     @strawberry.field(description="Jobs whose worker has fallen silent, oldest first.", directives=[SemanticNonNull()])
+    @staticmethod
     async def stuck_jobs(
-        self: Any, info: Info, first: First = UNSET, after: After = UNSET, last: Last = UNSET, before: Before = UNSET
+        root: strawberry.Parent[HealthChecks],
+        info: Info,
+        first: First = UNSET,
+        after: After = UNSET,
+        last: Last = UNSET,
+        before: Before = UNSET,
     ) -> JobConnection | None:
         window = info.context.window("SystemHealth.stuckJobs", first=first, after=after, last=last, before=before)
         return await info.context.read(queries.stuck_jobs, window=window)
@@ -45,8 +51,9 @@ class SystemHealth:
         directives=[SemanticNonNull()],
         graphql_type=list[ModuleYear] | None,
     )
+    @staticmethod
     async def stale_scopes(
-        self: Any,
+        root: strawberry.Parent[HealthChecks],
         info: Info,
         older_than_minutes: Annotated[
             int | None, strawberry.argument(description="How long totals may be due before they count, in minutes.")

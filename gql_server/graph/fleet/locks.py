@@ -1,7 +1,6 @@
 """Locks as a client sees them."""
 
 import asyncio
-from typing import Any
 
 import strawberry
 
@@ -25,8 +24,9 @@ class AdvisoryLock:
     )
 
     @strawberry.field(description="Jobs that are due but wait for it, oldest first, of those you may see.")
-    async def waiters(self: Any, info: Info) -> list[Job]:
-        found = await asyncio.gather(*(info.context.load(jobs_by_id, job_id) for job_id in self.waiter_ids))
+    @staticmethod
+    async def waiters(root: strawberry.Parent[HeldLock], info: Info) -> list[Job]:
+        found = await asyncio.gather(*(info.context.load(jobs_by_id, job_id) for job_id in root.waiter_ids))
         return [job for job in found if job is not None]
 
 

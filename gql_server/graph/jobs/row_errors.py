@@ -11,6 +11,7 @@ from gql_server.graph.connections import COUNT_LIMIT, BoundedCount, Connection, 
 from gql_server.graph.context import Info
 from gql_server.graph.fields import After, First, SemanticNonNull, access, access_sentence, guarded, may_read
 from gql_server.reads.jobs import row_errors as queries
+from gql_server.reads.pagination import Page
 
 CONTAINS_MAX = 200
 GROUPS_MAX = 100
@@ -40,23 +41,25 @@ class RowErrorConnection(Connection[RowError]):
         "`contains`, those kept that match; AT_LEAST when others were not kept.",
         directives=[SemanticNonNull()],
     )
-    async def total_count(self: Any, info: Info, limit: CountLimit = COUNT_LIMIT) -> BoundedCount | None:
+    @staticmethod
+    async def total_count(root: strawberry.Parent[Page], info: Info, limit: CountLimit = COUNT_LIMIT) -> BoundedCount | None:
         limit = count_limit(limit)
-        counted = await info.context.load(self.counting.query, self.counting.key, **self.counting.arguments)
+        counted = await info.context.load(root.counted.query, root.counted.key, **root.counted.arguments)
         if counted.complete:
             return BoundedCount.of(counted.matching, limit)
         return BoundedCount(value=min(counted.matching, limit), precision=CountPrecision.AT_LEAST)
 
     @strawberry.field(description="The kept rows by reason, the most frequent first.")
+    @staticmethod
     async def groups(
-        self: Any,
+        root: strawberry.Parent[Page],
         info: Info,
         limit: Annotated[int, strawberry.argument(description=f"At most so many groups; up to {GROUPS_MAX}.")] = 10,
     ) -> list[RowErrorGroup]:
         if not 1 <= limit <= GROUPS_MAX:
             raise BadInput(f"`limit` must be between 1 and {GROUPS_MAX}.")
-        found = await info.context.load(queries.row_error_groups, self.counting.key, **self.counting.arguments) or []
-        return found[:limit]
+        found = await info.context.load(queries.row_error_groups, root.counted.key, **root.counted.arguments)
+        return (found or list[Any]())[:limit]
 
 
 def row_errors() -> Any:

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from enum import Enum
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, cast
 
 import strawberry
 from strawberry import UNSET
@@ -26,6 +26,8 @@ from gql_server.reads.failures.queries import groups_by_fingerprint
 from gql_server.reads.fleet.workers import workers_by_pod_id
 from gql_server.reads.jobs import queries
 from gql_server.reads.jobs.meta import ALLOWED, VALUE_MAX_BYTES, allowed, omission
+from gql_server.reads.jobs.queries import MetaRow
+from gql_server.reads.jobs.row import JobRow
 from gql_server.reads.pipelines.queries import pipelines_by_key
 
 if TYPE_CHECKING:
@@ -135,6 +137,15 @@ class OmittedMeta:
     reason: OmissionReason = strawberry.field(description="Why it was left out.")
 
 
+class NoMeta(NamedTuple):
+    """The bag of a pipeline without jobs."""
+
+    job_id: None = None
+    provider_name: None = None
+    filters: None = None
+    target_year: None = None
+
+
 @strawberry.type(description="The job's JSON bag, typed where it can be and allow-listed where it cannot.")
 class Meta:
     provider_name: str | None = strawberry.field(description="Class that did the work.")
@@ -142,27 +153,29 @@ class Meta:
     target_year: int | None = strawberry.field(description="Year a global job was started for.")
 
     @strawberry.field(description="Named keys of the bag, as far as they may be shown and the bag has them; see `omitted`.")
+    @staticmethod
     async def entries(
-        self: Any,
+        root: strawberry.Parent[MetaRow | NoMeta],
         info: Info,
         keys: Annotated[
             list[str] | None, strawberry.argument(description=f"Some of: {', '.join(ALLOWED)}. Null means all of them.")
         ] = UNSET,
     ) -> list[MetaEntry]:
         names = allowed(None if keys is UNSET else keys)
-        if self.job_id is None:
+        if root.job_id is None:
             return []
-        found = await info.context.load(queries.meta_entries_by_job, self.job_id, names=names) or {}
+        found = await info.context.load(queries.meta_entries_by_job, root.job_id, names=names) or dict[str, Any]()
         return [MetaEntry(key=name, value=found[name]) for name in names if name in found]
 
     @strawberry.field(
         description="What `entries` leaves out and why, so that nobody wonders whether it exists.",
         graphql_type=list[OmittedMeta],
     )
-    async def omitted(self: Any, info: Info) -> list[OmittedMeta]:
-        if self.job_id is None:
+    @staticmethod
+    async def omitted(root: strawberry.Parent[MetaRow | NoMeta], info: Info) -> list[OmittedMeta]:
+        if root.job_id is None:
             return []
-        sizes = await info.context.load(queries.meta_omissions_by_job, self.job_id) or {}
+        sizes = await info.context.load(queries.meta_omissions_by_job, root.job_id) or dict[str, int]()
         reasons = {key: omission(info.context.viewer, key) for key in sizes}
         return [OmittedMeta(key=key, approximate_bytes=sizes[key], reason=OmissionReason(reasons[key].value)) for key in sizes]
 
@@ -172,15 +185,6 @@ class Meta:
         lambda row, info: info.context.load(queries.meta_raw_by_job, row.job_id),
         present="job_id",
     )
-
-
-class NoMeta(NamedTuple):
-    """The bag of a pipeline without jobs."""
-
-    job_id: None = None
-    provider_name: None = None
-    filters: None = None
-    target_year: None = None
 
 
 @strawberry.type(description=f"One row of work. {access_sentence('Job')}", directives=access("Job"))
@@ -240,8 +244,9 @@ class Job(JobDependencyFields, JobHistoryFields, JobTimelineField, Node):
     meta: Meta = child(queries.meta_by_job, key="job_id", description="Metadata of the job.")
 
     @strawberry.field(description="Checklist of named stages (unit sync and other staged jobs).")
-    def phases(self: Any) -> list[JobPhase]:
-        return [JobPhase.of(raw) for raw in self.phases_raw or () if isinstance(raw, dict)]
+    @staticmethod
+    def phases(root: strawberry.Parent[JobRow]) -> list[JobPhase]:
+        return [JobPhase.of(cast(dict[str, Any], raw)) for raw in root.phases_raw or () if isinstance(raw, dict)]
 
 
 @strawberry.type(name="JobConnection", description="A page of jobs.")

@@ -12,7 +12,9 @@ from gql_server.graph.failures import GROUPS_MAX, FailureGroup
 from gql_server.graph.nodes import uuid_key
 from gql_server.graph.scopes import DataEntryType
 from gql_server.reads.failures.queries import groups_by_fingerprint
+from gql_server.reads.pipelines.comparison.comparison import Comparison, Delta
 from gql_server.reads.pipelines.comparison.queries import comparisons_by_pipeline
+from gql_server.reads.pipelines.row import PipelineRow
 
 if TYPE_CHECKING:
     from gql_server.graph.jobs.types import JobKind
@@ -27,8 +29,9 @@ class JobDelta:
     delta_seconds: float = strawberry.field(description="How much longer they took, together.")
 
     @strawberry.field(description="Kind of data entry they are about; null when all of the module are meant.")
-    def data_entry_type(self: Any) -> DataEntryType | None:
-        return DataEntryType.of(self.data_entry_type_id)
+    @staticmethod
+    def data_entry_type(root: strawberry.Parent[Delta]) -> DataEntryType | None:
+        return DataEntryType.of(root.data_entry_type_id)
 
 
 @strawberry.type(description="What changed against a baseline run.")
@@ -43,12 +46,14 @@ class PipelineComparison:
     )
 
     @strawberry.field(description=f"Failures that the baseline had not, at most {GROUPS_MAX}.")
-    async def new_failures(self: Any, info: Info) -> list[FailureGroup]:
-        return await _groups(info, self.new_fingerprints)
+    @staticmethod
+    async def new_failures(root: strawberry.Parent[Comparison], info: Info) -> list[FailureGroup]:
+        return await _groups(info, root.new_fingerprints)
 
     @strawberry.field(description=f"Failures of the baseline that it has not, at most {GROUPS_MAX}.")
-    async def fixed_failures(self: Any, info: Info) -> list[FailureGroup]:
-        return await _groups(info, self.fixed_fingerprints)
+    @staticmethod
+    async def fixed_failures(root: strawberry.Parent[Comparison], info: Info) -> list[FailureGroup]:
+        return await _groups(info, root.fixed_fingerprints)
 
 
 @strawberry.type
@@ -59,15 +64,16 @@ class ComparisonFields:
         description="Difference to another run; without `with`, to the last successful one before it of the same kind on the "
         "same scope. Null when there is no such run, or it is not visible."
     )
+    @staticmethod
     async def comparison(
-        self: Any,
+        root: strawberry.Parent[PipelineRow],
         info: Info,
         baseline: Annotated[
             strawberry.ID | None, strawberry.argument(name="with", description="Global id of the pipeline to compare with.")
         ] = UNSET,
     ) -> PipelineComparison | None:
         key = None if baseline is UNSET or baseline is None else uuid_key("Pipeline", baseline)
-        return await info.context.load(comparisons_by_pipeline, self.key, baseline=key)
+        return await info.context.load(comparisons_by_pipeline, root.key, baseline=key)
 
 
 async def _groups(info: Info, fingerprints: Sequence[str]) -> Any:

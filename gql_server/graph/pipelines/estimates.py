@@ -1,11 +1,11 @@
 """An estimate as a client sees it."""
 
 from datetime import datetime
-from typing import Any
 
 import strawberry
 
 from gql_server.graph.context import Info
+from gql_server.ledger.progress import Progress
 from gql_server.reads.pipelines.estimates import estimates_by_pipeline
 
 
@@ -31,7 +31,8 @@ class EstimateField:
     @strawberry.field(
         description="Null when it has not started, when it has ended, and when fewer than 5 past runs can be compared."
     )
-    async def estimate(self: Any, info: Info) -> CompletionEstimate | None:
-        if self.done or self.pipeline_key is None:
+    @staticmethod
+    async def estimate(root: strawberry.Parent[Progress], info: Info) -> CompletionEstimate | None:
+        if root.done or root.pipeline_key is None:
             return None
-        return await info.context.load(estimates_by_pipeline, self.pipeline_key)
+        return await info.context.load(estimates_by_pipeline, root.pipeline_key)

@@ -11,9 +11,11 @@ from gql_server.graph.context import Info
 from gql_server.graph.fields import Experimental, SemanticNonNull
 from gql_server.graph.nodes import encode
 from gql_server.reads.jobs.queries import jobs_by_id
+from gql_server.reads.jobs.row import JobRow
 from gql_server.reads.pipelines.graph.graph import Graph, GraphEdge
 from gql_server.reads.pipelines.graph.mermaid import mermaid
 from gql_server.reads.pipelines.graph.queries import JOBS_MAX, graph_by_pipeline
+from gql_server.reads.pipelines.row import PipelineRow
 
 if TYPE_CHECKING:
     from gql_server.graph.jobs.types import Job
@@ -35,12 +37,14 @@ class EdgeProvenance(Enum):
 @strawberry.type(description="One dependency; both ends are global ids of jobs.")
 class JobEdgeLink:
     @strawberry.field(name="from", description="The job that comes first.")
-    def source_id(self: Any) -> strawberry.ID:
-        return strawberry.ID(encode("Job", self.source))
+    @staticmethod
+    def source_id(root: strawberry.Parent[GraphEdge]) -> strawberry.ID:
+        return strawberry.ID(encode("Job", root.source))
 
     @strawberry.field(name="to", description="The job that waits for it.")
-    def target_id(self: Any) -> strawberry.ID:
-        return strawberry.ID(encode("Job", self.target))
+    @staticmethod
+    def target_id(root: strawberry.Parent[GraphEdge]) -> strawberry.ID:
+        return strawberry.ID(encode("Job", root.target))
 
     provenance: EdgeProvenance = strawberry.field(description="How it is known.")
 
@@ -48,24 +52,27 @@ class JobEdgeLink:
 @strawberry.type(description="The chain of jobs as a directed acyclic graph.")
 class PipelineGraph:
     @strawberry.field(description="Jobs of the pipeline, the root first.")
-    async def nodes(self: Any, info: Info) -> list[Node]:
-        found = await asyncio.gather(*(info.context.load(jobs_by_id, job.job_id) for job in self.nodes))
+    @staticmethod
+    async def nodes(root: strawberry.Parent[Graph], info: Info) -> list[Node]:
+        found = await asyncio.gather(*(info.context.load(jobs_by_id, job.job_id) for job in root.nodes))
         return [job for job in found if job is not None]
 
     edges: list[JobEdgeLink] = strawberry.field(description="Every job but the root has one into it.")
     omitted_jobs: int = strawberry.field(description="Later jobs of the pipeline that the graph leaves out.")
 
     @strawberry.field(description="Global ids of the jobs on the longest path by duration, the root first.")
-    def critical_path(self: Any) -> list[strawberry.ID]:
-        return [strawberry.ID(encode("Job", id)) for id in self.critical_path]
+    @staticmethod
+    def critical_path(root: strawberry.Parent[Graph]) -> list[strawberry.ID]:
+        return [strawberry.ID(encode("Job", id)) for id in root.critical_path]
 
     @strawberry.field(
         name="mermaid",
         description="Mermaid text of the graph: kinds and states; inferred edges are dotted.",
         directives=[Experimental(since="0.2")],
     )
-    def as_mermaid(self: Any) -> str:
-        return mermaid(self)
+    @staticmethod
+    def as_mermaid(root: strawberry.Parent[Graph]) -> str:
+        return mermaid(root)
 
 
 @strawberry.type
@@ -77,8 +84,9 @@ class GraphFields:
         description="The chain as nodes and edges, with the longest path marked.",
         directives=[SemanticNonNull()],
     )
-    async def graph(self: Any, info: Info, first: FirstJobs = UNSET) -> Any:
-        graph = await info.context.load(graph_by_pipeline, self.key)
+    @staticmethod
+    async def graph(root: strawberry.Parent[PipelineRow], info: Info, first: FirstJobs = UNSET) -> Any:
+        graph = await info.context.load(graph_by_pipeline, root.key)
         return (graph or Graph.of([])).first(info.context.window("Pipeline.graph", first=first).size)
 
 
@@ -87,12 +95,14 @@ class JobDependencyFields:
     """Fields of a job."""
 
     @strawberry.field(description=f"Edges into this job, lowest id first{WITHIN}.")
-    async def depends_on(self: Any, info: Info, first: FirstLinks = UNSET) -> list[JobEdgeLink]:
-        return _links((await _graph(self, info)).into, self, _size(info, first))
+    @staticmethod
+    async def depends_on(root: strawberry.Parent[JobRow], info: Info, first: FirstLinks = UNSET) -> list[JobEdgeLink]:
+        return _links((await _graph(root, info)).into, root, _size(info, first))
 
     @strawberry.field(description=f"Edges out of this job, lowest id first{WITHIN}.")
-    async def dependents(self: Any, info: Info, first: FirstLinks = UNSET) -> list[JobEdgeLink]:
-        return _links((await _graph(self, info)).out_of, self, _size(info, first))
+    @staticmethod
+    async def dependents(root: strawberry.Parent[JobRow], info: Info, first: FirstLinks = UNSET) -> list[JobEdgeLink]:
+        return _links((await _graph(root, info)).out_of, root, _size(info, first))
 
 
 async def _graph(job: Any, info: Info) -> Graph:

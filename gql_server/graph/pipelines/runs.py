@@ -7,6 +7,7 @@ import strawberry
 from gql_server.graph.context import Info
 from gql_server.graph.fields import SemanticNonNull, child
 from gql_server.reads.pipelines import runs as queries
+from gql_server.reads.pipelines.row import PipelineRow
 
 if TYPE_CHECKING:
     from gql_server.graph.jobs.types import Job
@@ -32,12 +33,14 @@ class RunHistoryFields:
         description="It is PARTIAL or FAILED, and a later run of the same kind on the same scope succeeded.",
         directives=[SemanticNonNull()],
     )
-    async def is_resolved(self: Any, info: Info) -> bool | None:
-        return await _resolved_by(self, info) is not None
+    @staticmethod
+    async def is_resolved(root: strawberry.Parent[PipelineRow], info: Info) -> bool | None:
+        return await _resolved_by(root, info) is not None
 
     @strawberry.field(description="The run that resolved it: the first later SUCCESS of the same kind on the same scope.")
-    async def resolved_by(self: Any, info: Info) -> Run | None:
-        return await _resolved_by(self, info)
+    @staticmethod
+    async def resolved_by(root: strawberry.Parent[PipelineRow], info: Info) -> Run | None:
+        return await _resolved_by(root, info)
 
 
 @strawberry.type

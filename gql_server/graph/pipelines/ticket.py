@@ -1,11 +1,10 @@
 """A ticket's card as a client gets it."""
 
-from typing import Any
-
 import strawberry
 
 from gql_server.graph.context import Info
 from gql_server.graph.fields import Experimental, SemanticNonNull, may_read
+from gql_server.reads.pipelines.row import PipelineRow
 from gql_server.reads.pipelines.ticket.markdown import markdown
 from gql_server.reads.pipelines.ticket.queries import failed_step_by_pipeline
 
@@ -19,9 +18,10 @@ class TicketFields:
         "as the viewer may know them. Quoted texts are escaped.",
         directives=[SemanticNonNull(), Experimental(since="0.2")],
     )
-    async def ticket_markdown(self: Any, info: Info) -> str | None:
-        step = await info.context.load(failed_step_by_pipeline, self.key) if self.error_count else None
-        who = self.actor_name if self.actor_name and may_read("Actor.displayName", self, info) else None
-        unit = self.unit_institutional_id
-        shown = unit if unit and may_read("WorkScope.unit", self, info) else None
-        return markdown(self, step, who=who, unit=shown)
+    @staticmethod
+    async def ticket_markdown(root: strawberry.Parent[PipelineRow], info: Info) -> str | None:
+        step = await info.context.load(failed_step_by_pipeline, root.key) if root.error_count else None
+        who = root.actor_name if root.actor_name and may_read("Actor.displayName", root, info) else None
+        unit = root.unit_institutional_id
+        shown = unit if unit and may_read("WorkScope.unit", root, info) else None
+        return markdown(root, step, who=who, unit=shown)

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from enum import Enum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import strawberry
 
@@ -10,6 +10,7 @@ from gql_server.graph.connections import Connection, Edge
 from gql_server.graph.fields import child, child_connection, embedded
 from gql_server.graph.scopes import Actor
 from gql_server.reads.jobs.queries import jobs_by_id
+from gql_server.reads.pagination import Page
 from gql_server.reads.pipelines.timeline import queries
 
 if TYPE_CHECKING:
@@ -52,7 +53,8 @@ class TimelineConnection(Connection[TimelineEntry]):
     edges: list[TimelineEdge] = strawberry.field(description="Entries with their cursors.")  # type: ignore[assignment]
 
     @strawberry.field(description="The ledger keeps at most this many entries of a job's history; older ones are gone.")
-    def truncated_to(self: Any) -> int | None:
+    @staticmethod
+    def truncated_to(root: strawberry.Parent[Page]) -> int | None:
         return queries.ENTRIES_KEPT
 
 

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from enum import Enum
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 import strawberry
@@ -37,6 +37,7 @@ from gql_server.reads.jobs.list import page_by_pipeline
 from gql_server.reads.jobs.queries import jobs_by_id, meta_by_job
 from gql_server.reads.pagination import Page
 from gql_server.reads.pipelines import queries
+from gql_server.reads.pipelines.row import PipelineRow
 
 
 @strawberry.enum(description="Authoritative pipeline status. Clients must tolerate unknown members.")
@@ -127,8 +128,9 @@ class Pipeline(RunHistoryFields, GraphFields, ImpactFields, ComparisonFields, Ti
         "was merged into, where the viewer may see these.",
         directives=[SemanticNonNull()],
     )
+    @staticmethod
     async def jobs(
-        self: Any,
+        root: strawberry.Parent[PipelineRow],
         info: Info,
         filter: JobsWanted = UNSET,
         order_by: JobsOrderedBy = OLDEST_FIRST,
@@ -141,11 +143,12 @@ class Pipeline(RunHistoryFields, GraphFields, ImpactFields, ComparisonFields, Ti
         window = info.context.window(
             "Pipeline.jobs", first=first, after=after, last=last, before=before, criteria=criteria, **ordering(order_by)
         )
-        return await info.context.load(page_by_pipeline, self.key, criteria=criteria, window=window)
+        return await info.context.load(page_by_pipeline, root.key, criteria=criteria, window=window)
 
     @strawberry.field(description="Position of the feed when this was read: whatever changes later has a later token.")
-    def feed_token(self: Any, info: Info) -> FeedToken:
-        return FeedToken(info.context.token(Position.parse(self.feed_position)))
+    @staticmethod
+    def feed_token(root: strawberry.Parent[PipelineRow], info: Info) -> FeedToken:
+        return FeedToken(info.context.token(Position.parse(root.feed_position)))
 
 
 @strawberry.type(description="A page of pipelines.")
@@ -153,9 +156,10 @@ class PipelineConnection(CountedConnection[Pipeline], FacetsField):
     @strawberry.field(
         description="Position of the feed when this page was read: subscribe with `after: feedToken`, and nothing is missed."
     )
-    async def feed_token(self: Any, info: Info) -> FeedToken:
-        position = page_position(self) or await info.context.position()
-        return FeedToken(info.context.token(position, held_of(self, info.context.viewer)))
+    @staticmethod
+    async def feed_token(root: strawberry.Parent[Page], info: Info) -> FeedToken:
+        position = page_position(root) or await info.context.position()
+        return FeedToken(info.context.token(position, held_of(root, info.context.viewer)))
 
 
 def page_position(page: Page) -> Position | None:

@@ -12,6 +12,7 @@ from gql_server.policy import Viewer
 from gql_server.policy import pipelines as rules
 from gql_server.policy.capabilities import Capability
 from gql_server.reads.pipelines.capabilities import retry_facts_by_pipeline
+from gql_server.reads.pipelines.row import PipelineRow
 
 
 def _permission(rule: Callable[[Viewer, Any], Capability], description: str) -> Any:
@@ -35,16 +36,18 @@ class PipelineCapabilities:
         description="Start the same work again, as a new pipeline. What has landed is not read again: only what failed runs.",
         graphql_type=Permission,
     )
-    async def retry(self: Any, info: Info) -> Capability:
-        return await _may_retry(info, self.key)
+    @staticmethod
+    async def retry(root: strawberry.Parent[PipelineRow], info: Info) -> Capability:
+        return await _may_retry(info, root.key)
 
     @strawberry.field(
         description="Start it again with `replaceNewer: true`, where `retry` is refused with `SUPERSEDED`: it is read again, "
         "in place of what the newer pipeline brought.",
         graphql_type=Permission,
     )
-    async def retry_replacing_newer(self: Any, info: Info) -> Capability:
-        return await _may_retry(info, self.key, replace_newer=True)
+    @staticmethod
+    async def retry_replacing_newer(root: strawberry.Parent[PipelineRow], info: Info) -> Capability:
+        return await _may_retry(info, root.key, replace_newer=True)
 
 
 @strawberry.type(description="What the viewer may do with this job.")

@@ -1,7 +1,5 @@
 """Saved views as a client sees them."""
 
-from typing import Any
-
 import strawberry
 
 from gql_server.graph.context import Info
@@ -9,6 +7,7 @@ from gql_server.graph.fields import SemanticNonNull, embedded
 from gql_server.graph.nodes import Node, global_id
 from gql_server.graph.scalars import JSON
 from gql_server.graph.scopes import Actor
+from gql_server.policy import Viewer
 from gql_server.reads import views as queries
 
 
@@ -30,5 +29,6 @@ class SavedViewsField:
         description="The operations that they saved, and those that others of their provider share, by name.",
         directives=[SemanticNonNull()],
     )
-    async def views(self: Any, info: Info) -> list[TriageView] | None:
+    @staticmethod
+    async def views(root: strawberry.Parent[Viewer], info: Info) -> list[TriageView] | None:
         return await info.context.read(queries.views)

@@ -138,7 +138,7 @@ async def _recalculations(cell: ModuleYearKey, info: Info) -> dict[int, EntryTyp
 
 
 async def _module_readiness(cell: ModuleYearKey, info: Info) -> Any:
-    modules = await info.context.load(readiness_by_year, (info.context.viewer.provider, cell.year)) or {}
+    modules = await info.context.load(readiness_by_year, (info.context.viewer.provider, cell.year)) or dict[int, Any]()
     return modules.get(cell.module_type_id)
 
 
@@ -167,8 +167,9 @@ async def _entry_type_readiness(entry_type: EntryTypeYearRow, info: Info) -> Any
 @strawberry.type(description="A data entry type in a year: whether its emissions follow its factors, and what was uploaded.")
 class DataEntryTypeYear:
     @strawberry.field(description="Kind of data entry.")
-    def data_entry_type(self: Any) -> DataEntryType:
-        found = DataEntryType.of(self.data_entry_type_id)
+    @staticmethod
+    def data_entry_type(root: strawberry.Parent[EntryTypeYearRow]) -> DataEntryType:
+        found = DataEntryType.of(root.data_entry_type_id)
         assert found is not None
         return found
 
@@ -199,8 +200,9 @@ class ModuleYear:
     year: int = strawberry.field(description="Reporting year.")
 
     @strawberry.field(description="Module.")
-    def module(self: Any) -> ModuleType:
-        found = ModuleType.of(self.module_type_id)
+    @staticmethod
+    def module(root: strawberry.Parent[ModuleYearKey]) -> ModuleType:
+        found = ModuleType.of(root.module_type_id)
         assert found is not None
         return found
 
@@ -217,8 +219,9 @@ class ModuleYear:
     )
 
     @strawberry.field(description="Newest aggregation, of those you may see.")
-    async def last_aggregation(self: Any, info: Info) -> Job | None:
-        job_id = (await _freshness(self, info)).last_aggregation_job_id
+    @staticmethod
+    async def last_aggregation(root: strawberry.Parent[ModuleYearKey], info: Info) -> Job | None:
+        job_id = (await _freshness(root, info)).last_aggregation_job_id
         return None if job_id is None else await info.context.load(jobs_by_id, job_id)
 
     needs_recalculation: bool | None = guarded(
@@ -228,9 +231,10 @@ class ModuleYear:
     )
 
     @strawberry.field(description="Its kinds of data entry, all of them.", graphql_type=list[DataEntryTypeYear])
-    async def data_entry_types(self: Any, info: Info) -> list[EntryTypeYearRow]:
-        found = await _recalculations(self, info)
-        return [EntryTypeYearRow(self, entry_type, found.get(entry_type)) for entry_type in entry_types_of(self.module_type_id)]
+    @staticmethod
+    async def data_entry_types(root: strawberry.Parent[ModuleYearKey], info: Info) -> list[EntryTypeYearRow]:
+        found = await _recalculations(root, info)
+        return [EntryTypeYearRow(root, entry_type, found.get(entry_type)) for entry_type in entry_types_of(root.module_type_id)]
 
     current_pipeline: Pipeline | None = _pipeline(
         queries.current_pipeline_by_module_year, "Newest unfinished pipeline on this cell, of those you may see."

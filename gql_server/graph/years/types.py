@@ -22,9 +22,10 @@ from gql_server.policy.capabilities import Capability
 from gql_server.policy.years import may_open, may_upload
 from gql_server.reads.pipelines.queries import active_by_year, pipelines_by_key
 from gql_server.reads.years import queries
-from gql_server.reads.years.blockers import year_readiness
+from gql_server.reads.years.blockers import Blocker, year_readiness
 from gql_server.reads.years.module_years import ModuleYearKey
-from gql_server.reads.years.queries import Pointer, YearKey
+from gql_server.reads.years.queries import Pointer, YearKey, YearRow
+from gql_server.reads.years.readiness import ModuleReadiness
 
 
 @strawberry.enum(description="Why a year is not ready.")
@@ -53,12 +54,14 @@ class YearBlocker:
     )
 
     @strawberry.field(description="Module that lacks it; null when the unit sync does.")
-    def module(self: Any) -> ModuleType | None:
-        return ModuleType.of(self.module_type_id)
+    @staticmethod
+    def module(root: strawberry.Parent[Blocker]) -> ModuleType | None:
+        return ModuleType.of(root.module_type_id)
 
     @strawberry.field(description="Entry type that lacks it; null when all of the module do.")
-    def data_entry_type(self: Any) -> DataEntryType | None:
-        return DataEntryType.of(self.data_entry_type_id)
+    @staticmethod
+    def data_entry_type(root: strawberry.Parent[Blocker]) -> DataEntryType | None:
+        return DataEntryType.of(root.data_entry_type_id)
 
 
 @strawberry.type(
@@ -73,12 +76,12 @@ class YearReadiness:
     )
 
 
-async def _readiness(year: Any, info: Info) -> Any:
+async def _readiness(year: YearRow, info: Info) -> Any:
     key = (year.provider, year.year)
     modules, sync = await asyncio.gather(
         info.context.load(queries.readiness_by_year, key), info.context.load(queries.unit_sync_by_year, key)
     )
-    return year_readiness((modules or {}).values(), sync, is_provisioned=year.is_provisioned)
+    return year_readiness((modules or dict[int, ModuleReadiness]()).values(), sync, is_provisioned=year.is_provisioned)
 
 
 @strawberry.type(description="What the viewer may do with this year.")
@@ -107,27 +110,39 @@ class YearConfiguration(Node):
     updated_at: datetime = strawberry.field(description="Last change.")
 
     @strawberry.field(description=DESCRIPTION)
-    def id(self: Any) -> strawberry.ID:
-        return strawberry.ID(encode("YearConfiguration", f"{self.provider}:{self.year}"))
+    @staticmethod
+    def id(root: strawberry.Parent[YearRow]) -> strawberry.ID:
+        return strawberry.ID(encode("YearConfiguration", f"{root.provider}:{root.year}"))
 
     @strawberry.field(description="Unfinished pipelines of this year.", directives=[SemanticNonNull()])
-    async def active_pipelines(self: Any, info: Info, first: First = 20, after: After = UNSET) -> PipelineConnection | None:
+    @staticmethod
+    async def active_pipelines(
+        root: strawberry.Parent[YearRow],
+        info: Info,
+        first: First = 20,
+        after: After = UNSET,
+    ) -> PipelineConnection | None:
         window = info.context.window("YearConfiguration.activePipelines", first=first, after=after, descending=True)
-        return await info.context.load(active_by_year, self.year, window=window)
+        return await info.context.load(active_by_year, root.year, window=window)
 
     readiness: YearReadiness | None = guarded(
         "YearConfiguration.readiness", "What this year still lacks, and what of it keeps it from being opened.", _readiness
     )
 
     @strawberry.field(description="Newest unit sync of this year; null when there is none, or you may not see it.")
-    async def provisioning_pipeline(self: Any, info: Info) -> Pipeline | None:
-        sync = await info.context.load(queries.unit_sync_by_year, (self.provider, self.year))
+    @staticmethod
+    async def provisioning_pipeline(root: strawberry.Parent[YearRow], info: Info) -> Pipeline | None:
+        sync = await info.context.load(queries.unit_sync_by_year, (root.provider, root.year))
         return sync and await info.context.load(pipelines_by_key, sync.pipeline_key)
 
     @strawberry.field(description="What you may do here, with the reason when you may not.")
-    def viewer_can(self: Any, info: Info) -> YearCapabilities:
+    @staticmethod
+    def viewer_can(root: strawberry.Parent[YearRow], info: Info) -> YearCapabilities:
         viewer = info.context.viewer
-        return YearCapabilities(open=may_open(viewer, self), upload=may_upload(viewer, self))
+        return YearCapabilities(
+            open=may_open(viewer, is_started=root.is_started, is_provisioned=root.is_provisioned),
+            upload=may_upload(viewer, is_provisioned=root.is_provisioned),
+        )
 
     @strawberry.field(
         description="Its modules, as far as you may see them: their totals in kilograms, how fresh these "
@@ -135,8 +150,9 @@ class YearConfiguration(Node):
         directives=access("YearConfiguration.modules"),
         graphql_type=list[ModuleYear] | None,
     )
-    def modules(self: Any, info: Info) -> list[ModuleYearKey] | None:
-        return module_years_of(self.year, info) if may_read("YearConfiguration.modules", self, info) else None
+    @staticmethod
+    def modules(root: strawberry.Parent[YearRow], info: Info) -> list[ModuleYearKey] | None:
+        return module_years_of(root.year, info) if may_read("YearConfiguration.modules", root, info) else None
 
     @strawberry.field(
         description="Deep settings, in which modules and entry types stand by number; pass JSON Pointers, with "
@@ -144,18 +160,19 @@ class YearConfiguration(Node):
         + access_sentence("YearConfiguration.config"),
         directives=access("YearConfiguration.config"),
     )
+    @staticmethod
     async def config(
-        self: Any,
+        root: strawberry.Parent[YearRow],
         info: Info,
         paths: Annotated[
             list[str] | None, strawberry.argument(description="JSON Pointers (RFC 6901), such as `/modules/headcount/enabled`.")
         ] = UNSET,
     ) -> JSON | None:
-        if not may_read("YearConfiguration.config", self, info):
+        if not may_read("YearConfiguration.config", root, info):
             return None
         paths = None if paths is UNSET else paths
         pointers = None if paths is None else tuple(numbered(parse_pointer(path)) for path in paths)
-        parts = await info.context.load(queries.config_by_key, (self.provider, self.year), pointers=pointers)
+        parts = await info.context.load(queries.config_by_key, (root.provider, root.year), pointers=pointers)
         if parts is None:
             return None
         return JSON(parts[0] if paths is None else dict(zip(paths, parts, strict=True)))

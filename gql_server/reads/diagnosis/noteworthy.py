@@ -11,6 +11,7 @@ from gql_server.db.expressions import AnySelect, integer
 from gql_server.db.models import LIVE_STATES, RECALCULATIONS, JobResult, JobState
 from gql_server.policy import Viewer, job_clause
 from gql_server.reads.jobs import queries as jobs
+from gql_server.reads.jobs.row import PIPELINE_KEY
 
 J, P = models.Job, models.Pipeline
 JOBS_MAX = 50
@@ -40,7 +41,7 @@ URGENCY = case(
 def noteworthy(viewer: Viewer, keys: Sequence[UUID]) -> Any:
     """Ids of at most 50 jobs of each pipeline: one of each sort of failure comes before a second of any; with the counts of all
     that work for it, own or of others."""
-    own = _facts(jobs.PIPELINE_KEY, true()).select_from(jobs.JOBS).where(job_clause(viewer), jobs.in_pipelines(keys))
+    own = _facts(PIPELINE_KEY, true()).select_from(jobs.JOBS).where(job_clause(viewer), jobs.in_pipelines(keys))
     shared = _facts(P.id, false()).select_from(jobs.SHARED).where(jobs.shared_in(keys, viewer))
     every = union_all(own, shared).subquery("every")
     counted = select(every, *_counts(every.c)).subquery("counted")

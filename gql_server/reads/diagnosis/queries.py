@@ -39,6 +39,7 @@ from gql_server.reads.diagnosis.facts import DiagnosedJob, DiagnosedPipeline, Fl
 from gql_server.reads.diagnosis.noteworthy import CLAIMS_SUCCESS, noteworthy
 from gql_server.reads.diagnosis.reasons import Reason
 from gql_server.reads.jobs import queries as jobs
+from gql_server.reads.jobs.row import IS_ABORTED, PIPELINE_KEY, message_of
 from gql_server.reads.pipelines.capabilities import retry_facts_by_pipeline
 from gql_server.reads.pipelines.runs import neighbours
 from gql_server.reads.turns import in_turns
@@ -119,17 +120,17 @@ def _all_facts(viewer: Viewer, tables: FromClause) -> AnySelect:
     blocker = _blocker(viewer)
     known: dict[str, Any] = {
         "id": J.id,
-        "message": jobs.message(viewer, J.meta, J.status_message),
+        "message": message_of(viewer, J.meta, J.status_message),
         "worker_id": func.coalesce(J.claimed_by, J.locked_by),
         "lease_is_over": func.coalesce(LEASE_IS_OVER, False),
         "worker_is_lost": func.coalesce(WORKER_IS_LOST, False),
         "blocked_by": blocker.c.key,
-        "is_aborted": jobs.IS_ABORTED,
+        "is_aborted": IS_ABORTED,
         "has_exception": J.meta["error"].is_not(None),
         "given_up": func.coalesce(GIVEN_UP, False),
         "claims_success": func.coalesce(CLAIMS_SUCCESS, False),
         "year_is_provisioned": _provisioned() if may_know_years else true(),
-        "pipeline_key": jobs.PIPELINE_KEY,
+        "pipeline_key": PIPELINE_KEY,
         "is_orphan": J.pipeline_id.is_(None),
         "now": func.now(),
     }

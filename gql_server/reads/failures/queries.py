@@ -19,19 +19,20 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gql_server.db import models
-from gql_server.db.expressions import AnyRow, AnySelect, among, array
+from gql_server.db.expressions import AnySelect, among, array
 from gql_server.policy import Viewer, job_clause
 from gql_server.reads.failures.filter import FailureCriteria, FailureOrder
-from gql_server.reads.failures.row import groups_of, seen_by
+from gql_server.reads.failures.row import EVERY, FailureGroupRow, groups_of, seen_by
 from gql_server.reads.jobs import queries as jobs
-from gql_server.reads.jobs.queries import JOBS, PIPELINE_KEY
+from gql_server.reads.jobs.queries import JOBS
+from gql_server.reads.jobs.row import PIPELINE_KEY
 from gql_server.reads.pagination import CountQuery, Page, Window
 from gql_server.reads.pipelines.filter import PipelineCriteria
 from gql_server.reads.pipelines.queries import pipelines_by_key
 from gql_server.reads.turns import in_turns
 
 G, J, P = models.FailureGroup, models.Job, models.Pipeline
-EVERY = "every"
+ALL = "all"
 """Key of the one list of groups there is."""
 DEFAULT_SPAN = timedelta(hours=24)
 SHORTEST_SPAN = timedelta(seconds=1)
@@ -46,23 +47,23 @@ class Histogram:
     counts: list[int]
 
 
-async def groups_by_fingerprint(connection: AsyncConnection, viewer: Viewer, keys: Sequence[str]) -> dict[str, AnyRow]:
+async def groups_by_fingerprint(connection: AsyncConnection, viewer: Viewer, keys: Sequence[str]) -> dict[str, FailureGroupRow]:
     groups = groups_of(viewer, FailureCriteria(), among(G.fingerprint, keys))
-    return {row.fingerprint: row for row in await connection.execute(select(groups))}
+    return {row.fingerprint: row for row in EVERY.rows(await connection.execute(select(groups)))}
 
 
 async def page(
     connection: AsyncConnection, viewer: Viewer, *, criteria: FailureCriteria, order: FailureOrder, window: Window
 ) -> Page:
     """A page of groups; the tie-break is the fingerprint."""
-    rows = (await connection.execute(page_statement(viewer, criteria, order, window))).all()
-    return replace(window.page(rows, "fingerprint", "order_value"), counting=CountQuery(counts, EVERY, {"criteria": criteria}))
+    rows = EVERY.rows(await connection.execute(page_statement(viewer, criteria, order, window)))
+    return replace(window.page(rows, "fingerprint"), counting=CountQuery(counts, ALL, {"criteria": criteria}))
 
 
 def page_statement(viewer: Viewer, criteria: FailureCriteria, order: FailureOrder, window: Window) -> AnySelect:
     """The statement of a page. All visible groups are looked at, for none of them more than the ends of its occurrences."""
     groups = groups_of(viewer, criteria, order=order)
-    [known, *_] = window.keyset_scans(select(groups), groups.c.fingerprint, str, groups.c.order_value)
+    [known, *_] = window.keyset_scans(select(groups), groups.c.fingerprint, str, groups.c.value)
     return known
 
 

@@ -1,17 +1,20 @@
 """Rows of failure groups: what a viewer may see of their occurrences, and what follows from those."""
 
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import CTE, ColumnElement, Subquery, and_, any_, case, exists, func, not_, select, true
 from sqlalchemy.sql.selectable import LateralFromClause
 
 from gql_server.db import models
-from gql_server.db.expressions import AnySelect, among, array, constant, member
+from gql_server.db.expressions import AnySelect, among, array, constant
 from gql_server.ledger.failures.classify import FailureClass
 from gql_server.policy import OPERATIONS_VIEW, Viewer, job_clause, sees_all_jobs
 from gql_server.reads.failures.filter import FailureCriteria, FailureOrder
-from gql_server.reads.jobs import queries as jobs
 from gql_server.reads.jobs.queries import JOBS
+from gql_server.reads.jobs.row import actor
+from gql_server.reads.rows import Column, Columns, Row, derived
+from gql_server.reads.values import kind_name, known_or_null
 
 A, G, J, R = models.Acknowledgement, models.FailureGroup, models.Job, models.Revision
 SEEN_AT = func.coalesce(J.finished_at, J.created_at)
@@ -46,10 +49,46 @@ def seen_by(viewer: Viewer) -> Occurrences:
     return seen.subquery("seen") if sees_all_jobs(viewer) else seen.cte("seen").prefix_with("MATERIALIZED")
 
 
+def title(viewer: Viewer) -> ColumnElement[str]:
+    """What failed, and with operations view the error's words, without values."""
+    if not viewer.may(OPERATIONS_VIEW):
+        return G.title.expression
+    return case((G.cause == constant(""), G.title), else_=G.title + constant(": ") + G.cause)
+
+
+class FailureGroupRow(Row):
+    """Failures of one cause. What has no SQL here follows from the occurrences that the viewer may see."""
+
+    node_type = "FailureGroup"
+    fingerprint = Column(G.fingerprint)
+    _failure_class: Column[str | None] = Column(G.failure_class)
+    failure_class = derived(known_or_null(FailureClass, FailureClass.UNCLASSIFIED.name), _failure_class)
+    kind_raw = Column(G.job_type)
+    kind = derived(kind_name, kind_raw)
+    title: Column[str] = Column(title)
+    rule = Column(G.rule)
+    first_seen_at: Column[datetime] = Column()
+    last_seen_at: Column[datetime] = Column()
+    is_new: Column[bool] = Column()
+    acknowledged_at: Column[datetime | None] = Column(A.at)
+    acknowledged_until = Column(A.until)
+    acknowledged_note = Column(A.note)
+    actor_kind, actor_name, actor_email = actor(A.by)
+    reopened_at: Column[datetime | None] = Column()
+    value: Column[Any] = Column()
+
+
+EVERY = FailureGroupRow.columns(FailureGroupRow.attributes)
+
+
 def groups_of(
-    viewer: Viewer, criteria: FailureCriteria, *clauses: ColumnElement[bool], order: FailureOrder = FailureOrder.LAST_SEEN
+    viewer: Viewer,
+    criteria: FailureCriteria,
+    *clauses: ColumnElement[bool],
+    order: FailureOrder = FailureOrder.LAST_SEEN,
+    columns: Columns[FailureGroupRow] = EVERY,
 ) -> Subquery:
-    """The visible groups that meet the criteria, with what the list is ordered by as `order_value`."""
+    """The visible groups that meet the criteria, with what the list is ordered by as `value`."""
     seen = seen_by(viewer)
     of_group = seen.c.fingerprint == G.fingerprint
     span = (
@@ -60,27 +99,16 @@ def groups_of(
     acknowledged = and_(A.at.is_not(None), reopened_at.is_(None))
     hit = _pipelines_hit(seen, of_group) if order == FailureOrder.PIPELINE_COUNT else None
     order_value = hit.c.count if hit is not None else span.c.first if order == FailureOrder.FIRST_SEEN else span.c.last
-    columns = (
-        constant("FailureGroup").label("node_type"),
-        G.fingerprint,
-        member(G.failure_class, FailureClass, FailureClass.UNCLASSIFIED.value).label("failure_class"),
-        jobs.kind_of(G.job_type).label("kind"),
-        G.job_type.label("kind_raw"),
-        _title(viewer).label("title"),
-        G.rule,
-        span.c.first.label("first_seen_at"),
-        span.c.last.label("last_seen_at"),
-        is_new.label("is_new"),
-        A.at.label("acknowledged_at"),
-        A.until.label("acknowledged_until"),
-        A.note.label("acknowledged_note"),
-        *jobs.creator(A.by),
-        reopened_at.label("reopened_at"),
-        order_value.label("order_value"),
-    )
+    given = {
+        "first_seen_at": span.c.first,
+        "last_seen_at": span.c.last,
+        "is_new": is_new,
+        "reopened_at": reopened_at,
+        "value": order_value,
+    }
     visible = () if sees_all_jobs(viewer) else (G.fingerprint.in_(select(seen.c.fingerprint)),)
     return (
-        select(*columns)
+        select(*columns.select(viewer, given=given))
         .select_from(G.__table__.join(span, true()) if hit is None else G.__table__.join(span, true()).join(hit, true()))
         .outerjoin(A, and_(A.provider == G.provider, A.fingerprint == G.fingerprint))
         .where(G.provider == viewer.provider, span.c.last.is_not(None), *visible, *clauses)
@@ -101,13 +129,6 @@ def _pipelines_hit(seen: Occurrences, of_group: ColumnElement[bool]) -> LateralF
     orphans = func.count().filter(seen.c.pipeline_id.is_(None))
     pipelines = func.count(seen.c.pipeline_id.distinct()) + orphans
     return select(pipelines.label("count")).where(of_group).lateral("hit")
-
-
-def _title(viewer: Viewer) -> ColumnElement[str]:
-    """What failed, and with operations view the error's words, without values."""
-    if not viewer.may(OPERATIONS_VIEW):
-        return G.title.expression
-    return case((G.cause == "", G.title), else_=G.title + ": " + G.cause)
 
 
 def _meeting(

@@ -14,7 +14,9 @@ from gql_server.ledger.leases import CLAIMABLE, IS_LIVE, IS_STUCK, REVISION
 from gql_server.policy import Viewer, job_clause, worker_clause
 from gql_server.reads.fleet.checks import HealthChecks
 from gql_server.reads.jobs import queries as jobs
+from gql_server.reads.jobs.row import JobRow
 from gql_server.reads.pagination import CountQuery, Page, Window
+from gql_server.reads.rows import Columns
 
 E, J, W = models.Event, models.Job, models.Pod
 
@@ -72,10 +74,13 @@ def _lag(feed_sequence: int | None) -> ColumnElement[Any]:
     return func.coalesce(seconds(unread, func.now()), 0.0)
 
 
-async def stuck_jobs(connection: AsyncConnection, viewer: Viewer, *, window: Window) -> Page:
+async def stuck_jobs(
+    connection: AsyncConnection, viewer: Viewer, *, window: Window, columns: Columns[JobRow] = jobs.EVERY
+) -> Page:
     """A page of the jobs that are stuck, oldest first."""
-    statement = select(*jobs.columns(viewer)).select_from(jobs.JOBS).where(IS_STUCK, job_clause(viewer))
-    rows = (await connection.execute(window.limited(statement, J.id, int))).all()
+    columns |= window.placed_by("job_id")
+    statement = jobs.statement(viewer, columns).where(IS_STUCK)
+    rows = columns.rows(await connection.execute(window.limited(statement, J.id, int)))
     return replace(window.page(rows, "job_id"), counting=CountQuery(stuck_count, viewer.provider))
 
 

@@ -8,50 +8,66 @@ from sqlalchemy import func, select, true
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gql_server.db import models
-from gql_server.db.expressions import AnyRow, AnySelect, among, array, constant, seconds
+from gql_server.db.expressions import AnySelect, among, array, seconds
 from gql_server.ledger.leases import IS_LIVE, IS_RUNNING, REVISION
 from gql_server.policy import Viewer, job_clause, worker_clause
 from gql_server.reads.jobs import queries as jobs
+from gql_server.reads.jobs.row import JobRow
 from gql_server.reads.pagination import CountQuery, Page, Window
+from gql_server.reads.rows import Column, Columns, Row
 
 J, W = models.Job, models.Pod
 
 
+class WorkerRow(Row):
+    """A worker."""
+
+    node_type = "Worker"
+    pod_id = Column(W.pod_id)
+    git_sha: Column[str | None] = Column(REVISION)
+    version = Column(W.app_version)
+    booted_at = Column(W.started_at)
+    last_heartbeat_at = Column(W.last_heartbeat_at)
+    heartbeat_age_seconds: Column[float] = Column(seconds(W.last_heartbeat_at, func.now()))
+    is_live: Column[bool] = Column(IS_LIVE)
+
+
+EVERY = WorkerRow.every()
+
+
 def _workers(viewer: Viewer) -> AnySelect:
-    return select(
-        constant("Worker").label("node_type"),
-        W.pod_id,
-        REVISION.label("git_sha"),
-        W.app_version.label("version"),
-        W.started_at.label("booted_at"),
-        W.last_heartbeat_at,
-        seconds(W.last_heartbeat_at, func.now()).label("heartbeat_age_seconds"),
-        IS_LIVE.label("is_live"),
-    ).where(worker_clause(viewer))
+    return select(*EVERY.select(viewer)).where(worker_clause(viewer))
 
 
-async def workers(connection: AsyncConnection, viewer: Viewer, *, live_only: bool) -> Sequence[AnyRow]:
+async def workers(connection: AsyncConnection, viewer: Viewer, *, live_only: bool) -> list[WorkerRow]:
     """The register, in order of start."""
     statement = _workers(viewer).order_by(W.started_at, W.pod_id)
-    return (await connection.execute(statement.where(IS_LIVE) if live_only else statement)).all()
+    return EVERY.rows(await connection.execute(statement.where(IS_LIVE) if live_only else statement))
 
 
-async def workers_by_pod_id(connection: AsyncConnection, viewer: Viewer, keys: Sequence[str]) -> dict[str, AnyRow]:
-    rows = await connection.execute(_workers(viewer).where(among(W.pod_id, keys)))
+async def workers_by_pod_id(connection: AsyncConnection, viewer: Viewer, keys: Sequence[str]) -> dict[str, WorkerRow]:
+    rows = EVERY.rows(await connection.execute(_workers(viewer).where(among(W.pod_id, keys))))
     return {row.pod_id: row for row in rows}
 
 
 async def jobs_by_worker(
-    connection: AsyncConnection, viewer: Viewer, keys: Sequence[str], *, window: Window
+    connection: AsyncConnection,
+    viewer: Viewer,
+    keys: Sequence[str],
+    *,
+    window: Window,
+    columns: Columns[JobRow] = jobs.EVERY,
 ) -> dict[str, Page]:
     """A page of the jobs that each worker holds, oldest first."""
+    columns |= window.placed_by("job_id")
     asked = func.unnest(array(W.pod_id, keys)).table_valued("pod_id").render_derived(name="asked")
-    held = select(*jobs.columns(viewer)).select_from(jobs.JOBS).where(J.locked_by == asked.c.pod_id, IS_RUNNING)
-    of_worker = window.limited(held.where(job_clause(viewer)), J.id, int).lateral("of_worker")
-    statement = select(asked.c.pod_id, *of_worker.c).join_from(asked, of_worker, true())
-    rows: defaultdict[str, list[AnyRow]] = defaultdict(list)
-    for row in await connection.execute(statement.order_by(window.scan(of_worker.c.job_id))):
-        rows[row.pod_id].append(row)
+    held = jobs.statement(viewer, columns).where(J.locked_by == asked.c.pod_id, IS_RUNNING)
+    of_worker = window.limited(held, J.id, int).lateral("of_worker")
+    statement = select(*of_worker.c, asked.c.pod_id).join_from(asked, of_worker, true())
+    found = (await connection.execute(statement.order_by(window.scan(of_worker.c.job_id)))).all()
+    rows: defaultdict[str, list[JobRow]] = defaultdict(list)
+    for (*_, pod_id), row in zip(found, columns.rows(found), strict=True):
+        rows[pod_id].append(row)
     return {key: replace(window.page(rows[key], "job_id"), counting=CountQuery(job_count_by_worker, key)) for key in keys}
 
 

@@ -12,11 +12,13 @@ from sqlalchemy import CTE, ColumnElement, Select, func, literal, null, or_, sel
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gql_server.db import models
-from gql_server.db.expressions import AnyRow, Column, array, given_keys
+from gql_server.db.expressions import Column, array, given_keys
 from gql_server.policy import Viewer, job_clause
 from gql_server.reads.jobs.filter import JobCriteria
-from gql_server.reads.jobs.queries import JOBS, columns, in_pipeline, serves
+from gql_server.reads.jobs.queries import EVERY, JOBS, in_pipeline, serves, statement
+from gql_server.reads.jobs.row import JobRow
 from gql_server.reads.pagination import CountQuery, Page, SortValue, Window, newest
+from gql_server.reads.rows import Columns
 
 J, P = models.Job, models.Pipeline
 
@@ -41,13 +43,15 @@ ORDERINGS: Mapping[str, JobOrdering] = {
 """Orders by a value. CREATED is the order of the ids themselves."""
 
 
-async def page(connection: AsyncConnection, viewer: Viewer, *, criteria: JobCriteria, window: Window) -> Page:
+async def page(
+    connection: AsyncConnection, viewer: Viewer, *, criteria: JobCriteria, window: Window, columns: Columns[JobRow] = EVERY
+) -> Page:
     """A page of the viewer's jobs."""
-    keys = _listed(viewer, criteria, window)
-    statement = select(*columns(viewer), keys.c.value).select_from(keys).join(J, J.id == keys.c.key)
+    keys, columns = _listed(viewer, criteria, window), columns | window.placed_by("job_id")
+    statement = select(*columns.select(viewer, given={"value": keys.c.value})).select_from(keys).join(J, J.id == keys.c.key)
     statement = statement.outerjoin(P, J.pipeline_id == P.id)
     rows = await connection.execute(statement.order_by(*window.sorting(keys.c.key, keys.c.value)))
-    return replace(window.page(rows.all(), "job_id", "value"), counting=CountQuery(counted, criteria))
+    return replace(window.page(columns.rows(rows), "job_id"), counting=CountQuery(counted, criteria))
 
 
 async def counted(
@@ -63,29 +67,39 @@ async def counted(
 
 
 async def page_by_pipeline(
-    connection: AsyncConnection, viewer: Viewer, keys: Sequence[UUID], *, criteria: JobCriteria, window: Window
+    connection: AsyncConnection,
+    viewer: Viewer,
+    keys: Sequence[UUID],
+    *,
+    criteria: JobCriteria,
+    window: Window,
+    columns: Columns[JobRow] = EVERY,
 ) -> dict[UUID, Page]:
     """A page of the jobs of each pipeline, with those of others that work of it was merged into."""
-    statement = _page_by_pipeline(replace(viewer, expires_at=None), criteria, window)
-    rows: defaultdict[UUID, list[AnyRow]] = defaultdict(list)
-    for row in await connection.execute(statement, {"keys": list(keys)}):
-        rows[row.key].append(row)
+    columns |= window.placed_by("job_id")
+    statement = _page_by_pipeline(replace(viewer, expires_at=None), criteria, window, columns)
+    found = (await connection.execute(statement, {"keys": list(keys)})).all()
+    rows: defaultdict[UUID, list[JobRow]] = defaultdict(list)
+    for (*_, key), row in zip(found, columns.rows(found), strict=True):
+        rows[key].append(row)
     counting = {"criteria": criteria}
     return {
-        key: replace(window.page(rows[key], "job_id", "value"), counting=CountQuery(counted_by_pipeline, key, counting))
-        for key in keys
+        key: replace(window.page(rows[key], "job_id"), counting=CountQuery(counted_by_pipeline, key, counting)) for key in keys
     }
 
 
 @lru_cache(maxsize=64)
-def _page_by_pipeline(viewer: Viewer, criteria: JobCriteria, window: Window) -> Select[Any]:
+def _page_by_pipeline(viewer: Viewer, criteria: JobCriteria, window: Window, columns: Columns[JobRow]) -> Select[Any]:
     """Made once for a viewer: to make it takes longer than to execute it."""
     pipelines = func.unnest(given_keys(P.id)).table_valued("key").render_derived(name="asked")
-    jobs = select(*columns(viewer), _value(window)).select_from(JOBS)
-    jobs = jobs.where(_works_for(pipelines.c.key), job_clause(viewer), *criteria.clauses(viewer))
+    jobs = statement(viewer, columns, {"value": _value(window)})
+    jobs = jobs.where(_works_for(pipelines.c.key), *criteria.clauses(viewer))
     of_key = window.sorted(jobs, J.id, int, _ordered_by(window)).lateral("of_key")
-    statement = select(pipelines.c.key, *of_key.c).join_from(pipelines, of_key, true())
-    return statement.order_by(*window.sorting(of_key.c.job_id, of_key.c.value))
+    return (
+        select(*of_key.c, pipelines.c.key)
+        .join_from(pipelines, of_key, true())
+        .order_by(*window.sorting(of_key.c.job_id, of_key.c.get("value")))
+    )
 
 
 async def counted_by_pipeline(

@@ -11,7 +11,7 @@ from gql_server.db import models
 from gql_server.db.expressions import Column
 from gql_server.errors import BadInput
 from gql_server.policy import Viewer
-from gql_server.reads.jobs.queries import message
+from gql_server.reads.jobs.row import message_of
 
 J = models.Job
 TERM_MIN, TERM_MAX = 3, 100
@@ -26,8 +26,8 @@ def term(text: str) -> str:
 
 
 def visible_match(viewer: Viewer, text: str) -> ColumnElement[bool]:
-    """What `message` says of the job to this viewer has the text in it."""
-    return contains(message(viewer, J.meta, J.status_message), text)
+    """What `message_of` says of the job to this viewer has the text in it."""
+    return contains(message_of(viewer, J.meta, J.status_message), text)
 
 
 def contains(value: Column, text: str) -> ColumnElement[bool]:

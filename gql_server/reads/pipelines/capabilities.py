@@ -18,6 +18,7 @@ from gql_server.ledger.resume import RESUMED, has_failed_steps, has_landed
 from gql_server.policy import Viewer, job_clause, year_clause
 from gql_server.policy.retry import RetryFacts
 from gql_server.reads.jobs import queries as jobs
+from gql_server.reads.jobs.row import PIPELINE_KEY
 from gql_server.reads.pipelines.same_file import ADD_AGAIN, bringing_same_file
 from gql_server.reads.pipelines.superseded import READS, superseding
 
@@ -32,7 +33,7 @@ async def retry_facts_by_pipeline(connection: AsyncConnection, viewer: Viewer, k
     is_live = OTHER.state.in_(LIVE_STATES)
     of_year = and_(Y.provider == J.provider, Y.year == J.year)
     known: dict[str, ColumnElement[Any]] = {
-        "key": jobs.PIPELINE_KEY,
+        "key": PIPELINE_KEY,
         "target_type": cast(J.target_type, Text),
         "provider": cast(J.provider, Text),
         "unit_institutional_id": P.unit_institutional_id.expression,
@@ -57,10 +58,10 @@ async def retry_facts_by_pipeline(connection: AsyncConnection, viewer: Viewer, k
     # first the roots, then what costs more to know
     roots = (
         select(J.id)
-        .ext(distinct_on(jobs.PIPELINE_KEY))
+        .ext(distinct_on(PIPELINE_KEY))
         .select_from(jobs.JOBS)
         .where(jobs.in_pipelines(keys), job_clause(viewer))
-        .order_by(jobs.PIPELINE_KEY, J.id)
+        .order_by(PIPELINE_KEY, J.id)
         .cte("roots")
         .prefix_with("MATERIALIZED")
     )

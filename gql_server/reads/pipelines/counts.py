@@ -51,7 +51,7 @@ def matching(
     pipelines, jobs = select(*of_stored).select_from(P), select(*of_orphan).select_from(J)
     if by:
         pipelines, jobs = pipelines.group_by(by[0]), jobs.group_by(by[1])
-    groups = [_signed(criteria), _unsigned(criteria)] if criteria.asks_of_jobs else [[]]
+    groups = [_signed(criteria), _unsigned(criteria)] if criteria.asks_of_jobs else [Clauses()]
     parts = [_stored(viewer, criteria, pipelines, *clauses) for clauses in groups]
     orphans = _orphans(viewer, criteria, jobs)
     return parts if orphans is None else [*parts, orphans]

@@ -14,8 +14,8 @@ from gql_server.db import models
 from gql_server.db.expressions import Column, among, constant, inline, one_of
 from gql_server.db.models import EntityType, JobResult, JobState, PipelineStatus
 from gql_server.policy import OPERATIONS_VIEW, Viewer, unit_clause
-from gql_server.reads.jobs import queries as jobs
 from gql_server.reads.jobs.filter import Match, Range, flag, kind_clause, kind_clauses, within
+from gql_server.reads.jobs.row import IS_ABORTED
 from gql_server.reads.jobs.search import contains, visible_match
 from gql_server.reads.pipelines.neighbours import resolved
 from gql_server.reads.pipelines.row import FAILURES, ORPHAN_FAILED
@@ -146,7 +146,7 @@ class PipelineCriteria:
             *within(J.duration_seconds, self.duration_seconds),
             *_failed(self.has_errors),
             *flag(J.state.in_(models.LIVE_STATES), self.is_active),
-            *flag(jobs.IS_ABORTED, self.is_aborted),
+            *flag(IS_ABORTED, self.is_aborted),
             *_unresolved(_failed(True), resolved(J.scope_key, J.time_key), self.unresolved),
             *self._triggered(J.meta.op("->")(constant("created_by")).op("->>")(USER_ID)),
             *(not_(func.coalesce(clause, False)) for clause in self._dropped_jobs()),

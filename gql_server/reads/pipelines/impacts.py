@@ -11,6 +11,7 @@ from gql_server.db.expressions import AnyRow, integer
 from gql_server.db.models.carbon import CarbonReport, CarbonReportModule
 from gql_server.policy import Viewer, job_clause
 from gql_server.reads.jobs import queries as jobs
+from gql_server.reads.jobs.row import PIPELINE_KEY
 
 J = models.Job
 
@@ -19,7 +20,7 @@ async def impact_by_pipeline(connection: AsyncConnection, viewer: Viewer, keys: 
     """Distinct report modules and units that the jobs of each pipeline affected, and rows that they wrote; null if unsaid."""
     did = (
         select(
-            jobs.PIPELINE_KEY.label("key"),
+            PIPELINE_KEY.label("key"),
             integer(J.meta["inserted"]).label("inserted"),
             J.affected_module_ids.label("module_ids"),
         )

@@ -16,50 +16,77 @@ from gql_server.db.models import JobState
 from gql_server.ledger.progress import Progress, progress
 from gql_server.policy import Viewer, job_clause
 from gql_server.reads.jobs import queries as jobs
-from gql_server.reads.pagination import CountQuery, Cursor, Page, Window, between
+from gql_server.reads.jobs.row import PIPELINE_KEY
+from gql_server.reads.pagination import CountQuery, Page, Window, between
 from gql_server.reads.pipelines.counts import bound
 from gql_server.reads.pipelines.filter import PipelineCriteria
 from gql_server.reads.pipelines.ids import counted, listed
-from gql_server.reads.pipelines.row import orphans, stored
+from gql_server.reads.pipelines.row import PipelineRow, orphans, stored
 from gql_server.reads.position import position
+from gql_server.reads.rows import Columns
 from gql_server.reads.turns import in_turns
 
 J, P = models.Job, models.Pipeline
+EVERY = PipelineRow.every()
+OF_LIST = EVERY - ["event_sequence"]
+KEY = ("key",)
 
 
-async def pipelines_by_key(connection: AsyncConnection, viewer: Viewer, keys: Sequence[UUID]) -> dict[UUID, AnyRow]:
-    statement = _pipelines_by_key(replace(viewer, expires_at=None))
-    return {row.key: row for row in await connection.execute(statement, {"keys": list(keys)})}
+async def pipelines_by_key(
+    connection: AsyncConnection, viewer: Viewer, keys: Sequence[UUID], *, columns: Columns[PipelineRow] = EVERY
+) -> dict[UUID, PipelineRow]:
+    columns |= KEY
+    statement = _pipelines_by_key(replace(viewer, expires_at=None), columns)
+    return {row.key: row for row in columns.rows(await connection.execute(statement, {"keys": list(keys)}))}
 
 
 @lru_cache(maxsize=32)
-def _pipelines_by_key(viewer: Viewer) -> CompoundSelect[Any]:
+def _pipelines_by_key(viewer: Viewer, columns: Columns[PipelineRow]) -> CompoundSelect[Any]:
     """Made once for a viewer: to make it takes longer than to execute it, and every event of a live pipeline does."""
     return union_all(
-        stored(viewer, P.id == any_(given_keys(P.id))), orphans(viewer, J.time_key == any_(given_keys(J.time_key)))
+        stored(viewer, columns, P.id == any_(given_keys(P.id))),
+        orphans(viewer, columns, J.time_key == any_(given_keys(J.time_key))),
     )
 
 
 async def keys_by_job(connection: AsyncConnection, viewer: Viewer, keys: Sequence[int]) -> dict[int, UUID]:
     """The key of the pipeline that each job is in."""
     rows = await connection.execute(
-        select(J.id, jobs.PIPELINE_KEY.label("key")).select_from(jobs.JOBS).where(among(J.id, keys), job_clause(viewer))
+        select(J.id, PIPELINE_KEY.label("key")).select_from(jobs.JOBS).where(among(J.id, keys), job_clause(viewer))
     )
     return {row.id: row.key for row in rows}
 
 
-async def page(connection: AsyncConnection, viewer: Viewer, *, criteria: PipelineCriteria, window: Window) -> Page:
+async def page(
+    connection: AsyncConnection,
+    viewer: Viewer,
+    *,
+    criteria: PipelineCriteria,
+    window: Window,
+    columns: Columns[PipelineRow] = OF_LIST,
+) -> Page:
     """A page of pipelines: the keys of the window, then what is shown of each.
 
     Rows carry the position of the feed; an empty page is read once more, after the position that it then carries.
     """
-    statement = page_statement(viewer, criteria, window)
-    rows = [] if statement is None else (await connection.execute(statement)).all()
+    rows = await rows_of_list(connection, viewer, criteria, window, columns)
     if rows:
         return _page(rows, criteria, window)
     before = await connection.scalar(select(position()))
-    rows = [] if statement is None else (await connection.execute(statement)).all()
+    rows = await rows_of_list(connection, viewer, criteria, window, columns)
     return replace(_page(rows, criteria, window), position=before)
+
+
+async def rows_of_list(
+    connection: AsyncConnection,
+    viewer: Viewer,
+    criteria: PipelineCriteria,
+    window: Window,
+    columns: Columns[PipelineRow] = OF_LIST,
+) -> list[PipelineRow]:
+    """The pipelines in the window and one more, in the order in which they are read."""
+    statement = page_statement(viewer, criteria, window, columns)
+    return [] if statement is None else _placed(columns, window).rows(await connection.execute(statement))
 
 
 async def page_around(
@@ -73,49 +100,59 @@ async def page_around(
     [*found] = (await page(connection, viewer, criteria=itself, window=window)).nodes
     if not found:
         return await page(connection, viewer, criteria=criteria, window=window)
-    at = window.text(Cursor(found[0].value, str(key)))
+    at = window.text(window.place(found[0], "key"))
     until = await page(connection, viewer, criteria=criteria, window=replace(window, backward=True, before=at))
     since = await page(connection, viewer, criteria=criteria, window=replace(window, after=at))
     return between(until, found[0], since, window.size)
 
 
-def page_statement(viewer: Viewer, criteria: PipelineCriteria, window: Window) -> AnySelect | None:
+def page_statement(
+    viewer: Viewer, criteria: PipelineCriteria, window: Window, columns: Columns[PipelineRow] = OF_LIST
+) -> AnySelect | None:
     """The statement of a page; None when the criteria exclude everything."""
-    keys = listed(viewer, criteria, window)
+    keys, columns = listed(viewer, criteria, window), _placed(columns, window)
     if keys is None:
         return None
-    rows = union_all(stored(viewer, listed=keys), orphans(viewer, listed=keys)).subquery()
-    return select(rows).order_by(*window.sorting(rows.c.key, rows.c.value))
+    rows = union_all(stored(viewer, columns, listed=keys), orphans(viewer, columns, listed=keys)).subquery()
+    return select(rows).order_by(*window.sorting(rows.c.key, rows.c.get("value")))
+
+
+def _placed(columns: Columns[PipelineRow], window: Window) -> Columns[PipelineRow]:
+    return columns | window.placed_by("key")
 
 
 async def active_by_year(
-    connection: AsyncConnection, viewer: Viewer, keys: Sequence[int], *, window: Window
+    connection: AsyncConnection,
+    viewer: Viewer,
+    keys: Sequence[int],
+    *,
+    window: Window,
+    columns: Columns[PipelineRow] = OF_LIST,
 ) -> dict[int, Page]:
     """A page of the unfinished pipelines of each year."""
     criteria = {year: PipelineCriteria(years=(year,), is_active=True) for year in keys}
     pages = [
-        select(literal(year).label("of_year"), statement.subquery())
+        select(statement.subquery(), literal(year).label("of_year"))
         for year in keys
-        if (statement := page_statement(viewer, criteria[year], window)) is not None
+        if (statement := page_statement(viewer, criteria[year], window, columns)) is not None
     ]
-    rows: defaultdict[int, list[AnyRow]] = defaultdict(list)
     every = union_all(*pages).subquery()
-    for row in await connection.execute(select(every).order_by(window.scan(every.c.key))):
-        rows[row.of_year].append(row)
+    found = (await connection.execute(select(every).order_by(window.scan(every.c.key)))).all()
+    rows: defaultdict[int, list[PipelineRow]] = defaultdict(list)
+    for (*_, year), row in zip(found, _placed(columns, window).rows(found), strict=True):
+        rows[year].append(row)
     return {year: _page(rows[year], criteria[year], window) for year in keys}
 
 
-def _page(rows: Sequence[AnyRow], criteria: PipelineCriteria, window: Window) -> Page:
-    return replace(
-        window.page(rows, "key", "value"), counting=CountQuery(counted, criteria, limit=bound(criteria)), criteria=criteria
-    )
+def _page(rows: Sequence[PipelineRow], criteria: PipelineCriteria, window: Window) -> Page:
+    return replace(window.page(rows, "key"), counting=CountQuery(counted, criteria, limit=bound(criteria)), criteria=criteria)
 
 
 async def progress_by_pipeline(connection: AsyncConnection, viewer: Viewer, keys: Sequence[UUID]) -> dict[UUID, Progress]:
     """How far each pipeline is, from all jobs that work for it and its stored row."""
     state, result = cast(J.state, Text).label("state"), cast(J.result, Text).label("result")
     facts = (J.id, J.job_type, state, result, P.id.label("pipeline_id"), P.kind, P.status, P.expected_recalc)
-    own = select(jobs.PIPELINE_KEY.label("key"), true().label("is_own"), *facts, *jobs.ROW_PROGRESS).select_from(jobs.JOBS)
+    own = select(PIPELINE_KEY.label("key"), true().label("is_own"), *facts, *jobs.ROW_PROGRESS).select_from(jobs.JOBS)
     shared = select(P.id.label("key"), false().label("is_own"), *facts, *jobs.ROW_PROGRESS).select_from(jobs.SHARED)
     every = union_all(
         own.where(jobs.in_pipelines(keys), job_clause(viewer)), shared.where(jobs.shared_in(keys, viewer))

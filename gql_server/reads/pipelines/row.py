@@ -1,16 +1,29 @@
-"""Rows of pipelines: stored ones, and orphan jobs as pipelines of one, under the same labels."""
+"""Rows of pipelines: stored ones, and orphan jobs as pipelines of one. Each attribute says how both are read."""
 
-from typing import Any
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, TypeVar
+from uuid import UUID
 
-from sqlalchemy import ColumnElement, FromClause, Integer, Text, Uuid, and_, case, cast, false, func, null, select, true
+from sqlalchemy import ColumnElement, FromClause, Text, and_, case, cast, false, func, null, select, true
 from sqlalchemy.orm import aliased
 
 from gql_server.db import models
-from gql_server.db.expressions import AnySelect, Column, constant, excerpt, found, member, seconds
+from gql_server.db.expressions import AnySelect, at, constant, excerpt, found, number, one_of
 from gql_server.db.models import LIVE_STATES, TERMINAL_STATUSES, EntityType, JobResult, JobState, PipelineStatus, Provider
 from gql_server.policy import OPERATIONS_VIEW, Viewer, orphan_clause, pipeline_clause
-from gql_server.reads.jobs import queries as jobs
+from gql_server.reads.jobs.row import IS_ABORTED, actor, message_of
 from gql_server.reads.position import latest_event, position
+from gql_server.reads.rows import Column, Columns, Expression, Row, derived, mentions
+from gql_server.reads.values import (
+    duration,
+    is_terminal,
+    kind_name,
+    known_or_null,
+    known_or_other,
+    pipeline_tone,
+    seconds_between,
+)
 
 J, P = models.Job, models.Pipeline
 LIVE = aliased(models.Job)
@@ -18,140 +31,132 @@ ROOT = (
     select(J.id, J.job_type, J.state, J.status_message, J.meta, J.data_entry_type_id, J.started_at)
     .where(J.pipeline_id == P.id)
     .order_by(J.id)
-    .limit(1)
+    .limit(number(1))
     .lateral("root")
 )
+T = TypeVar("T")
 
 STEP_FAILED = "A step after the upload failed."
 FAILURES = (PipelineStatus.PARTIAL, PipelineStatus.FAILED)
-ORPHAN_FAILED = and_(J.state == JobState.FINISHED, J.result.is_not_distinct_from(JobResult.ERROR))
+IS_FINISHED = one_of(J.state, [JobState.FINISHED])
+ORPHAN_FAILED = and_(IS_FINISHED, J.result.is_not_distinct_from(constant(JobResult.ERROR)))
+ORPHAN_WARNED = and_(IS_FINISHED, J.result.is_not_distinct_from(constant(JobResult.WARNING)))
 ORPHAN_STATUS = case(
     (ORPHAN_FAILED, constant("FAILED")),
-    (J.state == JobState.FINISHED, constant("SUCCESS")),
-    (J.state == JobState.RUNNING, constant("RUNNING")),
-    (J.state.in_([JobState.NOT_STARTED, JobState.QUEUED]), constant("NOT_STARTED")),
-    else_=constant("UNKNOWN"),
+    (IS_FINISHED, constant("SUCCESS")),
+    (one_of(J.state, [JobState.RUNNING]), constant("RUNNING")),
+    (one_of(J.state, [JobState.NOT_STARTED, JobState.QUEUED]), constant("NOT_STARTED")),
 )
-
-
-def tone(status: ColumnElement[str], has_warning: Column) -> ColumnElement[str]:
-    return case(
-        (status == PipelineStatus.FAILED, constant("DANGER")),
-        (status == PipelineStatus.PARTIAL, constant("WARNING")),
-        (and_(status == PipelineStatus.SUCCESS, has_warning), constant("WARNING")),
-        (status == PipelineStatus.SUCCESS, constant("SUCCESS")),
-        (status == PipelineStatus.RUNNING, constant("PROGRESS")),
-        else_=constant("NEUTRAL"),
-    )
-
-
-def times(created_at: Column, started_at: Column, finished_at: Column) -> tuple[ColumnElement[Any], ...]:
-    return (
-        created_at.label("created_at"),
-        started_at.label("started_at"),
-        finished_at.label("finished_at"),
-        seconds(created_at, started_at).label("queued_seconds"),
-        seconds(started_at, func.coalesce(finished_at, func.now())).label("duration_seconds"),
-    )
+HAS_ENDED = one_of(P.status, TERMINAL_STATUSES)
 
 
 def last_error(viewer: Viewer) -> ColumnElement[str | None]:
-    """Why it failed, as this viewer may know it: `jobs.message` of the root if that failed, else only that a step did."""
+    """Why it failed, as this viewer may know it: the message of the root if that failed, else only that a step did."""
     if viewer.may(OPERATIONS_VIEW):
         return excerpt(P.last_error)
-    of_root = jobs.message(viewer, ROOT.c.meta, ROOT.c.status_message)
-    return case((P.status == PipelineStatus.FAILED, of_root), (P.error_count > 0, constant(STEP_FAILED)))
+    of_root = message_of(viewer, ROOT.c.meta, ROOT.c.status_message)
+    failed = one_of(P.status, [PipelineStatus.FAILED])
+    return case((failed, of_root), (P.error_count > number(0), constant(STEP_FAILED)))
+
+
+def message(viewer: Viewer) -> ColumnElement[str | None]:
+    """What went wrong; of what goes on after its root, what the job at work says; else what the root says."""
+    of_root = message_of(viewer, ROOT.c.meta, ROOT.c.status_message)
+    goes_on = and_(one_of(P.status, [PipelineStatus.RUNNING]), ROOT.c.state == constant(JobState.FINISHED))
+    failed = one_of(P.status, FAILURES)
+    return case((failed, func.coalesce(last_error(viewer), of_root)), (goes_on, _live_message(viewer)), else_=of_root)
 
 
 def _live_message(viewer: Viewer) -> ColumnElement[str | None]:
     """What the job says that is at work now, else the next to be."""
-    working = case((LIVE.state == JobState.RUNNING, 0), else_=1)
-    said = select(jobs.message(viewer, LIVE.meta, LIVE.status_message))
-    live = said.where(LIVE.pipeline_id == P.id, LIVE.state.in_(LIVE_STATES)).order_by(working, LIVE.id).limit(1)
+    working = case((one_of(LIVE.state, [JobState.RUNNING]), number(0)), else_=number(1))
+    said = select(message_of(viewer, LIVE.meta, LIVE.status_message))
+    live = said.where(LIVE.pipeline_id == P.id, one_of(LIVE.state, LIVE_STATES)).order_by(working, LIVE.id).limit(number(1))
     return live.correlate(P).scalar_subquery()
 
 
-def stored(viewer: Viewer, *clauses: ColumnElement[bool], listed: FromClause | None = None) -> AnySelect:
-    """Pipelines that have a row, with what their root job says: those of a list, with the value that orders it, or any."""
-    job_type = func.coalesce(P.kind, ROOT.c.job_type)
-    root_message = jobs.message(viewer, ROOT.c.meta, ROOT.c.status_message)
-    message = case(
-        (P.status.in_(FAILURES), func.coalesce(last_error(viewer), root_message)),
-        (and_(P.status == PipelineStatus.RUNNING, ROOT.c.state == JobState.FINISHED), _live_message(viewer)),
-        else_=root_message,
+STORED, ORPHAN = range(2)
+
+
+def column(*, stored: Expression[T], orphan: Expression[T]) -> Column[T]:
+    """A column of stored pipelines and of orphans."""
+    return Column(stored, orphan)
+
+
+def _stored_status(status: str | None, is_orphan: bool) -> str | None:
+    return None if is_orphan else status
+
+
+def _status_source(is_orphan: bool) -> str:
+    return "DERIVED" if is_orphan else "STORED"
+
+
+class PipelineRow(Row):
+    """A pipeline. Where the stored SQL names the root job, a statement joins it."""
+
+    node_type = "Pipeline"
+    key = column(stored=P.id, orphan=J.time_key)
+    pipeline_id: Column[UUID | None] = column(stored=P.id, orphan=null())
+    is_orphan: Column[bool] = column(stored=false(), orphan=true())
+    kind_raw: Column[str | None] = column(stored=func.coalesce(P.kind, ROOT.c.job_type), orphan=J.job_type)
+    kind = derived(kind_name, kind_raw)
+    _status: Column[str | None] = column(stored=P.status, orphan=ORPHAN_STATUS)
+    status = derived(known_or_other(PipelineStatus, "UNKNOWN"), _status)
+    status_raw = derived(_stored_status, _status, is_orphan)
+    status_source = derived(_status_source, is_orphan)
+    has_warning: Column[bool] = column(stored=P.has_warning, orphan=func.coalesce(ORPHAN_WARNED, false()))
+    tone = derived(pipeline_tone, _status, has_warning)
+    is_terminal = derived(is_terminal, _status)
+    is_aborted: Column[bool] = column(stored=P.aborted_at.is_not(None), orphan=IS_ABORTED)
+    _level: Column[str | None] = column(stored=cast(P.entity_type, Text), orphan=cast(J.entity_type, Text))
+    level = derived(known_or_other(EntityType, "UNKNOWN"), _level)
+    year = column(stored=P.year, orphan=J.year)
+    module_type_id = column(stored=P.module_type_id, orphan=J.module_type_id)
+    data_entry_type_id: Column[int | None] = column(stored=ROOT.c.data_entry_type_id, orphan=J.data_entry_type_id)
+    unit_institutional_id: Column[str | None] = column(stored=P.unit_institutional_id, orphan=null())
+    _provider: Column[str | None] = column(stored=cast(P.provider, Text), orphan=cast(J.provider, Text))
+    provider = derived(known_or_null(Provider, "OTHER"), _provider)
+    actor_kind, actor_name, actor_email = actor(P.created_by, at(J.meta, "created_by"))
+    created_at = column(stored=P.created_at, orphan=J.created_at)
+    started_at: Column[datetime | None] = column(stored=func.coalesce(P.started_at, ROOT.c.started_at), orphan=J.started_at)
+    finished_at: Column[datetime | None] = column(stored=case((HAS_ENDED, P.finished_at)), orphan=J.finished_at)
+    _now: Column[datetime] = column(stored=func.now(), orphan=func.now())
+    queued_seconds = derived(seconds_between, created_at, started_at)
+    duration_seconds = derived(duration, started_at, finished_at, _now)
+    updated_at: Column[datetime] = column(stored=P.updated_at, orphan=func.greatest(J.created_at, J.started_at, J.finished_at))
+    message: Column[str | None] = column(stored=message, orphan=excerpt(J.status_message))
+    last_error: Column[str | None] = column(stored=last_error, orphan=case((ORPHAN_FAILED, excerpt(J.status_message))))
+    job_count = column(stored=P.job_count, orphan=number(1))
+    error_count = column(stored=P.error_count, orphan=case((ORPHAN_FAILED, number(1)), else_=number(0)))
+    has_live_jobs: Column[bool] = column(
+        stored=found(LIVE.pipeline_id == P.id, one_of(LIVE.state, LIVE_STATES)),
+        orphan=func.coalesce(one_of(J.state, LIVE_STATES), false()),
     )
-    status = member(P.status, PipelineStatus, "UNKNOWN")
-    is_terminal = P.status.in_(TERMINAL_STATUSES)
-    columns = (
-        constant("Pipeline").label("node_type"),
-        P.id.label("key"),
-        P.id.label("pipeline_id"),
-        false().label("is_orphan"),
-        jobs.kind_of(job_type).label("kind"),
-        job_type.label("kind_raw"),
-        status.label("status"),
-        P.status.label("status_raw"),
-        constant("STORED").label("status_source"),
-        tone(status, P.has_warning).label("tone"),
-        is_terminal.label("is_terminal"),
-        P.aborted_at.is_not(None).label("is_aborted"),
-        P.has_warning.label("has_warning"),
-        func.coalesce(member(P.entity_type, EntityType, "UNKNOWN"), "UNKNOWN").label("level"),
-        P.year.label("year"),
-        P.module_type_id.label("module_type_id"),
-        ROOT.c.data_entry_type_id.label("data_entry_type_id"),
-        P.unit_institutional_id.label("unit_institutional_id"),
-        member(P.provider, Provider, "OTHER").label("provider"),
-        *jobs.creator(P.created_by),
-        *times(P.created_at, func.coalesce(P.started_at, ROOT.c.started_at), case((is_terminal, P.finished_at))),
-        P.updated_at.label("updated_at"),
-        message.label("message"),
-        last_error(viewer).label("last_error"),
-        P.job_count.label("job_count"),
-        P.error_count.label("error_count"),
-        found(LIVE.pipeline_id == P.id, LIVE.state.in_(LIVE_STATES)).label("has_live_jobs"),
-        ROOT.c.id.label("root_id"),
-        position().label("feed_position"),
-    )
+    root_id: Column[int | None] = column(stored=ROOT.c.id, orphan=J.id)
+    feed_position: Column[str] = column(stored=position(), orphan=position())
+    event_sequence: Column[int | None] = column(stored=latest_event(P.id), orphan=latest_event(J.time_key))
+    value: Column[Any] = Column()
+
+
+def stored(
+    viewer: Viewer, columns: Columns[PipelineRow], *clauses: ColumnElement[bool], listed: FromClause | None = None
+) -> AnySelect:
+    """These columns of pipelines that have a row: those of a list, with the value that orders it, or any."""
+    selected = columns.select(viewer, STORED, given=_given(listed))
     rows = P.__table__ if listed is None else listed.join(P, listed.c.key == P.id)
-    further = [latest_event(P.id)] if listed is None else [listed.c.value]
-    return select(*columns, *further).select_from(rows.outerjoin(ROOT, true())).where(pipeline_clause(viewer), *clauses)
+    if mentions(selected, ROOT):
+        rows = rows.outerjoin(ROOT, true())
+    return select(*selected).select_from(rows).where(pipeline_clause(viewer), *clauses)
 
 
-def orphans(viewer: Viewer, *clauses: ColumnElement[bool], listed: FromClause | None = None) -> AnySelect:
-    """Jobs without a pipeline, each shown as a pipeline of one under its own time-ordered key."""
-    has_warning = and_(J.state == JobState.FINISHED, J.result.is_not_distinct_from(JobResult.WARNING))
-    columns = (
-        constant("Pipeline").label("node_type"),
-        J.time_key.label("key"),
-        cast(null(), Uuid()).label("pipeline_id"),
-        true().label("is_orphan"),
-        jobs.KIND.label("kind"),
-        J.job_type.label("kind_raw"),
-        ORPHAN_STATUS.label("status"),
-        cast(null(), Text).label("status_raw"),
-        constant("DERIVED").label("status_source"),
-        tone(ORPHAN_STATUS, has_warning).label("tone"),
-        (J.state == JobState.FINISHED).is_(True).label("is_terminal"),
-        jobs.IS_ABORTED.label("is_aborted"),
-        func.coalesce(has_warning, false()).label("has_warning"),
-        member(J.entity_type, EntityType, "UNKNOWN").label("level"),
-        J.year.label("year"),
-        J.module_type_id.label("module_type_id"),
-        J.data_entry_type_id.label("data_entry_type_id"),
-        cast(null(), Text).label("unit_institutional_id"),
-        member(J.provider, Provider, "OTHER").label("provider"),
-        *jobs.creator(J.meta["created_by"]),
-        *times(J.created_at, J.started_at, J.finished_at),
-        func.greatest(J.created_at, J.started_at, J.finished_at).label("updated_at"),
-        excerpt(J.status_message).label("message"),
-        case((ORPHAN_FAILED, excerpt(J.status_message))).label("last_error"),
-        cast(1, Integer).label("job_count"),
-        case((ORPHAN_FAILED, 1), else_=0).label("error_count"),
-        func.coalesce(J.state.in_(LIVE_STATES), False).label("has_live_jobs"),
-        J.id.label("root_id"),
-        position().label("feed_position"),
-    )
+def orphans(
+    viewer: Viewer, columns: Columns[PipelineRow], *clauses: ColumnElement[bool], listed: FromClause | None = None
+) -> AnySelect:
+    """The same of jobs without a pipeline, each shown as a pipeline of one under its own time-ordered key."""
+    selected = columns.select(viewer, ORPHAN, given=_given(listed))
     rows = J.__table__ if listed is None else listed.join(J, listed.c.key == J.time_key)
-    further = [latest_event(J.time_key)] if listed is None else [listed.c.value]
-    return select(*columns, *further).select_from(rows).where(J.pipeline_id.is_(None), orphan_clause(viewer), *clauses)
+    return select(*selected).select_from(rows).where(J.pipeline_id.is_(None), orphan_clause(viewer), *clauses)
+
+
+def _given(listed: FromClause | None) -> Mapping[str, ColumnElement[Any]] | None:
+    return None if listed is None else {"value": listed.c.value}

@@ -7,26 +7,28 @@ from sqlalchemy import and_, select, true, tuple_, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gql_server.db import models
-from gql_server.db.expressions import AnyRow, AnySelect, among
+from gql_server.db.expressions import AnySelect, among
 from gql_server.policy import Viewer, job_clause, orphan_clause, pipeline_clause
 from gql_server.reads.jobs import queries as jobs
+from gql_server.reads.jobs.row import JobRow
 from gql_server.reads.pipelines.neighbours import nearest_after, nearest_before, succeeded
 from gql_server.reads.pipelines.queries import pipelines_by_key
+from gql_server.reads.pipelines.row import PipelineRow
 
 J, P = models.Job, models.Pipeline
 
 
-async def previous_by_pipeline(connection: AsyncConnection, viewer: Viewer, keys: Sequence[UUID]) -> dict[UUID, AnyRow]:
+async def previous_by_pipeline(connection: AsyncConnection, viewer: Viewer, keys: Sequence[UUID]) -> dict[UUID, PipelineRow]:
     """The last run on the scope before each pipeline."""
     return await _rows(connection, viewer, await neighbours(connection, viewer, keys, before=True))
 
 
-async def next_by_pipeline(connection: AsyncConnection, viewer: Viewer, keys: Sequence[UUID]) -> dict[UUID, AnyRow]:
+async def next_by_pipeline(connection: AsyncConnection, viewer: Viewer, keys: Sequence[UUID]) -> dict[UUID, PipelineRow]:
     """The first run on the scope after each pipeline."""
     return await _rows(connection, viewer, await neighbours(connection, viewer, keys))
 
 
-async def resolved_by_pipeline(connection: AsyncConnection, viewer: Viewer, keys: Sequence[UUID]) -> dict[UUID, AnyRow]:
+async def resolved_by_pipeline(connection: AsyncConnection, viewer: Viewer, keys: Sequence[UUID]) -> dict[UUID, PipelineRow]:
     """The first run on the scope that succeeded after each pipeline."""
     return await _rows(connection, viewer, await neighbours(connection, viewer, keys, successful=True))
 
@@ -51,22 +53,22 @@ def neighbours_statement(viewer: Viewer, keys: Sequence[UUID], *, before: bool, 
     return select(asked.c.key, nearest.c.id).join_from(asked, nearest, true())
 
 
-async def _rows(connection: AsyncConnection, viewer: Viewer, found: dict[UUID, UUID]) -> dict[UUID, AnyRow]:
+async def _rows(connection: AsyncConnection, viewer: Viewer, found: dict[UUID, UUID]) -> dict[UUID, PipelineRow]:
     rows = await pipelines_by_key(connection, viewer, list(set(found.values()))) if found else {}
     return {key: rows[id] for key, id in found.items() if id in rows}
 
 
-async def superseded_by_job(connection: AsyncConnection, viewer: Viewer, keys: Sequence[int]) -> dict[int, AnyRow]:
+async def superseded_by_job(connection: AsyncConnection, viewer: Viewer, keys: Sequence[int]) -> dict[int, JobRow]:
     """The last job of the same combination before each job."""
     return await _lineage(connection, viewer, keys, before=True)
 
 
-async def superseding_by_job(connection: AsyncConnection, viewer: Viewer, keys: Sequence[int]) -> dict[int, AnyRow]:
+async def superseding_by_job(connection: AsyncConnection, viewer: Viewer, keys: Sequence[int]) -> dict[int, JobRow]:
     """The first job of the same combination after each job."""
     return await _lineage(connection, viewer, keys, before=False)
 
 
-async def _lineage(connection: AsyncConnection, viewer: Viewer, keys: Sequence[int], *, before: bool) -> dict[int, AnyRow]:
+async def _lineage(connection: AsyncConnection, viewer: Viewer, keys: Sequence[int], *, before: bool) -> dict[int, JobRow]:
     found = {row.key: row.id for row in await connection.execute(lineage_statement(viewer, keys, before=before))}
     rows = await jobs.jobs_by_id(connection, viewer, list(set(found.values()))) if found else {}
     return {key: rows[id] for key, id in found.items() if id in rows}

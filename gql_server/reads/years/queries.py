@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Text, cast, func, select, tuple_
@@ -9,10 +10,12 @@ from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gql_server.db import models
-from gql_server.db.expressions import AnyRow, AnySelect, constant, integer, member
+from gql_server.db.expressions import AnyRow, AnySelect, integer
 from gql_server.db.models import LIVE_STATES, JobType, Provider
 from gql_server.policy import Viewer, year_clause
-from gql_server.reads.jobs.queries import PIPELINE_KEY
+from gql_server.reads.jobs.row import PIPELINE_KEY
+from gql_server.reads.rows import Column, Row, derived
+from gql_server.reads.values import known
 from gql_server.reads.years.blockers import UnitSync
 from gql_server.reads.years.readiness import ModuleReadiness, readiness
 
@@ -22,25 +25,37 @@ YearKey = tuple[str, int]
 Pointer = tuple[str, ...]
 
 
+def _is_known(at: datetime | None) -> bool:
+    return at is not None
+
+
+class YearRow(Row):
+    """A reporting year of one provider."""
+
+    node_type = "YearConfiguration"
+    year = Column(Y.year)
+    _provider: Column[str] = Column(cast(Y.provider, Text))
+    provider = derived(known(Provider, "OTHER"), _provider)
+    is_started = Column(Y.is_started)
+    provisioned_at = Column(Y.configuration_completed)
+    is_provisioned = derived(_is_known, provisioned_at)
+    updated_at = Column(Y.updated_at)
+
+
+EVERY = YearRow.every()
+
+
 def _years(viewer: Viewer) -> AnySelect:
-    return select(
-        constant("YearConfiguration").label("node_type"),
-        Y.year,
-        member(Y.provider, Provider, "OTHER").label("provider"),
-        Y.is_started,
-        Y.configuration_completed.is_not(None).label("is_provisioned"),
-        Y.configuration_completed.label("provisioned_at"),
-        Y.updated_at,
-    ).where(year_clause(viewer))
+    return select(*EVERY.select(viewer)).where(year_clause(viewer))
 
 
-async def years(connection: AsyncConnection, viewer: Viewer) -> Sequence[AnyRow]:
+async def years(connection: AsyncConnection, viewer: Viewer) -> list[YearRow]:
     """Years the viewer may see, newest first."""
-    return (await connection.execute(_years(viewer).order_by(Y.year.desc()))).all()
+    return EVERY.rows(await connection.execute(_years(viewer).order_by(Y.year.desc())))
 
 
-async def years_by_key(connection: AsyncConnection, viewer: Viewer, keys: Sequence[YearKey]) -> dict[YearKey, AnyRow]:
-    rows = await connection.execute(_years(viewer).where(_named(keys)))
+async def years_by_key(connection: AsyncConnection, viewer: Viewer, keys: Sequence[YearKey]) -> dict[YearKey, YearRow]:
+    rows = EVERY.rows(await connection.execute(_years(viewer).where(_named(keys))))
     return {(row.provider, row.year): row for row in rows}
 
 

@@ -153,7 +153,7 @@ def _submodule(
 
 def _numbered(settings: object) -> Iterator[tuple[int, Mapping[str, Any]]]:
     """Members that are objects under a number, by number; others are not ours."""
-    members = cast(Mapping[str, object], settings) if isinstance(settings, Mapping) else {}
+    members = cast(Mapping[str, object], settings) if isinstance(settings, Mapping) else dict[str, object]()
     numbered = [(int(key), member) for key, member in members.items() if key.isascii() and key.isdigit()]
     for number, member in sorted(numbered, key=itemgetter(0)):
         if isinstance(member, Mapping):

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from sqlalchemy import and_, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -83,7 +83,8 @@ async def newest_visible(
 def _about(row: Any) -> Sequence[int]:
     if row.data_entry_type_id is not None:
         return (row.data_entry_type_id,)
-    return [each for each in row.listed if isinstance(each, int)] if isinstance(row.listed, list) else ()
+    listed: object = row.listed
+    return [each for each in cast(list[object], listed) if isinstance(each, int)] if isinstance(listed, list) else ()
 
 
 def _newest(*ids: int | None) -> int | None:

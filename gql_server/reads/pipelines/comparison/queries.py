@@ -11,6 +11,7 @@ from gql_server.db.expressions import integer
 from gql_server.policy import Viewer, job_clause
 from gql_server.reads.failures.queries import fingerprints_by_pipeline
 from gql_server.reads.jobs import queries as jobs
+from gql_server.reads.jobs.row import FINISHED, PIPELINE_KEY
 from gql_server.reads.pipelines.comparison.comparison import ComparedJob, Comparison, RunFacts, compare
 from gql_server.reads.pipelines.queries import pipelines_by_key
 from gql_server.reads.pipelines.runs import neighbours
@@ -40,10 +41,10 @@ async def _facts(connection: AsyncConnection, viewer: Viewer, keys: Sequence[UUI
         key: RunFacts(row, row.duration_seconds if row.is_terminal else None, fingerprints=fingerprints[key])
         for key, row in rows.items()
     }
-    took = func.sum(case((jobs.FINISHED, jobs.DURATION)))
+    took = func.sum(case((FINISHED, jobs.DURATION)))
     for step in await connection.execute(
         select(
-            jobs.PIPELINE_KEY.label("key"),
+            PIPELINE_KEY.label("key"),
             jobs.KIND.label("step_kind"),
             J.data_entry_type_id,
             took.label("seconds"),

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from gql_server.db import models
 from gql_server.policy import Viewer, job_clause
 from gql_server.reads.jobs import queries as jobs
+from gql_server.reads.jobs.row import PIPELINE_KEY
 from gql_server.reads.pipelines.graph.graph import Graph
 
 J = models.Job
@@ -20,10 +21,10 @@ JOBS_MAX = 1_000
 
 async def graph_by_pipeline(connection: AsyncConnection, viewer: Viewer, keys: Sequence[UUID]) -> dict[UUID, Graph]:
     """The graph of each pipeline: of a thousand jobs at most, and how many it leaves out."""
-    place = func.row_number().over(partition_by=jobs.PIPELINE_KEY, order_by=J.id).label("place")
+    place = func.row_number().over(partition_by=PIPELINE_KEY, order_by=J.id).label("place")
     facts = (
         select(
-            jobs.PIPELINE_KEY.label("pipeline_key"),
+            PIPELINE_KEY.label("pipeline_key"),
             J.id.label("job_id"),
             J.parent_job_id,
             jobs.KIND.label("kind"),
@@ -34,7 +35,7 @@ async def graph_by_pipeline(connection: AsyncConnection, viewer: Viewer, keys: S
             J.year,
             jobs.DURATION.label("duration_seconds"),
             place,
-            func.count().over(partition_by=jobs.PIPELINE_KEY).label("job_count"),
+            func.count().over(partition_by=PIPELINE_KEY).label("job_count"),
         )
         .select_from(jobs.JOBS)
         .where(jobs.in_pipelines(keys), job_clause(viewer))

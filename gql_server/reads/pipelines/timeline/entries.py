@@ -93,15 +93,18 @@ def entries_of_pipelines(told: CTE) -> list[AnySelect]:
 
 
 def told_of(entries: Sequence[AnySelect]) -> Any:
-    """All of these entries that have a time that a client can be told. The offset is there for each time to be read once."""
-    every = select(union_all(*entries).subquery("each")).offset(literal_column("0")).subquery("entries")
-    first, last = (literal_column(f"timestamptz '{limit}'") for limit in ("0001-01-01 00:00:00+00", "9999-12-31 23:59:59+00"))
+    """All of these entries that have a time that a client can be told; each time is read once."""
+    every = union_all(*entries).cte("entries").prefix_with("MATERIALIZED")
+    first, last = (
+        literal_column(f"timestamptz '{limit}'", DateTime(timezone=True))
+        for limit in ("0001-01-01 00:00:00+00", "9999-12-31 23:59:59+00")
+    )
     return select(every).where(every.c.at.between(first, last)).subquery("told_entries")
 
 
 def _entry(
     told: CTE,
-    at: Column,
+    at: ColumnElement[Any],
     index: int | ColumnElement[Any],
     kind: ColumnElement[Any],
     message: Column,

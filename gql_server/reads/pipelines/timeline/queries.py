@@ -11,12 +11,13 @@ from sqlalchemy import ColumnElement, case, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gql_server.db import models
-from gql_server.db.expressions import AnyRow, AnySelect, Column, among
+from gql_server.db.expressions import AnyRow, AnySelect, Column, among, at, text_at
 from gql_server.db.models import TERMINAL_STATUSES
 from gql_server.ledger.history import HISTORY_LIMIT
 from gql_server.policy import Viewer, job_clause, pipeline_clause
 from gql_server.reads.jobs import queries as jobs
 from gql_server.reads.jobs.meta import shown
+from gql_server.reads.jobs.row import IS_ABORTED, PIPELINE_KEY, creator, message_of
 from gql_server.reads.pagination import Page, Window
 from gql_server.reads.pipelines.timeline.entries import (
     AFTER_ALL_JOBS,
@@ -50,7 +51,7 @@ async def timeline_by_pipeline(
     connection: AsyncConnection, viewer: Viewer, keys: Sequence[UUID], *, window: Window
 ) -> dict[UUID, Page]:
     """A page of what happened to each pipeline and its jobs."""
-    told = _jobs(viewer, jobs.in_pipelines(keys), jobs.PIPELINE_KEY).cte("jobs")
+    told = _jobs(viewer, jobs.in_pipelines(keys), PIPELINE_KEY).cte("jobs")
     whole = _pipelines(viewer, keys).cte("wholes")
     entries = told_of([*entries_of_jobs(told), *entries_of_pipelines(whole)])
     return await _pages(connection, entries, keys, window)
@@ -60,7 +61,7 @@ async def timeline_by_job(
     connection: AsyncConnection, viewer: Viewer, keys: Sequence[int], *, window: Window
 ) -> dict[int, Page]:
     """A page of what happened to each job."""
-    told = _jobs(viewer, among(J.id, keys), J.id).cte("jobs")
+    told = _jobs(viewer, among(J.id, keys), J.id.expression).cte("jobs")
     return await _pages(connection, told_of(entries_of_jobs(told)), keys, window)
 
 
@@ -120,22 +121,22 @@ def _entry(row: AnyRow) -> Entry:
     )
 
 
-def _jobs(viewer: Viewer, clause: ColumnElement[bool], key: Column) -> AnySelect:
+def _jobs(viewer: Viewer, clause: ColumnElement[bool], key: ColumnElement[Any]) -> AnySelect:
     return (
         select(
             key.label("key"),
             J.id.label("job_id"),
             J.parent_job_id.is_not(None).label("is_chained"),
-            *jobs.creator(J.meta["created_by"]),
+            *creator(at(J.meta, "created_by")),
             J.created_at,
             J.started_at,
             J.finished_at,
-            jobs.message(viewer, J.meta, J.status_message).label("message"),
-            jobs.IS_ABORTED.label("is_aborted"),
-            J.meta["aborted_by"].astext.label("aborted_by"),
-            J.meta["abort_reason"].astext.label("abort_reason"),
+            message_of(viewer, J.meta, J.status_message).label("message"),
+            IS_ABORTED.label("is_aborted"),
+            text_at(J.meta, "aborted_by").label("aborted_by"),
+            text_at(J.meta, "abort_reason").label("abort_reason"),
             shown(viewer, "status_history").label("history"),
-            J.meta["phases"].label("phases_raw"),
+            at(J.meta, "phases").label("phases_raw"),
         )
         .select_from(jobs.JOBS)
         .where(clause, job_clause(viewer))
@@ -149,5 +150,5 @@ def _pipelines(viewer: Viewer, keys: Sequence[UUID]) -> AnySelect:
         P.created_at,
         P.started_at,
         case((P.status.in_(TERMINAL_STATUSES), P.finished_at)).label("finished_at"),
-        *jobs.creator(P.created_by),
+        *creator(P.created_by),
     ).where(among(P.id, keys), pipeline_clause(viewer))

@@ -1,0 +1,85 @@
+"""Values that follow from columns of rows: names of enums, times, tones. Pure functions, each said once."""
+
+from collections.abc import Callable
+from datetime import datetime
+from enum import StrEnum
+
+from gql_server.db.models import TERMINAL_STATUSES, JobResult, JobState, JobType, PipelineStatus
+
+KINDS = {kind.value: kind.value.upper() for kind in JobType}
+
+
+def kind_name(job_type: str | None) -> str:
+    """Name of a kind, OTHER for job types this version does not know."""
+    return KINDS.get(job_type or "", "OTHER")
+
+
+def known(members: type[StrEnum], other: str) -> Callable[[str], str]:
+    """The function that gives the name of a stored text, `other` for what this version does not know."""
+    names = {item.value: item.name for item in members}
+    return lambda stored: names.get(stored, other)
+
+
+def known_or_null(members: type[StrEnum], other: str) -> Callable[[str | None], str | None]:
+    """The same, in which null stays null."""
+    names = {item.value: item.name for item in members}
+    return lambda stored: None if stored is None else names.get(stored, other)
+
+
+def known_or_other(members: type[StrEnum], other: str) -> Callable[[str | None], str]:
+    """The same, in which null is not known either."""
+    names = {item.value: item.name for item in members}
+    return lambda stored: names.get(stored or "", other)
+
+
+def seconds_between(start: datetime | None, end: datetime | None) -> float | None:
+    """Seconds between two instants, never negative; None when either is."""
+    return None if start is None or end is None else max(0.0, (end - start).total_seconds())
+
+
+def duration(start: datetime | None, end: datetime | None, now: datetime) -> float | None:
+    """Seconds from the start to the end, or to now."""
+    return seconds_between(start, now if end is None else end)
+
+
+def rate(count: int | None, start: datetime | None, end: datetime | None, now: datetime) -> float | None:
+    """Mean number a second from the start to the end, or to now; None when nothing can be said."""
+    took = duration(start, end, now)
+    return count / took if took and count is not None else None
+
+
+def is_terminal(status: str | None) -> bool:
+    """No further change of a pipeline of that status is expected."""
+    return status in TERMINAL_STATUSES
+
+
+def pipeline_tone(status: str | None, has_warning: bool) -> str:
+    """Colour family of a pipeline."""
+    if status == PipelineStatus.SUCCESS and has_warning:
+        return "WARNING"
+    return PIPELINE_TONES.get(status or "", "NEUTRAL")
+
+
+def job_tone(state: str | None, result: str | None) -> str:
+    """Colour family of a job."""
+    running = "PROGRESS" if state == JobState.RUNNING else "NEUTRAL"
+    return JOB_TONES.get(result or "", running)
+
+
+def retries_left(state: str | None, attempts: int, max_attempts: int) -> int:
+    """Claims that an unfinished job may still get."""
+    return 0 if state == JobState.FINISHED else max(max_attempts - attempts, 0)
+
+
+def next_attempt_at(state: str | None, run_after: datetime | None) -> datetime | None:
+    """Before when an unfinished job is not claimed."""
+    return None if state == JobState.FINISHED else run_after
+
+
+PIPELINE_TONES: dict[str, str] = {
+    PipelineStatus.FAILED: "DANGER",
+    PipelineStatus.PARTIAL: "WARNING",
+    PipelineStatus.SUCCESS: "SUCCESS",
+    PipelineStatus.RUNNING: "PROGRESS",
+}
+JOB_TONES: dict[str, str] = {JobResult.ERROR: "DANGER", JobResult.WARNING: "WARNING", JobResult.SUCCESS: "SUCCESS"}
