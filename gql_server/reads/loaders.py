@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Hashable, Mapping
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 from aiodataloader import DataLoader
@@ -38,6 +38,8 @@ class Loader(DataLoader[Any, Any]):
         super().__init__()
         self._engine, self._viewer, self._query, self._arguments = engine, viewer, query, arguments
         self._reading = reading
+        self._batches: dict[Hashable, asyncio.Task[Mapping[Any, Any]]] = {}
+        self._gathered: dict[Hashable, None] = {}
 
     async def batch_load_fn(self, keys: list[Any]) -> list[Any]:
         found = await self._reading(lambda: self._read(keys))
@@ -49,7 +51,32 @@ class Loader(DataLoader[Any, Any]):
 
     def load(self, key: Hashable) -> "asyncio.Future[Any]":
         """Shielded: graphql-core cancels the siblings of a failed field, and a key is shared by many fields."""
+        if key in self._batches:
+            return asyncio.ensure_future(self._one(key))
         return asyncio.shield(super().load(key))
+
+    async def values(self, keys: Sequence[Hashable]) -> list[Any]:
+        """The values of many keys, in their order, without a future for each."""
+        self._gather([key for key in keys if key not in self._batches and key not in self._cache])
+        found = {key: await self.load(key) for key in keys if key in self._cache} if self._cache else {}
+        for batch in {self._batches[key] for key in keys if key in self._batches}:
+            found = {**found, **await asyncio.shield(batch)} if found else await asyncio.shield(batch)
+        return [found.get(key) for key in keys]
+
+    async def _one(self, key: Hashable) -> Any:
+        return (await asyncio.shield(self._batches[key])).get(key)
+
+    def _gather(self, keys: Sequence[Hashable]) -> None:
+        """Add keys to the batch of this tick."""
+        if keys and not self._gathered:
+            self._batch = asyncio.create_task(self._together())
+        if keys:
+            self._gathered.update(dict.fromkeys(keys))
+            self._batches.update(dict.fromkeys(keys, self._batch))
+
+    async def _together(self) -> Mapping[Any, Any]:
+        keys, self._gathered = [*self._gathered], {}
+        return await self._reading(lambda: self._read(keys))
 
 
 class Loaders:
@@ -61,10 +88,17 @@ class Loaders:
 
     def load(self, query: Query, key: Hashable, **arguments: Any) -> "asyncio.Future[Any]":
         """The value of the query for this key; arguments must be hashable."""
+        return self._of(query, arguments).load(key)
+
+    async def values(self, query: Query, keys: Sequence[Hashable], **arguments: Any) -> Sequence[Any]:
+        """The values of the query for all these keys, in their order; arguments must be hashable."""
+        return await self._of(query, arguments).values(keys)
+
+    def _of(self, query: Query, arguments: Mapping[str, Any]) -> Loader:
         name = (query, *sorted(arguments.items()))
         if name not in self._loaders:
             self._loaders[name] = Loader(self._engine, self._viewer, query, arguments, self._reading)
-        return self._loaders[name].load(key)
+        return self._loaders[name]
 
 
 class SharedLoaders:
