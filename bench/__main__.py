@@ -4,7 +4,7 @@ import argparse
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from bench import console, ingest, jobs, latency, live, loop, scale
+from bench import console, execution, ingest, jobs, latency, live, loop, scale
 from bench.database import fresh
 from gql_server import logs
 
@@ -16,6 +16,7 @@ BENCHMARKS: dict[str, Callable[[str], Awaitable[None]]] = {
     "console": console.run,
     "live": live.run,
     "loop": loop.run,
+    "execution": execution.run,
 }
 
 

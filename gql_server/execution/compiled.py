@@ -1,0 +1,97 @@
+"""Compiled operations: everything that two executions of one document have in common."""
+
+from collections.abc import Hashable, Iterator
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from graphql import DirectiveNode, GraphQLObjectType, Node, OperationDefinitionNode, VariableNode, Visitor, visit
+from graphql.execution.collect_fields import CollectedFields, GroupedFieldSet
+
+from gql_server.execution.fields import Guard
+from gql_server.execution.plan import Details, ObjectPlan
+
+if TYPE_CHECKING:
+    from gql_server.execution.executor import PlanExecutor
+
+OPERATIONS_MAX = 512
+CONDITIONAL = ("skip", "include")
+INCREMENTAL = ("defer", "stream")
+
+
+class Compiled:
+    """Collected fields, plans and decisions of one operation, under one set of conditions, for viewers of equal permissions."""
+
+    __slots__ = ("_root", "decisions", "operation", "plans", "sub_fields")
+
+    def __init__(self, operation: OperationDefinitionNode) -> None:
+        self.operation = operation
+        self.sub_fields: dict[tuple[GraphQLObjectType, int], tuple[Details, CollectedFields]] = {}
+        self.plans: dict[tuple[GraphQLObjectType, int], tuple[Details, ObjectPlan | None]] = {}
+        self.decisions: dict[Guard, bool | None] = {}
+        self._root: GroupedFieldSet | None = None
+
+    def root(self, collected: GroupedFieldSet) -> GroupedFieldSet:
+        """The root fields, the same for each execution."""
+        if self._root is None:
+            self._root = collected
+        return self._root
+
+
+class _Same:
+    """Something that is equal to itself alone, and kept."""
+
+    __slots__ = ("it",)
+
+    def __init__(self, it: Any) -> None:
+        self.it = it
+
+    def __hash__(self) -> int:
+        return id(self.it)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and self.it is other.it
+
+
+def compiled(executor: "PlanExecutor") -> Compiled:
+    """What is known of the operation. Nothing is kept of one that is delivered in parts, or whose fragments have variables."""
+    operation = _Same(executor.operation)
+    names = _conditions(operation, tuple(map(_Same, executor.fragment_definitions.values())))
+    if names is None:
+        return Compiled(executor.operation)
+    values = tuple([executor.variable_values.coerced.get(name) for name in names])
+    return _compiled(_Same(executor.schema), type(executor), operation, values, executor.permissions(executor.context_value))
+
+
+@lru_cache(maxsize=OPERATIONS_MAX)
+def _compiled(schema: _Same, executor: type, operation: _Same, conditions: tuple[Any, ...], permissions: Hashable) -> Compiled:
+    return Compiled(operation.it)
+
+
+@lru_cache(maxsize=OPERATIONS_MAX)
+def _conditions(operation: _Same, fragments: tuple[_Same, ...]) -> tuple[str, ...] | None:
+    """The variables that decide what is selected; None when something else does."""
+    conditions = _Conditions()
+    nodes: list[Node] = [operation.it, *(each.it for each in fragments)]
+    for node in nodes:
+        visit(node, conditions)
+    is_varied = conditions.is_incremental or any(each.it.variable_definitions for each in fragments)
+    return None if is_varied else tuple(dict.fromkeys(conditions.names))
+
+
+class _Conditions(Visitor):
+    """Collects the variables in arguments of conditional directives."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: list[str] = []
+        self.is_incremental = False
+
+    def enter_directive(self, node: DirectiveNode, *_: Any) -> None:
+        if node.name.value in CONDITIONAL:
+            self.names += _variables(node)
+        elif node.name.value in INCREMENTAL:
+            self.is_incremental = True
+
+
+def _variables(node: DirectiveNode) -> Iterator[str]:
+    return (argument.value.name.value for argument in node.arguments or () if isinstance(argument.value, VariableNode))

@@ -1,0 +1,150 @@
+"""The executor: graphql-core's own, which leaves to a plan what a plan can answer."""
+
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any, ClassVar
+
+from graphql import GraphQLObjectType
+from graphql.execution.collect_fields import GroupedFieldSet
+from graphql.execution.values import get_argument_values
+from graphql.pyutils import Path
+from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
+from strawberry.types.arguments import convert_arguments
+from strawberry.types.field import StrawberryField
+
+from gql_server.execution.compiled import Compiled, compiled
+from gql_server.execution.effects import Effects, Escaped, Work, settled
+from gql_server.execution.fields import Declared, Guard
+from gql_server.execution.leaves import Natives
+from gql_server.execution.plan import Details, FieldPlan, ObjectPlan, nullable_type, plan_object
+from gql_server.execution.region import Batch, Entry, Region
+
+
+class PlanExecutor(StrawberryGraphQLCoreExecutionContext):
+    """Answers objects and lists of objects by plan, and whatever is unusual as graphql-core does.
+
+    Give a subclass to `strawberry.Schema(execution_context_class=…)`; its class attributes and static methods say the rest.
+    """
+
+    natives: ClassVar[Natives] = {}
+    """Scalars whose values are left to the JSON encoder."""
+
+    @staticmethod
+    def declared(field: StrawberryField) -> Declared | None:
+        """The declaration of a field; None for a field without resolver, which is an attribute, and for one that is coded."""
+        return field.metadata.get("plan")
+
+    @staticmethod
+    def permissions(context: Any) -> Hashable:
+        """What the decisions of guards depend on, to keep them with the plan; None to decide for each execution."""
+        return None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.compiled: Compiled | None = None
+        if not (self.middleware_manager and self.middleware_manager.middlewares) and self.abort_signal is None:
+            self.compiled = compiled(self)
+        if self.compiled:
+            self._relevant_sub_fields = self.compiled.sub_fields
+        self.decisions: dict[Guard, bool | None] = {}
+        if self.compiled and self.permissions(self.context_value) is not None:
+            self.decisions = self.compiled.decisions
+
+    def execute_collected_root_fields(
+        self,
+        root_type: GraphQLObjectType,
+        root_value: Any,
+        grouped_field_set: GroupedFieldSet,
+        serially: bool,
+        new_defer_usages: Sequence[Any],
+    ) -> Any:
+        if self.compiled:
+            grouped_field_set = self.compiled.root(grouped_field_set)
+        return super().execute_collected_root_fields(root_type, root_value, grouped_field_set, serially, new_defer_usages)
+
+    def complete_object_value(
+        self,
+        return_type: GraphQLObjectType,
+        field_details_list: Details,
+        info: Any,
+        path: Path,
+        result: Any,
+        position_context: Any,
+    ) -> Any:
+        plan = self._usable(return_type, field_details_list, position_context)
+        if plan is not None:
+            entry = Entry(path, info, field_details_list, is_list=False)
+            if region := self._entered(entry, plan, [result]):
+                work = Effects(self).begin(region)
+                return self._first(entry, work) if work else entry.answers[0]
+        return super().complete_object_value(return_type, field_details_list, info, path, result, position_context)
+
+    def complete_list_value(
+        self, return_type: Any, field_details_list: Details, info: Any, path: Path, result: Any, position_context: Any
+    ) -> Any:
+        plan = self._usable(nullable_type(return_type.of_type), field_details_list, position_context)
+        if plan is not None and type(result) in (list, tuple):
+            entry = Entry(path, info, field_details_list, is_list=True, item_type=return_type.of_type)
+            if region := self._entered(entry, plan, result):
+                work = Effects(self).begin(region)
+                return self._all(entry, work) if work else entry.answers
+        return super().complete_list_value(return_type, field_details_list, info, path, result, position_context)
+
+    def _entered(self, entry: Entry, plan: ObjectPlan, rows: Sequence[Any]) -> Region | None:
+        """The region of these objects; None when there is something unusual about them."""
+        region = Region(self)
+        try:
+            region.enter(entry, plan, rows)
+        except Exception:
+            return None
+        return region
+
+    async def _first(self, entry: Entry, work: Work) -> Any:
+        return (await self._all(entry, work))[0]
+
+    async def _all(self, entry: Entry, work: Work) -> Any:
+        try:
+            await settled(work)
+        except Escaped as escaped:
+            raise escaped.error from escaped.error.__cause__
+        return entry.answers
+
+    def _usable(self, type_: Any, details: Details, position: Any) -> ObjectPlan | None:
+        if not self.compiled or position is not None or not isinstance(type_, GraphQLObjectType):
+            return None
+        plan = self.plan_of(type_, details)
+        return plan if plan and plan.is_worth_it else None
+
+    def plan_of(self, type_: GraphQLObjectType, details: Details) -> ObjectPlan | None:
+        """The plan of a selection, made when it is first asked for."""
+        assert self.compiled is not None
+        key = (type_, id(details))
+        known = self.compiled.plans.get(key)
+        if known is None or known[0] is not details:
+            known = self.compiled.plans[key] = (details, plan_object(self, type_, details))
+        return known[1]
+
+    def decision(self, guard: Guard) -> bool | None:
+        """Whether the guard lets this viewer through, decided once."""
+        decisions = self.decisions
+        if guard not in decisions:
+            decisions[guard] = guard.decide(self.context_value)
+        return decisions[guard]
+
+    def info_of(self, batch: Batch, index: int, field: FieldPlan) -> Any:
+        """The information that graphql-core gives the resolver of that field of the object."""
+        nodes = [each.node for each in field.details]
+        return self.build_resolve_info(field.definition, nodes, batch.plan.type, batch.path_of(index, field))
+
+    def arguments(self, batch: Batch, field: FieldPlan) -> Mapping[str, Any]:
+        """The arguments of a child's load, for all objects. Raises what is wrong with those given."""
+        schema: Any = self.schema._strawberry_schema  # type: ignore[attr-defined]
+        strawberry, child = field.strawberry, field.child
+        assert strawberry is not None
+        assert child is not None
+        info = schema.config.info_class(_raw_info=self.info_of(batch, 0, field), _field=strawberry)
+        if not field.definition.args:
+            return child.arguments(info)
+        given = get_argument_values(field.definition, field.details[0].node, self.variable_values, None, self.hide_suggestions)
+        registry = schema.schema_converter.scalar_registry
+        converted = convert_arguments(given, strawberry.arguments, registry, schema.config, info)
+        return child.arguments(info, **converted)

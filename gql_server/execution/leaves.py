@@ -1,0 +1,161 @@
+"""Serializers of leaves, for a whole column of values at once."""
+
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import chain, islice
+from math import isfinite
+from typing import Any
+
+from graphql import (
+    GRAPHQL_MAX_INT,
+    GRAPHQL_MIN_INT,
+    GraphQLBoolean,
+    GraphQLEnumType,
+    GraphQLFloat,
+    GraphQLID,
+    GraphQLInt,
+    GraphQLLeafType,
+    GraphQLList,
+    GraphQLNonNull,
+    GraphQLString,
+    Undefined,
+)
+from graphql.pyutils import is_awaitable
+
+Serializer = Callable[[Sequence[Any]], Sequence[Any]]
+NOTHING = type(None)
+
+
+class Unplanned(Exception):
+    """Something unusual that graphql-core has to answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Native:
+    """Values of a scalar that the JSON encoder writes as the scalar serializes them, if `holds` is true of them."""
+
+    kind: type
+    holds: Callable[[Iterable[Any]], bool] = lambda _: True
+
+
+Natives = Mapping[str, Native]
+"""By the name of the scalar."""
+
+
+def serializer(type_: Any, natives: Natives) -> Serializer:
+    """The serializer of a leaf, or of lists of them. It raises Unplanned, or what serializing raises."""
+    if isinstance(type_, GraphQLNonNull):
+        return _non_null(serializer(type_.of_type, natives))
+    if isinstance(type_, GraphQLList):
+        return _listed(serializer(type_.of_type, natives))
+    if isinstance(type_, GraphQLEnumType):
+        return _named(type_)
+    if type_.name in natives:
+        return _checked(type_, natives[type_.name].kind, natives[type_.name].holds)
+    kind, holds = PLAIN.get(type_, (None, _anything))
+    return _checked(type_, kind, holds) if kind else lambda values: _each(type_, values)
+
+
+def lengths(lists: Iterable[Sequence[Any] | None]) -> tuple[list[Any], Callable[[Sequence[Any]], list[Any]]]:
+    """The items of all lists one after the other, and what cuts something made of them into such lists again."""
+    found = [each for each in lists if each is not None]
+    if not set(map(type, found)) <= {list, tuple}:
+        raise Unplanned
+
+    def cut(items: Sequence[Any]) -> list[Any]:
+        rest = iter(items)
+        return [None if each is None else list(islice(rest, len(each))) for each in lists]
+
+    return list(chain.from_iterable(found)), cut
+
+
+@lru_cache(maxsize=4096)
+def is_ordinary(kind: type) -> bool:
+    """Whether values of this class are values, and not something that is to be raised or awaited."""
+    return not issubclass(kind, Exception) and kind is not type(Undefined) and not hasattr(kind, "__await__")
+
+
+def _anything(_: Iterable[Any]) -> bool:
+    return True
+
+
+def _in_range(values: Iterable[int]) -> bool:
+    given = [*values]
+    return not given or (min(given) >= GRAPHQL_MIN_INT and max(given) <= GRAPHQL_MAX_INT)
+
+
+PLAIN: Mapping[Any, tuple[type, Callable[[Iterable[Any]], bool]]] = {
+    GraphQLString: (str, _anything),
+    GraphQLID: (str, _anything),
+    GraphQLBoolean: (bool, _anything),
+    GraphQLInt: (int, _in_range),
+    GraphQLFloat: (float, lambda values: all(map(isfinite, values))),
+}
+"""Scalars that serialize values of this class, for which that is true, to themselves."""
+
+
+def _non_null(serialize: Serializer) -> Serializer:
+    def serialize_all(values: Sequence[Any]) -> Sequence[Any]:
+        serialized = serialize(values)
+        if NOTHING in set(map(type, serialized)):
+            raise Unplanned
+        return serialized
+
+    return serialize_all
+
+
+def _listed(serialize: Serializer) -> Serializer:
+    def serialize_all(values: Sequence[Any]) -> Sequence[Any]:
+        items, cut = lengths(values)
+        return cut(serialize(items))
+
+    return serialize_all
+
+
+def _named(enum: GraphQLEnumType) -> Serializer:
+    """Names by what stands for them: the values of the enum, and members of its class."""
+    names: dict[Any, str | None] = {None: None}
+    for value in enum.values.values():
+        for known in (value.value, *_members(enum, value.value)):
+            if isinstance(known, Hashable):
+                names[known] = enum.coerce_output_value(known)
+
+    def serialize_all(values: Sequence[Any]) -> Sequence[Any]:
+        try:
+            return list(map(names.__getitem__, values))
+        except (KeyError, TypeError):
+            return _each(enum, values)
+
+    return serialize_all
+
+
+def _members(enum: GraphQLEnumType, value: object) -> Iterable[Any]:
+    return [member for member in getattr(enum, "wrapped_cls", ()) if member.value == value]
+
+
+def _checked(leaf: GraphQLLeafType, kind: type, holds: Callable[[Iterable[Any]], bool]) -> Serializer:
+    """Leaves values of that class as they are, and serializes a column in which something else is found."""
+    kinds = {kind, NOTHING}
+
+    def serialize_all(values: Sequence[Any]) -> Sequence[Any]:
+        found = set(map(type, values))
+        if not found <= kinds:
+            return _each(leaf, values)
+        given = values if NOTHING not in found else (value for value in values if value is not None)
+        return values if holds(given) else _each(leaf, values)
+
+    return serialize_all
+
+
+def _each(leaf: GraphQLLeafType, values: Sequence[Any]) -> Sequence[Any]:
+    return [None if value is None or value is Undefined else _one(leaf, value) for value in values]
+
+
+def _one(leaf: GraphQLLeafType, value: Any) -> Any:
+    if isinstance(value, Exception) or is_awaitable(value):
+        raise Unplanned
+    serialized = leaf.coerce_output_value(value)
+    if serialized is None or serialized is Undefined:
+        raise Unplanned
+    return serialized

@@ -1,0 +1,153 @@
+"""Plans: what is known of a selection before there is an object to answer it for."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from graphql import (
+    GraphQLField,
+    GraphQLList,
+    GraphQLNonNull,
+    GraphQLObjectType,
+    get_named_type,
+    is_leaf_type,
+)
+from graphql.execution.collect_fields import FieldDetails
+from strawberry.types.field import StrawberryField
+
+from gql_server.execution.fields import Attribute, Child, Computed, Guarded, Part
+from gql_server.execution.leaves import Serializer, serializer
+
+if TYPE_CHECKING:
+    from gql_server.execution.executor import PlanExecutor
+
+Details = list[FieldDetails]
+TYPENAME = "__typename"
+DEFINITION = "strawberry-definition"
+
+
+@dataclass(slots=True, eq=False)
+class FieldPlan:
+    """One field of a selection: `is_typename`, `declared`, or else `is_coded` and graphql-core's."""
+
+    key: str
+    details: Details
+    definition: GraphQLField
+    strawberry: StrawberryField | None
+    is_typename: bool = False
+    declared: Attribute | Computed | Part | Child | None = None
+    guarded: Guarded | None = None
+    serialize: Serializer | None = None
+    inner: "ObjectPlan | None" = None
+    is_list: bool = False
+    item_type: Any = None
+
+    @property
+    def type(self) -> Any:
+        return self.definition.type
+
+    @property
+    def is_non_null(self) -> bool:
+        return isinstance(self.type, GraphQLNonNull)
+
+    @property
+    def is_coded(self) -> bool:
+        return self.declared is None and not self.is_typename
+
+    @property
+    def child(self) -> Child | None:
+        return self.declared if isinstance(self.declared, Child) else None
+
+
+@dataclass(slots=True, eq=False)
+class ObjectPlan:
+    """The selection of one object type."""
+
+    type: GraphQLObjectType
+    details: Details
+    fields: Sequence[FieldPlan] = ()
+    keys: Sequence[str] = ()
+    loaded: Sequence[FieldPlan] = ()
+    visited: Sequence[FieldPlan] = ()
+    """Fields that are coded or guarded, or have such fields in their rows, in the order of the selection."""
+    codes: bool = False
+    """Something is coded, of the object or of what stands in its row."""
+
+    @property
+    def is_worth_it(self) -> bool:
+        return any(not field.is_coded for field in self.fields)
+
+
+def plan_object(executor: "PlanExecutor", type_: GraphQLObjectType, details: Details) -> ObjectPlan | None:
+    """The plan of what is selected of a type; None when part of it is delivered later, or unknown."""
+    grouped, deferred, _ = executor.collect_subfields(type_, details)
+    if deferred:
+        return None
+    plan = ObjectPlan(type_, details)
+    fields: list[FieldPlan] = []
+    for key, selected in grouped.items():
+        if (one := _plan_field(executor, type_, key, selected)) is None:
+            return None
+        fields.append(one)
+    plan.fields, plan.keys = fields, [one.key for one in fields]
+    plan.loaded = [one for one in fields if one.child]
+    inside = {one.key: one.inner for one in fields if one.inner and not one.child}
+    plan.visited = [one for one in fields if one.is_coded or one.guarded or (one.key in inside and inside[one.key].visited)]
+    plan.codes = any(one.is_coded or (one.key in inside and inside[one.key].codes) for one in fields)
+    return plan
+
+
+def _plan_field(executor: "PlanExecutor", owner: GraphQLObjectType, key: str, details: Details) -> FieldPlan | None:
+    name = details[0].node.name.value
+    definition = executor.schema.get_field(owner, name)
+    if definition is None or any(each.defer_usage or each.fragment_variable_values for each in details):
+        return None
+    strawberry: StrawberryField | None = definition.extensions.get(DEFINITION)
+    plan = FieldPlan(key, details, definition, strawberry)
+    if name == TYPENAME:
+        plan.is_typename = True
+    elif strawberry is not None and not _is_streamed(details):
+        _declare(executor, plan, strawberry)
+    return plan
+
+
+def _declare(executor: "PlanExecutor", plan: FieldPlan, strawberry: StrawberryField) -> None:
+    """Fills in what is declared of the field, if its type allows it; else it stays coded."""
+    declared = executor.declared(strawberry) or _basic(strawberry)
+    guarded = declared if isinstance(declared, Guarded) else None
+    value = guarded.value if guarded else declared
+    if value is None or isinstance(value, Guarded) or (plan.definition.args and not isinstance(value, Child)):
+        return
+    if _shape(executor, plan):
+        plan.declared, plan.guarded = value, guarded
+
+
+def _basic(strawberry: StrawberryField) -> Attribute | None:
+    """A field without resolver, read as Strawberry reads it unless told otherwise."""
+    is_plain = strawberry.is_basic_field and strawberry.default_resolver is getattr
+    return Attribute(strawberry.python_name) if is_plain else None
+
+
+def _shape(executor: "PlanExecutor", plan: FieldPlan) -> bool:
+    """Whether it is made of leaves, or is an object or a list of objects of one type; fills in how it is answered."""
+    named = get_named_type(plan.type)
+    if is_leaf_type(named):
+        plan.serialize = serializer(plan.type, executor.natives)
+        return True
+    nullable = nullable_type(plan.type)
+    if isinstance(nullable, GraphQLList):
+        plan.is_list, plan.item_type = True, nullable.of_type
+        nullable = nullable_type(nullable.of_type)
+    if not isinstance(nullable, GraphQLObjectType):
+        return False
+    plan.inner = executor.plan_of(nullable, plan.details)
+    return plan.inner is not None
+
+
+def nullable_type(type_: Any) -> Any:
+    """The type without its `!`."""
+    return type_.of_type if isinstance(type_, GraphQLNonNull) else type_
+
+
+def _is_streamed(details: Details) -> bool:
+    return any(directive.name.value == "stream" for each in details for directive in each.node.directives or ())

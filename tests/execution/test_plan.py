@@ -1,0 +1,152 @@
+"""What a plan does at once, what it leaves to graphql-core, and what it keeps from one execution to the next."""
+
+from collections import Counter
+from datetime import UTC, datetime
+from typing import Any, ClassVar, NamedTuple
+
+import pytest
+import strawberry
+from strawberry.extensions import ParserCache, SchemaExtension
+
+from gql_server.execution import compiled
+from gql_server.execution.rows import Table
+from tests.execution.library import EPOCH, Author, Book, Executor, Query, Shelf, author, books_of, schema
+
+
+class Counting(Executor):
+    """Counts what graphql-core executes, by response key."""
+
+    executed: ClassVar[Counter[str]] = Counter()
+
+    def execute_field(self, parent_type: Any, source: Any, field_details_list: Any, path: Any, position_context: Any) -> Any:
+        self.executed[path.key] += 1
+        return super().execute_field(parent_type, source, field_details_list, path, position_context)
+
+
+SCHEMA = schema(Counting)
+
+
+@pytest.fixture(autouse=True)
+def nothing_executed() -> None:
+    Counting.executed.clear()
+
+
+async def answer(query: str, shelf: Shelf | None = None, **variables: Any) -> Any:
+    result = await SCHEMA.execute(query, variable_values=variables, context_value=shelf or Shelf())
+    assert result.errors is None, result.errors
+    return result.data
+
+
+async def test_a_list_is_answered_without_executing_a_field_of_its_objects() -> None:
+    data = await answer("{ authors { name mood profile { age } tags } }")
+    assert data["authors"][0] == {"name": "Author 1", "mood": "UNKNOWN", "profile": {"age": 1}, "tags": []}
+    assert Counting.executed == {"authors": 1}
+
+
+async def test_a_child_is_loaded_once_for_all_objects_of_all_lists() -> None:
+    shelf = Shelf()
+    data = await answer("{ authors(first: 5) { books(first: 2) { nodes { author { latest { title } } } } } }", shelf)
+    assert shelf.reads == {books_of.__name__: 1, author.__name__: 1, "book": 1}
+    assert len(data["authors"]) == 5
+    assert Counting.executed == {"authors": 1}
+
+
+async def test_only_coded_fields_are_executed_one_by_one() -> None:
+    await answer("{ authors(first: 2) { name greeting books { hasNext total } } }")
+    assert Counting.executed == {"authors": 1, "greeting": 2, "total": 2}
+
+
+async def test_keys_stand_in_the_order_of_the_selection_whoever_answers_them() -> None:
+    data = await answer("{ author { fame b: name latest { title } a: mood greeting } }")
+    assert list(data["author"]) == ["fame", "b", "latest", "a", "greeting"]
+
+
+async def test_only_what_is_unusual_is_executed_field_by_field() -> None:
+    """One of five pages has a book that cannot be told: that page alone is graphql-core's."""
+    shelf = Shelf(seed=8, trouble=0.02)
+    result = await SCHEMA.execute("{ authors(first: 5) { books { nodes { title pages } } } }", context_value=shelf)
+    assert [error.path for error in result.errors or ()] == [["authors", 1, "books", "nodes", 0, "pages"]]
+    assert Counting.executed == {"authors": 1, "nodes": 1, "title": 1, "pages": 1}
+
+
+async def test_a_denial_is_counted_once_a_row_and_decided_once_a_list() -> None:
+    shelf = Shelf(permissions="")
+    data = await answer("{ authors(first: 4) { secret restricted { age } } }", shelf)
+    assert data == {"authors": [{"secret": None, "restricted": None}] * 4}
+    assert shelf.refused == {"secret": 4, "restricted": 4}
+
+
+async def test_nothing_is_denied_where_there_is_nothing() -> None:
+    shelf = Shelf(permissions="email")
+    data = await answer("{ authors(first: 4) { contact { isKnown } } }", shelf)
+    there = [each["contact"] for each in data["authors"] if each["contact"]]
+    assert shelf.refused == {"known": len(there)}
+
+
+async def test_conditions_that_differ_do_not_share_a_selection() -> None:
+    query = "query ($deep: Boolean!) { author { name age: key @include(if: $deep) @skip(if: false) } }"
+    assert await answer(query, deep=True) == {"author": {"name": "Author 1", "age": 1}}
+    assert await answer(query, deep=False) == {"author": {"name": "Author 1"}}
+    assert await answer(query, deep=True) == {"author": {"name": "Author 1", "age": 1}}
+
+
+async def test_viewers_of_one_document_do_not_share_permissions() -> None:
+    query = "{ authors(first: 1) { secret } }"
+    assert await answer(query, Shelf(permissions="secret")) == {"authors": [{"secret": "n1"}]}
+    assert await answer(query, Shelf(permissions="")) == {"authors": [{"secret": None}]}
+    assert await answer(query, Shelf(permissions="secret")) == {"authors": [{"secret": "n1"}]}
+
+
+async def test_an_operation_is_compiled_once_and_only_so_many_are_kept() -> None:
+    compiled._compiled.cache_clear()
+    cached = strawberry.Schema(query=Query, types=[Author, Book], execution_context_class=Executor, extensions=[ParserCache])
+    for _ in range(3):
+        await cached.execute("{ author { name } }", context_value=Shelf())
+    known = compiled._compiled.cache_info()
+    assert (known.misses, known.hits, known.maxsize) == (1, 2, compiled.OPERATIONS_MAX)
+
+
+async def test_an_extension_that_resolves_fields_sees_every_one() -> None:
+    seen: list[str] = []
+
+    class Seeing(SchemaExtension):
+        def resolve(self, _next: Any, root: Any, info: Any, *args: Any, **kwargs: Any) -> Any:
+            seen.append(info.field_name)
+            return _next(root, info, *args, **kwargs)
+
+    watched = strawberry.Schema(query=Query, types=[Author, Book], execution_context_class=Executor, extensions=[Seeing])
+    await watched.execute("{ author { key name } }", context_value=Shelf())
+    assert seen == ["author", "key", "name"]
+
+
+class Row(NamedTuple):
+    one: int
+    two: int
+
+    @property
+    def both(self) -> int:
+        return self.one + self.two
+
+
+class Derived(tuple[Any, ...]):
+    __slots__ = ()
+    _fields = ("one", "two")
+    _derived: ClassVar[Any] = {"product": (lambda one, two: one * two, ("one", "two")), "unread": (str, ("three",))}
+    unread = "?"
+
+
+@pytest.mark.parametrize(
+    ("rows", "name", "column"),
+    [
+        ([Row(1, 2), Row(3, 4)], "two", [2, 4]),
+        ([Row(1, 2), Row(3, 4)], "both", [3, 7]),
+        ([Derived((1, 2)), Derived((3, 4))], "one", [1, 3]),
+        ([Derived((1, 2)), Derived((3, 4))], "product", [2, 12]),
+        ([Derived((1, 2)), Derived((3, 4))], "unread", ["?", "?"]),
+        ([EPOCH, EPOCH], "year", [2024, 2024]),
+        ([Row(1, 2), datetime(2, 1, 1, tzinfo=UTC)], "__class__", [Row, datetime]),
+        ([], "one", []),
+    ],
+)
+def test_a_column_is_read_by_position_or_by_name(rows: list[Any], name: str, column: list[Any]) -> None:
+    assert [*Table(rows).column(name)] == column
