@@ -47,7 +47,7 @@ async def abort_pipeline(
     await _visible_pipeline(connection, viewer, pipeline_id)
     aborted = await _end(connection, viewer, [pipeline_id], reason)
     if not aborted:
-        raise Conflict(await _obstacle(connection, pipeline_id), reason=RefusalReason.NOT_LIVE, pipelineId=str(pipeline_id))
+        raise not_live(pipeline_id, has_ended=await _has_ended(connection, pipeline_id))
     await _unchanged_since(connection, pipeline_id, expected_updated_at)
     await _settle(connection, registry, viewer, aborted, reason)
     return Aborted(pipeline_id, [job.id for job in aborted], _name(viewer))
@@ -124,11 +124,16 @@ def check_reason(reason: str | None) -> None:
         raise BadInput(f"the reason must have 1 to {REASON_LENGTH} characters", argument="reason")
 
 
-async def _obstacle(connection: AsyncConnection, pipeline_id: UUID) -> str:
+def not_live(pipeline_id: UUID, *, has_ended: bool) -> Conflict:
+    """The refusal to abort a pipeline that has no live job of its own."""
+    left = "what is left of this pipeline is done by another one: abort that"
+    message = "nothing of this pipeline is live" if has_ended else left
+    return Conflict(message, reason=RefusalReason.NOT_LIVE, pipelineId=str(pipeline_id))
+
+
+async def _has_ended(connection: AsyncConnection, pipeline_id: UUID) -> bool:
     row = models.Pipeline
-    if await connection.scalar(select(row.status.in_(models.TERMINAL_STATUSES)).where(row.id == pipeline_id)):
-        return "nothing of this pipeline is live"
-    return "what is left of this pipeline is done by another one: abort that"
+    return bool(await connection.scalar(select(row.status.in_(models.TERMINAL_STATUSES)).where(row.id == pipeline_id)))
 
 
 async def _visible_pipeline(connection: AsyncConnection, viewer: Viewer, pipeline_id: UUID) -> None:

@@ -19,9 +19,19 @@ from gql_server.commands.ingestion import (
 from gql_server.commands.recalculation import submit_once
 from gql_server.db import models
 from gql_server.db.expressions import AnyRow
-from gql_server.db.models import FILE_JOBS, RECALCULATIONS, EntityType, IngestionMethod, JobState, JobType, TargetType
+from gql_server.db.models import (
+    FILE_JOBS,
+    READING_JOBS,
+    RECALCULATIONS,
+    EntityType,
+    IngestionMethod,
+    JobState,
+    JobType,
+    TargetType,
+)
 from gql_server.errors import BadInput, Conflict, Forbidden, NotFound, PublicError, RefusalReason
-from gql_server.ledger.resume import LANDED, RESUMED
+from gql_server.ledger.endings import LANDED
+from gql_server.ledger.resume import RESUMED
 from gql_server.ledger.verbs import NewJob, Submitted
 from gql_server.policy import OPERATIONS_EDIT, Viewer, job_clause
 from gql_server.policy.retry import RetryRefusal, refuse_retry, resumes
@@ -30,7 +40,6 @@ from gql_server.reads.pipelines.capabilities import retry_facts_by_pipeline
 from gql_server.reads.pipelines.same_file import ADD_AGAIN
 from gql_server.worker import Registry
 
-READS = (*FILE_JOBS, JobType.API_INGEST)
 J, P, U = models.Job, models.Pipeline, models.Upload
 
 
@@ -116,7 +125,7 @@ async def _repeat(
     sources: Collection[ApiSource],
     config: Mapping[str, Any],
 ) -> Submitted:
-    if RESUMED in config and root.job_type in READS:
+    if RESUMED in config and root.job_type in READING_JOBS:
         return await submit_ingestion(connection, registry, viewer, _same(viewer, root, config))
     if root.job_type in FILE_JOBS:
         return await start_ingestion(connection, registry, viewer, _ingestion(root), root.upload_id, config=config, owned=False)

@@ -6,12 +6,12 @@ from typing import Any, Self
 
 from gql_server.carbon.readers import RowRejected
 from gql_server.db.models import JobResult
+from gql_server.ledger.failures.classify import TOO_MANY_ROWS_REJECTED
 from gql_server.worker import ClaimedJob, RejectedRow, Run
 
 MAX_REJECTED_SHARE = "max_rejected_share"
 """Name, in a job's config and among a worker's resources, of the share of rows above which a file is refused."""
 DEFAULT_REJECTED_SHARE = 0.5
-TOO_MANY_REJECTED = "too_many_rows_rejected"
 """Mark of a job that would have landed some rows, but rejected too many."""
 ROW_ERRORS_KEPT = 100
 REASON_LENGTH = 200
@@ -96,7 +96,7 @@ class IngestCounts:
 
     @property
     def meta(self) -> dict[str, Any]:
-        refused = {TOO_MANY_REJECTED: True, MAX_REJECTED_SHARE: self.max_rejected_share}
+        refused = {TOO_MANY_ROWS_REJECTED: True, MAX_REJECTED_SHARE: self.max_rejected_share}
         return {
             "rows_processed": self.accepted + self.rejected,
             "rows_skipped": self.rejected,

@@ -14,6 +14,7 @@ from gql_server.db.models import RECALCULATIONS, EntityType, IngestionMethod, Jo
 from gql_server.ledger import interventions, reconcile
 from gql_server.ledger.job import ChildJob, ClaimedJob
 from gql_server.ledger.locks import JobTypes, Scope
+from gql_server.ledger.serving import SERVING
 
 jobs = models.Job
 pipelines = models.Pipeline
@@ -156,7 +157,7 @@ async def _first_open(connection: AsyncConnection, pipeline_ids: Collection[UUID
 # The flag asks for one more, as in a pipeline that is retried. What does not say whom it affected, affected the whole module
 # and year; but if it failed, nobody, where others tell who was.
 _OWED = reconcile.ForPipelines(f"""
-WITH {reconcile.SERVING}
+WITH {SERVING}
 SELECT p.id AS pipeline_id, r.provider, r.module_type_id, r.year, bool_or(r.is_own) AS is_own,
   coalesce(max(r.id) FILTER (WHERE r.is_own), max(r.id)) AS parent_job_id,
   CASE WHEN NOT bool_or(r.affected_module_ids IS NULL AND r.result IS DISTINCT FROM 'ERROR')
@@ -176,7 +177,7 @@ HAVING NOT EXISTS (SELECT FROM serving l WHERE l.served = p.id AND l.state IN ('
 """)
 
 _PAID = reconcile.ForPipelines(f"""
-WITH {reconcile.SERVING}
+WITH {SERVING}
 UPDATE pipelines p SET owes_aggregation = false
 WHERE p.id {{of}} AND NOT EXISTS (
   SELECT FROM serving l WHERE l.served = p.id AND l.state IN ('NOT_STARTED', 'QUEUED', 'RUNNING'))

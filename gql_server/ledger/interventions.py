@@ -14,6 +14,7 @@ from gql_server.db.models import NOW, HistoryKind, JobResult, JobState
 from gql_server.ledger.failures import record as failures
 from gql_server.ledger.history import history
 from gql_server.ledger.leases import LEASE_IS_OVER
+from gql_server.ledger.serving import SERVES_ANY
 
 jobs = models.Job
 
@@ -56,7 +57,7 @@ async def abort(connection: AsyncConnection, pipeline_ids: Collection[UUID], by:
     return aborted
 
 
-_OF_OTHERS = "serves && CAST(:ids AS uuid[]) AND serves <> '{}' AND state <> 'FINISHED'"
+_OF_OTHERS = f"{SERVES_ANY} AND state <> 'FINISHED'"
 
 _LOCK_LIVE = text(f"""
 SELECT id FROM data_ingestion_jobs WHERE id = ANY(ARRAY(

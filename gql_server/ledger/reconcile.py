@@ -7,6 +7,8 @@ from uuid import UUID
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gql_server.ledger.serving import SERVING
+
 FEW = 4
 
 
@@ -27,21 +29,7 @@ class ForPipelines:
         return [row for id in sorted(set(pipeline_ids)) for row in await connection.execute(self.one, {"id": id})]
 
 
-_FACTS = """
-  j.id, j.provider, j.job_type, j.module_type_id, j.year, j.state, j.result, j.status_message, j.started_at, j.finished_at,
-  j.affected_module_ids
-"""
-SERVING = f"""
-serving AS (
-  SELECT j.pipeline_id AS served, true AS is_own, {_FACTS} FROM data_ingestion_jobs j WHERE j.pipeline_id {{of}}
-  UNION ALL
-  SELECT p.id, false, {_FACTS} FROM data_ingestion_jobs j JOIN pipelines p ON p.id = ANY(j.serves)
-  WHERE j.serves && {{ids}} AND j.serves <> '{{{{}}}}' AND p.id {{of}} AND j.pipeline_id IS DISTINCT FROM p.id
-)
-"""
-"""The jobs of some pipelines, and those of others that work was merged into; in the words of the index."""
-
-# The same rules as pipelines/progress.py `verdict`; a property test holds the two together.
+# The same rules as `progress.pipeline_status`; a property test holds the two together.
 _RECOMPUTE = f"""
 WITH {SERVING}, facts AS (
   SELECT j.served AS id,
@@ -58,7 +46,7 @@ WITH {SERVING}, facts AS (
        FILTER (WHERE j.state = 'FINISHED' AND j.result = 'ERROR'))[1] AS last_error
   FROM serving j
   GROUP BY j.served
-), verdict AS (
+), statuses AS (
   SELECT f.*, CASE
       WHEN (f.live OR p.owes_aggregation) AND f.untouched THEN 'NOT_STARTED'
       WHEN f.live OR p.owes_aggregation THEN 'RUNNING'
@@ -71,7 +59,7 @@ WITH {SERVING}, facts AS (
   SELECT v.id, v.status, v.recalc_count AS expected_recalc, v.job_count, v.error_count, v.has_warning, v.last_error,
     v.started_at,
     CASE WHEN v.status IN ('SUCCESS', 'PARTIAL', 'FAILED') THEN v.finished_at END AS finished_at
-  FROM verdict v
+  FROM statuses v
 )
 UPDATE pipelines p SET
   status = w.status, expected_recalc = w.expected_recalc, job_count = w.job_count, error_count = w.error_count,

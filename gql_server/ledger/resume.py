@@ -4,29 +4,24 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Uuid, and_, literal, literal_column, or_, select, union_all
-from sqlalchemy.dialects.postgresql import array
+from sqlalchemy import ColumnElement, Uuid, literal, or_, select, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import aliased
 
 from gql_server.db import models
 from gql_server.db.expressions import AnyRow, Column
-from gql_server.db.models import RECALCULATIONS, JobResult, JobState, JobType
+from gql_server.db.models import RECALCULATIONS, JobResult, JobType
+from gql_server.ledger.endings import has_failed, has_landed
 from gql_server.ledger.job import ChildJob, Outcome, RejectedRow
+from gql_server.ledger.serving import serves
 
 RESUMED = "resume_of_job_id"
 """In the configuration of a root job: the root whose data landed, and whose pipeline's failed steps are its work."""
 
-LANDED = (JobResult.SUCCESS, JobResult.WARNING)
 OF_ONE_RUN = ("created_by", "phases", "progress", "status_history")
 """What the bag of a job tells of that run alone."""
 
 J, S = models.Job, aliased(models.Job)
-
-
-def has_landed(job: type[models.Job] = J) -> ColumnElement[bool]:
-    """The job has ended, and what it wrote stays."""
-    return and_(job.state == JobState.FINISHED, job.result.in_(LANDED))
 
 
 def has_failed_steps(pipeline_id: Column, root_id: Column) -> ColumnElement[bool]:
@@ -49,13 +44,12 @@ async def resumed(connection: AsyncConnection, root_id: int) -> Outcome:
 
 
 def _works_for(pipeline_id: Any) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
-    """Jobs of the pipeline, and jobs that serve it in the words of their index."""
-    serving = and_(S.serves.contains(array([pipeline_id])), S.serves != literal_column("'{}'::uuid[]"))
-    return S.pipeline_id == pipeline_id, serving
+    """Jobs of the pipeline, and jobs of others that serve it."""
+    return S.pipeline_id == pipeline_id, serves(pipeline_id, S)
 
 
 def _failed(root_id: Any) -> tuple[ColumnElement[bool], ...]:
-    return S.id != root_id, S.state == JobState.FINISHED, S.result == JobResult.ERROR, S.job_type.is_not(None)
+    return S.id != root_id, has_failed(S), S.job_type.is_not(None)
 
 
 async def _failed_steps(connection: AsyncConnection, pipeline_id: UUID, root_id: int) -> Sequence[AnyRow]:

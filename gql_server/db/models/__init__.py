@@ -15,6 +15,7 @@ from gql_server.db.models.commands import AuditEntry, BulkAbort, IdempotencyKey
 from gql_server.db.models.enums import (
     FILE_JOBS,
     LIVE_STATES,
+    READING_JOBS,
     RECALCULATIONS,
     TERMINAL_STATUSES,
     EntityType,
@@ -42,6 +43,7 @@ __all__ = [
     "FILE_JOBS",
     "LIVE_STATES",
     "NOW",
+    "READING_JOBS",
     "RECALCULATIONS",
     "TERMINAL_STATUSES",
     "TIME_ORDERED_ID",

@@ -11,9 +11,9 @@ import strawberry
 from strawberry import UNSET
 
 from gql_server.commands.bulk import abort_pipelines, begun_at, keep_preview
-from gql_server.commands.pipelines import check_reason, may_operate
+from gql_server.commands.pipelines import check_reason, may_operate, not_live
 from gql_server.db.models import TERMINAL_STATUSES
-from gql_server.errors import BadInput, Conflict, CursorFilterMismatch, CursorInvalid, RefusalReason
+from gql_server.errors import BadInput, CursorFilterMismatch, CursorInvalid
 from gql_server.graph.bulk import BulkProgress
 from gql_server.graph.context import Context, Info
 from gql_server.graph.mutations.resolver import answer, argument, idempotency_key, mutation, resolve, still_visible
@@ -130,10 +130,7 @@ async def _outcome(context: Context, outcome: Any) -> BulkOutcome:
 
 
 async def _problem(context: Context, row: Any) -> Problem:
-    left = "what is left of this pipeline is done by another one: abort that"
-    message = "nothing of this pipeline is live" if row.status in TERMINAL_STATUSES else left
-    refusal = Conflict(message, reason=RefusalReason.NOT_LIVE, pipelineId=str(row.key))
-    return await problem(context, refusal, INPUT)
+    return await problem(context, not_live(row.key, has_ended=row.status in TERMINAL_STATUSES), INPUT)
 
 
 async def _visible(context: Context, keys: Sequence[UUID]) -> list[Any]:

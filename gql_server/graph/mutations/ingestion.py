@@ -88,16 +88,8 @@ class StartIngestionInput:
     idempotency_key: UUID | None = idempotency_key()
 
     def ingestion(self) -> Ingestion:
-        return Ingestion(
-            year=self.year,
-            module_type_id=module_of(self),
-            target=models.TargetType(self.target.name),
-            data_entry_type_id=entry_type_of(self),
-            unit=self.unit_institutional_id or None,
-            add_again=self.add_again,
-            max_rejected_share=given(self.max_rejected_share),
-            sheet=given(self.sheet),
-            decimal=_decimal(self.decimal_mark),
+        return _ingestion(
+            self, models.TargetType(self.target.name), unit=self.unit_institutional_id or None, add_again=self.add_again
         )
 
 
@@ -127,15 +119,7 @@ class UploadFactorsInput:
     idempotency_key: UUID | None = idempotency_key()
 
     def ingestion(self) -> Ingestion:
-        return Ingestion(
-            year=self.year,
-            module_type_id=module_of(self),
-            target=models.TargetType.FACTORS,
-            data_entry_type_id=entry_type_of(self),
-            max_rejected_share=given(self.max_rejected_share),
-            sheet=given(self.sheet),
-            decimal=_decimal(self.decimal_mark),
-        )
+        return _ingestion(self, models.TargetType.FACTORS)
 
 
 @strawberry.type(description="The factors are being read.")
@@ -214,8 +198,17 @@ class IngestionMutation:
         )
 
 
-def _decimal(mark: DecimalMark | None) -> str | None:
-    return mark.name.lower() if mark else None
+def _ingestion(input: StartIngestionInput | UploadFactorsInput, target: models.TargetType, **rest: Any) -> Ingestion:
+    return Ingestion(
+        year=input.year,
+        module_type_id=module_of(input),
+        target=target,
+        data_entry_type_id=entry_type_of(input),
+        max_rejected_share=given(input.max_rejected_share),
+        sheet=given(input.sheet),
+        decimal=input.decimal_mark.name.lower() if input.decimal_mark else None,
+        **rest,
+    )
 
 
 async def _start(info: Info, input: StartIngestionInput, connection: Any) -> object:

@@ -12,6 +12,8 @@ from gql_server.db.models import JobResult
 from gql_server.ledger.failures.fingerprint import cause_of
 
 REASON_LENGTH = 199
+TOO_MANY_ROWS_REJECTED = "too_many_rows_rejected"
+"""Mark in the meta of an ingest that was refused for the share of its rows that were rejected."""
 FAILED_RESULTS = (JobResult.ERROR, JobResult.WARNING)
 
 
@@ -179,7 +181,7 @@ RULES = (
         "Too many rows were rejected",
         "The job refused its file, because a larger share of its rows was rejected than allowed; one group for each reason of "
         "the first.",
-        lambda job: job.is_marked("too_many_rows_rejected"),
+        lambda job: job.is_marked(TOO_MANY_ROWS_REJECTED),
         cause=lambda job: job.first_reason,
     ),
     Rule(

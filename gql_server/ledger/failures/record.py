@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from gql_server.db import models
 from gql_server.db.expressions import AnyRow
 from gql_server.db.models import JobState
-from gql_server.ledger.failures.classify import FAILED_RESULTS, Ending, Failure, classify
+from gql_server.ledger.failures.classify import FAILED_RESULTS, TOO_MANY_ROWS_REJECTED, Ending, Failure, classify
 from gql_server.ledger.job import ClaimedJob, Outcome
 
 BATCH_JOBS = 500
@@ -21,7 +21,7 @@ STORED = ("failure_class", "fingerprint")
 jobs = models.Job
 groups = models.FailureGroup
 
-_KEYS = ("error", "validation_error", "sqlstate", "aborted", "given_up", "too_many_rows_rejected")
+_KEYS = ("error", "validation_error", "sqlstate", "aborted", "given_up", TOO_MANY_ROWS_REJECTED)
 _UNCLASSIFIED = (
     jobs.failure_fingerprint.is_(None),
     jobs.state == JobState.FINISHED,

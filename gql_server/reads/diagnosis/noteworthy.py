@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, and_, case, false, func, or_, select, true
 from gql_server.db import models
 from gql_server.db.expressions import AnySelect, integer
 from gql_server.db.models import LIVE_STATES, RECALCULATIONS, JobResult, JobState
+from gql_server.ledger.endings import has_failed
 from gql_server.policy import Viewer, job_clause
 from gql_server.reads.jobs import queries as jobs
 from gql_server.reads.jobs.row import PIPELINE_KEY
@@ -17,7 +18,7 @@ J, P = models.Job, models.Pipeline
 JOBS_MAX = 50
 """Jobs of a pipeline that its diagnosis looks at one by one."""
 
-FAILED = and_(J.state == JobState.FINISHED, J.result.is_not_distinct_from(JobResult.ERROR))
+FAILED = has_failed()
 PENDING = J.state.in_([JobState.NOT_STARTED, JobState.QUEUED])
 CLAIMS_SUCCESS = and_(
     J.state == JobState.FINISHED,

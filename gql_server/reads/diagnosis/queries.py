@@ -17,21 +17,21 @@ from sqlalchemy import (
     cast,
     exists,
     func,
-    literal_column,
     null,
     or_,
     select,
     true,
 )
-from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import aliased
 
 from gql_server.db import models
 from gql_server.db.expressions import AnyRow, AnySelect, among
-from gql_server.db.models import EntityType, JobResult, JobState
+from gql_server.db.models import EntityType, JobState
+from gql_server.ledger.endings import has_failed
 from gql_server.ledger.leases import IS_LIVE, LEASE_IS_OVER, REVISION, WORKER_IS_LOST
 from gql_server.ledger.progress import JobCounts, is_error
+from gql_server.ledger.serving import serves
 from gql_server.policy import CONFIGURATION_VIEW, OPERATIONS_VIEW, Viewer, job_clause, pipeline_clause
 from gql_server.policy.retry import RetryFacts, refuse_retry
 from gql_server.reads.diagnosis import rules
@@ -48,8 +48,7 @@ J, P, W, Y = models.Job, models.Pipeline, models.Pod, models.YearConfiguration
 OTHER = aliased(models.Job)
 FACTS = tuple(field.name for field in fields(DiagnosedJob))
 TALLY = tuple(field.name for field in fields(JobCounts))
-FAILED = and_(J.state == JobState.FINISHED, J.result == JobResult.ERROR)
-GIVEN_UP = and_(FAILED, J.locked_by.is_(None), J.attempts >= J.max_attempts)
+GIVEN_UP = and_(has_failed(), J.locked_by.is_(None), J.attempts >= J.max_attempts)
 COMBINATION = ("provider", "module_type_id", "data_entry_type_id", "target_type", "ingestion_method", "year")
 
 
@@ -161,10 +160,9 @@ def _blocker(viewer: Viewer) -> Any:
 
 
 def _taken_over(viewer: Viewer) -> ColumnElement[UUID | None]:
-    """The newest pipeline with a job that does work of this one as well; the words are those of the index."""
-    serves = and_(OTHER.serves.contains(array([P.id])), OTHER.serves != literal_column("'{}'::uuid[]"))
+    """The newest pipeline with a job that does work of this one as well."""
     seen = OTHER.provider == viewer.provider if viewer.may(OPERATIONS_VIEW) else _is_seen(viewer)
-    return select(OTHER.pipeline_id).where(serves, seen).order_by(OTHER.id.desc()).limit(1).scalar_subquery()
+    return select(OTHER.pipeline_id).where(serves(P.id, OTHER), seen).order_by(OTHER.id.desc()).limit(1).scalar_subquery()
 
 
 def _is_seen(viewer: Viewer) -> ColumnElement[bool]:

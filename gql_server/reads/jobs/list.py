@@ -13,9 +13,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gql_server.db import models
 from gql_server.db.expressions import Column, array, given_keys
+from gql_server.ledger.serving import serves
 from gql_server.policy import Viewer, job_clause
 from gql_server.reads.jobs.filter import JobCriteria
-from gql_server.reads.jobs.queries import EVERY, JOBS, in_pipeline, serves, statement
+from gql_server.reads.jobs.queries import EVERY, JOBS, in_pipeline, statement
 from gql_server.reads.jobs.row import JobRow
 from gql_server.reads.pagination import CountQuery, Page, SortValue, Window, newest
 from gql_server.reads.rows import Columns

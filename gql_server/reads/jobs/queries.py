@@ -4,15 +4,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Float, Text, Uuid, and_, any_, case, cast, func, literal_column, or_, select
-from sqlalchemy.dialects import postgresql
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import ColumnElement, Float, Text, and_, any_, case, cast, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gql_server.db import models
 from gql_server.db.expressions import AnySelect, among, array, at, constant, integer, number, one_of, seconds, text_at
 from gql_server.db.expressions import Column as Sql
 from gql_server.db.models import EntityType, JobResult, JobType
+from gql_server.ledger.serving import NO_PIPELINES
 from gql_server.policy import Viewer, job_clause, pipeline_clause
 from gql_server.reads.jobs import meta
 from gql_server.reads.jobs.row import ROWS_PROCESSED, ROWS_STAGE, ROWS_TOTAL, JobRow
@@ -55,7 +54,6 @@ def in_pipelines(keys: Sequence[UUID]) -> ColumnElement[bool]:
     return or_(among(J.pipeline_id, keys), and_(J.pipeline_id.is_(None), among(J.time_key, keys)))
 
 
-NO_PIPELINES = literal_column("'{}'::uuid[]", ARRAY(Uuid()))
 SHARED = J.__table__.join(P.__table__, P.id == any_(J.serves))
 """Jobs with each of the pipelines whose work was merged into them: those, not their own, are `P` here."""
 
@@ -64,11 +62,6 @@ def shared_in(keys: Sequence[UUID], viewer: Viewer) -> ColumnElement[bool]:
     """`SHARED` of these pipelines: what works for a pipeline is known to whoever may see that one."""
     asked = and_(J.serves.overlap(array(P.id, keys)), J.serves != NO_PIPELINES, among(P.id, keys))
     return and_(asked, J.pipeline_id.is_distinct_from(P.id), J.provider == viewer.provider, pipeline_clause(viewer))
-
-
-def serves(key: Sql) -> ColumnElement[bool]:
-    """Jobs of other pipelines that work of this one was merged into."""
-    return and_(J.serves.contains(postgresql.array([key])), J.serves != NO_PIPELINES)
 
 
 async def jobs_by_id(

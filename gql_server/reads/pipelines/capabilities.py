@@ -12,15 +12,16 @@ from sqlalchemy.orm import aliased
 
 from gql_server.db import models
 from gql_server.db.expressions import found
-from gql_server.db.models import LIVE_STATES, TERMINAL_STATUSES, JobState, JobType
+from gql_server.db.models import LIVE_STATES, READING_JOBS, TERMINAL_STATUSES, JobState, JobType
 from gql_server.db.models.carbon import Unit
-from gql_server.ledger.resume import RESUMED, has_failed_steps, has_landed
+from gql_server.ledger.endings import has_landed
+from gql_server.ledger.resume import RESUMED, has_failed_steps
 from gql_server.policy import Viewer, job_clause, year_clause
 from gql_server.policy.retry import RetryFacts
 from gql_server.reads.jobs import queries as jobs
 from gql_server.reads.jobs.row import PIPELINE_KEY
 from gql_server.reads.pipelines.same_file import ADD_AGAIN, bringing_same_file
-from gql_server.reads.pipelines.superseded import READS, superseding
+from gql_server.reads.pipelines.superseded import superseding
 
 J, P, U, Y = models.Job, models.Pipeline, models.Upload, models.YearConfiguration
 OTHER = aliased(models.Job)
@@ -45,7 +46,7 @@ async def retry_facts_by_pipeline(connection: AsyncConnection, viewer: Viewer, k
         "resumes": case((has_landed(), has_failed_steps(J.pipeline_id, J.id)), else_=J.config.has_key(RESUMED)),
         "read_by": _newest(OTHER.upload_id == J.upload_id, OTHER.year == J.year, is_live),
         "done_by": case(
-            (J.job_type.in_(READS), null()),
+            (J.job_type.in_(READING_JOBS), null()),
             (J.scope_key.is_not(None), _newest(OTHER.scope_key == J.scope_key, is_live)),
             else_=_newest(*[_same(name) for name in SAME], is_live),
         ),

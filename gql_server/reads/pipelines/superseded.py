@@ -14,12 +14,11 @@ from sqlalchemy.orm import aliased
 
 from gql_server.carbon.catalog import DATA_ENTRY_TYPES
 from gql_server.db import models
-from gql_server.db.models import FILE_JOBS, LIVE_STATES, JobType
-from gql_server.ledger.resume import has_landed
+from gql_server.db.models import LIVE_STATES, READING_JOBS, JobType
+from gql_server.ledger.endings import has_landed
 
 J = models.Job
 NEWER, OWN = aliased(models.Job), aliased(models.Job)
-READS = (*FILE_JOBS, JobType.API_INGEST)
 INTEGERS = ARRAY(Integer)
 
 
@@ -36,7 +35,7 @@ def superseding() -> ColumnElement[UUID | None]:
         .lateral("nearest")
     )
     newest = select(nearest.c.key).select_from(covering).join(nearest, true()).order_by(nearest.c.id.desc()).limit(1)
-    return case((J.job_type.in_(READS), newest.correlate(J).scalar_subquery()))
+    return case((J.job_type.in_(READING_JOBS), newest.correlate(J).scalar_subquery()))
 
 
 def _covering_entry_types() -> ColumnElement[Any]:

@@ -9,14 +9,15 @@ from sqlalchemy import and_, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gql_server.db import models
-from gql_server.db.models import RECALCULATIONS, JobResult, JobState, JobType, TargetType
+from gql_server.db.models import RECALCULATIONS, JobState, JobType, TargetType
+from gql_server.ledger.endings import has_landed
 from gql_server.policy import Viewer, pipeline_clause
 
 J, P = models.Job, models.Pipeline
 CellKey = tuple[int, int]
 
 BEGUN = and_(J.job_type.in_(RECALCULATIONS), J.state.in_((JobState.RUNNING, JobState.FINISHED)))
-LANDED = and_(J.target_type == TargetType.FACTORS, J.state == JobState.FINISHED, J.result != JobResult.ERROR)
+FACTORS_LANDED = and_(J.target_type == TargetType.FACTORS, has_landed())
 
 
 class VisibleJobs(NamedTuple):
@@ -66,7 +67,7 @@ async def newest_visible(
             *place[:3],
             listed.label("listed"),
             newest.filter(J.job_type == JobType.AGGREGATION).label("aggregation"),
-            newest.filter(LANDED).label("factors"),
+            newest.filter(FACTORS_LANDED).label("factors"),
             newest.filter(BEGUN).label("recalculation"),
         )
         .select_from(P)
