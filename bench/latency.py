@@ -11,10 +11,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from bench import empty
 from bench.database import connected
 from bench.report import quantile, table
+from gql_server import ledger
 from gql_server.db import work_engine
 from gql_server.db.models import IngestionMethod, JobType, TargetType
-from gql_server.ledger import verbs as ledger
-from gql_server.ledger.verbs import NewJob, Submitted
+from gql_server.ledger import NewJob, Submitted
 from gql_server.ledger.wakeup import EVENTS_CHANNEL, wake_all
 from gql_server.worker import ClaimedJob, Registry
 from gql_server.worker.worker import Worker, WorkerConfig

@@ -12,8 +12,8 @@ from bench.history import grow
 from bench.jobs import submit
 from bench.plans import recorded, sequential_scans
 from bench.report import table
+from gql_server import ledger
 from gql_server.ledger import claims
-from gql_server.ledger import verbs as ledger
 from gql_server.worker import Registry
 from gql_server.worker.sweep import sweep
 

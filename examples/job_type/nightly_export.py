@@ -13,8 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gql_server.db import work_engine
 from gql_server.db.models import EntityType, IngestionMethod, TargetType
+from gql_server.ledger import NewJob, Submitted, submit
 from gql_server.ledger.locks import reports_of_year
-from gql_server.ledger.verbs import NewJob, Submitted, submit
 from gql_server.ledger.wakeup import wake_all
 from gql_server.worker import ClaimedJob, JobError, Outcome, Run, job_type, registry
 

@@ -17,7 +17,7 @@ from gql_server.commands.checks import check_year, creator, year_accepts_uploads
 from gql_server.db.models import EntityType, IngestionMethod, JobType, TargetType, Upload
 from gql_server.db.models.carbon import Unit
 from gql_server.errors import BadInput, Conflict, Forbidden, NotFound, RefusalReason
-from gql_server.ledger.verbs import NewJob, Submitted, submit
+from gql_server.ledger import NewJob, Submitted, submit
 from gql_server.policy import OPERATIONS_EDIT, Viewer, upload_clause
 from gql_server.reads.pipelines.same_file import ADD_AGAIN, bringing_same_file
 from gql_server.worker import Registry

@@ -13,8 +13,8 @@ from gql_server.commands.checks import check_year, creator, lock_year, year_acce
 from gql_server.commands.years import unit_sync
 from gql_server.db.models import LIVE_STATES, IngestionMethod, Job, JobType, TargetType
 from gql_server.errors import BadInput, Conflict, Forbidden, RefusalReason
-from gql_server.ledger.chain import EMISSION_RECALC
-from gql_server.ledger.verbs import NewJob, Submitted, submit
+from gql_server.ledger import NewJob, Submitted, submit
+from gql_server.ledger.deduplication import EMISSION_RECALC
 from gql_server.policy import OPERATIONS_EDIT, Viewer
 from gql_server.reads.years.module_years import entry_types_to_recalculate
 from gql_server.worker import Registry

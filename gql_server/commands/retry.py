@@ -30,9 +30,9 @@ from gql_server.db.models import (
     TargetType,
 )
 from gql_server.errors import BadInput, Conflict, Forbidden, NotFound, PublicError, RefusalReason
+from gql_server.ledger import NewJob, Submitted
 from gql_server.ledger.endings import LANDED
 from gql_server.ledger.resume import RESUMED
-from gql_server.ledger.verbs import NewJob, Submitted
 from gql_server.policy import OPERATIONS_EDIT, Viewer, job_clause
 from gql_server.policy.retry import RetryRefusal, refuse_retry, resumes
 from gql_server.reads.jobs.queries import in_pipeline

@@ -13,7 +13,7 @@ from gql_server.commands import audit
 from gql_server.commands.checks import check_year, creator, lock_year, not_provisioned
 from gql_server.db.models import NOW, EntityType, IngestionMethod, JobType, TargetType, YearConfiguration
 from gql_server.errors import Conflict, Forbidden, RefusalReason
-from gql_server.ledger.verbs import NewJob, Submitted, submit
+from gql_server.ledger import NewJob, Submitted, submit
 from gql_server.policy import CONFIGURATION_EDIT, Viewer
 from gql_server.policy.years import refuse_open
 from gql_server.worker import Registry

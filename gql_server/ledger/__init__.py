@@ -1,1 +1,8 @@
-"""Rules of the ledger and their SQL, each stated once."""
+"""Rules of the ledger and their SQL, each stated once; from here, its verbs: submit, claim, beat, finish and recover."""
+
+from gql_server.ledger.attempts import beat, finish, note, release
+from gql_server.ledger.claims import claim
+from gql_server.ledger.recovery import Recovered, recover
+from gql_server.ledger.submission import NewJob, Submitted, submit
+
+__all__ = ["NewJob", "Recovered", "Submitted", "beat", "claim", "finish", "note", "recover", "release", "submit"]

@@ -38,7 +38,7 @@ WAITING = aliased(models.Job)
 
 
 def _follow_up_waits(job_type: JobType, *scope: str) -> ColumnElement[bool]:
-    """A job of the same scope that no worker has claimed yet, of which there may be one: see `runner.chain.DedupConfig`."""
+    """A job of the same scope that no worker has claimed yet, of which there may be one: see `deduplication.DedupConfig`."""
     same = [getattr(WAITING, name) == getattr(J, name) for name in ("provider", "module_type_id", "year", *scope)]
     unclaimed = (WAITING.state.in_([JobState.NOT_STARTED, JobState.QUEUED]), WAITING.attempts == 0)
     return and_(J.job_type == job_type, found(WAITING.job_type == job_type, *unclaimed, *same))

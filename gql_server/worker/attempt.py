@@ -11,10 +11,10 @@ import structlog
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from gql_server import ledger
 from gql_server.db.models import RECALCULATIONS, JobResult
 from gql_server.db.outages import is_connection_lost, sqlstate
-from gql_server.ledger import chain, locks, reconcile, resume, wakeup
-from gql_server.ledger import verbs as ledger
+from gql_server.ledger import chain, debts, locks, reconcile, resume, wakeup
 from gql_server.ledger.job import ClaimedJob, Outcome
 from gql_server.ledger.locks import Lock
 from gql_server.worker.registry import JobSpec, Registry
@@ -115,7 +115,7 @@ class Runner:
         await chain.chain(connection, self.registry, job, outcome.children)
         if job.pipeline_ids:
             recalculated = job.job_type in RECALCULATIONS
-            await chain.settle(connection, self.registry, job.pipeline_ids, recalculated=recalculated)
+            await debts.settle(connection, self.registry, job.pipeline_ids, recalculated=recalculated)
             await self._store_status(connection, job.pipeline_ids)
 
     async def _fail(self, job: ClaimedJob, run: Run, outcome: Outcome) -> None:

@@ -17,9 +17,9 @@ from pgqueuer.queries import Queries
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from gql_server import ledger
 from gql_server.db.outages import is_connection_lost
 from gql_server.ledger import claims, reconcile, wakeup
-from gql_server.ledger import verbs as ledger
 from gql_server.ledger.job import ClaimedJob
 
 BEAT_DEADLINE_SECONDS = 2.0

@@ -11,8 +11,8 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from gql_server import ledger
 from gql_server.files import BUCKET, FileMissing, Files, StoreUnavailable
-from gql_server.ledger import verbs as ledger
 from gql_server.ledger import wakeup
 from gql_server.ledger.job import ClaimedJob
 

@@ -7,9 +7,9 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from gql_server import ledger
 from gql_server.db.models import EVENT_RETENTION
-from gql_server.ledger import chain, reconcile
-from gql_server.ledger import verbs as ledger
+from gql_server.ledger import debts, reconcile
 from gql_server.worker.registry import Registry
 
 log = structlog.get_logger(__name__)
@@ -41,7 +41,7 @@ async def recover_lost(engine: AsyncEngine, registry: Registry) -> list[ledger.R
         recovered = await ledger.recover(connection)
         pipeline_ids = {id for job in recovered for id in (job.pipeline_id, *job.serves) if id}
         if pipeline_ids:
-            await chain.settle(connection, registry, pipeline_ids)
+            await debts.settle(connection, registry, pipeline_ids)
             await reconcile.recompute(connection, pipeline_ids)
     for job in recovered:
         log.warning("job.recovered", job_id=job.job_id, lost_worker=job.lost_worker, given_up=job.given_up)
@@ -84,7 +84,7 @@ async def _heal(connection: AsyncConnection, registry: Registry, pipeline_ids: l
     if not pipeline_ids:
         return []
     async with connection.begin_nested():
-        await chain.settle(connection, registry, pipeline_ids)
+        await debts.settle(connection, registry, pipeline_ids)
         return await reconcile.correct(connection, pipeline_ids)
 
 

@@ -11,7 +11,7 @@ from gql_server import handlers
 from gql_server.commands.recalculation import recalculate, sync_units
 from gql_server.db.models import EntityType, IngestionMethod, JobResult, JobState, JobType, Provider, TargetType
 from gql_server.errors import BadInput, Conflict, Forbidden, NotFound
-from gql_server.ledger.verbs import Submitted
+from gql_server.ledger import Submitted
 from gql_server.policy import Viewer
 from gql_server.worker import registry
 from tests import build

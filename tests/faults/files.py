@@ -7,8 +7,7 @@ from sqlalchemy import insert
 from gql_server.carbon.catalog import module_by_key
 from gql_server.commands.ingestion import Ingestion, start_ingestion
 from gql_server.db.models import Upload, UploadChunk
-from gql_server.ledger import wakeup
-from gql_server.ledger.verbs import Submitted
+from gql_server.ledger import Submitted, wakeup
 from gql_server.worker import registry
 from tests.faults.processes import ROOT
 from tests.faults.site import OPERATOR, Site

@@ -15,12 +15,11 @@ from sqlalchemy.engine import Row
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from gql_server import ledger
 from gql_server.db.embedded.cluster import free_port
 from gql_server.db.models import IngestionMethod, Provider, TargetType
 from gql_server.http.authentication import TokenAuthority
-from gql_server.ledger import verbs as ledger
-from gql_server.ledger import wakeup
-from gql_server.ledger.verbs import NewJob, Submitted
+from gql_server.ledger import NewJob, Submitted, wakeup
 from gql_server.policy import Role, Viewer, permissions_of
 from tests.faults.audit import nothing_lost
 from tests.faults.cluster import Cluster

@@ -13,7 +13,7 @@ from itertools import count
 
 from gql_server.carbon.catalog import entry_type_by_key, module_by_key
 from gql_server.db.models import TargetType
-from gql_server.ledger.verbs import Submitted
+from gql_server.ledger import Submitted
 from tests.faults.conftest import YEAR, open_year
 from tests.faults.files import example, upload
 from tests.faults.processes import Process

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from gql_server import handlers
+from gql_server import handlers, ledger
 from gql_server.db import migrate
 from gql_server.db.models import TERMINAL_STATUSES, Event, Job, JobState, Pipeline, RowError, YearConfiguration
 from gql_server.errors import Stop
@@ -20,7 +20,6 @@ from gql_server.generate.ledger import Batch, Ledger
 from gql_server.generate.load import generate
 from gql_server.generate.story import World
 from gql_server.ledger import reconcile
-from gql_server.ledger import verbs as ledger
 from gql_server.ledger.failures.classify import FailureClass
 from gql_server.ledger.failures.record import record_left_over
 from gql_server.ledger.progress import pipeline_status

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from gql_server import ledger
 from gql_server.db.models import IngestionMethod, TargetType
-from gql_server.ledger import verbs as ledger
-from gql_server.ledger.verbs import NewJob
+from gql_server.ledger import NewJob
 from gql_server.worker import registry
 from tests.handlers.conftest import PROCESS_FACTORS, World
 

@@ -9,11 +9,10 @@ import httpx
 import pytest
 from sqlalchemy import text
 
+from gql_server import ledger
 from gql_server.db.models import EntityType, IngestionMethod, TargetType
 from gql_server.handlers.api import ENTRY_SOURCES
-from gql_server.ledger import claims
-from gql_server.ledger import verbs as ledger
-from gql_server.ledger.verbs import NewJob
+from gql_server.ledger import NewJob, claims
 from gql_server.worker import ClaimedJob, registry
 from gql_server.worker.attempt import Runner
 from tests.handlers.conftest import PROCESS_FACTORS, World

@@ -10,11 +10,10 @@ from sqlalchemy import select, text
 from sqlalchemy.engine import Row
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from gql_server import ledger
 from gql_server.db import models
 from gql_server.db.models import IngestionMethod, TargetType
-from gql_server.ledger import claims, locks
-from gql_server.ledger import verbs as ledger
-from gql_server.ledger.verbs import NewJob, Submitted
+from gql_server.ledger import NewJob, Submitted, claims, locks
 from gql_server.worker import ChildJob, ClaimedJob, Outcome, Registry
 from gql_server.worker.attempt import Runner
 from gql_server.worker.worker import Worker, WorkerConfig

@@ -8,8 +8,8 @@ import pytest
 
 from gql_server.db import models
 from gql_server.db.models import JobResult, JobType
-from gql_server.ledger import chain
-from gql_server.ledger.chain import AGGREGATION, EMISSION_RECALC
+from gql_server.ledger import deduplication
+from gql_server.ledger.deduplication import AGGREGATION, EMISSION_RECALC
 from gql_server.worker import ChildJob, ClaimedJob, Outcome
 from tests.ledger.conftest import RECALCULATIONS, Ledger
 
@@ -168,8 +168,8 @@ async def test_a_collision_widens_the_scope_and_everything_stays_everything(work
         values = {"job_type": "aggregation", "provider": "ACCRED", "module_type_id": 4, "year": 2025}
         row = {**values, "entity_type": "MODULE_PER_YEAR"}
         async with work.engine.connect() as connection:
-            await chain.insert_job(connection, {**row, "scope_module_ids": ours}, AGGREGATION)
-            second = await chain.insert_job(connection, {**row, "scope_module_ids": theirs}, AGGREGATION)
+            await deduplication.insert_job(connection, {**row, "scope_module_ids": ours}, AGGREGATION)
+            second = await deduplication.insert_job(connection, {**row, "scope_module_ids": theirs}, AGGREGATION)
             rows = (await connection.execute(models.Job.__table__.select())).all()
             return rows[0].scope_module_ids, second.created
 
@@ -188,16 +188,16 @@ async def test_work_that_arrives_while_one_runs_gets_a_follow_up(work: Ledger) -
         "entity_type": "MODULE_PER_YEAR",
     }
     async with work.engine.begin() as connection:
-        running = await chain.insert_job(connection, values, AGGREGATION)
+        running = await deduplication.insert_job(connection, values, AGGREGATION)
     await work.claim()
 
     async with work.engine.begin() as connection:
-        follow_up = await chain.insert_job(connection, values, AGGREGATION)
-        again = await chain.insert_job(connection, values, AGGREGATION)
+        follow_up = await deduplication.insert_job(connection, values, AGGREGATION)
+        again = await deduplication.insert_job(connection, values, AGGREGATION)
 
     assert follow_up.created is True
     assert follow_up.job_id != running.job_id
-    assert again == chain.Chained(follow_up.job_id, created=False)
+    assert again == deduplication.Chained(follow_up.job_id, created=False)
 
 
 async def test_fifty_identical_dispatches_leave_one_waiting_job(work: Ledger) -> None:
@@ -211,7 +211,7 @@ async def test_fifty_identical_dispatches_leave_one_waiting_job(work: Ledger) ->
 
     async def dispatch() -> bool:
         async with work.engine.begin() as connection:
-            return (await chain.insert_job(connection, values, AGGREGATION)).created
+            return (await deduplication.insert_job(connection, values, AGGREGATION)).created
 
     created = await asyncio.gather(*(dispatch() for _ in range(50)))
 

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from sqlalchemy.exc import IntegrityError
 
+from gql_server import ledger
 from gql_server.db import models
 from gql_server.db.models import EntityType, JobResult
 from gql_server.ledger import interventions, locks
-from gql_server.ledger import verbs as ledger
 from gql_server.worker import ClaimedJob, Outcome, RejectedRow
 from tests.ledger.conftest import Ledger
 

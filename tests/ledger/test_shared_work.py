@@ -11,7 +11,7 @@ from gql_server.commands.pipelines import abort_pipeline
 from gql_server.db import models
 from gql_server.db.models import JobType
 from gql_server.errors import Conflict
-from gql_server.ledger.verbs import Submitted
+from gql_server.ledger import Submitted
 from gql_server.policy import Role, Viewer, permissions_of
 from gql_server.worker import ClaimedJob, JobError, Outcome
 from gql_server.worker.sweep import recover_lost, sweep

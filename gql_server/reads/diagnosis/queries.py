@@ -143,7 +143,7 @@ def _all_facts(viewer: Viewer, tables: FromClause) -> AnySelect:
 
 
 def _blocker(viewer: Viewer) -> Any:
-    """The oldest running job that keeps a waiting one from being claimed, as `runner.ledger` has it."""
+    """The oldest running job that keeps a waiting one from being claimed, as `ledger.claims` has it."""
     same = [getattr(OTHER, name) == getattr(J, name) for name in COMBINATION]
     blocks = or_(
         OTHER.lock_keys.overlap(J.lock_keys), and_(OTHER.is_current, J.entity_type != EntityType.MODULE_UNIT_SPECIFIC, *same)

@@ -7,10 +7,10 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.engine import Row
 
+from gql_server import ledger
 from gql_server.commands.pipelines import OPERATIONS_EDIT, abort_pipeline
 from gql_server.db import models
 from gql_server.db.models import JobResult, Provider
-from gql_server.ledger import verbs as ledger
 from gql_server.ledger.failures import record as failures
 from gql_server.policy import OPERATIONS_VIEW, Viewer
 from gql_server.worker import ClaimedJob, JobError, Outcome, RejectedRow, fleet

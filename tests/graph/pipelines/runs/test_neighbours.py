@@ -7,11 +7,11 @@ import pytest
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from gql_server import ledger
 from gql_server.db import models
 from gql_server.db.expressions import AnySelect
 from gql_server.db.models import EntityType, JobResult, JobType, Provider
 from gql_server.graph.nodes import encode
-from gql_server.ledger import verbs as ledger
 from gql_server.reads.pipelines.runs import neighbours_statement
 from tests import build
 from tests.graph.test_queries import statements

@@ -10,9 +10,9 @@ from sqlalchemy import bindparam, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from gql_server import ledger
 from gql_server.db.models import EntityType, IngestionMethod, JobResult, JobState, JobType, Provider, TargetType
 from gql_server.ledger import claims, interventions
-from gql_server.ledger import verbs as ledger
 from gql_server.reads.pagination import Page
 from gql_server.reads.pipelines.timeline.queries import timeline_by_job, timeline_by_pipeline
 from gql_server.worker import Outcome

@@ -1,0 +1,145 @@
+"""Beat and finish, the verbs of a worker that holds a job; with them the notes of its progress, and giving it back.
+
+Every write of a running job is compare-and-set on (worker, attempt, RUNNING), so that a worker that lost its lease can
+write nothing. All leases are on the database's clock. Rows are locked in one order everywhere: jobs by id, then pipelines.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    SQLColumnExpression,
+    and_,
+    bindparam,
+    cast,
+    func,
+    insert,
+    select,
+    tuple_,
+    update,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gql_server.db import models
+from gql_server.db.models import (
+    NOW,
+    HistoryKind,
+    JobState,
+)
+from gql_server.ledger.failures import record as failures
+from gql_server.ledger.history import history
+from gql_server.ledger.job import ClaimedJob, Outcome
+
+Bound = BindParameter[Any]
+
+jobs = models.Job
+
+
+def held_by(worker: str | Bound, job_id: int | Bound, attempt: int | Bound) -> ColumnElement[bool]:
+    """The fence of every write of a running job."""
+    return and_(jobs.id == job_id, jobs.locked_by == worker, jobs.attempts == attempt, jobs.state == JobState.RUNNING)
+
+
+async def beat(connection: AsyncConnection, worker: str, held: Mapping[int, int]) -> set[int]:
+    """Renew the leases of the jobs held (id → attempt). Returns those still held; the others were lost."""
+    if not held:
+        return set()
+    mine = (
+        select(jobs.id)
+        .where(tuple_(jobs.id, jobs.attempts).in_(list(held.items())))
+        .where(jobs.locked_by == worker, jobs.state == JobState.RUNNING)
+        .order_by(jobs.id)
+        .with_for_update(key_share=True)
+        .cte("mine")
+    )
+    kept = await connection.scalars(update(jobs).where(jobs.id.in_(select(mine.c.id))).values(locked_at=NOW).returning(jobs.id))
+    return set(kept.all())
+
+
+async def note(
+    connection: AsyncConnection,
+    worker: str,
+    job: ClaimedJob,
+    *,
+    message: str | None = None,
+    meta: Mapping[str, Any] | None = None,
+) -> bool:
+    """Write the progress of a running job. False when the job is no longer this worker's."""
+    merged: SQLColumnExpression[Any] = jobs.meta
+    if meta:
+        merged = merged.op("||")(cast(dict(meta), JSONB))
+    values: dict[str, Any] = {"meta": merged}
+    if message is not None:
+        values |= {"status_message": message, "meta": history(message, merged)}
+    result = await connection.execute(update(jobs).where(held_by(worker, job.id, job.attempt)).values(values))
+    return result.rowcount == 1
+
+
+_FINISH = (
+    update(jobs)
+    .where(held_by(bindparam("worker"), bindparam("job_id"), bindparam("attempt")))
+    .values(
+        state=JobState.FINISHED,
+        result=bindparam("outcome"),
+        status_message=bindparam("message"),
+        finished_at=func.coalesce(jobs.finished_at, NOW),
+        meta=history(
+            bindparam("message"),
+            jobs.meta.op("-")("progress").op("||")(bindparam("more", type_=JSONB)),
+            HistoryKind.FINISHED,
+        ),
+        affected_module_ids=bindparam("affected"),
+        failure_class=bindparam("class_"),
+        failure_fingerprint=bindparam("fingerprint"),
+    )
+)
+
+
+async def finish(connection: AsyncConnection, worker: str, job: ClaimedJob, outcome: Outcome) -> bool:
+    """Write the terminal state of this attempt. False when the job is no longer this worker's: then write nothing else."""
+    failure = failures.of_outcome(job, outcome)
+    result = await connection.execute(
+        _FINISH,
+        {
+            "worker": worker,
+            "job_id": job.id,
+            "attempt": job.attempt,
+            "outcome": outcome.result,
+            "message": outcome.message,
+            "more": dict(outcome.meta),
+            "affected": None if outcome.affected_module_ids is None else list(outcome.affected_module_ids),
+            "class_": failure and failure.failure_class,
+            "fingerprint": failure and failure.fingerprint,
+        },
+    )
+    if result.rowcount != 1:
+        return False
+    if failure:
+        await failures.name_groups(connection, [(job.provider, job.job_type, failure)])
+    if outcome.row_errors:
+        rows = [
+            {"job_id": job.id, "row": error.row, "column": error.column, "reason": error.reason, "value": error.value}
+            for error in outcome.row_errors
+        ]
+        await connection.execute(insert(models.RowError), rows)
+    return True
+
+
+async def release(connection: AsyncConnection, worker: str, job: ClaimedJob) -> bool:
+    """Give back a job that was not worked on, or whose work was rolled back. The attempt does not count, unless a
+    follow-up already waits: then this one is the requeued one of the two, and keeps its attempt."""
+    back = (
+        update(jobs)
+        .where(held_by(worker, job.id, job.attempt))
+        .values(state=JobState.NOT_STARTED, locked_by=None, locked_at=None, is_current=False)
+    )
+    try:
+        async with connection.begin_nested():
+            result = await connection.execute(back.values(attempts=jobs.attempts - 1))
+    except IntegrityError:
+        result = await connection.execute(back)
+    return result.rowcount == 1
