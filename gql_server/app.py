@@ -139,7 +139,7 @@ def create_worker(settings: Settings, dsn: str) -> tuple[Worker, AsyncEngine]:
 
 
 def files_bucket(settings: Settings) -> FileStore | None:
-    """Where uploaded files go instead of the database, when the settings name a bucket."""
+    """Store of uploaded files, when the settings name a bucket; None for the database."""
     if settings.files_bucket_url is None:
         return None
     secret = settings.files_secret_access_key

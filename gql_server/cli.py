@@ -23,7 +23,7 @@ ROOT = Path(__file__).parent.parent
 SCHEMA_FILE = Path("schema.graphql")
 PROVIDERS = Literal["ACCRED", "DEFAULT", "TEST"]
 UNREAD_MILLISECONDS = 11_000
-"""How long a client may leave unacknowledged what it was sent: a little longer than the server waits itself."""
+"""Time for which a client may leave unacknowledged what it was sent: a little longer than the server waits itself."""
 ROLES = Literal["superadmin", "operator", "principal", "standard"]
 
 app = typer.Typer(

@@ -24,7 +24,7 @@ class ErrorCode(StrEnum):
 
 
 class RefusalReason(StrEnum):
-    """Why the state of something forbids a command: `details["reason"]` of a Conflict."""
+    """Reasons for which the state of something forbids a command: `details["reason"]` of a Conflict."""
 
     ALREADY_INGESTED = "ALREADY_INGESTED"
     ALREADY_RUNNING = "ALREADY_RUNNING"
@@ -62,7 +62,7 @@ class PublicError(Exception):
 
     @property
     def extensions(self) -> dict[str, object]:
-        """What graphql-core puts into the error's `extensions`."""
+        """Code and details, which graphql-core puts into the error's `extensions`."""
         return {"code": self.code.value, **self.details}
 
 

@@ -1,4 +1,4 @@
-"""Which build of gql-server this is."""
+"""Version and digest of this build of gql-server."""
 
 from functools import cache
 from hashlib import blake2s

@@ -108,10 +108,10 @@ def entry_types_of(module_id: int) -> tuple[int, ...]:
 
 
 def needs_factor(module_id: int, data_entry_type_id: int) -> bool:
-    """Whether the submodule is incomplete without factors of its own (a common factor of the module also satisfies it)."""
+    """True if the submodule is incomplete without factors of its own (a common factor of the module also satisfies it)."""
     return data_entry_type_id in _FACTOR_MANDATORY and data_entry_type_id in entry_types_of(module_id)
 
 
 def needs_reference(module_id: int, data_entry_type_id: int) -> bool:
-    """Whether the submodule is incomplete without reference data."""
+    """True if the submodule is incomplete without reference data."""
     return data_entry_type_id in _REFERENCE_MANDATORY and data_entry_type_id in entry_types_of(module_id)

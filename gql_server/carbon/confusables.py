@@ -14,7 +14,8 @@ _LEFT_OUT = ("Mn", "Cf")
 
 
 def skeleton(text: str) -> str:
-    """What the eye sees at a glance: without case, accents and invisible characters, with plain letters, dashes and spaces."""
+    """The text as the eye sees it at a glance: without case, accents and invisible characters, with plain letters, dashes and
+    spaces."""
     letters = unicodedata.normalize("NFKD", text.translate(_TWINS)).casefold()
     shown = (("-" if unicodedata.category(letter) == "Pd" else letter) for letter in letters if not _is_left_out(letter))
     return " ".join("".join(shown).split())

@@ -76,7 +76,7 @@ def scope_of(emission_type_id: int) -> int:
 
 
 def is_it(emission_type_id: int) -> bool:
-    """Whether the emission counts as information technology: IT equipment, IT purchases, cloud and AI."""
+    """True if the emission counts as information technology: IT equipment, IT purchases, cloud and AI."""
     return emission_type_id in (80200, 90300) or root_of(emission_type_id) == 110000
 
 

@@ -66,7 +66,7 @@ class ParsedFactor:
 
     @property
     def identity(self) -> tuple[int, int, frozenset[tuple[str, str]]]:
-        """What makes it the same factor as another, whatever the values."""
+        """Key by which two factors are the same, whatever their values."""
         return self.emission_type_id, self.data_entry_type_id, frozenset(self.classification.items())
 
 
@@ -122,7 +122,7 @@ def _emission_type(row: FactorRow, data_entry_type_id: int) -> int:
 
 
 def no_factor_yet(data_entry_type_id: int, data: Mapping[str, object]) -> str:
-    """Why an entry has no emission."""
+    """Reason, in words, for which an entry has no emission."""
     info = DATA_ENTRY_TYPES[data_entry_type_id]
     kind, subkind = (data.get(column) for column in KIND_COLUMNS[info.module_id])
     return f"no factor yet for {info.key}" + (f" (kind={kind}, subkind={subkind})" if kind is not None else "")

@@ -55,5 +55,5 @@ def kind_of_zip(names: list[str]) -> str:
 
 
 def not_a_table(kind: str) -> str:
-    """Why a file of that kind is refused."""
+    """Refusal of a file of that kind."""
     return f"the file is {kind}, not a table: save the table as “CSV UTF-8” or as an Excel workbook (.xlsx)"

@@ -74,7 +74,7 @@ def entry_format(module_id: int, data_entry_type_id: int | None = None) -> Entry
 
 
 def takes_entries(module_id: int, data_entry_type_id: int | None = None) -> bool:
-    """Whether this server can read entries of the module, or of one of its entry types."""
+    """True if this server can read entries of the module, or of one of its entry types."""
     formats = [format for format in ENTRY_FORMATS.values() if format.module_id == module_id]
     return any(data_entry_type_id is None or data_entry_type_id in format.data_entry_types for format in formats)
 

@@ -50,7 +50,7 @@ class NumberCell:
 
 @dataclass(slots=True)
 class Evidence:
-    """Which decimal marks the numbers of a file prove, and the first cells that could be two numbers, by the mark in them."""
+    """Decimal marks that the numbers of a file prove, and the first cells that could be two numbers, by the mark in them."""
 
     proofs: dict[str, NumberCell] = field(default_factory=dict[str, NumberCell])
     doubts: dict[str, NumberCell] = field(default_factory=dict[str, NumberCell])
@@ -74,7 +74,7 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
-    """How the numbers of a file are read: with the first of the `marks` that fits; `because` says why."""
+    """Reader of a file's numbers: with the first of the `marks` that fits; `because` says why."""
 
     marks: tuple[str, ...]
     because: str | None
@@ -90,7 +90,7 @@ class Numbers:
 
 
 def numbers_of(cells: Iterable[tuple[int, str, str]], *, decimal: str | None, comma_separated: bool) -> Numbers:
-    """How to read numbers like these, given as row, column and text. Raises FileRefused with the two readings.
+    """Reader of numbers like these, given as row, column and text. Raises FileRefused with the two readings.
 
     `decimal` is the mark that the sender named. Where commas separate cells, they are not decimal marks.
     """

@@ -23,7 +23,7 @@ class ExchangeRates:
     sources: frozenset[str] = frozenset()
 
     def rate(self, spent: object, wanted: object) -> float:
-        """How much of the wanted currency one unit of the spent one is. Raises RateMissing; another year's never apply."""
+        """Amount of the wanted currency for one unit of the spent one. Raises RateMissing; another year's never apply."""
         return 1.0 if spent == wanted else self._per_eur(str(wanted)) / self._per_eur(str(spent))
 
     def _per_eur(self, currency: str) -> float:

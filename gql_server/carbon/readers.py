@@ -1,4 +1,4 @@
-"""What becomes of each row of an upload: an entry, a factor, or a rejection with a reason."""
+"""Reads each row of an upload into an entry, a factor, or a rejection with a reason."""
 
 import re
 from collections.abc import Collection, Container, Iterable, Mapping, Sequence

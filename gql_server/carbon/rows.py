@@ -1,4 +1,4 @@
-"""What each column of each CSV file may hold; blank cells are absent."""
+"""Types of the columns of each CSV file; blank cells are absent."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, get_args
@@ -160,7 +160,7 @@ class EquipmentFactorRow(WeeklyUse):
 
 
 class HeadcountFactorRow(Row):
-    """What one full-time person uses a year, and kg CO2-eq per unit of it."""
+    """Amount that one full-time person uses a year, and kg CO2-eq per unit of it."""
 
     other_names: ClassVar[Mapping[str, str]] = {
         "headcount_category": "category",

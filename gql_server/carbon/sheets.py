@@ -22,7 +22,7 @@ DAMAGED = "the file is a damaged workbook or zip archive: save it again"
 
 
 def limit() -> None:
-    """Whatever the file holds, this process takes no more than that."""
+    """Limits memory, file size and CPU time of this process, whatever the file holds."""
     for what, most in (
         (resource.RLIMIT_AS, MEMORY_BYTES),
         (resource.RLIMIT_FSIZE, FILE_BYTES),

@@ -1,4 +1,4 @@
-"""What a module and a report add up to, in kg CO2-eq."""
+"""Totals of a module and of a report, in kg CO2-eq."""
 
 import math
 from collections import defaultdict
@@ -57,7 +57,7 @@ class ModuleState:
 
 @dataclass(frozen=True, slots=True)
 class ReportSummary:
-    """What is stored on a report: `completion_progress` is "validated/total"."""
+    """Totals that are stored on a report: `completion_progress` is "validated/total"."""
 
     stats: ReportStats
     completion_progress: str

@@ -91,7 +91,7 @@ class Table:
 
     @property
     def reading(self) -> dict[str, Any]:
-        """What was inferred, and how many cells so far were taken for what they do not say letter by letter."""
+        """Notes on what was inferred, with counts of the cells so far that were not taken letter by letter."""
         numbers = self._numbers
         decimal = {"decimal": numbers.decimal, "decimal_from": numbers.because} if numbers else {}
         unread = {"unread_columns": [column[:100] for column in self.header.unread]} if self.header.unread else {}

@@ -1,1 +1,1 @@
-"""What a user may ask of the ledger: permission, checks in order, then one submit. The caller owns the transaction."""
+"""Commands that a user may give: permission, checks in order, then one submit. The caller owns the transaction."""

@@ -22,7 +22,7 @@ log = structlog.get_logger()
 STEP = 100
 """Pipelines that one transaction ends: it holds their rows no longer than a moment."""
 WAITS_SECONDS = 15.0
-"""How long a call waits for the end: well below the time that a request may take."""
+"""Time for which a call waits for the end: well below the time that a request may take."""
 
 
 async def keep_preview(commands: Commands, viewer: Viewer, pipeline_ids: Sequence[UUID]) -> UUID:
@@ -51,13 +51,13 @@ async def abort_pipelines(
 
 
 async def begun_at(commands: Commands, viewer: Viewer, bulk_id: UUID) -> datetime | None:
-    """When the abort of that preview began. Raises NotFound."""
+    """Time at which the abort of that preview began. Raises NotFound."""
     async with commands.engine.begin() as connection:
         return (await _locked(connection, viewer, bulk_id)).started_at
 
 
 def _running(commands: Commands, viewer: Viewer, bulk_id: UUID) -> asyncio.Task[None]:
-    """What does the steps, whoever waits for it: a client that goes away interrupts nothing."""
+    """Task that does the steps, whoever waits for it: a client that goes away interrupts nothing."""
     if bulk_id not in commands.running:
         task = commands.running[bulk_id] = asyncio.create_task(_steps(commands, viewer, bulk_id))
         task.add_done_callback(lambda ended: _ended(commands, bulk_id, ended))

@@ -15,7 +15,7 @@ YEARS = range(2000, 2101)
 
 
 def creator(viewer: Viewer) -> Mapping[str, Any]:
-    """How the ledger remembers who asked."""
+    """Name, mail and subject of the viewer, as the ledger keeps them."""
     return {"user_id": viewer.subject, "email": viewer.email, "name": viewer.display_name}
 
 
@@ -26,7 +26,7 @@ def check_year(year: int) -> None:
 
 
 def not_provisioned(year: int) -> Conflict:
-    """What a year whose unit sync has not succeeded answers to whoever wants to work in it."""
+    """Refusal of work in a year whose unit sync has not succeeded."""
     return Conflict(f"the unit sync of year {year} has not succeeded yet", reason=RefusalReason.YEAR_NOT_PROVISIONED, year=year)
 
 

@@ -1,4 +1,4 @@
-"""How a command is run: one transaction, once for an idempotency key, and the wake-ups that its commit asks for."""
+"""Runs commands: one transaction, once for an idempotency key, and the wake-ups that its commit asks for."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection
@@ -27,7 +27,7 @@ LOST_A_RACE = ("40001", "40P01")
 
 @dataclass(frozen=True, slots=True)
 class Commands:
-    """What commands need beside a viewer: `api_sources` name what can be ingested without a file, `bulk` is held by commands
+    """Resources of commands beside a viewer: `api_sources` name what can be ingested without a file, `bulk` is held by commands
     that take more than one connection, `running` are the bulk aborts that this process works on."""
 
     engine: AsyncEngine

@@ -30,7 +30,7 @@ class Earlier:
 
 
 async def remembered(connection: AsyncConnection, viewer: Viewer, key: Key) -> Earlier | None:
-    """What became of this key before; None when it is new, and then this transaction holds it.
+    """Outcome of this key before; None when it is new, and then this transaction holds it.
 
     Waits for a transaction that holds the key. Raises BadInput when it was used with another input.
     """

@@ -36,7 +36,7 @@ ApiSource = tuple[str, int]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ingestion:
-    """What a file is, and where its rows go.
+    """Description of a file, and the target of its rows.
 
     `unit` is the institutional id for a file of one unit only; a file with a larger share of rejected rows than
     `max_rejected_share` is refused (None: than the worker allows). `sheet` and `decimal`, point or comma, tell what the file
@@ -55,7 +55,7 @@ class Ingestion:
 
     @property
     def config(self) -> dict[str, Any]:
-        """What the job shall know of it."""
+        """Configuration of the job that reads it."""
         config = {
             "unit_institutional_id": self.unit or None,
             "max_rejected_share": self.max_rejected_share,

@@ -22,7 +22,7 @@ REASON_LENGTH = 500
 
 @dataclass(frozen=True, slots=True)
 class Aborted:
-    """What an abort did. The caller cancels the jobs after its commit, with `wakeup.cancel_jobs`."""
+    """Outcome of an abort. The caller cancels the jobs after its commit, with `wakeup.cancel_jobs`."""
 
     pipeline_id: UUID
     aborted_job_ids: list[int]

@@ -63,7 +63,7 @@ def current_revision(connection: Connection) -> str | None:
 
 
 def differences(connection: Connection) -> list[object]:
-    """What autogenerate would still change to make the database look like the models."""
+    """Changes that autogenerate would still make to the database, so that it is like the models."""
     context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
     return list(compare_metadata(context, carbon_tables.Base.metadata))
 

@@ -39,17 +39,17 @@ async def retry_on_outage(read: Callable[[], Awaitable[T]], *, patience_seconds:
 
 
 def is_outage(error: BaseException | None) -> bool:
-    """Whether trying again later may help: no connection, no free connection, a statement cut off by its time limit."""
+    """True if trying again later may help: no connection, no free connection, a statement cut off by its time limit."""
     return any(map(_is_outage, _causes(error)))
 
 
 def may_pass(error: BaseException | None) -> bool:
-    """Whether to wait for the database helps: an outage, or a table that is missing while a dump is restored."""
+    """True if waiting for the database helps: an outage, or a table that is missing while a dump is restored."""
     return is_outage(error) or any(sqlstate(each) == UNDEFINED_TABLE for each in _causes(error))
 
 
 def is_connection_lost(error: BaseException) -> bool:
-    """Whether the database went away under a transaction, so that nobody knows whether it was committed.
+    """True if the database went away under a transaction, so that nobody knows whether it was committed.
 
     A server's farewell that arrives between two statements confuses asyncpg: whatever is tried next, and the rollback after it,
     fails as if another operation were in progress.

@@ -1,4 +1,4 @@
-"""What a feed says, before it is shown as GraphQL."""
+"""Events of the feed, before they are shown as GraphQL."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -12,7 +12,7 @@ from gql_server.reads.pagination import Page
 
 
 class ResetReason(StrEnum):
-    """Why the feed cannot continue from the given token."""
+    """Reasons for which the feed cannot continue from a given token."""
 
     TOKEN_EXPIRED = "TOKEN_EXPIRED"
     SERVER_RESTART = "SERVER_RESTART"
@@ -66,7 +66,8 @@ class Reading:
 
 
 def reset_reason(after: Position, now: Position) -> ResetReason:
-    """Why nothing can be resumed after that position: the database is another or an older one, or they are not to be had."""
+    """Reason for which nothing can be resumed after that position: the database is another or an older one, or they are not to
+    be had."""
     is_older = after.epoch == now.epoch and after <= now
     return ResetReason.TOKEN_EXPIRED if is_older or after == NOTHING.position else ResetReason.SERVER_RESTART
 
@@ -100,7 +101,7 @@ class Entered:
 
 
 class LeaveReason(StrEnum):
-    """Why a pipeline left the list."""
+    """Reasons for which a pipeline leaves a list."""
 
     NO_LONGER_MATCHES = "NO_LONGER_MATCHES"
     ACCESS_REVOKED = "ACCESS_REVOKED"

@@ -42,7 +42,7 @@ class Held:
         return cls(listing, tuple(marks), 0 if are_all else marks[0] if marks else ALL_BELOW)._limited()
 
     def has(self, key: UUID) -> bool | None:
-        """Whether it is one of them; None if that is not known."""
+        """True if it is one of them; None if that is not known."""
         wanted = mark(key)
         at = bisect_left(self.marks, wanted)
         if self.marks[at : at + 1] == (wanted,):

@@ -22,7 +22,7 @@ KEYS_MAX = 10_000
 """Pipelines that may change before a subscriber looks; of more, it is told that it missed something."""
 DEADLINE_SECONDS = 1
 DEAF_POLL_SECONDS = 0.2
-"""How often events are looked for while notifications do not arrive."""
+"""Interval at which events are looked for while notifications do not arrive."""
 SELF_TEST_EVERY_SECONDS = 60
 
 NO_KEYS: Mapping[UUID, int] = MappingProxyType({})
@@ -109,11 +109,12 @@ class Hub:
         return sum(map(len, self._subscriptions.values()))
 
     def health_arguments(self) -> dict[str, Any]:
-        """What an operator should know of it."""
+        """Arguments of `health_checks`: how far this process has read, and whether it is notified."""
         return {"feed_sequence": self.sequence, "feed_is_deaf": self.is_deaf}
 
     def heartbeat(self, seen: Position, changes: HubSubscription) -> Heartbeat:
-        """That nothing happened after what a reader has seen, up to where events were read if it has looked at all of them."""
+        """Heartbeat: nothing happened after what a reader has seen, up to where events were read if it has looked at all of
+        them."""
         read = self._position
         goes_on = read and read.epoch == seen.epoch and read > seen and not changes.is_woken
         latest = read if read and goes_on else seen
@@ -171,7 +172,7 @@ class Hub:
         self._notified.set()
 
     async def _test_hearing(self, connection: asyncpg.Connection) -> None:
-        """Whether a notification of our own comes back."""
+        """True if a notification of our own comes back."""
         self._echo = uuid4().hex
         try:
             await connection.execute("SELECT pg_notify($1, $2)", CHANNEL, self._echo, timeout=DEADLINE_SECONDS)

@@ -1,4 +1,4 @@
-"""What a live list asks of the database: all that belongs together from one snapshot, so that it is of one position."""
+"""Reads of a live list: all that belongs together from one snapshot, so that it is of one position."""
 
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -24,12 +24,12 @@ CHUNK = 1000
 
 
 def is_settled(criteria: PipelineCriteria, viewer: Viewer) -> bool:
-    """Whether a pipeline is in the list, or not, from its creation on."""
+    """True if a pipeline is in the list, or not, from its creation on."""
     return criteria.is_settled and viewer.may(OPERATIONS_VIEW)
 
 
 def held_of(page: Page, viewer: Viewer) -> Held | None:
-    """What a client holds that has been shown this page of a list."""
+    """Pipelines that a client holds to whom this page of a list was shown."""
     if page.criteria is None or is_settled(page.criteria, viewer):
         return None
     held = Held.of(digest(page.criteria), (row.key for row in page.nodes), are_all=not page.has_next_page)
@@ -46,7 +46,7 @@ class ListSnapshot:
         self._connection, self._viewer, self._criteria, self._window = connection, viewer, criteria, window
 
     async def is_resumable(self, after: Position) -> bool:
-        """Whether every event after that position is still there."""
+        """True if every event after that position is still there."""
         return await queries.is_resumable(self._connection, after)
 
     async def changed_since(

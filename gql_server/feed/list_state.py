@@ -1,4 +1,4 @@
-"""What one who follows a list knows of it, and so what a change of a pipeline is to them."""
+"""State of one who follows a list, from which follows what a change of a pipeline is to them."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -28,7 +28,7 @@ class ListState:
         self._expected: dict[int, int] = {}
 
     def held_at(self, sequence: int | None = None) -> Held | None:
-        """What a client holds that has been told of everything up to that event, or of all, for its token.
+        """Pipelines held by a client to whom everything up to that event was delivered, or all, for its token.
 
         In a settled list, what it does not hold: pipelines that were created by then, and are yet to be told.
         """
@@ -42,18 +42,18 @@ class ListState:
         return Held.of(self._listing, keys, are_all=are_all)
 
     def had(self, change: Changed) -> bool | None:
-        """Whether it was a member before it changed; None if that is not known."""
+        """True if it was a member before it changed; None if that is not known."""
         if change.is_new:
             return False
         known = self._has(change.key)
         return True if known is None and self._is_settled and change.is_visible else known
 
     def is_deliverable(self, change: Changed) -> bool:
-        """Whether the change may be told at all: the viewer sees the pipeline, or holds it."""
+        """True if the change may be delivered at all: the viewer sees the pipeline, or holds it."""
         return change.is_visible or self.had(change) is True
 
     def deliver(self, changed: Sequence[Changed], rows: Mapping[UUID, Any], since: Position) -> list[Delivered]:
-        """What happened to pipelines, of which those with a row are in the list now."""
+        """Events of changed pipelines, of which those with a row are in the list now."""
         if self._is_settled:
             self.expect(change for change in changed if change.key in rows)
         delivered = (self._deliver(change, rows.get(change.key), since) for change in changed)
@@ -98,7 +98,7 @@ class ListState:
 
 
 class ResumedState(ListState):
-    """What the bearer of a token holds; the members say only where a pipeline belongs."""
+    """State of the bearer of a token; the members say only where a pipeline belongs."""
 
     def __init__(self, held: Held | None, members: Members, listing: bytes, *, is_settled: bool) -> None:
         super().__init__(members, listing, is_settled=is_settled)

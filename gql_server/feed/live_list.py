@@ -77,7 +77,7 @@ class ListSource:
         await retry_on_outage(self._advance)
 
     async def catch_up(self, after: Resume | None, host: "ListSource | None") -> AsyncIterator[Event]:
-        """What a client is to be told that comes from there, to go on with the host, if there is one."""
+        """Events for a client that comes from there, to go on with the host, if there is one."""
         events = await retry_on_outage(lambda: self._caught_up(after, host or self))
         self._renew()
         for event in events:
@@ -96,7 +96,7 @@ class ListSource:
                 delivered_at = time.monotonic()
 
     async def slice(self, after: Resume, limit: int) -> Slice:
-        """What happened after that to at most so many pipelines that the viewer may see, or saw."""
+        """Events after that of at most so many pipelines that the viewer may see, or saw."""
         async with self._reader.snapshot() as snapshot:
             if not await snapshot.is_resumable(after.position):
                 [*events] = await self._anew(snapshot, after.position)
@@ -117,7 +117,7 @@ class ListSource:
             return Slice(events, Resume(last, state.held_at(last.sequence)), has_more)
 
     async def _delivered_until(self, deadline: float) -> AsyncGenerator[Event]:
-        """What happens until then, read once and followed by a throttle."""
+        """Events until the deadline, read once and followed by a throttle."""
         if not await self._is_woken(deadline):
             return
         await retry_on_outage(self._advance)

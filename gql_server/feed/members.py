@@ -1,4 +1,4 @@
-"""Which pipelines are in a list, and between which of them another one belongs."""
+"""Members of a list, and the neighbours between which another pipeline belongs."""
 
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
@@ -33,13 +33,13 @@ class Members:
         return self._keys[-count:], self._are_all and len(self._keys) <= count
 
     def has(self, key: UUID) -> bool | None:
-        """Whether it is in the list; None if that is not known."""
+        """True if it is in the list; None if that is not known."""
         if self._is_below(key):
             return None
         return self._is_at(bisect_left(self._keys, key), key)
 
     def add(self, key: UUID) -> Place:
-        """Where it belongs."""
+        """Add it; returns its place."""
         if self._is_below(key):
             return Place()
         at = bisect_left(self._keys, key)

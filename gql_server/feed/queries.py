@@ -54,7 +54,7 @@ async def now(connection: AsyncConnection) -> Position:
 
 
 async def is_resumable(connection: AsyncConnection, after: Position) -> bool:
-    """Whether every event after that position is still there.
+    """True if every event after that position is still there.
 
     They are if the event itself is: it is of this database and not of another history of it, and has not been pruned.
     """
@@ -111,21 +111,21 @@ async def changed_since(
 
 
 def _created_at(viewer: Viewer, changed: Subquery) -> ColumnElement[Any]:
-    """When the pipeline was created; null if the viewer may not see it."""
+    """Time at which the pipeline was created; null if the viewer may not see it."""
     stored = select(P.created_at).where(P.id == changed.c.key, pipeline_clause(viewer))
     orphan = select(J.created_at).where(J.time_key == changed.c.key, J.pipeline_id.is_(None), orphan_clause(viewer)).limit(1)
     return func.coalesce(stored.scalar_subquery(), orphan.scalar_subquery())
 
 
 def _mark(key: Column) -> ColumnElement[int]:
-    """What `held.mark` makes of a key."""
+    """SQL of `held.mark`."""
     digits = func.replace(cast(key, Text), "-", "")
     bits = func.concat("x", func.left(digits, 12), func.right(digits, 4))
     return cast(cast(bits, BIT(64)), BigInteger)
 
 
 async def has_changed_since(connection: AsyncConnection, after: Position, pipeline_key: UUID) -> bool:
-    """Whether that pipeline changed after that position."""
+    """True if that pipeline changed after that position."""
     changed = select(E.seq).where(E.pipeline_key == pipeline_key, E.seq > after.sequence).exists()
     return bool(await connection.scalar(select(changed)))
 

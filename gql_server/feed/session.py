@@ -1,4 +1,4 @@
-"""What a live operation is executed for: to bring one client up to now, to go on from now for all alike, or both."""
+"""Phases of a subscription: catch-up for one client, live for all alike, or both."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
@@ -64,7 +64,7 @@ E = TypeVar("E", bound=Positioned, covariant=True)
 
 
 class FeedSource(Protocol[E]):
-    """What a subscription shows. Attached before anything is read, it misses nothing."""
+    """Events that a subscription shows. Attached before anything is read, it misses nothing."""
 
     is_over: bool
     position: Position | None
@@ -79,14 +79,14 @@ class FeedSource(Protocol[E]):
         ...
 
     def catch_up(self, after: Resume | None, host: Any) -> AsyncIterator[E]:
-        """What a client must be told that saw everything up to `after`, or that saw nothing, to go on with the source `host`.
+        """Events for a client that saw everything up to `after`, or nothing, to go on with the source `host`.
 
         Sets `is_over` at a last event.
         """
         ...
 
     def live(self) -> AsyncIterator[E]:
-        """What happens from the catch-up on or, without one, from the beginning on; ends after the last event."""
+        """Events from the catch-up on or, without one, from the beginning on; ends after the last event."""
         ...
 
 

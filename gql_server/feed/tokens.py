@@ -21,7 +21,7 @@ SEALED_BYTES_MIN = len(VERSION) + NONCE_BYTES + 16
 
 @dataclass(frozen=True, slots=True, order=True)
 class Position:
-    """Where a reader stands. Positions of different epochs cannot be compared: their databases differ."""
+    """Place of a reader in the feed. Positions of different epochs cannot be compared: their databases differ."""
 
     epoch: str
     sequence: int
@@ -41,14 +41,14 @@ class Position:
 
 
 class Resume(NamedTuple):
-    """What a token says: where its client stands and, of a list, which pipelines it has been told of."""
+    """Content of a token: the position of its client and, of a list, the pipelines that were delivered to it."""
 
     position: Position
     held: Held | None = None
 
 
 NOTHING = Resume(Position("", 0))
-"""What a token says that was sealed by another key, or by a version that did not seal."""
+"""Content of a token that was sealed by another key, or by a version that did not seal."""
 
 
 class Tokens:
@@ -67,7 +67,7 @@ class Tokens:
         return _text(VERSION + nonce + self._cipher.encrypt(nonce, said, VERSION))
 
     def open(self, token: str, viewer: Viewer) -> Resume:
-        """What it says; NOTHING for a token of another key, an older version, or of who may see something else.
+        """Content of the token; NOTHING for one of another key, an older version, or of who may see something else.
 
         Raises BadInput for what is no token.
         """

@@ -13,8 +13,8 @@ from gql_server.feed.tokens import Position, Resume
 
 
 class ValueSource:
-    """What `read` gives, at once and then after every change of the pipeline of that key, or of any for None; also without one
-    every so often, if `at_least_every` says so. Ends with a value that `is_last`, and when `read` finds nothing."""
+    """Values that `read` gives, at once and then after every change of the pipeline of that key, or of any for None; also
+    without one every so often, if `at_least_every` says so. Ends with a value that `is_last`, and when `read` finds nothing."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""What a place for files offers, whichever it is."""
+"""Interface of a place for files."""
 
 from collections.abc import AsyncGenerator, AsyncIterable, Collection
 from typing import Protocol

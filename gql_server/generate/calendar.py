@@ -1,4 +1,5 @@
-"""When people work: bursts of one module and year within minutes, in office hours, most of them on the newest year."""
+"""Times at which people work: bursts of one module and year within minutes, in office hours, most of them on the newest
+year."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ def reporting_years(until: datetime) -> range:
 
 
 def occasions(random: Random, count: int, until: datetime) -> list[Occasion]:
-    """That many occasions before `until`, oldest first."""
+    """So many occasions before `until`, oldest first."""
     found: list[Occasion] = []
     while len(found) < count:
         found += _burst(random, until)

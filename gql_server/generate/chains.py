@@ -17,7 +17,7 @@ from gql_server.worker import RejectedRow
 SUCCESS, WARNING, ERROR = JobResult.SUCCESS, JobResult.WARNING, JobResult.ERROR
 TARGETS = {JobType.FACTOR_INGEST: TargetType.FACTORS, JobType.REFERENCE_INGEST: TargetType.REFERENCE_DATA}
 WHOLE_MODULE = {5: 0.72, 1: 0.5}
-"""How often a file is about all entry types of a module, where that is not almost always."""
+"""Share of files about all entry types of a module, where that is not almost all."""
 
 
 def ingest(story: Story, kind: JobType = JobType.CSV_INGEST, data_entry_type_id: int | None = None) -> Draft:

@@ -76,7 +76,7 @@ class Draft:
     history: list[dict[str, str]] = field(default_factory=list[dict[str, str]])
     row_errors: Sequence[tuple[int, str, str, str]] = ()
     keeps_place: bool = True
-    """Whether it stays the current one of its combination: a job that was aborted or given up does not."""
+    """True if it stays the current one of its combination: a job that was aborted or given up does not."""
 
     def note(self, message: str, at: datetime, kind: HistoryKind | None = None) -> None:
         """A message, and the entry of the history that tells it."""
@@ -88,7 +88,7 @@ class Draft:
         self.history.append({"message": message, "ts": at.isoformat(), **({"kind": kind.value} if kind else {})})
 
     def fails(self) -> Failure | None:
-        """Why it failed, if it did, now stored with the job; as whoever ended it classified it."""
+        """Classify its failure, if it failed, as the one who ended it would; returns it."""
         job = self.job
         first = [{"reason": reason} for _, _, reason, _ in self.row_errors[:1]]
         meta = {**self.meta, **({"row_errors": first} if first else {})}

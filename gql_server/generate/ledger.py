@@ -20,7 +20,7 @@ ORPHAN_SHARE = 0.075
 AUTHORLESS_SHARE = 0.08
 LATELY_SHARE = 0.1
 SETTLING = timedelta(hours=1)
-"""What has an end began before this time."""
+"""Pipelines that began before this time have ended."""
 RETENTION = timedelta(days=30)
 UPLOAD_COLUMNS = ("id", "provider", "filename", "size_bytes", "sha256", "created_by", "created_at", "storage", "pruned_at")
 ROW_ERROR_COLUMNS = ("job_id", "row", "column", "reason", "value")
@@ -69,7 +69,7 @@ class Ledger:
         yield batch
 
     def _programme(self) -> list[tuple[Occasion, Any, bool]]:
-        """Who tells what when, oldest first."""
+        """Stories with their times, oldest first."""
         world, random = self.world, self.world.random
         total = round(self.pipelines / (1 - ORPHAN_SHARE))
         orphans = [True] * (total - self.pipelines) + [False] * self.pipelines
@@ -131,7 +131,7 @@ class Ledger:
             self._take_place(draft, job)
 
     def _take_place(self, draft: Draft, job: DraftJob) -> None:
-        """As a claim does: the job that was claimed last is the current one of its combination."""
+        """Make the job the current one of its combination, as a claim does."""
         if job.started_at is None or job.entity_type == EntityType.MODULE_UNIT_SPECIFIC or job.job_type is None:
             return
         combination = (job.module_type_id, job.data_entry_type_id, job.target_type, job.ingestion_method, job.year)

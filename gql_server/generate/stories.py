@@ -1,4 +1,4 @@
-"""What becomes of a pipeline: the successes, failures and dead ends of real ledgers, one function each, with their shares."""
+"""Stories of pipelines: the successes, failures and dead ends of real ledgers, one function each, with their shares."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -22,7 +22,7 @@ def succeeded(story: Story) -> None:
 
 
 def amplified(story: Story) -> None:
-    """As the predecessor did it: an aggregation for each recalculation, each of everything."""
+    """The chain of the predecessor: an aggregation for each recalculation, each of everything."""
     story.legacy = True
     root = ingest(story, JobType.CSV_INGEST)
     at = land(story, root, rows_of_a_file(story.world.random, None), 0)

@@ -28,7 +28,7 @@ SECONDS = {
 
 @dataclass(slots=True)
 class World:
-    """What stories are made of."""
+    """Chance, people, files and locks that stories are made of."""
 
     random: Random
     registry: Registry
@@ -47,7 +47,7 @@ class World:
         return self.random.random() < share
 
     def seconds(self, job_type: str) -> float:
-        """How long such a job takes."""
+        """Duration of such a job, in seconds."""
         low, usual, high = SECONDS[JobType(job_type)]
         return min(max(self.random.lognormvariate(0, 0.9) * usual, low), high)
 

@@ -1,4 +1,4 @@
-"""What a ledger says: file names, reasons, messages and errors, with everything that text can hold."""
+"""Texts of a ledger: file names, reasons, messages and errors, with everything that text can hold."""
 
 from collections.abc import Callable
 from random import Random
@@ -42,7 +42,7 @@ COMPLAINTS = (
     "no factor for « autre »",
     "there are no exchange rates for 2026: upload them as reference data of purchase",
 )
-"""What recalculations say of entries that they cannot compute."""
+"""Messages of recalculations on entries that they cannot compute."""
 
 _DEADLOCK = """<class 'asyncpg.exceptions.DeadlockDetectedError'>: deadlock detected
 DETAIL:  Process {a} waits for ShareLock on transaction {n}; blocked by process {b}.

@@ -1,4 +1,4 @@
-"""What each job type does. Importing this package registers all of them."""
+"""Handlers of the job types. Importing this package registers all of them."""
 
 from gql_server.handlers import aggregation, api, factors, ingest, recalc, reference, units
 

@@ -19,7 +19,7 @@ CAUSE_LENGTH = 200
 
 
 class EntrySource(Protocol):
-    """Where the entries of one provider and module come from."""
+    """Source of the entries of one provider and module."""
 
     def rows(self, job: ClaimedJob) -> AsyncIterator[Mapping[str, str]]:
         """One mapping a row, with the columns that a CSV file of the module has. Fetch page by page: they are not kept."""

@@ -54,7 +54,7 @@ WHERE e.provider = :provider AND e.year = :year AND e.data_entry_type_id = ANY(:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where the entries go, and which upload brings them. `unit` is set when they are of one unit."""
+    """Target of entries, and the upload that brings them. `unit` is set when they are of one unit."""
 
     format: EntryFormat
     provider: str
@@ -67,7 +67,7 @@ class Target:
 
 
 def target_of(job: ClaimedJob, method: IngestionMethod) -> Target:
-    """Where the job's entries go. Raises JobError when it does not say, or cannot be."""
+    """Target of the job's entries. Raises JobError when it does not say, or cannot be."""
     if job.year is None:
         raise JobError("the year of the data is missing")
     if job.module_type_id is None or not entry_types_of(job.module_type_id):

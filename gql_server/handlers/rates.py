@@ -9,7 +9,7 @@ from gql_server.db.models.carbon import ReferenceData
 
 
 async def exchange_rates(connection: AsyncConnection, provider: str, year: int) -> ExchangeRates:
-    """What was uploaded for the year, as a whole, instead of what ships with the server."""
+    """Rates that were uploaded for the year, as a whole, instead of those that ship with the server."""
     table = ReferenceData
     uploaded = await connection.execute(
         select(table.key, table.data).where(

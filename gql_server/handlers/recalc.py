@@ -40,7 +40,7 @@ _ENTRIES = text(
 
 @dataclass(slots=True)
 class Recalculation:
-    """What one entry type's recalculation did. `without_factor` counts entries that have no emission for want of a factor,
+    """Outcome of one entry type's recalculation. `without_factor` counts entries that have no emission for want of a factor,
     `rates` are the sources of the exchange rates that were used."""
 
     recalculated: int = 0

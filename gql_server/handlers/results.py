@@ -1,4 +1,4 @@
-"""How an ingest ends: the verdict, the message and the counts, the same for every kind of file."""
+"""End of an ingest: the result, the message and the counts, the same for every kind of file."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

@@ -19,7 +19,7 @@ PRINCIPAL = "calco2.user.principal"
 
 
 class UnitSource(Protocol):
-    """Where the units of a provider come from, page by page, as an institution's API gives them."""
+    """Source of a provider's units, page by page, as an institution's API gives them."""
 
     def pages(self) -> AsyncIterator[Directory]: ...
 

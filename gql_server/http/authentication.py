@@ -22,7 +22,7 @@ DEVELOPMENT_ROLES = {
 
 
 class TokenSettings(Protocol):
-    """What of the settings says how tokens are made."""
+    """Settings of tokens."""
 
     jwt_issuer: str
     jwt_audience: str

@@ -53,7 +53,7 @@ class Persona:
 
 @dataclass(frozen=True)
 class PageConfig:
-    """What the page is told. Everything in it is readable by whoever can open the page, tokens included."""
+    """Configuration of the page. Everything in it is readable by whoever can open the page, tokens included."""
 
     url: str = "/graphql"
     subscription_url: str = "/graphql"

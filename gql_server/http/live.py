@@ -32,7 +32,7 @@ BACKLOG_BYTES_MAX = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """What a client asks for."""
+    """Document, variables and name of an operation."""
 
     query: str
     variables: Mapping[str, Any]
@@ -114,7 +114,7 @@ Execute = Callable[[Session, Any], AsyncGenerator[Frame, None]]
 
 
 class CaughtUp(NamedTuple):
-    """What a catch-up found."""
+    """Frames of a catch-up."""
 
     frames: list[Frame]
     is_over: bool
@@ -134,7 +134,7 @@ class Stream:
         self._task = asyncio.create_task(self._run())
 
     async def follow(self, resume: Any) -> AsyncGenerator[Frame, None]:
-        """What a client that comes from there is to be told, from now on."""
+        """Frames for a client that comes from there: the catch-up, then what happens from now on."""
         follower = Follower()
         self.followers.add(follower)
         try:
@@ -204,7 +204,7 @@ class Stream:
 
 
 def _is_shown(frame: Frame, seen: Position | None) -> bool:
-    """Whether the frame says nothing that the catch-up has not shown."""
+    """True if the catch-up has shown all that the frame says."""
     if frame.is_quiet or seen is None or frame.position is None:
         return False
     return frame.position.epoch == seen.epoch and frame.position.sequence <= seen.sequence
@@ -240,7 +240,7 @@ class LiveOperations:
         return len(self._streams)
 
     def plan(self, operation: Operation) -> Plan:
-        """What of the operation matters for sharing it."""
+        """Plan for sharing the operation."""
         return plan(self._schema.executable, operation.query, operation.name)
 
     def drain(self) -> None:

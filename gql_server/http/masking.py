@@ -1,4 +1,4 @@
-"""What of an error a client may see: a message and a code, never a stack trace, never SQL."""
+"""Errors as clients may see them: a message and a code, never a stack trace, never SQL."""
 
 import re
 from collections.abc import Iterable

@@ -32,7 +32,7 @@ WORDS_OF_VARIABLES = frozenset(coordinate.rpartition(".")[2] for coordinate in B
 
 
 class Plan(NamedTuple):
-    """What of a document matters for sharing it: the variables that say where its client comes from, and whether it
+    """Properties of a document that matter for sharing it: the variables that say where its client comes from, and whether it
     depends on who asks."""
 
     is_subscription: bool
@@ -62,7 +62,7 @@ def plan(schema: GraphQLSchema, query: str, name: str | None) -> Plan:
 
 
 def depends_on_subject(schema: GraphQLSchema, document: DocumentNode) -> bool:
-    """Whether the document names a field, an argument or a value that the policy says depends on who asks."""
+    """True if the document names a field, an argument or a value that the policy says depends on who asks."""
     types = TypeInfo(schema)
     names = _Named(types)
     visit(document, TypeInfoVisitor(types, names))

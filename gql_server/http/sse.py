@@ -28,7 +28,7 @@ HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
 def is_asked_for(request: Request) -> bool:
-    """Whether the client wants an event stream."""
+    """True if the client wants an event stream."""
     return MEDIA_TYPE in request.headers.get("accept", "")
 
 

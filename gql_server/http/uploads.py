@@ -170,7 +170,7 @@ def _check_parameters(query: QueryParams) -> None:
 
 
 def starts(query: QueryParams) -> bool:
-    """Whether the file is to be ingested at once. Raises BadInput, also for what would be said of a file that is not."""
+    """True if the file is to be ingested at once. Raises BadInput, also for what would be said of a file that is not."""
     _check_parameters(query)
     start = _flag(query, "start", "true")
     if not start and (said := [name for name in query if name not in ("start", "filename")]):
@@ -192,7 +192,7 @@ def _authorize(viewer: Viewer, ingestion: Ingestion | None) -> None:
 
 
 def ingestion_from(query: QueryParams) -> Ingestion:
-    """What the query string says of the file, and of how to read it. Raises BadInput."""
+    """Ingestion that the query string describes. Raises BadInput."""
     module = module_named(query.get("module", ""))
     if module is None:
         known = ", ".join(module.key for module in MODULES.values() if factor_format(module.id))

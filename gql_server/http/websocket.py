@@ -46,7 +46,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(slots=True)
 class SocketContext:
-    """What a socket said about its caller: in `connection_init` or a later `ping`, else in the headers of the handshake."""
+    """Credentials of a socket's caller: in `connection_init` or a later `ping`, else in the headers of the handshake."""
 
     header: str | None
     authenticate: Callable[[str | None], Viewer]
@@ -230,14 +230,14 @@ class TransportHandler(BaseGraphQLTransportWSHandler[Any, None]):
 
 
 def _end_of(viewer: Viewer) -> float | None:
-    """When the token expires, in the loop's time."""
+    """Time at which the token expires, on the loop's clock."""
     if viewer.expires_at is None:
         return None
     return asyncio.get_running_loop().time() + (viewer.expires_at - datetime.now(UTC)).total_seconds()
 
 
 def _is_well_formed(message: object) -> bool:
-    """Whether it has the shape of a message of the protocol, as far as the handler relies on it."""
+    """True if it has the shape of a message of the protocol, as far as the handler relies on it."""
     match message:
         case {"type": "connection_init" | "ping" | "pong"}:
             return True

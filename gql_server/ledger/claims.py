@@ -1,4 +1,4 @@
-"""What a worker may take from the ledger: claim, the verb, and the backlog of what is left to claim."""
+"""Takes jobs for a worker: claim, the verb, and the backlog of what is left to claim."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -128,6 +128,6 @@ FROM (
 
 
 async def backlog(connection: AsyncConnection, job_types: Sequence[str]) -> Backlog:
-    """What is left to claim among the oldest pending jobs."""
+    """Backlog: what is left to claim among the oldest pending jobs."""
     row = (await connection.execute(_BACKLOG, {"job_types": list(job_types)})).one()
     return Backlog(row.due, row.waiting, row.next_due_in)

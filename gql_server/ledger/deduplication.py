@@ -83,7 +83,7 @@ async def insert_job(connection: AsyncConnection, values: dict[str, Any], dedup:
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where a job works: what its locks are derived from."""
+    """Provider, module and year of a job, from which its locks are derived."""
 
     provider: str
     module_type_id: int | None

@@ -1,4 +1,4 @@
-"""What an operator does to the ledger in the midst of its work: abort a pipeline, requeue a job that fell silent."""
+"""Interventions of an operator: abort a pipeline, requeue a job that fell silent."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -76,7 +76,8 @@ WHERE {_OF_OTHERS}
 async def _abort_live(
     connection: AsyncConnection, pipeline_ids: Collection[UUID], by: str, reason: str | None
 ) -> list[AbortedJob]:
-    """What these jobs did for others is somebody else's from now on: they end without serving them."""
+    """End live jobs of the pipelines. What these did for others is somebody else's from now on: they end without serving
+    them."""
     live = (
         select(jobs.id, jobs.serves)
         .where(among(jobs.pipeline_id, pipeline_ids), jobs.state.in_(models.LIVE_STATES))

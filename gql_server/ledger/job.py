@@ -68,7 +68,7 @@ class RejectedRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What a handler returns. ERROR rolls back everything the handler wrote; children are chained only otherwise."""
+    """Outcome of a handler. ERROR rolls back everything the handler wrote; children are chained only otherwise."""
 
     result: JobResult = JobResult.SUCCESS
     message: str = "Success"

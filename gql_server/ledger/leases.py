@@ -27,7 +27,7 @@ def claimable(job: type[models.Job]) -> ColumnElement[bool]:
 CLAIMABLE = claimable(J)
 IS_LIVE = W.last_heartbeat_at > func.now() - 2 * W.heartbeat_interval
 REVISION = func.coalesce(W.git_sha, W.app_version)
-"""What a worker runs: the revision it was told, else its version."""
+"""Revision that a worker runs: the one it was told, else its version."""
 LEASE = func.coalesce(select(W.lease).where(W.pod_id == J.locked_by).scalar_subquery(), literal(UNREGISTERED_LEASE))
 IS_RUNNING = J.state == JobState.RUNNING
 LEASE_IS_OVER = and_(IS_RUNNING, or_(J.locked_at.is_(None), J.locked_at < func.now() - LEASE))
@@ -52,4 +52,4 @@ RECOVER_OBSTACLE = case(
         constant("FOLLOW_UP_WAITS"),
     ),
 )
-"""What keeps an operator from putting the job back in the queue; null when nothing does."""
+"""Obstacle that keeps an operator from putting the job back in the queue; null when nothing does."""

@@ -21,7 +21,7 @@ _PROVIDER_NUMBERS = {Provider.ACCRED.value: 0, Provider.DEFAULT.value: 1, Provid
 
 
 class Scope(Protocol):
-    """What a lock is derived from; a job has it."""
+    """Fields that a lock is derived from; a job has them."""
 
     @property
     def provider(self) -> str: ...
@@ -46,7 +46,7 @@ class JobTypes(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Covered:
-    """What a lock covers; None is everything."""
+    """Data that a lock covers; None is everything."""
 
     provider: str | None = None
     module_type_id: int | None = None
@@ -70,7 +70,7 @@ class Lock:
 
     @property
     def covered(self) -> Covered:
-        """What the key stands for, in a category of ours: the reverse of how keys are made below."""
+        """Data that the key stands for, in a category of ours: the reverse of how keys are made below."""
         if self.key is None:
             return Covered()
         number, rest = divmod(self.key, 10_000_000)
@@ -85,14 +85,14 @@ def no_locks(scope: Scope) -> Sequence[Lock]:
 
 
 def module_of_year(scope: Scope) -> Sequence[Lock]:
-    """For what writes entries, factors or emissions of one module in one year."""
+    """Lock of work that writes entries, factors or emissions of one module in one year."""
     if scope.module_type_id is None or scope.year is None:
         return ()
     return (Lock(MODULE_OF_YEAR, _provider(scope) * 10_000_000 + scope.module_type_id * 100_000 + scope.year),)
 
 
 def reports_of_year(scope: Scope) -> Sequence[Lock]:
-    """For what rewrites the carbon reports of one year."""
+    """Lock of work that rewrites the carbon reports of one year."""
     return () if scope.year is None else (Lock(REPORTS_OF_YEAR, _provider(scope) * 10_000_000 + scope.year),)
 
 

@@ -21,7 +21,7 @@ PHASES = tuple(PhaseKey)
 
 
 class ProgressJob(Protocol):
-    """What progress needs to know of a job; a ledger row has it."""
+    """Fields of a job that progress reads; a ledger row has them."""
 
     @property
     def id(self) -> int: ...
@@ -34,7 +34,7 @@ class ProgressJob(Protocol):
 
 
 class ProgressPipeline(Protocol):
-    """What progress needs to know of a pipelines row."""
+    """Fields of a pipeline's row that progress reads."""
 
     @property
     def kind(self) -> str | None: ...
@@ -57,7 +57,7 @@ class RowCounts(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a pipeline is. `phase_index` counts from 1 to `phase_count`."""
+    """Progress of a pipeline. `phase_index` counts from 1 to `phase_count`."""
 
     phase: PhaseKey
     done: bool
@@ -124,7 +124,8 @@ def progress(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobCounts:
-    """What the status of a pipeline follows from: jobs that work for it, of those the live, the untouched and the failed."""
+    """Counts that the status of a pipeline follows from: jobs that work for it, of those the live, the untouched and the
+    failed."""
 
     jobs: int
     live: int

@@ -119,7 +119,7 @@ async def recompute(connection: AsyncConnection, pipeline_ids: Collection[UUID])
 
 
 async def store(connection: AsyncConnection, pipeline_ids: Collection[UUID]) -> None:
-    """What `recompute` does, for pipelines that the transaction has locked."""
+    """Store what the jobs of these pipelines say, as `recompute` does, for pipelines that the transaction has locked."""
     await _AFTER_A_CHANGE.execute(connection, pipeline_ids)
 
 

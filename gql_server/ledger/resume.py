@@ -19,7 +19,7 @@ RESUMED = "resume_of_job_id"
 """In the configuration of a root job: the root whose data landed, and whose pipeline's failed steps are its work."""
 
 OF_ONE_RUN = ("created_by", "phases", "progress", "status_history")
-"""What the bag of a job tells of that run alone."""
+"""Keys of a job's meta that tell of that run alone."""
 
 J, S = models.Job, aliased(models.Job)
 

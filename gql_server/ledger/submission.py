@@ -47,7 +47,7 @@ class NewJob:
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
-    """What a submit put into the ledger."""
+    """Job and pipeline that a submit put into the ledger."""
 
     job_id: int
     pipeline_id: UUID

@@ -1,4 +1,5 @@
-"""Who may see what, in one place: permissions of roles, rows as clauses of SQL, and the policy of every type and field."""
+"""Decides what viewers may see, in one place: permissions of roles, rows as clauses of SQL, and the policy of every type and
+field."""
 
 from gql_server.policy.guards import SYNC, UPLOAD, DenialMode, Guard, Reach, permits, reach
 from gql_server.policy.inputs import BY_SUBJECT, INPUTS, PAGING

@@ -1,4 +1,4 @@
-"""What a viewer may do with something, and why not."""
+"""Capabilities of a viewer, and the reasons of those that are missing."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -18,7 +18,7 @@ DEPENDS_ON_OBJECT = "DEPENDS_ON_OBJECT"
 
 @dataclass(frozen=True, slots=True)
 class Capability:
-    """Whether the viewer may do something, and why not: a code, with a sentence fit for a tooltip."""
+    """Permission to do something, or the reason against it: a code, with a sentence fit for a tooltip."""
 
     allowed: bool
     code: str | None = None

@@ -22,7 +22,7 @@ PLACEHOLDER = re.compile(r"{(\w+)}")
 
 
 class DenialMode(StrEnum):
-    """What a caller without the permission gets."""
+    """Answers for a caller without the permission."""
 
     REDACT = "REDACT"
     ERROR = "ERROR"
@@ -44,7 +44,7 @@ UPLOAD = Guard(f"{OPERATIONS_EDIT} | {SYNC}")
 
 
 class Reach(StrEnum):
-    """How many of the objects that the viewer may meet they may read something of."""
+    """Share of the objects in sight of which a viewer may read something."""
 
     EVERY = "EVERY"
     SOME = "SOME"
@@ -65,7 +65,7 @@ FACTS: Mapping[str, Callable[[Any], bool]] = MappingProxyType(
 
 
 def permits(viewer: Viewer, guard: Guard, row: Any) -> bool:
-    """Whether the viewer may read what is guarded of this row; a scope that cannot be resolved denies."""
+    """True if the viewer may read what is guarded of this row; a scope that cannot be resolved denies."""
     return any(_holds(viewer, term, row) for term in alternatives(guard.permission))
 
 

@@ -70,14 +70,14 @@ def permissions_of(role: str, unit: str | None) -> frozenset[str]:
 
 
 def may_see_unit(viewer: Viewer, institutional_id: str) -> bool:
-    """Whether the viewer may know of that unit: operators of all, others of those they may read something of."""
+    """True if the viewer may know of that unit: operators of all, others of those they may read something of."""
     return viewer.may(OPERATIONS_VIEW) or any(
         viewer.may(f"modules.{module.key}:view@{institutional_id}") for module in MODULES.values()
     )
 
 
 def may_upload(viewer: Viewer) -> bool:
-    """Whether there is anything for which the viewer may upload a file."""
+    """True if there is anything for which the viewer may upload a file."""
     names = (permission.partition("@")[0] for permission in viewer.permissions)
     return viewer.may(OPERATIONS_EDIT) or any(name.startswith("modules.") and name.endswith(":sync") for name in names)
 

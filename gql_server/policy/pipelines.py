@@ -1,4 +1,4 @@
-"""What a viewer may do with a pipeline or a job, and why not, as pure functions of rows. The commands decide the same."""
+"""Capabilities of a viewer on a pipeline or a job, as pure functions of rows. The commands decide the same."""
 
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -16,7 +16,7 @@ REFUSALS: Mapping[RefusalReason | None, Refusal] = {
     RefusalReason.SUPERSEDED: Refusal.SUPERSEDED,
     RefusalReason.YEAR_NOT_PROVISIONED: Refusal.WRONG_STATE,
 }
-"""What a client reads for why a retry is refused."""
+"""Codes under which a client reads why a retry is refused."""
 CANNOT_RECOVER = {
     "NOT_RUNNING": "It is not running.",
     "HELD": "Its worker is still at work on it.",
@@ -25,7 +25,7 @@ CANNOT_RECOVER = {
 
 
 def may_abort(viewer: Viewer, pipeline: Any) -> Capability:
-    """Whether `abortPipeline` would stop it."""
+    """Capability to stop it by `abortPipeline`."""
     if not viewer.may(OPERATIONS_EDIT):
         return missing(OPERATIONS_EDIT)
     if pipeline.is_orphan:
@@ -44,20 +44,20 @@ def may_retry(
     *,
     replace_newer: bool = False,
 ) -> Capability:
-    """Whether `retryPipeline` would start it again, given the job types and the sources that this server knows."""
+    """Capability to start it again by `retryPipeline`, given the job types and the sources that this server knows."""
     refusal = refuse_retry(viewer, facts, job_types, api_sources, replace_newer=replace_newer)
     return ALLOWED if refusal is None else refused(REFUSALS.get(refusal.reason, Refusal.NOT_AVAILABLE), refusal.message)
 
 
 def may_view_error(viewer: Viewer, *, failed: bool) -> Capability:
-    """Whether the full text of errors can be read."""
+    """Capability to read the full text of errors."""
     if not viewer.may(OPERATIONS_VIEW):
         return missing(OPERATIONS_VIEW)
     return ALLOWED if failed else refused(Refusal.NOT_AVAILABLE, "Nothing has failed.")
 
 
 def may_acknowledge(viewer: Viewer, pipeline: Any) -> Capability:
-    """Whether its failures can be acknowledged."""
+    """Capability to acknowledge its failures."""
     if not viewer.may(OPERATIONS_VIEW):
         return missing(OPERATIONS_VIEW)
     if pipeline.error_count or pipeline.has_warning:
@@ -66,7 +66,7 @@ def may_acknowledge(viewer: Viewer, pipeline: Any) -> Capability:
 
 
 def may_recover(viewer: Viewer, job: Any) -> Capability:
-    """Whether `recoverJob` would put it back in the queue."""
+    """Capability to put it back in the queue by `recoverJob`."""
     if not viewer.may(OPERATIONS_EDIT):
         return missing(OPERATIONS_EDIT)
     obstacle = job.recover_obstacle
@@ -74,7 +74,7 @@ def may_recover(viewer: Viewer, job: Any) -> Capability:
 
 
 def may_download(viewer: Viewer, job: Any) -> Capability:
-    """Whether the file that it read can be had: by those who could have uploaded it."""
+    """Capability to download the file that it read: for those who could have uploaded it."""
     if not permits(viewer, UPLOAD, job):
         return missing(OPERATIONS_EDIT)
     return ALLOWED if job.has_source else refused(Refusal.NOT_AVAILABLE, "It has read no file, or that is not kept any more.")

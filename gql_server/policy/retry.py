@@ -16,7 +16,8 @@ OF_A_YEAR = (*FILE_JOBS, JobType.API_INGEST, *RECALCULATIONS)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryFacts:
-    """What decides whether the work of a pipeline can be started again: of its root job, its file, its year and its successors.
+    """Facts that decide whether the work of a pipeline can be started again: of its root job, its file, its year and its
+    successors.
 
     `resumes`: its data landed, so that only its failed steps are to run. `read_by`, `done_by`, `superseded_by` and `brought_by`
     are the keys of pipelines that read its file, do the same work, brought newer data in place of its own, or another upload of
@@ -45,7 +46,7 @@ class RetryFacts:
 
 @dataclass(frozen=True, slots=True)
 class RetryRefusal:
-    """Why a pipeline is not retried: a sentence, a reason unless a permission is missing, and the pipeline in the way."""
+    """Refusal to retry a pipeline: a sentence, a reason unless a permission is missing, and the pipeline in the way."""
 
     message: str
     reason: RefusalReason | None
@@ -60,7 +61,7 @@ def refuse_retry(
     *,
     replace_newer: bool = False,
 ) -> RetryRefusal | None:
-    """Why the viewer may not start it again, given the job types and sources that this server knows; None when they may."""
+    """Refusal to start it again for this viewer, given the job types and sources that this server knows; None when they may."""
     return (
         _permission(viewer, facts)
         or _kind(facts, job_types)

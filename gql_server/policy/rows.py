@@ -55,7 +55,7 @@ def job_clause(viewer: Viewer) -> ColumnElement[bool]:
 
 
 def sees_all_jobs(viewer: Viewer) -> bool:
-    """Whether `job_clause` keeps every job of the provider, so that a read need not look at their pipelines."""
+    """True if `job_clause` keeps every job of the provider, so that a read need not look at their pipelines."""
     return viewer.may(OPERATIONS_VIEW)
 
 

@@ -245,7 +245,8 @@ FILTERS: Mapping[str, Guard] = MappingProxyType(
         "JobFilter.workerId": Guard(OPERATIONS_VIEW, DenialMode.ERROR),
     }
 )
-"""What it takes to filter by what is guarded: whoever may not is refused, for an empty list would say that there is nothing."""
+"""Guards of filters by guarded fields: those who may not read such a field are refused, for an empty list would say that there
+is nothing."""
 
 
 def _guards() -> Iterator[tuple[str, Guard]]:

@@ -1,4 +1,4 @@
-"""What a viewer may do with a year, as the commands will decide it."""
+"""Capabilities of a viewer on a year, as the commands will decide them."""
 
 from gql_server.errors import RefusalReason
 from gql_server.policy import CONFIGURATION_EDIT, OPERATIONS_EDIT, SYNC, UPLOAD, Reach, Viewer, reach
@@ -23,7 +23,7 @@ def refuse_open(*, is_started: bool, is_provisioned: bool) -> RefusalReason | No
 
 
 def may_upload(viewer: Viewer, *, is_provisioned: bool) -> Capability:
-    """Whether the year takes files from the viewer: of every module, or only of those that they may sync in their unit."""
+    """Capability to upload files to the year: of every module, or only of those that they may sync in their unit."""
     reached = reach(viewer, UPLOAD)
     if reached is Reach.NONE:
         return missing(OPERATIONS_EDIT)

@@ -1,4 +1,4 @@
-"""What the commands run: the API, a worker, the demo, each until a signal or its end."""
+"""Processes of the command line: the API, a worker, the demo, each until a signal or its end."""
 
 import asyncio
 import contextlib
@@ -70,7 +70,8 @@ def _server(settings: Settings, dsn: str, page: PageConfig, **served: Any) -> _S
 
 
 def web(app: ASGIApp) -> uvicorn.Config:
-    """How an application is served. Frames are small and sent to many: to compress each for each costs more than to send it."""
+    """Configuration of the HTTP server. Frames are small and sent to many: to compress each for each costs more than to send
+    it."""
     return uvicorn.Config(
         app,
         log_level="warning",
@@ -240,7 +241,7 @@ async def demo(settings: Settings, dsn: str, listener: socket.socket, examples: 
 
 
 def demo_headers(authority: TokenAuthority, role: str) -> Callable[[], dict[str, str]]:
-    """What makes a request that of somebody with this role, for the next 8 hours."""
+    """Headers that make a request that of somebody with this role, for the next 8 hours."""
     unit = DEMO_UNIT if role == "principal" else None
     return lambda: {"Authorization": f"Bearer {authority.mint(role, unit=unit, provider=Provider.ACCRED)}"}
 
@@ -260,7 +261,7 @@ def demo_tabs() -> tuple[Tab, ...]:
 
 
 def _origin(settings: Settings) -> str:
-    """Where this machine reaches the server, also when it listens on every address."""
+    """Address at which this machine reaches the server, also when it listens on every address."""
     everywhere = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}
     host = everywhere.get(settings.host, f"[{settings.host}]" if ":" in settings.host else settings.host)
     return f"http://{host}:{settings.port}"

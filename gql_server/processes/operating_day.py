@@ -192,7 +192,7 @@ class Demo:
 
 
 def summary(rows: dict[str, str]) -> Table:
-    """What a person needs after start-up, a line each."""
+    """Addresses and commands that a person needs after start-up, a line each."""
     table = Table.grid(padding=(0, 2))
     for name, value in rows.items():
         table.add_row(f"[bold]{name}[/bold]", value)

@@ -151,6 +151,6 @@ def describe(error: BaseException) -> str:
 
 
 def unexpected(error: Exception) -> dict[str, str]:
-    """What the job's bag keeps of an error that it did not expect."""
+    """Entries of the job's meta on an error that it did not expect."""
     state = sqlstate(error)
     return {"error": f"{type(error).__name__}: {describe(error)}", **({"sqlstate": state} if state else {})}

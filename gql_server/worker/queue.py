@@ -38,13 +38,13 @@ class Listener(AsyncpgPoolDriver):
         await super().add_listener(channel, callback)
 
     def look(self) -> None:
-        """As if a wake-up had come."""
+        """Look for jobs, as if a wake-up had come."""
         if self._heard:
             self._heard(wakeup.LOOK)
 
 
 class LedgerQueue(Queries):
-    """What PgQueuer's loop asks of its queue. `held` are the jobs this worker has claimed and not yet let go."""
+    """Queue of PgQueuer's loop, on the ledger. `held` are the jobs this worker has claimed and not yet let go."""
 
     def __init__(
         self, listener: Listener, channel: Channel, engine: AsyncEngine, worker: str, concurrency: int, *, drain: bool

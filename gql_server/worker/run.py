@@ -1,4 +1,4 @@
-"""What a handler holds while it runs: its job's progress, its uploaded file, and the providers of outside data."""
+"""Run of a handler: its job's progress, its uploaded file, and the providers of outside data."""
 
 import asyncio
 import tempfile

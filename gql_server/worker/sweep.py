@@ -1,4 +1,4 @@
-"""What heals by itself: jobs of silent workers, owed aggregations that nobody chained, and statuses that drifted."""
+"""Mends by itself: jobs of silent workers, owed aggregations that nobody chained, and statuses that drifted."""
 
 from uuid import UUID
 

@@ -37,7 +37,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerConfig:
-    """How one worker works. `grace` is the time its jobs get to end when it is told to stop."""
+    """Settings of one worker. `grace` is the time its jobs get to end when it is told to stop."""
 
     name: str
     concurrency: int = 4

@@ -118,5 +118,5 @@ def bring_up(cluster: Path, *, for_tests: bool) -> str:
 
 
 def reason(error: OSError) -> str:
-    """What the operating system says, without our path in it."""
+    """Message of the operating system, without our path in it."""
     return (error.strerror or str(error)).lower()

@@ -189,7 +189,7 @@ def password(cluster: Path) -> str:
 
 
 def complaint(log: Path, offset: int) -> str:
-    """What the server said since the offset, in one line."""
+    """Server's log since the offset, in one line."""
     try:
         return last_words(log.read_bytes()[offset:].decode(errors="replace"))
     except FileNotFoundError:

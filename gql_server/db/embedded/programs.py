@@ -59,7 +59,7 @@ def run_as(cluster: Path) -> RunAs:
 
 
 def is_root() -> bool:
-    """Whether we may, and must, hand PostgreSQL to another account."""
+    """True if we may, and must, run PostgreSQL under another account."""
     return sys.platform != "win32" and os.geteuid() == 0
 
 

@@ -51,7 +51,7 @@ class User(Base):
 
 
 class UnitUser(Base):
-    """What a user is in a unit."""
+    """Role of a user in a unit."""
 
     __tablename__ = "unit_users"
 

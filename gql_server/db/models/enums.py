@@ -31,7 +31,7 @@ class PipelineStatus(StrEnum):
 
 
 class EntityType(StrEnum):
-    """How wide the work reaches."""
+    """Level of the work: one unit, one module, or a whole year."""
 
     MODULE_PER_YEAR = "MODULE_PER_YEAR"
     MODULE_UNIT_SPECIFIC = "MODULE_UNIT_SPECIFIC"
@@ -39,7 +39,7 @@ class EntityType(StrEnum):
 
 
 class IngestionMethod(StrEnum):
-    """How the data arrived. Members are lower case in storage, as they always were."""
+    """Way in which the data arrived. Members are lower case in storage, as they always were."""
 
     API = "api"
     CSV = "csv"
@@ -48,7 +48,7 @@ class IngestionMethod(StrEnum):
 
 
 class TargetType(StrEnum):
-    """What a job writes."""
+    """Kind of data that a job writes."""
 
     DATA_ENTRIES = "DATA_ENTRIES"
     FACTORS = "FACTORS"
@@ -78,14 +78,14 @@ class JobType(StrEnum):
 
 
 class Storage(StrEnum):
-    """Where the bytes of an upload are."""
+    """Place of an upload's bytes."""
 
     DATABASE = "database"
     BUCKET = "bucket"
 
 
 class HistoryKind(StrEnum):
-    """What an entry of a job's `status_history` tells. An entry without a kind is progress."""
+    """Kind of an entry in a job's `status_history`. An entry without a kind is progress."""
 
     CLAIMED = "CLAIMED"
     RETRIED = "RETRIED"

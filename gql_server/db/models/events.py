@@ -9,7 +9,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from gql_server.db.models.base import NOW, Base
 
 EVENT_RETENTION = timedelta(days=1)
-"""How long the feed can be resumed from where it was left."""
+"""Time for which the feed can be resumed from where it was left."""
 
 
 class Event(Base):

@@ -10,7 +10,7 @@ from gql_server.db.models.base import NOW, Base, provider_enum
 
 
 class FailureGroup(Base):
-    """What all jobs with one `failure_fingerprint` share. It counts nothing: who sees which of them differs."""
+    """Group of all jobs with one `failure_fingerprint`. It counts nothing: who sees which of them differs."""
 
     __tablename__ = "failure_groups"
 

@@ -1,4 +1,4 @@
-"""Why a job failed: an ordered table of rules in plain words, and the fingerprint that failures of one cause share."""
+"""Classes of failures: an ordered table of rules in plain words, and the fingerprint that failures of one cause share."""
 
 import hashlib
 import re
@@ -38,8 +38,8 @@ class FailureClass(StrEnum):
 
 @dataclass(frozen=True)
 class Ending:
-    """How a job ended, as far as the rules look at it. `meta` is its bag, of any shape; `refused` says that the job itself
-    gave up in words of its own, rather than with an unexpected error."""
+    """End of a job, as far as the rules look at it. `meta` is its bag, of any shape; `refused` says that the job itself gave up
+    in words of its own, rather than with an unexpected error."""
 
     job_type: str | None
     result: str | None
@@ -67,7 +67,7 @@ class Ending:
 
     @cached_property
     def left_out(self) -> int:
-        """Those of them that did not land, or could not be computed."""
+        """Number of rows that did not land, or could not be computed."""
         told = re.match(r"(?:ERROR|WARNING): \d+ inserted, (\d{1,18}) skipped", self.message or "")
         return max(self._count("rows_skipped", "skipped", "total_errors", "errors"), int(told[1]) if told else 0)
 
@@ -78,7 +78,7 @@ class Ending:
 
     @cached_property
     def first_reason(self) -> str:
-        """Why the first of them was, in the shape that rows of the same fault share."""
+        """Reason of the first of them, in the shape that rows of the same fault share."""
         _, found, told = (self.message or "").partition("first error: ")
         stored = self._row_errors[0] if self._row_errors else None
         reason = told if found else stored.get("reason") if isinstance(stored, dict) else None

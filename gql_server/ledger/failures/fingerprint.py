@@ -1,4 +1,4 @@
-"""What is left of an error's text when everything that differs from run to run is taken out of it."""
+"""Takes out of an error's text what differs from run to run."""
 
 import re
 from functools import lru_cache

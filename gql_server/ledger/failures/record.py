@@ -30,7 +30,7 @@ _UNCLASSIFIED = (
 
 
 def of_outcome(job: ClaimedJob, outcome: Outcome) -> Failure | None:
-    """Why the attempt failed, if it did. An error without a recorded exception is one that the job itself stated."""
+    """Failure of the attempt, or None. An error without a recorded exception is one that the job itself stated."""
     first = [{"reason": error.reason} for error in outcome.row_errors[:1]]
     meta = {**outcome.meta, **({"row_errors": first} if first else {})}
     return classify(Ending(job.job_type, outcome.result, outcome.message, meta, refused="error" not in meta))
@@ -108,7 +108,7 @@ async def _store(connection: AsyncConnection, found: list[tuple[AnyRow, Failure]
 
 
 def _meta() -> ColumnElement[Any]:
-    """What the rules read of the job's bag, which as a whole can be large."""
+    """Parts of the job's meta that the rules read; as a whole it can be large."""
     meta, stats = jobs.meta, jobs.meta["stats"]
 
     def parts(meta: Any, *keys: str) -> list[Any]:
