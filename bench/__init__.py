@@ -1,1 +1,1 @@
-"""What the product costs, measured on a durable PostgreSQL of its own: numbers to read, never to assert."""
+"""Costs of the product, measured on a durable PostgreSQL of its own: numbers to read, never to assert."""

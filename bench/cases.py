@@ -1,4 +1,4 @@
-"""What the console asks of the pipeline list: every clause with frequent, rare and absent values, pairs, orders, counts."""
+"""Queries of the console on the pipeline list: every clause with frequent, rare and absent values, pairs, orders, counts."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""What a page of the console costs on a ledger of a million jobs: each filter, order and count against the first page."""
+"""Time of a page of the console on a ledger of a million jobs: each filter, order and count against the first page."""
 
 import time
 from collections import defaultdict
@@ -73,7 +73,7 @@ async def measure(engine: AsyncEngine, rounds: int) -> list[Cost]:
 
 
 async def _deep_cursor(graph: Graph) -> str | None:
-    """Where page 1,000 begins, or the last page of a small ledger."""
+    """Cursor before page 1,000, or before the last page of a small ledger."""
     cursor, left = None, (DEEP_PAGE - 1) * 50
     while left > 0:
         info = (await graph.ask(WALK, {"after": cursor, "first": min(left, 200)}))["pipelines"]["pageInfo"]

@@ -53,7 +53,7 @@ class Graph:
         return answer["data"]
 
     def has_argument(self, name: str) -> bool:
-        """Whether `Query.pipelines` takes it."""
+        """True if `Query.pipelines` takes it."""
         query = self._executable.query_type
         return query is not None and name in query.fields["pipelines"].args
 

@@ -1,4 +1,4 @@
-"""How long an idle worker takes to start a submitted job, and a pipeline of five empty jobs to end."""
+"""Times in which an idle worker starts a submitted job, and in which a pipeline of five empty jobs ends."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""How soon clients see a change, what it costs to tell thousands, and what an idle socket holds.
+"""Lag of changes at clients, the cost of telling thousands, and the memory of an idle socket.
 
 The server, the clients and the writer are processes of their own. Stock is Strawberry's view over the same schema.
 """
@@ -55,7 +55,7 @@ class Running(NamedTuple):
 
 @dataclass
 class Ledger:
-    """What the writer changes: every change has a number, which the followers see in the job's message."""
+    """Jobs that the writer changes: every change has a number, which the followers see in the job's message."""
 
     engine: AsyncEngine
     tag: int = 0
@@ -80,7 +80,7 @@ class Ledger:
 
 @dataclass
 class Bench:
-    """What the measurements share."""
+    """Server, database and clients that the measurements share."""
 
     ledger: Ledger
     dsn: str
@@ -184,7 +184,7 @@ async def _fan_out(bench: Bench, crowd: int, pipelines: int, rounds: int, stock_
 
 
 async def _idle_bytes(bench: Bench, crowd: int) -> float:
-    """What a socket of an echo holds."""
+    """Memory of an echo server's socket, in bytes."""
     async with bench.server("echo") as echo:
         [any_pipeline] = await bench.ledger.start(1)
         return (await _opened(bench, echo, crowd, [any_pipeline], AsyncExitStack()))[1]
@@ -258,7 +258,7 @@ async def _write(ledger: Ledger, running: Sequence[Running], rate: int, seconds:
 
 
 async def _all(clients: Sockets, tags: set[int]) -> dict[int, float]:
-    """When each change was seen first, once these have been. Raises TimeoutError."""
+    """Times at which each change was seen first, once these have been. Raises TimeoutError."""
     arrived: dict[int, float] = {}
     async with asyncio.timeout(REACHED_WITHIN_SECONDS):
         while not tags <= arrived.keys():

@@ -113,7 +113,7 @@ class Hold(NamedTuple):
 
 @asynccontextmanager
 async def _holds() -> AsyncGenerator[list[Hold]]:
-    """How long the loop was held between the turns of a ticking task."""
+    """Times for which the loop was held between the turns of a ticking task."""
     holds = [Hold(0, 0, 0)]
 
     async def tick(collector: Collector) -> None:
@@ -153,7 +153,7 @@ class Collector:
 
 @contextmanager
 def collecting() -> Generator[Collector]:
-    """What the collector takes meanwhile."""
+    """Times that the garbage collector takes meanwhile."""
     collector = Collector()
     gc.callbacks.append(collector)
     try:

@@ -1,4 +1,4 @@
-"""How PostgreSQL runs the statements of the runner."""
+"""Plans of the runner's statements."""
 
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,7 +19,7 @@ class Executed(NamedTuple):
 
 @contextmanager
 def recorded(engine: AsyncEngine) -> Generator[list[Executed]]:
-    """What is executed on this engine meanwhile, but for transaction control."""
+    """Statements that are executed on this engine meanwhile, but for transaction control."""
     executed: list[Executed] = []
 
     def record(connection: Connection, cursor: object, statement: str, parameters: Any, *_: object) -> None:

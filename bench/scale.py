@@ -1,4 +1,4 @@
-"""What a claim, a beat, a recovery, a look at the backlog and a sweep cost when years of finished jobs lie in the ledger."""
+"""Costs of a claim, a beat, a recovery, a look at the backlog and a sweep beside years of finished jobs."""
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -48,7 +48,7 @@ async def run(dsn: str, *, sizes: Sequence[int] = (10_000, 100_000, 1_000_000), 
 
 
 def chores(registry: Registry) -> dict[str, Chore]:
-    """What workers do all the time, each rolled back, so that it can be done again."""
+    """Chores of workers, each rolled back, so that it can be done again."""
 
     async def claim(connection: AsyncConnection) -> object:
         return await claims.claim(connection, WORKER, registry.names, 4)

@@ -138,7 +138,7 @@ def main(name: str) -> None:
 
 
 def count_statements() -> Callable[[], int]:
-    """How many statements all engines of this process have executed from now on."""
+    """Number of statements that all engines of this process have executed from now on."""
     count = 0
 
     def executed(*_: object) -> None:

@@ -32,7 +32,7 @@ QUERY = """subscription ($id: UUID!, $throttle: Int) {
 }"""
 
 Arrivals = dict[int, list[float]]
-"""When frames arrived, by the number of the change that they show."""
+"""Times at which frames arrived, by the number of the change that they show."""
 
 
 class Sockets:
@@ -42,14 +42,14 @@ class Sockets:
         self._process = process
 
     async def arrivals(self) -> Arrivals:
-        """What came since the last call."""
+        """Arrivals since the last call."""
         assert self._process.stdin
         assert self._process.stdout
         self._process.stdin.write(b"\n")
         return {int(tag): times for tag, times in orjson.loads(await self._process.stdout.readline()).items()}
 
     async def reached(self, tag: int, count: int, within: float) -> list[float]:
-        """When frames of that change arrived, once there are so many. Raises TimeoutError."""
+        """Times at which frames of that change arrived, once there are so many. Raises TimeoutError."""
         times: list[float] = []
         async with asyncio.timeout(within):
             while True:

@@ -90,7 +90,7 @@ async def run(connection: AsyncConnection, *results: JobResult | JobState, **val
 
 
 async def finish(connection: AsyncConnection, job_id: int, result: JobResult = JobResult.SUCCESS, **values: Any) -> None:
-    """What a worker's last write leaves."""
+    """Write the end of a job, as a worker's last write does."""
     ended = {"state": JobState.FINISHED, "result": result, "finished_at": datetime.now(UTC)}
     await change(connection, job_id, **(ended | values))
 

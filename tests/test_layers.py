@@ -1,4 +1,4 @@
-"""What `lint-imports` cannot say of the layers: that modules of one do not import each other in a circle."""
+"""Layers, as far as `lint-imports` cannot say it: modules of one do not import each other in a circle."""
 
 from graphlib import TopologicalSorter
 

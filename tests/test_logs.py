@@ -1,4 +1,4 @@
-"""What an exception in the log says, and what it keeps to itself."""
+"""Exceptions in the log, and what they keep to themselves."""
 
 import subprocess
 import sys

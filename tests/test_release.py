@@ -1,4 +1,4 @@
-"""Which build runs, and what the ledger knows of it."""
+"""The build that runs, and what the ledger knows of it."""
 
 from importlib.metadata import version
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What the environment may say."""
+"""Settings from the environment."""
 
 from datetime import timedelta
 from pathlib import Path

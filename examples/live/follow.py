@@ -77,7 +77,7 @@ class LiveList:
             self.oldest = last["pipelineId"]
 
     def is_like(self, page: dict[str, Any]) -> bool:
-        """Whether the page, which may reach further back, shows the same pipelines in the same state."""
+        """True if the page, which may reach further back, shows the same pipelines in the same state."""
         return self.rows == {row["id"]: row for row in page["nodes"] if row["pipelineId"] >= self.oldest}
 
 

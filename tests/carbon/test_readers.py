@@ -1,4 +1,4 @@
-"""What each row of an upload becomes."""
+"""Rows of uploads as entries, factors and rejections."""
 
 import pytest
 from hypothesis import given, settings

@@ -1,4 +1,4 @@
-"""What people's spreadsheet programs save is read as they see it, and what is no table is named for what it is."""
+"""Files of people's spreadsheet programs are read as they see them, and other files are named for what they are."""
 
 import io
 import zipfile

@@ -1,4 +1,4 @@
-"""What the settings of a year may hold, and how a patch changes them."""
+"""Settings of a year, and patches of them."""
 
 from copy import deepcopy
 from typing import Any

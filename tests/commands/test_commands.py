@@ -1,4 +1,4 @@
-"""What the commands refuse, and that a refusal leaves nothing behind."""
+"""Refusals of commands, which leave nothing behind."""
 
 import asyncio
 from typing import Any

@@ -40,7 +40,7 @@ async def take(engine: AsyncEngine, hours: float | None = None, by: Viewer | Non
 
 
 async def mute_until(engine: AsyncEngine, until: datetime) -> None:
-    """As if the time of the acknowledgement had passed."""
+    """Let the time of the acknowledgement pass."""
     async with engine.begin() as connection:
         await connection.execute(update(models.Acknowledgement).values(until=until))
 
@@ -51,7 +51,7 @@ async def acknowledgement(engine: AsyncEngine) -> Any:
 
 
 async def listed(engine: AsyncEngine) -> tuple[int, int]:
-    """How many groups are acknowledged, and how many are not."""
+    """Numbers of groups that are acknowledged, and that are not."""
     query = "query ($is: Boolean) { failureGroups(filter: {acknowledged: $is}) { totalCount { value } } }"
     answers = [await Client(engine).query(query, **{"is": value}) for value in (True, False)]
     acknowledged, others = (answer["failureGroups"]["totalCount"]["value"] for answer in answers)

@@ -1,4 +1,4 @@
-"""What doctor finds is what `serve` and `worker` would meet."""
+"""Findings of doctor are what `serve` and `worker` would meet."""
 
 import pytest
 from sqlalchemy import text

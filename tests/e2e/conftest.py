@@ -99,7 +99,7 @@ def _headers(page: str) -> dict[str, str]:
 
 
 def _has_played(origin: str) -> bool:
-    """Whether each file of the day, and the year before them, has a pipeline that ended."""
+    """True if each file of the day, and the year before them, has a pipeline that ended."""
     try:
         page = httpx.get(f"{origin}/graphiql").raise_for_status().text
     except httpx.TransportError:

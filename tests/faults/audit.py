@@ -1,4 +1,4 @@
-"""What must be true after every fault, and the audit in the database that tells."""
+"""The audit in the database, which tells what must be true after every fault."""
 
 from collections.abc import Collection
 from typing import TYPE_CHECKING

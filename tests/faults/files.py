@@ -36,7 +36,7 @@ def equipment_file(count: int, unit: str = "10208") -> bytes:
 
 
 async def upload(site: Site, year: int, module: str, content: bytes, **ingestion: Any) -> Submitted:
-    """What POST /uploads does when the last byte has arrived."""
+    """Start the file's pipeline, as POST /uploads does when the last byte has arrived."""
     known = module_by_key(module)
     assert known is not None
     async with site.engine.begin() as connection:

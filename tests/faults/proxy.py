@@ -13,7 +13,7 @@ CHUNK = 65_536
 
 
 class Loss(Enum):
-    """What is lost of a COMMIT and its reply."""
+    """Part of a COMMIT and its reply that is lost."""
 
     REQUEST = auto()
     REPLY = auto()
@@ -70,7 +70,7 @@ class FaultProxy:
         return data.replace(*self._misquoted) if self._misquoted else data
 
     def lost(self, marked: bool, data: bytes) -> Loss | None:
-        """What befalls these bytes of a connection that has, or has not, carried the marker."""
+        """The loss of these bytes on a connection that has, or has not, carried the marker."""
         if self.doomed is None or not marked or b"COMMIT" not in data:
             return None
         loss, self.doomed = self.doomed[1], None

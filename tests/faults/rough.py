@@ -80,7 +80,7 @@ class Model:
 
     @property
     def unresolved(self) -> list[str]:
-        """What failed and did not succeed later, newest first."""
+        """Runs that failed and did not succeed later, newest first."""
         return [
             upload.name
             for place, upload in reversed([*enumerate(self.uploads)])

@@ -1,4 +1,4 @@
-"""What live clients are told while sockets drop, listeners die, servers restart and transactions commit late."""
+"""Live clients while sockets drop, listeners die, servers restart and transactions commit late."""
 
 import asyncio
 import json

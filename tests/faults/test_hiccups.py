@@ -39,7 +39,7 @@ EXAMPLES = {
 
 
 async def test_clients_agree_with_the_ledger_however_often_the_database_hiccups(site: Site) -> None:
-    """Whoever stays, whoever comes again with the last token, whoever comes again with the last id, and both examples."""
+    """One that stays, one that comes again with the last token, one that comes again with the last id, and both examples."""
     chance = random.Random(SEED)
     api = await Api(site).start()
     await site.worker("w1", lease=4)

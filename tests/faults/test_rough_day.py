@@ -82,7 +82,7 @@ SELECT id FROM pipeline
 
 @dataclass
 class Day:
-    """What happens on the day, to the product and to the model."""
+    """Events of the day, for the product and for the model."""
 
     site: Site
     client: httpx.AsyncClient
@@ -123,7 +123,7 @@ class Day:
         return answer["data"]
 
     async def mutate(self, mutation: str, name: str, **values: Any) -> dict[str, Any]:
-        """What the mutation says about the run of that name."""
+        """Result of the mutation on the run of that name."""
         found = await self.query("query ($id: UUID!) { pipeline(by: { pipelineId: $id }) { id } }", id=self.ids[name])
         return await self.query(mutation, input={"id": found["pipeline"]["id"], **values})
 
@@ -271,7 +271,7 @@ async def bad_files(day: Day) -> None:
 
 
 async def a_retry_comes_too_late(day: Day) -> None:
-    """What failed is uploaded again, corrected. Whoever retries the old file then is told of the new one."""
+    """Upload a failed file again, corrected: a retry of the old file is then told of the new one."""
     await day.upload("corrected", PROCESS, process_rows(("10208", 110), ("10210", 5)))
     await day.work()
     day.model.ended("corrected", "SUCCESS", "data", PROCESS)

@@ -65,7 +65,7 @@ async def _next(results: AsyncIterator[Any]) -> dict[str, Any]:
 
 
 def _said(event: dict[str, Any]) -> tuple[str, str]:
-    """What sort of event, about which pipeline."""
+    """Sort of an event, and its pipeline."""
     about = event["pipeline"]["kindRaw"] if "pipeline" in event else event.get("pipelineNodeId", "")
     return event["__typename"], about
 

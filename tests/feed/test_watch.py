@@ -36,7 +36,7 @@ async def operations(engine: AsyncEngine, dsn: str) -> AsyncIterator[LiveOperati
 
 
 class Frames:
-    """What a client is sent."""
+    """Frames that a client is sent."""
 
     def __init__(self, operations: LiveOperations, query: str, role: str = "operator", **variables: Any) -> None:
         self.frames = operations.frames(Operation(query, variables, None), viewer(role))

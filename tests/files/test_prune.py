@@ -1,4 +1,4 @@
-"""Which uploads lose their bytes, and when."""
+"""Uploads that lose their bytes, and their times."""
 
 from datetime import timedelta
 from uuid import UUID

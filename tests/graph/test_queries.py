@@ -27,7 +27,7 @@ PAGE = """query ($first: Int) {
 
 @contextmanager
 def statements(engine: AsyncEngine) -> Generator[list[str], None, None]:
-    """What is executed meanwhile."""
+    """Statements that are executed meanwhile."""
     executed: list[str] = []
 
     def record(_connection: object, _cursor: object, statement: str, *_: object) -> None:
@@ -42,7 +42,7 @@ def statements(engine: AsyncEngine) -> Generator[list[str], None, None]:
 
 @contextmanager
 def fetched(engine: AsyncEngine) -> Generator[list[int], None, None]:
-    """How many rows each statement gives meanwhile."""
+    """Numbers of rows that statements give meanwhile."""
     counts: list[int] = []
 
     def record(_connection: object, cursor: Any, *_: object) -> None:

@@ -1,4 +1,4 @@
-"""What an aggregation refreshes: its scope, all of the slice, or nothing."""
+"""Aggregations refresh their scope, all of the slice, or nothing."""
 
 from typing import Any
 

@@ -93,7 +93,7 @@ def free_port() -> int:
 
 @pytest.fixture(scope="module")
 def answers(desk: Desk) -> dict[str, Any]:
-    """What the tabs answer before anything else happens."""
+    """Answers of the tabs before anything else happens."""
     asked = {name: desk.ask(name) for name in TABS if name not in LIVE}
     return asked | {"LiveStrip": next(desk.follow("LiveStrip")), "FollowPipeline": list(desk.follow("FollowPipeline"))}
 
@@ -134,12 +134,12 @@ def test_a_value_of_the_alert_strip_drills_down_to_what_it_counts(desk: Desk, an
 
 
 def told(events: list[dict[str, Any]]) -> list[tuple[str, str, str]]:
-    """What happened to which pipeline, and its status since."""
+    """Event, its pipeline, and the status since."""
     return [(event["__typename"], event["pipeline"]["id"], event["pipeline"]["status"]) for event in events]
 
 
 def end_of_day(answers: dict[str, Any]) -> str:
-    """When the operator had asked everything."""
+    """State of the day when the operator had asked everything."""
     return answers["Poll"]["changes"]["events"][0]["at"]
 
 

@@ -1,4 +1,4 @@
-"""What a claim passes over, and what it does when others are at it at the same moment."""
+"""Claims: what they pass over, also when others claim at the same moment."""
 
 import asyncio
 
@@ -19,7 +19,7 @@ MANAGER = QueueManagerId("00000000-0000-0000-0000-000000000000")
 
 
 async def dequeue(work: Ledger, worker: str, *job_types: str) -> list[int]:
-    """What PgQueuer's loop would get, of these job types or of all."""
+    """Jobs that PgQueuer's loop would get, of these job types or of all."""
     async with asyncpg.create_pool(work.dsn, min_size=1, max_size=2) as pool:
         queue = LedgerQueue(Listener(pool), Channel("gql_jobs"), work.engine, worker, 4, drain=False)
         types = {

@@ -67,7 +67,7 @@ async def test_jobs_that_share_a_lock_are_claimed_one_at_a_time_and_oldest_first
 
 
 async def claimable_beside(work: Ledger, first: dict[str, Any], second: dict[str, Any]) -> bool:
-    """Whether the second job may run while the first one does."""
+    """True if the second job may run while the first one does."""
     await work.submit(**first)
     assert len(await work.claim("w1")) == 1
     await work.submit(**second)

@@ -214,7 +214,7 @@ RECALCULATED = {"job_type": "emission_recalc", "entity_type": "MODULE_PER_YEAR",
 
 
 async def foreign_pipeline(work: Ledger, *jobs: dict[str, Any], **values: Any) -> UUID:
-    """As another program writes it: without flags."""
+    """Write a pipeline as another program does: without flags."""
     async with work.engine.begin() as connection:
         row = {"provider": "ACCRED", "kind": "csv_ingest", "status": "SUCCESS", **values}
         pipeline_id = await connection.scalar(insert(models.Pipeline).values(row).returning(models.Pipeline.id))

@@ -12,7 +12,7 @@ from tests.ledger.conftest import Ledger
 
 
 async def heard(listener: asyncpg.Connection, waking: Waker, times: int) -> int:
-    """How many notifications arrive when so many ask to wake at once."""
+    """Number of notifications that arrive when so many ask to wake at once."""
     channels: list[str] = []
     await listener.add_listener(JOBS_CHANNEL, lambda connection, pid, channel, payload: channels.append(channel))
     await asyncio.gather(*(waking.wake_all() for _ in range(times)))

@@ -29,7 +29,7 @@ ARGUMENTS = {
 }
 
 IDS: dict[str, dict[str, set[str]]] = {}
-"""What was found in the world of `everything`, which is always the same."""
+"""Ids of the world of `everything`, which is always the same."""
 
 
 class Asker:
@@ -79,7 +79,7 @@ def documents(walk: Walk, ids: Mapping[str, Collection[str]]) -> list[tuple[str,
 
 
 async def ids_by_type(engine: AsyncEngine, provider: str) -> dict[str, set[str]]:
-    """Those of the world of `everything`."""
+    """Ids by type of the world of `everything`."""
     if provider not in IDS:
         IDS[provider] = await crawled(engine, provider)
     return IDS[provider]
@@ -103,7 +103,7 @@ async def crawled(engine: AsyncEngine, provider: str) -> dict[str, set[str]]:
 
 
 def differences(found: Any, wanted: Any, path: str = "") -> Iterator[str]:
-    """Where two answers differ."""
+    """Paths at which two answers differ."""
     if isinstance(found, dict) and isinstance(wanted, dict) and found.keys() == wanted.keys():
         for key in found:
             yield from differences(found[key], wanted[key], f"{path}.{key}")

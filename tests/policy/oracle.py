@@ -1,4 +1,4 @@
-"""What a viewer must be answered: what one with every permission is answered, less what the policy keeps from them."""
+"""Answers that a viewer must get: those of one with every permission, less what the policy keeps from them."""
 
 import re
 from base64 import b64decode
@@ -52,7 +52,7 @@ def _kept(viewer: Viewer, value: Any, node_types: set[str], found: Expected, pat
 
 
 def _is_hidden(viewer: Viewer, value: Any, node_types: set[str]) -> bool:
-    """Whether the policy hides the object: a node by rows of its own may only be there if the viewer sees it."""
+    """True if the policy hides the object: a node by rows of its own may only be there if the viewer sees it."""
     if isinstance(value, dict) and value.get("code") in REASONS:
         return not allows(REASONS[value["code"]], viewer, value)
     guard = GUARDS.get(value.get("__typename")) if isinstance(value, dict) else None
@@ -76,7 +76,7 @@ def _field(viewer: Viewer, owner: dict[str, Any], key: str, found: Expected, pat
 
 
 def allows(expression: str, viewer: Viewer, owner: dict[str, Any]) -> bool:
-    """Whether one of the alternatives is a fact of the object, or a permission the viewer holds for its module and unit."""
+    """True if one of the alternatives is a fact of the object, or a permission the viewer holds for its module and unit."""
     return any(_holds(term.strip(), viewer, owner) for term in expression.split("|"))
 
 
@@ -97,5 +97,5 @@ def _holds(term: str, viewer: Viewer, owner: dict[str, Any]) -> bool:
 
 
 def _key(node: dict[str, Any] | None) -> str | None:
-    """What a node's global id says after its type."""
+    """Key in a node's global id, after its type."""
     return b64decode(node["id"]).decode().partition(":")[2] if node else None

@@ -1,4 +1,4 @@
-"""What a viewer may not see changes nothing of what they are told: by polling with their own tokens, and live."""
+"""Hidden things change nothing of what a viewer is told: by polling with their own tokens, and live."""
 
 import asyncio
 import json
@@ -62,7 +62,7 @@ async def polled(asker: Asker, token: str, **variables: Any) -> tuple[str, list[
 
 
 async def caught_up(world: AsyncEngine, viewer: Viewer, hub: Hub, token: str, filter: Any) -> list[Any]:
-    """What a client is told that comes again with that token."""
+    """Events for a client that comes again with that token."""
     reader = context(world, viewer, hub)
     reader.session = Session(session.Phase.CATCH_UP)
     results = await SCHEMA.subscribe(LIVE, variable_values={"after": token, "filter": filter}, context_value=reader)

@@ -1,4 +1,4 @@
-"""What a viewer may not see changes nothing: not one byte of any answer, through any door."""
+"""Hidden things change nothing: not one byte of any answer, through any door."""
 
 import asyncio
 import json
@@ -46,7 +46,7 @@ from tests.policy.worlds import (
 
 NUMBERS = range(10, 130, 10)
 TOLD_BY_COMMANDS = {"PipelineCapabilities.retry"}
-"""Whoever may start work again is told by the attempt, too, whether its unit and year exist and take it."""
+"""Fields that tell those who may start work again what the attempt tells, too: whether its unit and year exist and take it."""
 CURSORS, SIZES = {"after", "before"}, {"first", "last"}
 ROUNDS = 4
 WORDS = ("A", "B", "C", "12 inserted", "duplicate key", "secret of", "failed unexpectedly", "unit", "pod-1", "%%%", "[")
@@ -156,7 +156,7 @@ def any_walk(random: Random) -> Walk:
 
 
 async def board_difference(postgres: str, template: str, viewer: Viewer, random: Random) -> str | None:
-    """Where the boards of all years are answered differently with and without what the viewer may not know."""
+    """Paths at which the boards of all years differ with and without what the viewer may not know."""
     world = any_world(random)
     async with database(postgres, template, world) as whole, database(postgres, template, known_to(viewer, world)) as known:
         asked, told = Asker(whole, viewer), Asker(known, viewer)

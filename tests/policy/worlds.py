@@ -238,7 +238,7 @@ def job(number: int, **values: Any) -> Row:
 
 
 def failed(number: int, text: str, **values: Any) -> Row:
-    """What a job has that failed without expecting it."""
+    """Columns of a job that failed without expecting it."""
     shape = {"failure_class": "UNCLASSIFIED", "failure_fingerprint": f"{number % 30:064x}"}
     return {"result": "ERROR", "status_message": text, "meta": {"error": f"IntegrityError: {text}"}, **shape, **values}
 

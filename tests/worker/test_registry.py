@@ -1,4 +1,4 @@
-"""What may be registered as a job type."""
+"""Registration of job types."""
 
 from typing import Any
 

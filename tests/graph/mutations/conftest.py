@@ -1,4 +1,4 @@
-"""What the tests of mutations share: how an operation is sent, and what a result shows."""
+"""Shared by the tests of mutations: sending an operation, and reading its result."""
 
 from typing import Any
 

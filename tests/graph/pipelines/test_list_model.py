@@ -47,7 +47,7 @@ class Item:
 
     @property
     def of(self) -> Mapping[str, Any]:
-        """Where the columns are that both sorts have."""
+        """Columns that both sorts have."""
         return self.row or self.orphan
 
     @property

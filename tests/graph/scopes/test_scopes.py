@@ -1,4 +1,4 @@
-"""What work is about, and who started it."""
+"""Scopes of work, and its actors."""
 
 from typing import Any
 

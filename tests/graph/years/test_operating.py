@@ -122,7 +122,7 @@ async def test_y3_y9_what_the_viewer_may_do_is_what_the_commands_allow_and_readi
 
 
 async def _accepted(engine: AsyncEngine, role: str, unit: str | None) -> tuple[bool, bool]:
-    """Whether the commands open the year, and take a file for it."""
+    """True for each of: the commands open the year, and take a file for it."""
     who = viewer(role, unit)
 
     async def opens(connection: AsyncConnection) -> None:

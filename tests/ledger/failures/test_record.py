@@ -1,4 +1,4 @@
-"""What the ledger keeps of why jobs failed. Its rules are tested with tests/failures."""
+"""Failures as the ledger keeps them. Its rules are tested with tests/failures."""
 
 from datetime import timedelta
 from typing import Any

@@ -1,4 +1,4 @@
-"""What is said of a failure, and what of it can be done: one message and remedy for each class, no advice that is refused."""
+"""Diagnoses of failures: one message and remedy for each class, no advice that is refused."""
 
 from datetime import UTC, datetime
 from typing import Any

@@ -1,4 +1,4 @@
-"""What stands between a year and opening it."""
+"""Blockers between a year and its opening."""
 
 from uuid import UUID
 

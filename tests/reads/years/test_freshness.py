@@ -1,4 +1,4 @@
-"""Which totals and which emissions of a year are out of date."""
+"""Totals and emissions of a year that are out of date."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""What a year lacks before it can be opened."""
+"""Readiness of a year: what it lacks before it can be opened."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -1,4 +1,4 @@
-"""What differs between a run and the last good one, or any other."""
+"""Differences between a run and the last good one, or any other."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any

@@ -1,4 +1,4 @@
-"""When a running pipeline will end, from how long its like took."""
+"""Estimates of when a running pipeline will end, from how long its like took."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any

@@ -1,4 +1,4 @@
-"""How much a pipeline touched, as sizes."""
+"""Sizes of what a pipeline touched."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What happened to a pipeline and its jobs, as clients with different permissions read it."""
+"""Timelines of pipelines and jobs, as clients with different permissions read them."""
 
 from datetime import UTC, datetime, timedelta
 from itertools import product
@@ -43,7 +43,7 @@ def at(seconds: float) -> datetime:
 
 
 async def told(engine: AsyncEngine, *jobs: dict[str, Any]) -> list[tuple[float, str, int | None, str | None]]:
-    """What is told of orphans that are chained jobs, on a clock that begins at noon; jobs are numbered from 1."""
+    """Entries of orphans that are chained jobs, on a clock that begins at noon; jobs are numbered from 1."""
     async with engine.begin() as connection:
         ids = [await _store(connection, None, number, **values) for number, values in enumerate(jobs, 1)]
         pages = await timeline_by_job(connection, viewer("operator"), ids, window=PAGING.window("timeline", first=200))

@@ -1,4 +1,4 @@
-"""What a viewer may do is what the commands let them do, and what they refuse is refused."""
+"""Capabilities of viewers are what the commands let them do, and refuse."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -47,7 +47,7 @@ async def of_job(engine: AsyncEngine, job_id: int, role: str = "operator", **cla
 
 
 async def outcome(engine: AsyncEngine, command: Any) -> Outcome:
-    """What the command raises, if it does; nothing of it stays."""
+    """Error that the command raises, or None; nothing of it stays."""
     async with engine.connect() as connection:
         try:
             await command(connection)

@@ -284,7 +284,7 @@ KILOGRAMS = """{ freshness(year: 2025) { module { typeId }
 
 
 async def aggregated(connection: AsyncConnection, unit: str, kg: float, module: int = 8, year: int = 2025) -> None:
-    """What an aggregation stored of a module of a unit, of as many entries as kilograms."""
+    """Store what an aggregation does for a module of a unit, of as many entries as kilograms."""
     scopes = {"scope1": kg, "scope2": 0.1, "scope3": 0.0, "total": kg + 0.1, "it_total_kg": kg / 2}
     stats = {**scopes, "entry_count": int(kg), "computed_at": f"2025-02-0{int(kg)}T12:00:00+00:00"}
     statement = """UPDATE carbon_report_modules m SET stats = CAST(:stats AS jsonb) FROM carbon_reports r, units u
