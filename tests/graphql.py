@@ -45,6 +45,11 @@ def opened(token: str, who: Viewer | None = None) -> Position:
     return TOKENS.open(token, who or viewer("operator")).position
 
 
+def subscriber_count(hub: Hub) -> int:
+    """Number of those who wait for changes, of one pipeline or of all."""
+    return sum(map(len, hub.subscriptions.values()))
+
+
 def context(engine: AsyncEngine, viewer: Viewer, hub: Hub | None = None, budgets: Budgets | None = None) -> Context:
     return Context(
         viewer=viewer,

@@ -85,7 +85,7 @@ class Hub:
         self._connect_arguments = connect_arguments
         self._poll_seconds = poll_seconds
         self._back_off_max_seconds = back_off_max_seconds
-        self._subscriptions: defaultdict[UUID | None, set[HubSubscription]] = defaultdict(set)
+        self.subscriptions: defaultdict[UUID | None, set[HubSubscription]] = defaultdict(set)
         self._position: Position | None = None
         self._read_at = time.monotonic()
         self._notified = asyncio.Event()
@@ -104,10 +104,6 @@ class Hub:
         """Number of the newest event it has read; None before it first reached the database."""
         return self._position and self._position.sequence
 
-    @property
-    def subscriber_count(self) -> int:
-        return sum(map(len, self._subscriptions.values()))
-
     def health_arguments(self) -> dict[str, Any]:
         """Arguments of `health_checks`: how far this process has read, and whether it is notified."""
         return {"feed_sequence": self.sequence, "feed_is_deaf": self.is_deaf}
@@ -124,13 +120,13 @@ class Hub:
     async def subscribe(self, pipeline_key: UUID | None) -> AsyncGenerator[HubSubscription, None]:
         """Changes of that pipeline, or of all for None, from now on. Subscribe before reading, and nothing is missed."""
         subscription = HubSubscription()
-        self._subscriptions[pipeline_key].add(subscription)
+        self.subscriptions[pipeline_key].add(subscription)
         try:
             yield subscription
         finally:
-            self._subscriptions[pipeline_key].discard(subscription)
-            if not self._subscriptions[pipeline_key]:
-                del self._subscriptions[pipeline_key]
+            self.subscriptions[pipeline_key].discard(subscription)
+            if not self.subscriptions[pipeline_key]:
+                del self.subscriptions[pipeline_key]
 
     async def run(self) -> None:
         """Follow the events until cancelled, through any loss of the connection."""
@@ -209,7 +205,7 @@ class Hub:
 
     def _wake_everybody(self) -> None:
         assert self._position is not None
-        for subscriptions in self._subscriptions.values():
+        for subscriptions in self.subscriptions.values():
             for subscription in subscriptions:
                 subscription.wake(self._position.sequence, is_gap=True)
 
@@ -239,9 +235,9 @@ class Hub:
 
     def _wake(self, changed: Mapping[UUID, int]) -> None:
         for key, sequence in changed.items():
-            for subscription in self._subscriptions.get(key, ()):
+            for subscription in self.subscriptions.get(key, ()):
                 subscription.wake(sequence)
-        for subscription in self._subscriptions.get(None, ()):
+        for subscription in self.subscriptions.get(None, ()):
             subscription.wake(max(changed.values()), changed)
 
     async def _wait(self) -> None:

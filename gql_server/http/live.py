@@ -229,15 +229,10 @@ class LiveOperations:
         limits: Limits = Limits(),
     ) -> None:
         self._schema, self._create_context, self._encode, self._limits = schema, create_context, encode, limits
-        self._streams: dict[Hashable, Stream] = {}
+        self.streams: dict[Hashable, Stream] = {}
         self._followed: Counter[tuple[str, str]] = Counter()
         self._loaders: SharedLoaders | None = None
         self.is_draining = False
-
-    @property
-    def stream_count(self) -> int:
-        """Executions, however many follow them."""
-        return len(self._streams)
 
     def plan(self, operation: Operation) -> Plan:
         """Plan for sharing the operation."""
@@ -246,7 +241,7 @@ class LiveOperations:
     def drain(self) -> None:
         """End every operation so that it can be resumed elsewhere, and begin none."""
         self.is_draining = True
-        for stream in self._streams.values():
+        for stream in self.streams.values():
             stream.end(Draining())
 
     async def frames(self, operation: Operation, viewer: Viewer, *, resume: str | None = None) -> AsyncGenerator[Frame, None]:
@@ -281,9 +276,9 @@ class LiveOperations:
         variables = orjson.dumps(shared, option=orjson.OPT_SORT_KEYS).decode()
         everyone = sharing_key(planned, variables, viewer)
         key = (operation.query, operation.name, variables, everyone)
-        stream = self._streams.get(key)
+        stream = self.streams.get(key)
         if stream is None or stream.is_ended:
-            stream = self._streams[key] = Stream(
+            stream = self.streams[key] = Stream(
                 lambda session, resume: self._execute(operation, shared, everyone, session, resume)
             )
         resume = (last, *sorted((name, value) for name, value in operation.variables.items() if name in apart))
@@ -293,8 +288,8 @@ class LiveOperations:
                     yield frame
         finally:
             if not stream.followers:
-                if self._streams.get(key) is stream:
-                    del self._streams[key]
+                if self.streams.get(key) is stream:
+                    del self.streams[key]
                 await stream.stop()
 
     async def _execute(

@@ -101,14 +101,14 @@ async def test_a_change_costs_the_same_statements_for_one_and_for_many(engine: A
         key, job_id = await _running(engine)
         watchers = [Watcher(operations, key, viewer("operator")) for _ in range(count)]
         snapshots = await asyncio.gather(*[watcher.next() for watcher in watchers])
-        streams = operations.stream_count
+        streams = len(operations.streams)
         with statements(engine) as seen:
             await _end(engine, (key, job_id))
             ends = await asyncio.gather(*[watcher.rest() for watcher in watchers])
         costs.append(len(seen))
         assert {snapshot["pipeline"]["status"] for snapshot in snapshots} == {"RUNNING"}
         assert ends == [["SUCCESS"]] * count
-        assert (streams, operations.stream_count) == (1, 0)
+        assert (streams, len(operations.streams)) == (1, 0)
 
     assert costs[0] == costs[1]
 
@@ -162,7 +162,7 @@ async def test_viewers_of_another_scope_do_not_share(engine: AsyncEngine, operat
 
     await operator.next()
     await principal.next()
-    assert operations.stream_count == 2
+    assert len(operations.streams) == 2
     assert await stranger.rest() == []
     await _end(engine, (key, job_id))
     assert [await operator.rest(), await principal.rest()] == [["SUCCESS"], ["SUCCESS"]]
@@ -210,7 +210,7 @@ async def test_whoever_comes_at_any_moment_ends_with_the_last_state(engine: Asyn
         await build.notify(connection)
 
     assert set(await asyncio.gather(*watching)) == {"all of it"}
-    assert operations.stream_count == 0
+    assert len(operations.streams) == 0
 
 
 async def test_an_operation_may_insist_on_where_it_comes_from(engine: AsyncEngine, operations: LiveOperations):
@@ -247,7 +247,7 @@ async def test_an_operation_that_is_refused_says_why(engine: AsyncEngine, operat
     with pytest.raises(live.OperationRefused) as refused:
         await anext(frames)
     assert [error.extensions["code"] for error in refused.value.errors] == ["GRAPHQL_VALIDATION_FAILED"]
-    assert operations.stream_count == 0
+    assert len(operations.streams) == 0
 
 
 async def _end_unseen(engine: AsyncEngine, key: UUID, job_id: int) -> None:

@@ -19,7 +19,7 @@ from gql_server.feed.hub import Hub
 from gql_server.feed.tokens import Position
 from gql_server.http.endpoint import GraphQLEndpoint
 from tests import build
-from tests.graphql import AUTHORITY, endpoint, opened, sealed
+from tests.graphql import AUTHORITY, endpoint, opened, sealed, subscriber_count
 
 FOLLOW = """subscription ($id: UUID!) { pipeline(by: { pipelineId: $id }, throttleMs: 0) {
   token ... on PipelineChanged { pipeline { status message } }
@@ -204,7 +204,7 @@ async def test_a_server_that_stops_ends_streams_resumably_and_takes_no_new_ones(
 
     assert end is None
     assert status == 503
-    assert hub.subscriber_count == 0
+    assert subscriber_count(hub) == 0
 
 
 async def test_a_stream_from_which_something_would_be_missing_ends_so_that_it_can_be_resumed(

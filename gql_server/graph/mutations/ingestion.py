@@ -204,10 +204,11 @@ def _ingestion(input: StartIngestionInput | UploadFactorsInput, target: models.T
         module_type_id=module_of(input),
         target=target,
         data_entry_type_id=entry_type_of(input),
+        unit=unit,
+        add_again=add_again,
         max_rejected_share=given(input.max_rejected_share),
         sheet=given(input.sheet),
         decimal=input.decimal_mark.name.lower() if input.decimal_mark else None,
-        **rest,
     )
 
 

@@ -16,6 +16,7 @@ from gql_server.db.expressions import AnyRow, among, integer
 from gql_server.db.models import RowError
 from gql_server.ledger.failures.fingerprint import cause_of
 from gql_server.policy import Viewer, job_clause
+from gql_server.reads.jobs import search
 from gql_server.reads.jobs.queries import JOBS
 from gql_server.reads.pagination import CountQuery, Page, Window
 
@@ -109,5 +110,4 @@ def _by_frequency(group: RowErrorGroup) -> tuple[int, str]:
 def _matching(contains: str | None) -> ColumnElement[bool]:
     if contains is None:
         return true()
-    sought = func.lower(contains)
-    return or_(*(func.strpos(func.lower(text), sought) > 0 for text in (RowError.reason, RowError.column)))
+    return or_(*(search.contains(text, contains) for text in (RowError.reason, RowError.column)))

@@ -16,7 +16,7 @@ from gql_server.db.models import EntityType, JobResult, JobState, PipelineStatus
 from gql_server.policy import OPERATIONS_VIEW, Viewer, unit_clause
 from gql_server.reads.jobs.filter import Match, Range, flag, kind_clause, kind_clauses, within
 from gql_server.reads.jobs.row import IS_ABORTED
-from gql_server.reads.jobs.search import contains, visible_match
+from gql_server.reads.jobs.search import is_indexed, matches
 from gql_server.reads.pipelines.neighbours import resolved
 from gql_server.reads.pipelines.row import FAILURES, ORPHAN_FAILED
 
@@ -155,13 +155,13 @@ class PipelineCriteria:
         ]
 
     def indexed_search(self, viewer: Viewer) -> str | None:
-        """The text that a job must say besides, where it may be looked up in the index of all there is of messages."""
-        return self.search if viewer.may(OPERATIONS_VIEW) else None
+        """The text that a job must say besides, where it is looked up in the index of messages."""
+        return self.search if is_indexed(viewer) else None
 
     def of_one_job(self, viewer: Viewer) -> Clauses:
         """All row clauses, for a job of a pipeline that matches."""
         text = self.indexed_search(viewer)
-        return [*self._kept_jobs(), *self._of_one_job(viewer), *([contains(J.status_message, text)] if text else [])]
+        return [*self._kept_jobs(), *self._of_one_job(viewer), *([matches(viewer, text)] if text else [])]
 
     def _of_row(self, viewer: Viewer) -> Clauses:
         """Clauses on columns of the pipeline, but for its status."""
@@ -196,7 +196,7 @@ class PipelineCriteria:
             *([one_of(J.failure_class, self.failure_classes)] if self.failure_classes is not None else []),
             *([J.failure_fingerprint == self.failure_fingerprint] if self.failure_fingerprint is not None else []),
             *([held] if self.worker is not None else []),
-            *([visible_match(viewer, self.search)] if self.search and not viewer.may(OPERATIONS_VIEW) else []),
+            *([matches(viewer, self.search)] if self.search and not is_indexed(viewer) else []),
         ]
 
     def _dropped_jobs(self) -> Clauses:

@@ -28,7 +28,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from gql_server.db import models
 from gql_server.db.expressions import AnySelect, Column
 from gql_server.policy import Viewer, orphan_clause, pipeline_clause
-from gql_server.reads.jobs.search import contains, indexed_match, is_frequent
+from gql_server.reads.jobs.search import indexed_match, is_frequent, matches
 from gql_server.reads.pagination import SortValue, Window, newest
 from gql_server.reads.pipelines.counts import bound, matching
 from gql_server.reads.pipelines.filter import Branch, Clauses, PipelineCriteria
@@ -90,7 +90,9 @@ def listed(viewer: Viewer, criteria: PipelineCriteria, window: Window) -> CTE | 
     if not sources:
         return None
     text = criteria.indexed_search(viewer)
-    scans = [scan for source in sources for scan in (_found(source, text, window) if text else source.keyset_scans(window))]
+    scans = [
+        scan for source in sources for scan in (_found(source, viewer, text, window) if text else source.keyset_scans(window))
+    ]
     merged = _merged(scans, overlapping=bool(text) or len(stored) > 1)
     return select(merged).order_by(*window.sorting(merged.c.key, merged.c.value)).limit(window.size + 1).cte()
 
@@ -146,19 +148,20 @@ def _orphans(viewer: Viewer, clauses: Clauses, by: PipelineOrdering | None, is_u
     return IdSource(keys, keys, J.time_key, value, lambda key: J.time_key == key)
 
 
-def _found(source: IdSource, text: str, window: Window) -> list[AnySelect]:
-    """What a job says the text of: looked for in the first few hundred, and if they do not fill the window, in one of two ways.
+def _found(source: IdSource, viewer: Viewer, text: str, window: Window) -> list[AnySelect]:
+    """Ids of pipelines with a job whose message contains the text: probes the newest 500 of the list; if they do not fill the
+    window, scans on for a common term, and looks a rare one up in the index of trigrams.
 
-    PostgreSQL cannot tell how often a text occurs. Where those few say it often enough to promise a full page, or most jobs say
-    it, so that the index of trigrams would name too many, the walk goes on; else what is left is looked up in the index.
+    PostgreSQL cannot tell how often a text occurs. It counts as common where those few promise a full page, or one in twenty
+    of all jobs says it, so that the index would name too many.
     """
     first = _merged(source.keyset_scans(replace(window, size=PROBE_ROWS - 1)), overlapping=False)
     looked = select(first).order_by(*window.sorting(first.c.key, first.c.value)).limit(PROBE_ROWS).cte()
-    says = exists().where(source.is_job_of(looked.c.key), contains(J.status_message, text)).correlate(looked)
+    says = exists().where(source.is_job_of(looked.c.key), matches(viewer, text)).correlate(looked)
     hits = select(looked).where(says).order_by(*window.sorting(looked.c.key, looked.c.value)).limit(window.size + 1).cte()
     found, more = _count(hits), _count(looked) == PROBE_ROWS
     promising = or_(found >= max(1, round(window.size * SCAN_HIT_RATIO)), is_frequent(text))
-    walk = source.with_jobs.where(found <= window.size, more, promising, contains(J.status_message, text))
+    walk = source.with_jobs.where(found <= window.size, more, promising, matches(viewer, text))
     look_up = source.with_jobs.where(found <= window.size, more, not_(promising), indexed_match(text))
     return [select(hits), *source.keyset_scans(window, walk), *source.keyset_scans(window, look_up)]
 
