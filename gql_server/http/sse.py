@@ -14,8 +14,9 @@ from starlette.responses import StreamingResponse
 from starlette.types import Message, Send
 
 from gql_server.errors import PublicError, Unauthenticated
-from gql_server.http.live import Draining, Interrupted, LiveOperations, Operation, OperationRefused, TooSlow
+from gql_server.http.live import LiveOperations, Operation, OperationRefused
 from gql_server.http.masking import internal, public
+from gql_server.http.streams import Draining, Interrupted, TooSlow
 from gql_server.policy import Viewer
 
 MEDIA_TYPE = "text/event-stream"

@@ -23,7 +23,7 @@ from strawberry.subscriptions.protocols.graphql_transport_ws.types import (
 from gql_server.errors import PublicError, Unauthenticated
 from gql_server.graph.context import Context
 from gql_server.graph.schema import Schema
-from gql_server.http import live
+from gql_server.http import live, streams
 from gql_server.http.masking import internal, masked, public
 from gql_server.policy import Viewer
 
@@ -150,11 +150,11 @@ class TransportHandler(BaseGraphQLTransportWSHandler[Any, None]):
             await self._run(operation)
         except WebSocketDisconnected:
             log.debug("socket.gone", operation_id=operation.id)
-        except live.TooSlow:
+        except streams.TooSlow:
             await self.websocket.close(TOO_SLOW, "Too slow: connect again and resume with the last token")
-        except live.Interrupted:
+        except streams.Interrupted:
             await self.websocket.close(TRY_AGAIN_LATER, "The database is away: connect again and resume with the last token")
-        except live.Draining:
+        except streams.Draining:
             await self.drain()
         except Expired:
             await self.websocket.close(EXPIRED, "The access token has expired: connect again with a new one, and resume")

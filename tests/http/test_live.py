@@ -18,7 +18,8 @@ from gql_server.feed import queries
 from gql_server.feed.hub import Hub
 from gql_server.graph.nodes import encode
 from gql_server.http import live
-from gql_server.http.live import Follower, Frame, Interrupted, LiveOperations, Operation, TooSlow
+from gql_server.http.live import LiveOperations, Operation
+from gql_server.http.streams import BACKLOG_MAX, Follower, Frame, Interrupted, TooSlow
 from gql_server.policy import Viewer
 from tests import build
 from tests.graph.test_queries import statements
@@ -233,7 +234,7 @@ async def test_an_operation_may_insist_on_where_it_comes_from(engine: AsyncEngin
 
 async def test_a_client_that_takes_nothing_in_is_let_go(engine: AsyncEngine):
     follower = Follower()
-    for number in range(live.BACKLOG_MAX + 1):
+    for number in range(BACKLOG_MAX + 1):
         follower.put(Frame(None, str(number)))
 
     with pytest.raises(TooSlow):
