@@ -198,7 +198,13 @@ class IngestionMutation:
         )
 
 
-def _ingestion(input: StartIngestionInput | UploadFactorsInput, target: models.TargetType, **rest: Any) -> Ingestion:
+def _ingestion(
+    input: StartIngestionInput | UploadFactorsInput,
+    target: models.TargetType,
+    *,
+    unit: str | None = None,
+    add_again: bool = False,
+) -> Ingestion:
     return Ingestion(
         year=input.year,
         module_type_id=module_of(input),
