@@ -26,6 +26,7 @@ DEV := .venv/.dev
 MODULES := frontend/node_modules/.installed
 RELAY := tests/relay/node_modules/.installed
 CLIENTS := tests/js/node_modules/.installed
+POSTGRAPHILE := bench/rivals/postgraphile/node_modules/.installed
 PAGE := .venv/.page
 PAGE_SOURCES := $(wildcard frontend/*.json frontend/*.js frontend/*.html frontend/.npmrc) $(shell find frontend/src frontend/public -type f 2>/dev/null)
 
@@ -90,7 +91,7 @@ clients: $(DEV) $(CLIENTS)
 faults: $(DEV)
 	@exec pytest -m faults $(ARGS)
 
-bench: $(DEV)
+bench: $(DEV) $(POSTGRAPHILE)
 	@exec python -m bench $(ARGS)
 
 lock: $(DEV)
@@ -98,7 +99,7 @@ lock: $(DEV)
 	$(COMPILE) --extra frontend --extra build --constraints requirements-dev.lock pyproject.toml -o requirements.lock
 
 clean:
-	rm -rf .venv frontend/node_modules tests/relay/node_modules tests/js/node_modules gql_server/static build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv frontend/node_modules tests/relay/node_modules tests/js/node_modules bench/rivals/postgraphile/node_modules gql_server/static build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 reset:
@@ -143,6 +144,11 @@ $(RELAY): tests/relay/package.json tests/relay/package-lock.json tests/relay/.np
 $(CLIENTS): tests/js/package.json tests/js/package-lock.json tests/js/.npmrc | $(RUNTIME)
 	@echo '  graphql-ws, graphql-sse and urql'
 	@cd tests/js && npm ci --silent
+	@touch $@
+
+$(POSTGRAPHILE): bench/rivals/postgraphile/package.json bench/rivals/postgraphile/package-lock.json bench/rivals/postgraphile/.npmrc | $(RUNTIME)
+	@echo '  PostGraphile'
+	@cd bench/rivals/postgraphile && npm ci --silent
 	@touch $@
 
 # Tolerant, and tried once: without the page the API still serves, and a second `make run` must be quick.

@@ -2,10 +2,14 @@
 
 import argparse
 import asyncio
+import os
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
 
 from bench import console, execution, ingest, jobs, latency, live, loop, scale
 from bench.database import fresh
+from bench.rivals import compare
+from bench.rivals.ledger import kept
 from gql_server import logs
 
 BENCHMARKS: dict[str, Callable[[str], Awaitable[None]]] = {
@@ -17,7 +21,10 @@ BENCHMARKS: dict[str, Callable[[str], Awaitable[None]]] = {
     "live": live.run,
     "loop": loop.run,
     "execution": execution.run,
+    "graph": compare.run,
 }
+KEPT_PIPELINES = int(os.environ.get("GQL_BENCH_PIPELINES", "200000"))
+"""Of the ledger that is kept between runs: about five jobs each."""
 
 
 def main() -> None:
@@ -28,8 +35,12 @@ def main() -> None:
         parser.error(f"no benchmark is called {', '.join(sorted(unknown))}; there are {', '.join(BENCHMARKS)}")
     logs.configure("ERROR", json=False)
     for name in names:
-        with fresh() as dsn:
+        with _database(name) as dsn:
             asyncio.run(BENCHMARKS[name](dsn))  # pyright: ignore[reportArgumentType]
+
+
+def _database(name: str) -> AbstractContextManager[str]:
+    return kept(KEPT_PIPELINES) if name == "graph" else fresh()
 
 
 if __name__ == "__main__":

@@ -165,7 +165,7 @@ async def _fan_out(bench: Bench, crowd: int, pipelines: int, rounds: int, stock_
         for server, name, changed, times in (
             ("ours", "ours, one pipeline", one, rounds),
             ("ours", f"ours, {pipelines} pipelines", many, rounds),
-            ("stock", "stock, one pipeline", one, stock_rounds),
+            ("stock view", "stock, one pipeline", one, stock_rounds),
         )
     ]
     rows = [

@@ -25,6 +25,8 @@ from strawberry.asgi import GraphQL
 
 from bench.graph import UNLIMITED
 from bench.processes import cpu_seconds
+from bench.rivals.bare import bare
+from bench.rivals.stock import stock
 from gql_server import db, logs, processes
 from gql_server.commands.execution import Commands
 from gql_server.feed.hub import Hub
@@ -53,6 +55,7 @@ class Server:
     """A server process."""
 
     def __init__(self, process: asyncio.subprocess.Process, port: int) -> None:
+        self.port = port
         self.url = f"ws://127.0.0.1:{port}/graphql"
         self._process = process
 
@@ -68,6 +71,7 @@ class Server:
 async def server(name: str, dsn: str, secret: str) -> AsyncGenerator[Server]:
     """The server of that name while it runs; it checks tokens with the secret."""
     environment = {**os.environ, "GQL_DATABASE_URL": dsn, "GQL_JWT_SECRET": secret, "GQL_LOG_LEVEL": "ERROR"}
+    environment |= {"GQL_COST_BUDGET": str(UNLIMITED)}
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "bench.servers", name, env=environment, stdin=pipe, stdout=pipe, stderr=asyncio.subprocess.DEVNULL
@@ -78,7 +82,8 @@ async def server(name: str, dsn: str, secret: str) -> AsyncGenerator[Server]:
             port = int(await process.stdout.readline())
         yield Server(process, port)
     finally:
-        process.terminate()
+        if process.returncode is None:
+            process.terminate()
         await process.wait()
 
 
@@ -103,7 +108,7 @@ class StockView(GraphQL[Any, None]):
         return Context(viewer=self._authenticate(request.headers.get("authorization")), **self._shared)
 
 
-async def stock(settings: Settings, dsn: str, listener: socket.socket) -> None:
+async def stock_view(settings: Settings, dsn: str, listener: socket.socket) -> None:
     view = StockView(settings, dsn)
     following = asyncio.create_task(view.hub.run())
     await uvicorn.Server(processes.web(view)).serve([listener])
@@ -123,7 +128,13 @@ async def _echo(scope: Scope, receive: Receive, send: Send) -> None:
             await send({"type": "websocket.send", "text": message["text"]})
 
 
-SERVERS: dict[str, Callable[[Settings, str, socket.socket], Any]] = {"ours": processes.serve, "stock": stock, "echo": echo}
+SERVERS: dict[str, Callable[[Settings, str, socket.socket], Any]] = {
+    "ours": processes.serve,
+    "stock view": stock_view,
+    "stock": stock,
+    "bare": bare,
+    "echo": echo,
+}
 
 
 def main(name: str) -> None:

@@ -1,0 +1,84 @@
+"""Keeps a server busy over a few connections, and counts its answers."""
+
+import asyncio
+from time import perf_counter
+from typing import NamedTuple
+
+import orjson
+
+CONNECTIONS = 4
+
+
+class Target(NamedTuple):
+    """Where a request goes, and all its bytes."""
+
+    port: int
+    request: bytes
+
+
+class Rate(NamedTuple):
+    """Answers in a second, and the seconds each of them took."""
+
+    per_second: float
+    seconds: list[float]
+
+
+def target(port: int, path: str, body: object, token: str | None = None) -> Target:
+    """A POST of JSON over a connection that is kept."""
+    content = orjson.dumps(body)
+    headers = [
+        f"POST {path} HTTP/1.1",
+        f"Host: 127.0.0.1:{port}",
+        "Content-Type: application/json",
+        "Accept: application/json",
+        f"Content-Length: {len(content)}",
+        *([f"Authorization: Bearer {token}"] if token else []),
+    ]
+    return Target(port, "\r\n".join(headers).encode() + b"\r\n\r\n" + content)
+
+
+async def once(asked: Target) -> bytes:
+    """The body of one answer. Raises RuntimeError unless its status is 200."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", asked.port, limit=2**24)
+    try:
+        return await _exchange(reader, writer, asked.request)
+    finally:
+        writer.close()
+
+
+async def load(asked: Target, seconds: float) -> Rate:
+    """What `CONNECTIONS` clients get that ask again as soon as they are answered."""
+    taken: list[float] = []
+    started = perf_counter()
+    await asyncio.gather(*[_ask(asked, started + seconds, taken) for _ in range(CONNECTIONS)])
+    return Rate(len(taken) / (perf_counter() - started), taken)
+
+
+async def _ask(asked: Target, until: float, taken: list[float]) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", asked.port, limit=2**24)
+    try:
+        while (began := perf_counter()) < until:
+            await _exchange(reader, writer, asked.request)
+            taken.append(perf_counter() - began)
+    finally:
+        writer.close()
+
+
+async def _exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes) -> bytes:
+    writer.write(request)
+    head = (await reader.readuntil(b"\r\n\r\n")).lower()
+    body = await _body(reader, head)
+    if not head.startswith(b"http/1.1 200"):
+        raise RuntimeError(f"{head.decode()}{body.decode()}")
+    return body
+
+
+async def _body(reader: asyncio.StreamReader, head: bytes) -> bytes:
+    if b"transfer-encoding: chunked" not in head:
+        return await reader.readexactly(int(head.split(b"content-length:", 1)[1].split(b"\r\n", 1)[0]))
+    chunks: list[bytes] = []
+    while size := int(await reader.readuntil(b"\r\n"), 16):
+        chunks.append(await reader.readexactly(size))
+        await reader.readexactly(2)
+    await reader.readexactly(2)
+    return b"".join(chunks)

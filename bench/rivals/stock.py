@@ -1,0 +1,241 @@
+"""Stock Strawberry: its own view, ORM rows, a dataloader for the jobs, and caches of parsed and validated documents.
+
+Types are written as its documentation teaches, for the fields that the operations ask.
+"""
+
+import base64
+import socket
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import strawberry
+import uvicorn
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.websockets import WebSocket
+from strawberry.asgi import GraphQL
+from strawberry.dataloader import DataLoader
+from strawberry.extensions import ParserCache, ValidationCache
+
+from gql_server import db, processes
+from gql_server.db import models
+from gql_server.settings import Settings
+
+Info = strawberry.Info[dict[str, Any], None]
+
+
+def global_id(kind: str, key: object) -> strawberry.ID:
+    return strawberry.ID(base64.b64encode(f"{kind}:{key}".encode()).decode())
+
+
+@strawberry.type
+class Job:
+    """A job over its ORM row."""
+
+    row: strawberry.Private[models.Job]
+
+    @strawberry.field
+    def id(self) -> strawberry.ID:
+        return global_id("Job", self.row.id)
+
+    @strawberry.field
+    def job_id(self) -> int:
+        return self.row.id
+
+    @strawberry.field
+    def kind(self) -> str:
+        return (self.row.job_type or "").upper()
+
+    @strawberry.field
+    def kind_raw(self) -> str | None:
+        return self.row.job_type
+
+    @strawberry.field
+    def state(self) -> str | None:
+        return self.row.state
+
+    @strawberry.field
+    def result(self) -> str | None:
+        return self.row.result
+
+    @strawberry.field
+    def message(self) -> str | None:
+        return self.row.status_message
+
+    @strawberry.field
+    def created_at(self) -> datetime:
+        return self.row.created_at
+
+    @strawberry.field
+    def started_at(self) -> datetime | None:
+        return self.row.started_at
+
+    @strawberry.field
+    def finished_at(self) -> datetime | None:
+        return self.row.finished_at
+
+    @strawberry.field
+    def attempt(self) -> int:
+        return self.row.attempts
+
+    @strawberry.field
+    def max_attempts(self) -> int:
+        return self.row.max_attempts
+
+    @strawberry.field
+    def duration_seconds(self) -> float | None:
+        return self.row.duration_seconds
+
+    @strawberry.field
+    def target(self) -> str | None:
+        return self.row.target_type
+
+    @strawberry.field
+    def method(self) -> str:
+        return self.row.ingestion_method
+
+
+@strawberry.type
+class Jobs:
+    """A pipeline's jobs."""
+
+    nodes: list[Job]
+
+
+@strawberry.type
+class Pipeline:
+    """A pipeline over its ORM row."""
+
+    row: strawberry.Private[models.Pipeline]
+
+    @strawberry.field
+    def id(self) -> strawberry.ID:
+        return global_id("Pipeline", self.row.id)
+
+    @strawberry.field
+    def status(self) -> str:
+        return self.row.status
+
+    @strawberry.field
+    def kind(self) -> str:
+        return (self.row.kind or "").upper()
+
+    @strawberry.field
+    def job_count(self) -> int:
+        return self.row.job_count
+
+    @strawberry.field
+    def error_count(self) -> int:
+        return self.row.error_count
+
+    @strawberry.field
+    def started_at(self) -> datetime | None:
+        return self.row.started_at
+
+    @strawberry.field
+    def finished_at(self) -> datetime | None:
+        return self.row.finished_at
+
+    @strawberry.field
+    def created_at(self) -> datetime:
+        return self.row.created_at
+
+    @strawberry.field
+    def message(self) -> str | None:
+        return self.row.last_error
+
+    @strawberry.field
+    async def jobs(self, info: Info, first: int) -> Jobs:
+        rows = await info.context["jobs"].load(self.row.id)
+        return Jobs(nodes=[Job(row=row) for row in rows[:first]])
+
+
+@strawberry.type
+class Edge:
+    """A pipeline and its cursor."""
+
+    cursor: str
+    node: Pipeline
+
+
+@strawberry.type
+class PageInfo:
+    """Where a page ends."""
+
+    has_next_page: bool
+    end_cursor: str | None
+
+
+@strawberry.type
+class Pipelines:
+    """A page."""
+
+    edges: list[Edge]
+    nodes: list[Pipeline]
+    page_info: PageInfo
+
+
+@strawberry.type
+class Viewer:
+    """Who asks."""
+
+    id: strawberry.ID
+
+
+@strawberry.type
+class Query:
+    """What the operations ask for."""
+
+    @strawberry.field
+    def viewer(self) -> Viewer:
+        return Viewer(id=global_id("User", "bench"))
+
+    @strawberry.field
+    async def pipelines(self, info: Info, first: int, after: str | None = None) -> Pipelines:
+        page = (
+            select(models.Pipeline)
+            .where(models.Pipeline.provider == "ACCRED")
+            .order_by(models.Pipeline.id.desc())
+            .limit(first + 1)
+        )
+        if after:
+            page = page.where(models.Pipeline.id < UUID(after))
+        async with info.context["sessions"]() as session:
+            rows = (await session.scalars(page)).all()
+        nodes = [Pipeline(row=row) for row in rows[:first]]
+        edges = [Edge(cursor=str(node.row.id), node=node) for node in nodes]
+        return Pipelines(
+            edges=edges, nodes=nodes, page_info=PageInfo(has_next_page=len(rows) > first, end_cursor=edges[-1].cursor)
+        )
+
+
+class Stock(GraphQL[dict[str, Any], None]):
+    """The view with a session factory and a loader a request."""
+
+    def __init__(self, dsn: str) -> None:
+        super().__init__(strawberry.Schema(query=Query, extensions=[ParserCache, ValidationCache]))
+        self.sessions = async_sessionmaker(db.create_engine(dsn, application="stock", pool_size=8), expire_on_commit=False)
+
+    async def get_context(self, request: Request | WebSocket, response: Response | WebSocket) -> dict[str, Any]:
+        async def load(keys: Sequence[UUID]) -> list[list[models.Job]]:
+            return await _jobs(self.sessions, keys)
+
+        return {"sessions": self.sessions, "jobs": DataLoader(load_fn=load)}
+
+
+async def _jobs(sessions: async_sessionmaker[AsyncSession], keys: Sequence[UUID]) -> list[list[models.Job]]:
+    of: dict[UUID | None, list[models.Job]] = defaultdict(list)
+    statement = select(models.Job).where(models.Job.pipeline_id.in_(keys)).order_by(models.Job.pipeline_id, models.Job.id)
+    async with sessions() as session:
+        for row in await session.scalars(statement):
+            of[row.pipeline_id].append(row)
+    return [of[key] for key in keys]
+
+
+async def stock(settings: Settings, dsn: str, listener: socket.socket) -> None:
+    await uvicorn.Server(processes.web(Stock(dsn))).serve([listener])
