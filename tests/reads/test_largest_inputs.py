@@ -90,6 +90,7 @@ def _jobs(size: int) -> list[Any]:
             data_entry_type_id=None,
             year=2025,
             duration_seconds=1.0,
+            is_shared=False,
         )
         for number, kind in enumerate(kinds, start=1)
     ]

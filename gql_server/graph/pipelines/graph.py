@@ -51,7 +51,10 @@ class JobEdgeLink:
 
 @strawberry.type(description="The chain of jobs as a directed acyclic graph.")
 class PipelineGraph:
-    @strawberry.field(description="Jobs of the pipeline, the root first.")
+    @strawberry.field(
+        description="Jobs of the pipeline, the root first, and those of other pipelines that its work was merged into, as far "
+        "as you may see those: `sharedJobs` names them."
+    )
     @staticmethod
     async def nodes(root: strawberry.Parent[Graph], info: Info) -> list[Node]:
         found = await asyncio.gather(*(info.context.load(jobs_by_id, job.job_id) for job in root.nodes))
@@ -59,6 +62,11 @@ class PipelineGraph:
 
     edges: list[JobEdgeLink] = strawberry.field(description="Every job but the root has one into it.")
     omitted_jobs: int = strawberry.field(description="Later jobs of the pipeline that the graph leaves out.")
+
+    @strawberry.field(description="Global ids of those nodes that are jobs of other pipelines, and do work of this one.")
+    @staticmethod
+    def shared_jobs(root: strawberry.Parent[Graph]) -> list[strawberry.ID]:
+        return [strawberry.ID(encode("Job", id)) for id in root.shared_jobs]
 
     @strawberry.field(description="Global ids of the jobs on the longest path by duration, the root first.")
     @staticmethod

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from gql_server.db.models import EntityType, JobResult, JobState, JobType
 from gql_server.feed.hub import Hub
+from gql_server.graph.nodes import encode
 from gql_server.ledger import reconcile
 from tests import build
 from tests.graph.feed.test_subscription import FOLLOW, hub
@@ -62,6 +63,35 @@ async def test_an_upload_whose_work_another_does_is_as_far_as_that_and_fails_wit
     assert [(each["status"], each["isResolved"], each["resolvedBy"]) for each in (other, ended)] == [
         ("PARTIAL", False, None)
     ] * 2
+
+
+GRAPH = """query ($id: UUID!) { pipeline(by: { pipelineId: $id }) {
+  graph { nodes { jobId kind } edges { from to } sharedJobs omittedJobs }
+} }"""
+
+
+async def test_the_graph_of_an_upload_shows_the_work_that_another_does_and_says_that_it_is_shared(engine: AsyncEngine):
+    async with engine.begin() as connection:
+        first, second, shared = await two_uploads(connection)
+
+    own = (await Client(engine, "operator").query(GRAPH, id=str(first)))["pipeline"]["graph"]
+    other = (await Client(engine, "operator").query(GRAPH, id=str(second)))["pipeline"]["graph"]
+
+    root, merged = [encode("Job", node["jobId"]) for node in other["nodes"]]
+    assert [node["kind"] for node in other["nodes"]] == ["CSV_INGEST", "EMISSION_RECALC"]
+    assert (other["edges"], other["sharedJobs"], other["omittedJobs"]) == ([{"from": root, "to": merged}], [merged], 0)
+    assert (merged, own["sharedJobs"]) == (encode("Job", shared), [])
+
+
+async def test_the_graph_of_an_upload_hides_the_work_of_one_that_may_not_be_seen(engine: AsyncEngine):
+    async with engine.begin() as connection:
+        of_units = {"entity_type": EntityType.MODULE_UNIT_SPECIFIC}
+        _, second, _ = await two_uploads(connection, unit_institutional_id="A", **of_units)
+        await connection.execute(text("UPDATE pipelines SET unit_institutional_id = 'B' WHERE id = :id"), {"id": second})
+
+    graph = (await Client(engine, "principal", unit="B").query(GRAPH, id=str(second)))["pipeline"]["graph"]
+
+    assert ([node["kind"] for node in graph["nodes"]], graph["edges"], graph["sharedJobs"]) == (["CSV_INGEST"], [], [])
 
 
 async def test_neither_of_two_uploads_is_resolved_by_the_other_when_their_shared_work_failed(engine: AsyncEngine):

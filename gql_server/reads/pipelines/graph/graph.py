@@ -1,6 +1,7 @@
 """The order of a pipeline's jobs: edges from what the chain recorded, and from the fixed shape where it recorded nothing.
 
-Every edge leads from a lower job id to a higher one, because a job is inserted after those it waits for; so there is no cycle.
+The root comes first and the others by id, because a job is inserted after those it waits for; every edge leads forward, so
+there is no cycle. A job of another pipeline that does work of this one may be older than the root, and waits for it too.
 There are at most three edges for each job: a pipeline of thousands is drawn in one pass.
 """
 
@@ -25,7 +26,8 @@ class Provenance(StrEnum):
 
 
 class GraphJob(Protocol):
-    """What the graph needs to know of a job. `duration_seconds` is null before its first claim."""
+    """What the graph needs to know of a job. `duration_seconds` is null before its first claim; one that `is_shared` is of
+    another pipeline."""
 
     @property
     def job_id(self) -> int: ...
@@ -45,6 +47,8 @@ class GraphJob(Protocol):
     def year(self) -> int | None: ...
     @property
     def duration_seconds(self) -> float | None: ...
+    @property
+    def is_shared(self) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +62,7 @@ class GraphEdge:
 
 @dataclass(frozen=True)
 class Graph:
-    """The jobs of one pipeline, lowest id first, and their edges; `omitted_jobs` of higher ids are left out."""
+    """The jobs that work for one pipeline, the root first, then by id, and their edges; `omitted_jobs` are left out."""
 
     nodes: Sequence[GraphJob]
     edges: Sequence[GraphEdge]
@@ -70,6 +74,8 @@ class Graph:
     def of(cls, jobs: Iterable[GraphJob], *, omitted_jobs: int = 0) -> "Graph":
         """The graph of jobs of one pipeline, in any order, of which there are more that are left out."""
         nodes, chain = sorted(jobs, key=lambda job: job.job_id), _Chain()
+        root = next((job for job in nodes if not job.is_shared), None)
+        nodes = [*([root] if root else []), *(job for job in nodes if job is not root)]
         graph = cls(nodes, [edge for job in nodes for edge in chain.edges_into(job)], omitted_jobs=omitted_jobs)
         for edge in graph.edges:
             graph.into[edge.target].append(edge)
@@ -81,6 +87,11 @@ class Graph:
         if size >= len(self.nodes):
             return self
         return Graph.of(self.nodes[:size], omitted_jobs=self.omitted_jobs + len(self.nodes) - size)
+
+    @property
+    def shared_jobs(self) -> list[int]:
+        """Ids of the jobs of other pipelines among them."""
+        return [job.job_id for job in self.nodes if job.is_shared]
 
     @cached_property
     def critical_path(self) -> list[int]:

@@ -8,11 +8,14 @@ ARROWS = {Provenance.RECORDED: "-->", Provenance.INFERRED: "-.->"}
 
 
 def mermaid(graph: Graph) -> str:
-    """A flowchart; inferred edges are dotted, and the critical path has the class `critical`."""
+    """A flowchart; inferred edges are dotted, the critical path has the class `critical`, and jobs of
+    other pipelines the class `shared`."""
     nodes = [f'  j{job.job_id}["{_label(job)}"]' for job in graph.nodes]
     edges = [f"  j{edge.source} {ARROWS[edge.provenance]} j{edge.target}" for edge in graph.edges]
     critical = [f"  class {','.join(f'j{id}' for id in graph.critical_path)} critical"] if graph.nodes else []
-    return "\n".join(["flowchart LR", *nodes, *edges, "  classDef critical stroke-width:3px", *critical])
+    shared = ",".join(f"j{id}" for id in graph.shared_jobs)
+    marked = ["  classDef shared stroke-dasharray:4", f"  class {shared} shared"] if shared else []
+    return "\n".join(["flowchart LR", *nodes, *edges, "  classDef critical stroke-width:3px", *critical, *marked])
 
 
 def _label(job: GraphJob) -> str:

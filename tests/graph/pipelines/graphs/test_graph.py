@@ -30,6 +30,7 @@ class Fact:
     kind: str = "OTHER"
     state: str = "FINISHED"
     result: str | None = "SUCCESS"
+    is_shared: bool = False
 
 
 kinds = st.sampled_from([*JobType, "role_sync", None])
@@ -46,6 +47,21 @@ jobs = st.lists(facts, max_size=9, unique_by=lambda fact: fact.job_id)
 
 def edges(*facts: Fact) -> list[tuple[int, int, Provenance]]:
     return [(edge.source, edge.target, edge.provenance) for edge in Graph.of(facts).edges]
+
+
+def test_a_job_of_another_pipeline_waits_for_the_root_although_it_is_older():
+    graph = Graph.of(
+        [
+            Fact(2, JobType.EMISSION_RECALC, parent_job_id=1, is_shared=True, duration_seconds=9.0),
+            Fact(3, JobType.CSV_INGEST),
+            Fact(4, JobType.AGGREGATION, parent_job_id=2, is_shared=True),
+        ]
+    )
+
+    assert [job.job_id for job in graph.nodes] == [3, 2, 4]
+    assert [(edge.source, edge.target) for edge in graph.edges] == [(3, 2), (2, 4)]
+    assert (graph.critical_path, graph.shared_jobs) == ([3, 2, 4], [2, 4])
+    assert mermaid(graph).splitlines()[-2:] == ["  classDef shared stroke-dasharray:4", "  class j2,j4 shared"]
 
 
 @given(jobs)
