@@ -11,13 +11,15 @@ from gql_server.policy.retry import RetryRefusal
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPreview:
-    """What a failed pipeline would meet if it was started again: why that is refused, as it is and with `replaceNewer`; the run
-    that has brought newer data in place of its own, and the one that has succeeded since."""
+    """What a pipeline would meet if it was started again: why that is refused, as it is and with `replaceNewer`; the run that
+    has brought newer data in place of its own, and the one that has succeeded since. That one `adds_up` where it read another
+    file of the same unit: then it has not brought the same rows."""
 
     refusal: RetryRefusal | None = None
     refusal_replacing: RetryRefusal | None = None
     superseded_by: UUID | None = None
     resolved_by: UUID | None = None
+    adds_up: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +37,10 @@ class DiagnosedJob:
     `blocked_by` is the pipeline of a running job that must end first; `given_up` means that its worker fell silent in its last
     attempt; `claims_success` that it does so although nothing landed; `has_exception` that an error ended it which it did not
     expect.
+
+    What has changed since it ended: `redone_by` is the pipeline that does, or did, the same work for at least the same units;
+    `rates_by` the one that brought exchange rates; `factors_have_come` for its entry types; it `is_settled` when all entries
+    that it was about have their emissions; `year_is_syncing` that the year's units are being read.
     """
 
     id: int
@@ -64,6 +70,14 @@ class DiagnosedJob:
     pipeline_key: UUID
     is_orphan: bool
     now: datetime
+    is_of_unit: bool = False
+    rejected_rows: int | None = None
+    ignored_cells: int | None = None
+    redone_by: UUID | None = None
+    rates_by: UUID | None = None
+    factors_have_come: bool = False
+    is_settled: bool = False
+    year_is_syncing: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

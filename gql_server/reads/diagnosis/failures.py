@@ -2,14 +2,14 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gql_server.carbon.catalog import DATA_ENTRY_TYPES, MODULES
-from gql_server.db.models import FILE_JOBS, RECALCULATIONS, JobResult
+from gql_server.db.models import FILE_JOBS, RECALCULATIONS, JobResult, JobType
 from gql_server.ledger.failures.classify import Ending, FailureClass, classify
 from gql_server.reads.diagnosis.facts import DiagnosedJob, RetryPreview
 from gql_server.reads.diagnosis.reasons import Action, Code, Reason, Severity
-from gql_server.reads.diagnosis.retry_advice import advised
+from gql_server.reads.diagnosis.retry_advice import advised, outdated
 
 MESSAGE_LENGTH = 200
 _MISSING_COLUMNS = re.compile(
@@ -18,6 +18,24 @@ _MISSING_COLUMNS = re.compile(
 
 _PARAMETER = re.compile(r"\bsay which with (?P<name>\w+)")
 _VERDICT = re.compile(r"\A(?:ERROR|WARNING): ")
+CORRECTED: Mapping[str, str] = {
+    JobType.API_INGEST: "See its row errors, and correct these rows where the data comes from.",
+    JobType.FACTOR_INGEST: "See its row errors. The other factors are in; correct these rows and upload the file again: what "
+    "is there already is overwritten, not doubled.",
+}
+CORRECTED_OF_YEAR = (
+    "See its row errors. The other rows are in; correct these in the file and upload the whole file again: it takes the place "
+    "of what this one brought."
+)
+CORRECTED_OF_UNIT = (
+    "See its row errors. The other rows are in, and stay. Correct the rejected rows and upload a file of these alone: files of "
+    "a unit add up, so the whole file would bring the others twice."
+)
+IGNORED_OF_UNIT = "A row of which only a cell was ignored is in without that cell: do not upload it again."
+MORE_OF_THE_UNIT = (
+    "See its row errors. Another file of the unit has landed since, and files of a unit add up: upload the corrected rows only "
+    "if they were not in that one."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +63,16 @@ def of_failure(job: DiagnosedJob, again: RetryPreview) -> Iterator[Reason]:
             job_id=job.id,
             worker_id=job.worker_id if advice.code == Code.RETRIES_EXHAUSTED else None,
         )
-        yield advised(reason, again, retries=advice.retries) if job.result == JobResult.ERROR else reason
+        yield outdated(reason, job, again) or _standing(reason, advice, job, again)
+
+
+def _standing(reason: Reason, advice: Advice, job: DiagnosedJob, again: RetryPreview) -> Reason:
+    """The reason while its cause stands: what landed needs advice on a retry only if that is what remedies it."""
+    if job.result == JobResult.ERROR or advice.retries or job.claims_success:
+        return advised(reason, again, retries=advice.retries)
+    if again.resolved_by is not None and again.adds_up and job.job_type in FILE_JOBS:
+        return replace(reason, remedy=MORE_OF_THE_UNIT, blocked_by=again.resolved_by)
+    return reason
 
 
 def _advice(job: DiagnosedJob) -> Advice | None:
@@ -132,13 +159,25 @@ def _left_out(job: DiagnosedJob) -> Advice:
         message = f"Some entries have no emission: {_cut(job.message)}"
         remedy = f"Upload emission factors of {_place(job)} that fit them: the emissions follow by themselves."
         return Advice(Code.SOME_ROWS_REJECTED, message, remedy, Action.UPLOAD_FACTORS, severity=Severity.WARNING)
-    remedy = "See its row errors. The rest is in; upload the file again once these rows are corrected."
     message = f"Some rows were left out, or not taken as they are: {_cut(job.message)}"
-    return Advice(Code.SOME_ROWS_REJECTED, message, remedy, Action.SEE_ROW_ERRORS, severity=Severity.WARNING)
+    advice = Advice(Code.SOME_ROWS_REJECTED, message, _corrected(job), Action.SEE_ROW_ERRORS, severity=Severity.WARNING)
+    return replace(advice, retries=job.job_type == JobType.API_INGEST)
+
+
+def _corrected(job: DiagnosedJob) -> str:
+    """Says how rows that were left out get in and no other comes twice, by what an upload of that scope replaces."""
+    if not job.is_of_unit:
+        return CORRECTED.get(job.job_type or "", CORRECTED_OF_YEAR)
+    if job.rejected_rows == 0 and job.ignored_cells:
+        return f"See its row errors. {IGNORED_OF_UNIT}"
+    return f"{CORRECTED_OF_UNIT} {IGNORED_OF_UNIT}" if job.ignored_cells else CORRECTED_OF_UNIT
 
 
 def _missing_factor(job: DiagnosedJob) -> Advice:
     recalculates = job.job_type in RECALCULATIONS
+    if job.factors_have_come:
+        message = f"There were no emission factors for its data: {_cut(job.message)}"
+        return Advice(Code.MISSING_FACTOR, message, "They have come since.", retries=True)
     follows = ": the emissions follow by themselves." if recalculates else "."
     remedy = f"Upload emission factors of {_place(job)}{follows}"
     message = f"There are no emission factors for its data: {_cut(job.message)}"

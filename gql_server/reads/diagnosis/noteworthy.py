@@ -37,6 +37,8 @@ URGENCY = case(
     (J.result.is_distinct_from(JobResult.SUCCESS), 4),
     else_=5,
 )
+NOTHING_TO_SAY = 5
+"""The urgency of a job that ended well."""
 
 
 def noteworthy(viewer: Viewer, keys: Sequence[UUID]) -> Any:
@@ -53,7 +55,7 @@ def noteworthy(viewer: Viewer, keys: Sequence[UUID]) -> Any:
     placed = select(counted, place, root_failed).subquery("placed")
     kept = ("id", "of_pipeline", "urgency", "jobs", "live", "untouched", "errors", "root_failed")
     columns = [placed.c[name] for name in (*kept, "recalculations", "live_recalculations")]
-    is_worth_it = or_(placed.c.place == 1, and_(placed.c.urgency < 5, placed.c.place <= JOBS_MAX))
+    is_worth_it = or_(placed.c.place == 1, and_(placed.c.urgency < NOTHING_TO_SAY, placed.c.place <= JOBS_MAX))
     return select(*columns).where(is_worth_it).cte("noteworthy")
 
 

@@ -16,6 +16,7 @@ from sqlalchemy import (
     and_,
     cast,
     exists,
+    false,
     func,
     null,
     or_,
@@ -27,17 +28,18 @@ from sqlalchemy.orm import aliased
 
 from gql_server.db import models
 from gql_server.db.expressions import AnyRow, AnySelect, among
-from gql_server.db.models import EntityType, JobState
+from gql_server.db.models import EntityType, JobResult, JobState
 from gql_server.ledger.endings import has_failed
 from gql_server.ledger.leases import IS_LIVE, LEASE_IS_OVER, REVISION, WORKER_IS_LOST
-from gql_server.ledger.progress import JobCounts, is_error
+from gql_server.ledger.progress import JobCounts
 from gql_server.ledger.serving import serves
 from gql_server.policy import CONFIGURATION_VIEW, OPERATIONS_VIEW, Viewer, job_clause, pipeline_clause
 from gql_server.policy.retry import RetryFacts, refuse_retry
 from gql_server.reads.diagnosis import rules
 from gql_server.reads.diagnosis.facts import DiagnosedJob, DiagnosedPipeline, Fleet, RetryPreview
-from gql_server.reads.diagnosis.noteworthy import CLAIMS_SUCCESS, noteworthy
+from gql_server.reads.diagnosis.noteworthy import CLAIMS_SUCCESS, NOTHING_TO_SAY, noteworthy
 from gql_server.reads.diagnosis.reasons import Reason
+from gql_server.reads.diagnosis.since import LATER, since, year_is_syncing
 from gql_server.reads.jobs import queries as jobs
 from gql_server.reads.jobs.row import IS_ABORTED, PIPELINE_KEY, message_of
 from gql_server.reads.pipelines.capabilities import retry_facts_by_pipeline
@@ -65,7 +67,7 @@ async def reasons_by_job(
 ) -> dict[int, list[Reason]]:
     """Why each job is in its state, worst first."""
     found = [(_job(row), _fleet(row)) for row in await connection.execute(_facts(viewer).where(among(J.id, keys)))]
-    again = await _again(connection, viewer, {job.pipeline_key for job, _ in found if is_error(job)}, served)
+    again = await _again(connection, viewer, {job.pipeline_key for job, _ in found if job.result != JobResult.SUCCESS}, served)
     return {job.id: rules.of_job(job, fleet, again.get(job.pipeline_key, RetryPreview())) for job, fleet in found}
 
 
@@ -80,8 +82,8 @@ async def reasons_by_pipeline(
     rows: defaultdict[UUID, list[AnyRow]] = defaultdict(list)
     async for row in in_turns(await connection.execute(statement.order_by(worst.c.urgency, J.id))):
         rows[row.of_pipeline].append(row)
-    failed = [key for key, of_pipeline in rows.items() if of_pipeline[0].errors]
-    again = await _again(connection, viewer, failed, served)
+    told = [key for key, (first, *_) in rows.items() if first.errors or first.urgency < NOTHING_TO_SAY]
+    again = await _again(connection, viewer, told, served)
     return {
         key: rules.of_pipeline(_pipeline(rows[key], again.get(key, RetryPreview())), _fleet(rows[key][0])) if rows[key] else []
         for key in keys
@@ -91,20 +93,34 @@ async def reasons_by_pipeline(
 async def _again(
     connection: AsyncConnection, viewer: Viewer, failed: Collection[UUID], served: Served
 ) -> dict[UUID, RetryPreview]:
-    """What starting these pipelines again would meet."""
+    """What starting these pipelines again would meet, for those that failed or left something out."""
     if not failed:
         return {}
     resolved = await neighbours(connection, viewer, list(failed), successful=True)
     facts = await retry_facts_by_pipeline(connection, viewer, list(failed))
-    return {key: _met(viewer, known, served, resolved.get(key)) for key, known in facts.items()}
+    of_units = {key: resolved[key] for key, known in facts.items() if known.unit_institutional_id and key in resolved}
+    uploads = await _uploads(connection, [*of_units, *of_units.values()]) if of_units else {}
+    return {
+        key: _met(viewer, known, served, resolved.get(key), adds_up=uploads.get(key) != uploads.get(of_units.get(key, key)))
+        for key, known in facts.items()
+    }
 
 
-def _met(viewer: Viewer, facts: RetryFacts, served: Served, resolved_by: UUID | None) -> RetryPreview:
+async def _uploads(connection: AsyncConnection, keys: Sequence[UUID]) -> dict[UUID, UUID]:
+    """The file that each pipeline has read."""
+    rows = await connection.execute(
+        select(J.pipeline_id, J.upload_id).where(among(J.pipeline_id, keys), J.upload_id.is_not(None))
+    )
+    return {row.pipeline_id: row.upload_id for row in rows}
+
+
+def _met(viewer: Viewer, facts: RetryFacts, served: Served, resolved_by: UUID | None, *, adds_up: bool) -> RetryPreview:
     return RetryPreview(
         refusal=refuse_retry(viewer, facts, served.job_types, served.api_sources),
         refusal_replacing=refuse_retry(viewer, facts, served.job_types, served.api_sources, replace_newer=True),
         superseded_by=facts.superseded_by,
         resolved_by=resolved_by,
+        adds_up=adds_up,
     )
 
 
@@ -131,6 +147,8 @@ def _all_facts(viewer: Viewer, tables: FromClause) -> AnySelect:
         "year_is_provisioned": _provisioned() if may_know_years else true(),
         "pipeline_key": PIPELINE_KEY,
         "is_orphan": J.pipeline_id.is_(None),
+        **since(seen_later(viewer)),
+        "year_is_syncing": year_is_syncing(viewer) if may_know_years else false(),
         "now": func.now(),
     }
     columns = [(known[name] if name in known else getattr(J, name)).label(name) for name in FACTS]
@@ -163,6 +181,13 @@ def _taken_over(viewer: Viewer) -> ColumnElement[UUID | None]:
     """The newest pipeline with a job that does work of this one as well."""
     seen = OTHER.provider == viewer.provider if viewer.may(OPERATIONS_VIEW) else _is_seen(viewer)
     return select(OTHER.pipeline_id).where(serves(P.id, OTHER), seen).order_by(OTHER.id.desc()).limit(1).scalar_subquery()
+
+
+def seen_later(viewer: Viewer) -> ColumnElement[bool]:
+    """The later job is in a pipeline that the viewer may see."""
+    if viewer.may(OPERATIONS_VIEW):
+        return true()
+    return exists(select(P.id).where(P.id == LATER.pipeline_id, pipeline_clause(viewer)).correlate(LATER))
 
 
 def _is_seen(viewer: Viewer) -> ColumnElement[bool]:

@@ -1,7 +1,7 @@
 """Reasons why something is in its state: what they are called, how bad they are, what to do, and which comes first."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
@@ -81,9 +81,26 @@ class Reason:
     blocked_by: UUID | None = None
 
 
+ONE_FOR_ALL = (Action.UPLOAD_FACTORS, Action.UPLOAD_EXCHANGE_RATES)
+"""What is done once, whatever number of jobs ask for it."""
+
+
 def worst_first(reasons: Iterable[Reason]) -> list[Reason]:
-    """The reasons in order of severity; of those that say the same, the first."""
-    first: dict[tuple[Code, str], Reason] = {}
+    """The reasons in order of severity. Of those that say the same, or are remedied by the same, the first, which counts the
+    others."""
+    alike: dict[tuple[object, ...], list[Reason]] = {}
     for reason in reasons:
-        first.setdefault((reason.code, reason.message), reason)
-    return sorted(first.values(), key=lambda reason: list(Severity).index(reason.severity))
+        alike.setdefault(_sort(reason), []).append(reason)
+    return sorted(map(_first, alike.values()), key=lambda reason: list(Severity).index(reason.severity))
+
+
+def _sort(reason: Reason) -> tuple[object, ...]:
+    """Equal for reasons of which one is told for all."""
+    if reason.action in ONE_FOR_ALL or (reason.severity == Severity.NEUTRAL and reason.remedy):
+        return reason.code, reason.severity, reason.remedy, reason.blocked_by
+    return reason.code, reason.message
+
+
+def _first(alike: Sequence[Reason]) -> Reason:
+    others = len({reason.message for reason in alike}) - 1
+    return replace(alike[0], message=f"{alike[0].message} (and {others} more of this)") if others else alike[0]

@@ -2,12 +2,21 @@
 
 from dataclasses import replace
 
+from gql_server.db.models import FILE_JOBS, JobResult, JobType
 from gql_server.errors import RefusalReason
 from gql_server.policy.retry import RetryRefusal
-from gql_server.reads.diagnosis.facts import RetryPreview
-from gql_server.reads.diagnosis.reasons import Action, Reason
+from gql_server.reads.diagnosis.facts import DiagnosedJob, RetryPreview
+from gql_server.reads.diagnosis.reasons import Action, Reason, Severity
 
+READS = (*FILE_JOBS, JobType.API_INGEST)
 RESOLVED = "Nothing is left to do: a later run of the same has succeeded."
+RESOLVED_OR_NOT = (
+    "A later file of the same unit has landed, and files of a unit add up: retry this one only if the later did not bring its "
+    "rows."
+)
+REDONE = "Nothing is left to do here: a later run does, or did, the same for all that this is about, and says what still lacks."
+SETTLED = "Nothing is left to do: all its entries have their emissions by now."
+RATED = "The rates have come since, but the emissions were not computed with them: look at the pipeline that brought them."
 SUPERSEDED = "A newer pipeline brings the same data: look at that one, and do nothing about this."
 REPLACING = (
     "A newer pipeline brings the same data, so a plain retry is refused. Retry with `replaceNewer: true` only if this shall be "
@@ -21,8 +30,24 @@ SENTENCES = {
 }
 
 
+def outdated(reason: Reason, job: DiagnosedJob, again: RetryPreview) -> Reason | None:
+    """The reason with what has become of its cause, if that is gone or others see to it; None while it stands."""
+    neutral = replace(reason, severity=Severity.NEUTRAL, action=None)
+    if job.result != JobResult.ERROR and again.superseded_by is not None and job.job_type in READS:
+        return replace(neutral, remedy=SUPERSEDED, blocked_by=again.superseded_by)
+    if job.is_settled:
+        return replace(neutral, remedy=SETTLED)
+    if job.redone_by is not None:
+        return replace(neutral, remedy=REDONE, blocked_by=job.redone_by)
+    if job.rates_by is not None:
+        return replace(reason, remedy=RATED, action=None, blocked_by=job.rates_by)
+    return None
+
+
 def advised(failure: Reason, again: RetryPreview, *, retries: bool) -> Reason:
     """The failure with a remedy that can be followed. `retries` says that a retry is part of it."""
+    if again.resolved_by is not None and again.adds_up:
+        return replace(failure, remedy=RESOLVED_OR_NOT, action=None, blocked_by=again.resolved_by)
     if again.resolved_by is not None:
         return replace(failure, remedy=RESOLVED, action=None)
     if again.superseded_by is not None:

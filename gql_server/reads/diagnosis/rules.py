@@ -92,6 +92,10 @@ def _year(job: DiagnosedJob) -> Iterator[Reason]:
     concerned = failed or (is_live(job) and job.job_type != JobType.UNIT_SYNC)
     if concerned and job.year is not None and not job.year_is_provisioned:
         message = f"The year {job.year} is not ready: its unit sync has not succeeded."
+        if job.year_is_syncing:
+            remedy = "Its unit sync is under way: wait until it has succeeded."
+            yield Reason(Code.YEAR_NOT_PROVISIONED, Severity.NEUTRAL, message, remedy, job_id=job.id)
+            return
         remedy = "Run the unit sync of the year and wait until it has succeeded."
         yield Reason(Code.YEAR_NOT_PROVISIONED, Severity.WARNING, message, remedy, Action.SYNC_UNITS, job_id=job.id)
 

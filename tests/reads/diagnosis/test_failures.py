@@ -12,7 +12,7 @@ from gql_server.ledger.failures.classify import FailureClass
 from gql_server.policy.retry import RetryRefusal
 from gql_server.reads.diagnosis.facts import DiagnosedJob, Fleet, RetryPreview
 from gql_server.reads.diagnosis.failures import ADVICE
-from gql_server.reads.diagnosis.reasons import Reason
+from gql_server.reads.diagnosis.reasons import Action, Reason, Severity, worst_first
 from gql_server.reads.diagnosis.rules import of_job
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -112,7 +112,8 @@ CLASSES = [
         job(FailureClass.SOME_ROWS_REJECTED, result=JobResult.WARNING),
         "SOME_ROWS_REJECTED",
         "Some rows were left out, or not taken as they are: why",
-        "See its row errors. The rest is in; upload the file again once these rows are corrected.",
+        "See its row errors. The other rows are in; correct these in the file and upload the whole file again: it takes the "
+        "place of what this one brought.",
         "SEE_ROW_ERRORS",
     ),
     (
@@ -287,3 +288,83 @@ def test_rows_that_were_left_out_of_data_that_landed_stay_to_be_corrected_whatev
     found = reason(job(FailureClass.SOME_ROWS_REJECTED, result=JobResult.WARNING), resolved_by=NEWER)
 
     assert found.action == "SEE_ROW_ERRORS"
+
+
+WARNING = {"result": JobResult.WARNING}
+PENDING = {"state": JobState.NOT_STARTED, "result": None}
+RUNNING = {"state": JobState.RUNNING, "result": None}
+RATES, FACTORS, ROWS = FailureClass.MISSING_EXCHANGE_RATE, FailureClass.MISSING_FACTOR, FailureClass.SOME_ROWS_REJECTED
+Case = tuple[dict[str, Any], dict[str, Any], dict[str, Any]]
+FOLLOWED: dict[Action, list[tuple[Case, Case]]] = {
+    Action.RETRY_PIPELINE: [
+        (({"failure_class": FailureClass.DEADLOCK}, {}, {}), ({}, {"resolved_by": NEWER}, {})),
+        (({"failure_class": FailureClass.DEADLOCK, **RECALCULATION}, {}, {}), ({"redone_by": NEWER}, {}, {})),
+        (({"failure_class": FACTORS, "factors_have_come": True}, {}, {}), ({}, {"resolved_by": NEWER}, {})),
+    ],
+    Action.REPLACE_NEWER: [
+        (({"failure_class": FailureClass.TIMEOUT}, {"superseded_by": NEWER, "refusal": SUPERSEDED}, {}),
+         ({}, {"resolved_by": NEWER}, {})),
+    ],
+    Action.UPLOAD_FILE: [(({"failure_class": FailureClass.VALIDATION}, {}, {}), ({}, {"resolved_by": NEWER}, {}))],
+    Action.UPLOAD_FACTORS: [
+        (({"failure_class": FACTORS}, {}, {}), ({"factors_have_come": True}, {}, {})),
+        (({"failure_class": FACTORS, **WARNING}, {}, {}), ({"is_settled": True}, {}, {})),
+        (({"failure_class": FACTORS, **WARNING, **RECALCULATION}, {}, {}), ({"redone_by": NEWER}, {}, {})),
+        (({"failure_class": ROWS, **WARNING, **RECALCULATION}, {}, {}), ({"is_settled": True}, {}, {})),
+    ],
+    Action.UPLOAD_EXCHANGE_RATES: [
+        (({"failure_class": RATES, **WARNING, **RECALCULATION}, {}, {}), ({"is_settled": True}, {}, {})),
+        (({"failure_class": RATES, **RECALCULATION}, {}, {}), ({"redone_by": NEWER}, {}, {})),
+        (({"failure_class": RATES, **RECALCULATION}, {}, {}), ({"rates_by": NEWER}, {}, {})),
+    ],
+    Action.SEE_ROW_ERRORS: [
+        (({"failure_class": ROWS, **WARNING}, {}, {}), ({}, {"superseded_by": NEWER}, {})),
+        (({"failure_class": FailureClass.ALL_ROWS_REJECTED}, {}, {}), ({}, {"resolved_by": NEWER}, {})),
+        (({"failure_class": None, "claims_success": True, **WARNING}, {}, {}), ({}, {"resolved_by": NEWER}, {})),
+    ],
+    Action.SEE_ERROR_DETAIL: [(({"failure_class": FailureClass.CONSTRAINT}, {}, {}), ({}, {"resolved_by": NEWER}, {}))],
+    Action.SYNC_UNITS: [
+        (({"year_is_provisioned": False, **RUNNING}, {}, {}), ({"year_is_syncing": True}, {}, {})),
+        (({"year_is_provisioned": False, **RUNNING}, {}, {}), ({"year_is_provisioned": True}, {}, {})),
+    ],
+    Action.RECOVER_JOB: [(({"lease_is_over": True, **RUNNING}, {}, {}), ({"lease_is_over": False, **PENDING}, {}, {}))],
+    Action.ABORT_PIPELINE: [
+        (({"attempts": 3, **PENDING}, {}, {}),
+         ({"is_aborted": True, "result": JobResult.ERROR, "state": JobState.FINISHED}, {"resolved_by": NEWER}, {})),
+    ],
+    Action.START_WORKER: [((PENDING, {}, {"live_workers": 0}), ({}, {}, {"live_workers": 1}))],
+}  # fmt: skip
+
+
+def advice(case: Case, then: Case = ({}, {}, {})) -> list[Reason]:
+    of_job_values, again, fleet = ({**before, **after} for before, after in zip(case, then, strict=True))
+    told = job(of_job_values.pop("failure_class", None), **of_job_values)
+    return of_job(told, Fleet(**{"live_workers": 1, "revisions": 1, **fleet}), RetryPreview(**again))
+
+
+def test_every_action_is_in_the_table_of_what_follows_it() -> None:
+    assert FOLLOWED.keys() == {*Action}
+
+
+@pytest.mark.parametrize(("action", "case", "then"), [(action, *each) for action, cases in FOLLOWED.items() for each in cases])
+def test_advice_ends_when_it_was_followed(action: Action, case: Case, then: Case) -> None:
+    before, after = advice(case), advice(case, then)
+
+    assert action in [reason.action for reason in before]
+    assert action not in [reason.action for reason in after]
+    assert not any(reason.remedy == before[0].remedy for reason in after)
+
+
+@pytest.mark.parametrize("failure_class", FailureClass)
+def test_whatever_a_recalculation_failed_at_is_nobodys_task_once_another_did_its_work(failure_class: FailureClass) -> None:
+    found = reason(job(failure_class, redone_by=NEWER, **RECALCULATION))
+
+    assert (found.severity, found.action, found.blocked_by) == (Severity.NEUTRAL, None, NEWER)
+
+
+def test_what_is_done_once_for_several_jobs_is_told_once_and_counts_them() -> None:
+    lacking = [job(RATES, f"{number} lack a rate", id=number, **WARNING, **RECALCULATION) for number in (1, 2, 3)]
+
+    found = worst_first(reason(each) for each in lacking)
+
+    assert [each.message for each in found] == ["Money could not be converted: 1 lack a rate (and 2 more of this)"]

@@ -1,0 +1,95 @@
+"""What has become, since a job ended, of what it failed at or left out: read now, so that advice ends with its cause."""
+
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, any_, case, exists, false, func, literal, null, or_, select, tuple_
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import aliased
+
+from gql_server.carbon.catalog import DATA_ENTRY_TYPES, PURCHASE
+from gql_server.carbon.lacks import Lack
+from gql_server.db import models
+from gql_server.db.expressions import integer
+from gql_server.db.models import FILE_JOBS, LIVE_STATES, RECALCULATIONS, EntityType, JobResult, JobState, JobType
+from gql_server.db.models.carbon import DataEntry, Factor
+from gql_server.ledger.failures.classify import FailureClass
+from gql_server.ledger.resume import has_landed
+from gql_server.policy import Viewer
+
+J, LATER, SYNC = models.Job, aliased(models.Job), aliased(models.Job)
+E = DataEntry
+COMPUTES = (*RECALCULATIONS, JobType.AGGREGATION)
+OF_MODULE = [(info.module_id, info.id) for info in DATA_ENTRY_TYPES.values()]
+LANDS = or_(LATER.state.in_(LIVE_STATES), has_landed(LATER))
+LACKS_RATES = J.failure_class == FailureClass.MISSING_EXCHANGE_RATE
+LACKS_FACTORS = J.failure_class == FailureClass.MISSING_FACTOR
+LACKS_SOMETHING = J.failure_class.in_(
+    [FailureClass.MISSING_EXCHANGE_RATE, FailureClass.MISSING_FACTOR, FailureClass.SOME_ROWS_REJECTED]
+)
+HAS_WARNED = and_(J.state == JobState.FINISHED, J.result == JobResult.WARNING)
+HAS_FAILED = and_(J.state == JobState.FINISHED, J.result == JobResult.ERROR)
+
+
+def since(is_seen: ColumnElement[bool]) -> dict[str, ColumnElement[Any]]:
+    """By name, for jobs that are selected; of later jobs, those that are seen."""
+    skipped, told = integer(J.meta["rows_skipped"]), integer(J.meta["row_errors_count"])
+    return {
+        "is_of_unit": J.entity_type.is_not_distinct_from(EntityType.MODULE_UNIT_SPECIFIC),
+        "rejected_rows": skipped,
+        "ignored_cells": told - skipped - func.coalesce(integer(J.meta["without_factor"]), 0),
+        "redone_by": case((and_(J.job_type.in_(COMPUTES), or_(HAS_FAILED, HAS_WARNED)), _redone_by(is_seen))),
+        "rates_by": case((and_(J.job_type.in_(RECALCULATIONS), LACKS_RATES), _rates_by(is_seen))),
+        "factors_have_come": case((and_(HAS_FAILED, LACKS_FACTORS), _has_factors()), else_=false()),
+        "is_settled": case((and_(HAS_WARNED, LACKS_SOMETHING), _is_settled()), else_=false()),
+    }
+
+
+def year_is_syncing(viewer: Viewer) -> ColumnElement[bool]:
+    """A unit sync of the job's year waits or runs."""
+    year = func.coalesce(integer(SYNC.config["target_year"]), SYNC.year)
+    of_year = and_(SYNC.provider == viewer.provider, SYNC.job_type == JobType.UNIT_SYNC, year == J.year)
+    return exists().where(of_year, SYNC.state.in_(LIVE_STATES))
+
+
+def _key(*where: ColumnElement[bool]) -> ColumnElement[Any]:
+    """Key of the pipeline of the newest such job after this one."""
+    key = func.coalesce(LATER.pipeline_id, LATER.time_key)
+    newest = select(key).where(LATER.id > J.id, *where).order_by(LATER.scope_key.desc(), LATER.id.desc()).limit(1)
+    return newest.correlate(J).scalar_subquery()
+
+
+def _redone_by(is_seen: ColumnElement[bool]) -> ColumnElement[Any]:
+    """The pipeline that does, or did, the same for at least the same units, by a job of the same sort or one that lists it."""
+    covers = or_(LATER.scope_module_ids.is_(None), LATER.scope_module_ids.contains(J.scope_module_ids))
+    of_module = (J.provider, JobType.MODULE_EMISSION_RECALC.value, J.entity_type, J.module_type_id, null(), J.year, null())
+    lists = LATER.config["data_entry_type_ids"].contains(func.to_jsonb(J.data_entry_type_id, type_=JSONB))
+    same = _key(LATER.scope_key == J.scope_key, covers, LANDS, is_seen)
+    listed = _key(LATER.scope_key == func.gql_scope_key(*of_module), lists, LANDS, is_seen)
+    return func.coalesce(same, case((J.job_type == JobType.EMISSION_RECALC, listed)))
+
+
+def _rates_by(is_seen: ColumnElement[bool]) -> ColumnElement[Any]:
+    level = literal(EntityType.MODULE_PER_YEAR, models.entity_type_enum)
+    scope = (J.provider, JobType.REFERENCE_INGEST.value, level, PURCHASE, null(), J.year, null())
+    return _key(LATER.scope_key == func.gql_scope_key(*scope), has_landed(LATER), is_seen)
+
+
+def _has_factors() -> ColumnElement[bool]:
+    """There are factors now for what the job is about, of which it had found none."""
+    return exists().where(Factor.provider == J.provider, Factor.year == J.year, _is_about(Factor.data_entry_type_id))
+
+
+def _is_about(entry_type: Any) -> ColumnElement[bool]:
+    of_module = and_(J.data_entry_type_id.is_(None), tuple_(J.module_type_id, entry_type).in_(OF_MODULE))
+    return or_(entry_type == J.data_entry_type_id, of_module)
+
+
+def _is_settled() -> ColumnElement[bool]:
+    """The entries that it is about, of which some lacked something, are there, and none lacks anything any more."""
+    place = and_(E.provider == J.provider, E.year == J.year, _is_about(E.data_entry_type_id))
+    of_upload = or_(J.upload_id.is_(None), E.upload_id == J.upload_id)
+    of_units = or_(J.scope_module_ids.is_(None), E.carbon_report_module_id == any_(J.scope_module_ids))
+    about = and_(place, of_upload, of_units)
+    waits = case((J.job_type.in_(FILE_JOBS), E.lack == Lack.MISSING_FACTOR), else_=E.lack.is_not(None))
+    left_rows_out = and_(J.job_type.not_in(RECALCULATIONS), J.failure_class == FailureClass.SOME_ROWS_REJECTED)
+    return and_(~left_rows_out, exists().where(about), ~exists().where(about, E.lack.is_not(None), waits))

@@ -1,0 +1,209 @@
+"""Whoever does exactly what a remedy says gets the right rows, and is told so: advice ends with its cause."""
+
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import text
+
+from gql_server.db.models import TargetType
+from tests.commands.test_repetition import UNIT_ROWS, YEAR_ROWS, entries, retry
+from tests.graphql import Client
+from tests.handlers.conftest import EQUIPMENT_FACTORS, PROCESS_FACTORS, PURCHASE_FACTORS, World, world
+
+assert world
+QUERY = """query ($id: UUID!) { pipeline(by: { pipelineId: $id }) {
+  diagnosis { code severity message remedy action blockedBy { pipelineId } }
+} }"""
+PURCHASES = "unit_institutional_id,name,purchase_institutional_code,total_spent_amount,currency\n"
+RATES = "currency,per_eur,source\nchf,0.8,Treasury\n"
+NOTHING_LEFT = (
+    "Nothing is left to do here: a later run does, or did, the same for all that this is about, and says what still lacks."
+)
+SETTLED = "Nothing is left to do: all its entries have their emissions by now."
+
+
+async def told(world: World, pipeline_id: UUID) -> list[dict[str, Any]]:
+    """What the diagnosis says, worst first."""
+    answer = await Client(world.engine, "operator", provider="ACCRED").query(QUERY, id=str(pipeline_id))
+    return answer["pipeline"]["diagnosis"]
+
+
+def brief(reasons: list[dict[str, Any]]) -> list[tuple[str, str, str | None]]:
+    return [(each["code"], each["severity"], each["action"]) for each in reasons]
+
+
+async def test_the_rejected_rows_of_a_units_file_are_uploaded_alone_and_no_row_comes_twice(world: World) -> None:
+    await world.factors("process_emissions", PROCESS_FACTORS)
+    first = await world.upload("process_emissions", UNIT_ROWS + "CO2,,many,\n", unit="10210")
+
+    [reason] = await told(world, first)
+    await world.upload("process_emissions", "category,subcategory,quantity,note\nCO2,,20,\n", unit="10210")
+    [after] = await told(world, first)
+
+    assert (reason["code"], reason["severity"], reason["action"]) == ("SOME_ROWS_REJECTED", "WARNING", "SEE_ROW_ERRORS")
+    assert reason["remedy"] == (
+        "See its row errors. The other rows are in, and stay. Correct the rejected rows and upload a file of these alone: "
+        "files of a unit add up, so the whole file would bring the others twice."
+    )
+    assert await entries(world) == [("10210", 10.0), ("10210", 1.0), ("10210", 20.0)]
+    assert (await world.totals(8))["10210"] == (73.0, 3, 73.0)
+    assert after["remedy"] == (
+        "See its row errors. Another file of the unit has landed since, and files of a unit add up: upload the corrected rows "
+        "only if they were not in that one."
+    )
+    assert after["blockedBy"] is not None
+
+
+async def test_rows_of_a_unit_of_which_only_a_cell_was_ignored_are_not_to_be_uploaded_again(world: World) -> None:
+    await world.factors("process_emissions", PROCESS_FACTORS)
+    rows = "category,subcategory,quantity,note,kg_co2eq\nCO2,,10,,unknown\n"
+
+    [reason] = await told(world, await world.upload("process_emissions", rows, unit="10210"))
+
+    assert await entries(world) == [("10210", 10.0)]
+    assert reason["remedy"] == (
+        "See its row errors. A row of which only a cell was ignored is in without that cell: do not upload it again."
+    )
+
+
+async def test_the_whole_file_of_a_year_is_uploaded_again_corrected_and_the_old_one_is_told_to_be_replaced(
+    world: World,
+) -> None:
+    await world.factors("process_emissions", PROCESS_FACTORS)
+    first = await world.upload("process_emissions", YEAR_ROWS + "10208,CO2,,100,\n10209,CO2,,many,\n")
+
+    [reason] = await told(world, first)
+    second = await world.upload("process_emissions", YEAR_ROWS + "10208,CO2,,100,\n10209,CO2,,20,\n")
+    [after] = await told(world, first)
+
+    assert reason["remedy"] == (
+        "See its row errors. The other rows are in; correct these in the file and upload the whole file again: it takes the "
+        "place of what this one brought."
+    )
+    assert await entries(world) == [("10208", 100.0), ("10209", 20.0)]
+    assert (after["severity"], after["action"], after["blockedBy"]) == ("NEUTRAL", None, {"pipelineId": str(second)})
+    assert after["remedy"] == "A newer pipeline brings the same data: look at that one, and do nothing about this."
+    assert await told(world, second) == []
+
+
+async def test_a_file_of_factors_is_uploaded_again_corrected_and_doubles_none(world: World) -> None:
+    first = await world.factors("process_emissions", PROCESS_FACTORS.replace("28", "many"))
+
+    [reason] = await told(world, first)
+    second = await world.factors("process_emissions", PROCESS_FACTORS)
+    [after] = await told(world, first)
+
+    assert reason["remedy"] == (
+        "See its row errors. The other factors are in; correct these rows and upload the file again: what is there already is "
+        "overwritten, not doubled."
+    )
+    assert [row.count for row in await world.query("SELECT count(*) AS count FROM factors")] == [2]
+    assert (after["severity"], after["action"], after["blockedBy"]) == ("NEUTRAL", None, {"pipelineId": str(second)})
+
+
+async def test_a_file_that_found_no_factors_is_retried_once_they_have_come(world: World) -> None:
+    first = await world.upload("process_emissions", UNIT_ROWS, unit="10210")
+
+    before = await told(world, first)
+    await world.factors("process_emissions", PROCESS_FACTORS)
+    [arrived] = await told(world, first)
+    again = await retry(world, first)
+    [after] = await told(world, first)
+
+    assert brief(before) == [("MISSING_FACTOR", "DANGER", "UPLOAD_FACTORS")]
+    assert (arrived["action"], arrived["remedy"]) == ("RETRY_PIPELINE", "They have come since. Retry the pipeline.")
+    assert (after["action"], after["remedy"]) == (None, "Nothing is left to do: a later run of the same has succeeded.")
+    assert await entries(world) == [("10210", 10.0), ("10210", 1.0)]
+    assert await told(world, again) == []
+
+
+async def test_rates_that_are_missing_are_told_once_and_no_longer_when_they_have_come(world: World) -> None:
+    await world.factors("purchase", PURCHASE_FACTORS + PURCHASE_FACTORS.splitlines()[1].replace("services,S100", "vehicles,V1"))
+    first = await world.upload("purchase", PURCHASES + "10208,Conseil,S100,200,chf\n10208,Conseil,V1,200,chf\n")
+
+    [before] = await told(world, first)
+    second = await world.upload("purchase", RATES, target=TargetType.REFERENCE_DATA)
+    [after] = await told(world, first)
+
+    assert (before["code"], before["action"]) == ("MISSING_EXCHANGE_RATE", "UPLOAD_EXCHANGE_RATES")
+    assert before["message"].startswith("Money could not be converted: 0 recalculated, 1 without an exchange rate")
+    assert (after["code"], after["severity"], after["action"]) == ("MISSING_EXCHANGE_RATE", "NEUTRAL", None)
+    assert after["remedy"] == SETTLED
+    assert await told(world, second) == []
+    assert (await world.totals(5))["10208"] == (250.0, 2, 250.0)
+
+
+async def test_rates_that_came_with_a_recalculation_that_failed_are_not_asked_for_again(world: World) -> None:
+    await world.factors("purchase", PURCHASE_FACTORS)
+    first = await world.upload("purchase", PURCHASES + "10208,Conseil,S100,200,chf\n")
+    async with world.engine.begin() as connection:
+        await connection.execute(text("UPDATE factors SET values = values - 'ef_kg_co2eq_per_currency'"))
+
+    second = await world.upload("purchase", RATES, target=TargetType.REFERENCE_DATA)
+    [reason] = await told(world, first)
+
+    assert await world.status(second) == "PARTIAL"
+    assert (reason["action"], reason["blockedBy"]) == (None, {"pipelineId": str(second)})
+    assert reason["remedy"] == (
+        "The rates have come since, but the emissions were not computed with them: look at the pipeline that brought them."
+    )
+
+
+async def test_factors_that_some_rows_wait_for_are_asked_for_once_and_no_longer_when_they_have_come(world: World) -> None:
+    await world.factors("equipment_electric_consumption", EQUIPMENT_FACTORS)
+    rows = (
+        "unit_institutional_id,equipment_id,name,equipment_class,sub_class,active_usage_hours_per_week,"
+        "standby_usage_hours_per_week,note\n10208,E1,Serveur,Server,,168,0,\n10208,E2,Calculateur,Cluster,,168,0,\n"
+    )
+    first = await world.upload("equipment_electric_consumption", rows, data_entry_type_id=11)
+
+    before = await told(world, first)
+    await world.factors("equipment_electric_consumption", EQUIPMENT_FACTORS + "it,Cluster,,1000,0,0.1\n")
+    after = await told(world, first)
+
+    assert brief(before) == [("MISSING_FACTOR", "WARNING", "UPLOAD_FACTORS")]
+    assert brief(after) == [("MISSING_FACTOR", "NEUTRAL", None)]
+    assert after[0]["remedy"] == SETTLED
+
+
+async def test_a_recalculation_that_failed_is_not_to_be_retried_when_another_has_done_its_work(world: World) -> None:
+    await world.factors("process_emissions", PROCESS_FACTORS)
+    async with world.engine.begin() as connection:
+        await connection.execute(text("UPDATE factors SET values = values - 'ef_kg_co2eq_per_unit'"))
+    first = await world.upload("process_emissions", UNIT_ROWS, unit="10210")
+
+    before = await told(world, first)
+    second = await world.factors("process_emissions", PROCESS_FACTORS)
+    [after] = await told(world, first)
+
+    assert before[0]["severity"] == "DANGER"
+    assert (after["severity"], after["action"], after["remedy"]) == ("NEUTRAL", None, NOTHING_LEFT)
+    assert after["blockedBy"] == {"pipelineId": str(second)}
+    assert await world.totals(8) == {"10210": (43.0, 2, 43.0)}
+
+
+@pytest.mark.parametrize("same", [True, False], ids=["the same file", "another file"])
+async def test_a_units_file_that_failed_is_made_good_by_itself_not_by_another_file_of_the_unit(
+    world: World, same: bool
+) -> None:
+    await world.factors("process_emissions", PROCESS_FACTORS)
+    async with world.engine.begin() as connection:
+        await connection.execute(text("ALTER TABLE data_entries ADD CONSTRAINT small CHECK (source = 0) NOT VALID"))
+    first = await world.upload("process_emissions", UNIT_ROWS, unit="10210")
+    async with world.engine.begin() as connection:
+        await connection.execute(text("ALTER TABLE data_entries DROP CONSTRAINT small"))
+
+    if same:
+        await retry(world, first)
+    else:
+        await world.upload("process_emissions", "category,subcategory,quantity,note\nCO2,,5,\n", unit="10210")
+    [reason] = await told(world, first)
+
+    assert reason["action"] is None
+    assert reason["remedy"] == (
+        "Nothing is left to do: a later run of the same has succeeded."
+        if same
+        else "A later file of the same unit has landed, and files of a unit add up: retry this one only if the later did not "
+        "bring its rows."
+    )
