@@ -1,12 +1,13 @@
 """Totals of a module and of a report, in kg CO2-eq."""
 
 import math
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypedDict
 
 from gql_server.carbon.emission_types import is_it
+from gql_server.carbon.lacks import Lack
 
 NOT_STARTED = 0
 IN_PROGRESS = 1
@@ -27,7 +28,8 @@ class Measured(Protocol):
 
 
 class Stats(TypedDict):
-    """Totals of emissions. Rollups are listed by type, and counted in no total."""
+    """Totals of emissions. Rollups are listed by type, and counted in no total. `entry_count` are all entries, and
+    `without_emission` says how many of them have none, by what they lack."""
 
     scope1: float
     scope2: float
@@ -37,6 +39,7 @@ class Stats(TypedDict):
     by_emission_type: dict[str, float]
     by_additional_value: dict[str, float]
     entry_count: int
+    without_emission: dict[str, int]
     computed_at: str
 
 
@@ -64,8 +67,9 @@ class ReportSummary:
     overall_status: int
 
 
-def module_stats(emissions: Iterable[Measured], *, entry_count: int, computed_at: str) -> Stats:
-    """Totals over a module's emissions or sums of them; `computed_at` is ISO 8601. The order of emissions does not matter."""
+def module_stats(emissions: Iterable[Measured], *, entries: Mapping[Lack | None, int], computed_at: str) -> Stats:
+    """Totals over a module's emissions or sums of them, whose order does not matter. `entries` counts its entries by what they
+    lack, under None those that have emissions; `computed_at` is ISO 8601."""
     by_type: defaultdict[str, list[float]] = defaultdict(list)
     by_value: defaultdict[str, list[float]] = defaultdict(list)
     by_scope: defaultdict[int, list[float]] = defaultdict(list)
@@ -86,7 +90,8 @@ def module_stats(emissions: Iterable[Measured], *, entry_count: int, computed_at
         it_total_kg=math.fsum(it),
         by_emission_type=_sums(by_type),
         by_additional_value=_sums(by_value),
-        entry_count=entry_count,
+        entry_count=sum(entries.values()),
+        without_emission={lack.value: entries[lack] for lack in Lack if entries.get(lack)},
         computed_at=computed_at,
     )
 
@@ -111,6 +116,7 @@ def _report_stats(parts: list[Stats], validated: list[ModuleState], computed_at:
         by_emission_type=_merged(part["by_emission_type"] for part in parts),
         by_additional_value=_merged(part["by_additional_value"] for part in parts),
         entry_count=sum(part["entry_count"] for part in parts),
+        without_emission=dict(sum((Counter(part.get("without_emission", {})) for part in parts), Counter[str]())),
         computed_at=computed_at,
         highest_category_module_id=_heaviest(validated),
     )

@@ -1,8 +1,8 @@
 """aggregation: module totals from emissions, and report totals from modules."""
 
 import asyncio
-from collections import defaultdict
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,6 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.engine import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gql_server.carbon.lacks import Lack
 from gql_server.carbon.statistics import IN_PROGRESS, ModuleState, module_stats, report_summary
 from gql_server.db import dumps
 from gql_server.db.models import JobType
@@ -32,8 +33,15 @@ GROUP BY 1, 2, 3
 """)
 
 _ENTRY_COUNTS = text("""
-SELECT carbon_report_module_id AS module_id, count(*) AS entries
-FROM data_entries WHERE carbon_report_module_id = ANY(:modules) GROUP BY 1
+SELECT carbon_report_module_id AS module_id, lack, count(*) AS entries
+FROM data_entries WHERE carbon_report_module_id = ANY(:modules) GROUP BY 1, 2
+""")
+
+_COMPUTED_COUNTS = text("""
+SELECT e.carbon_report_module_id AS module_id, count(*) AS entries FROM data_entries e
+WHERE e.carbon_report_module_id = ANY(:modules) AND e.lack IS NULL
+  AND EXISTS (SELECT FROM data_entry_emissions x WHERE x.data_entry_id = e.id)
+GROUP BY 1
 """)
 
 _STORE_MODULES = text(f"""
@@ -75,9 +83,9 @@ async def refresh(connection: AsyncConnection, modules: Sequence[int]) -> int:
     """Recompute and store the statistics of these report modules and of their reports; returns the number of reports."""
     now = datetime.now(UTC).isoformat()
     emissions = (await connection.execute(_EMISSIONS, {"modules": list(modules)})).all()
-    counts = {row.module_id: row.entries for row in await connection.execute(_ENTRY_COUNTS, {"modules": list(modules)})}
+    counts = await _counts(connection, modules)
     stats = await asyncio.to_thread(_module_stats, modules, emissions, counts, now)
-    entries = [counts.get(module, 0) for module in modules]
+    entries = [counts[module].total() for module in modules]
     await connection.execute(_STORE_MODULES, {"modules": list(modules), "stats": stats, "entries": entries})
 
     states = (await connection.execute(_MODULES_OF_REPORTS, {"modules": list(modules)})).all()
@@ -86,11 +94,24 @@ async def refresh(connection: AsyncConnection, modules: Sequence[int]) -> int:
     return len(summaries["reports"])
 
 
-def _module_stats(modules: Sequence[int], emissions: Sequence[Row[Any]], counts: dict[int, int], now: str) -> list[str]:
+async def _counts(connection: AsyncConnection, modules: Sequence[int]) -> Mapping[int, Counter[Lack | None]]:
+    """Entries of each module, by what they lack; those under None have emissions."""
+    counts: defaultdict[int, Counter[Lack | None]] = defaultdict(Counter)
+    for row in await connection.execute(_ENTRY_COUNTS, {"modules": list(modules)}):
+        counts[row.module_id][Lack(row.lack or Lack.NOT_COMPUTED)] = row.entries
+    for row in await connection.execute(_COMPUTED_COUNTS, {"modules": list(modules)}):
+        counts[row.module_id] += Counter({None: row.entries})
+        counts[row.module_id] -= Counter({Lack.NOT_COMPUTED: row.entries})
+    return counts
+
+
+def _module_stats(
+    modules: Sequence[int], emissions: Sequence[Row[Any]], counts: Mapping[int, Counter[Lack | None]], now: str
+) -> list[str]:
     by_module: defaultdict[int, list[Any]] = defaultdict(list)
     for emission in emissions:
         by_module[emission.module_id].append(emission)
-    return [dumps(module_stats(by_module[id], entry_count=counts.get(id, 0), computed_at=now)) for id in modules]
+    return [dumps(module_stats(by_module[id], entries=counts[id], computed_at=now)) for id in modules]
 
 
 def _report_summaries(states: Sequence[Row[Any]], now: str) -> dict[str, list[Any]]:

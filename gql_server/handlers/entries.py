@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gql_server.carbon.catalog import entry_types_of
 from gql_server.carbon.formats import OVERRIDE_COLUMN, EntryFormat, entry_format
+from gql_server.carbon.lacks import Lack
 from gql_server.carbon.readers import EntryReader, ParsedEntry, RowRejected
 from gql_server.carbon.refusals import FileRefused
 from gql_server.db import driver_connection, dumps
@@ -22,7 +23,10 @@ from gql_server.handlers.uploaded import NumberedRow
 from gql_server.worker import ChildJob, ClaimedJob, JobError, Outcome, Run
 
 BATCH_ROWS = 5_000
-ENTRY_COLUMNS = ("provider", "data_entry_type_id", "carbon_report_module_id", "data", "year", "unit_id", "source", "upload_id")
+ENTRY_COLUMNS = (
+    *("provider", "data_entry_type_id", "carbon_report_module_id", "data"),
+    *("year", "unit_id", "source", "upload_id", "lack"),
+)
 
 SOURCES: Mapping[tuple[str, bool], int] = {
     (IngestionMethod.CSV, False): 1,
@@ -203,6 +207,7 @@ def _records(accepted: list[ParsedEntry], target: Target, modules: ReportModules
             modules.unit_ids[entry.unit_institutional_id],
             target.source,
             target.upload_id,
+            Lack.MISSING_FACTOR if entry.lack else None,
         )
         for entry in accepted
     ]

@@ -9,9 +9,10 @@ from sqlalchemy import text
 from sqlalchemy.engine import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gql_server.carbon.emissions import compute
+from gql_server.carbon.emissions import Emission, compute
 from gql_server.carbon.factors import FactorIndex, no_factor_yet
-from gql_server.carbon.rates import ExchangeRates
+from gql_server.carbon.lacks import Lack
+from gql_server.carbon.rates import ExchangeRates, RateMissing
 from gql_server.db import driver_connection, dumps
 from gql_server.db.models import JobResult, JobType
 from gql_server.handlers.factors import factor_index
@@ -34,22 +35,32 @@ EMISSION_COLUMNS = (
 _COUNT = text(f"SELECT count(*) FROM data_entries WHERE {SLICE}")
 _DELETE = text(f"DELETE FROM data_entry_emissions WHERE data_entry_id IN (SELECT id FROM data_entries WHERE {SLICE})")
 _ENTRIES = text(
-    f"SELECT id, carbon_report_module_id, data FROM data_entries WHERE {SLICE} AND id > :after ORDER BY id LIMIT :most"
+    f"SELECT id, carbon_report_module_id, data, lack FROM data_entries WHERE {SLICE} AND id > :after ORDER BY id LIMIT :most"
 )
+_SET_LACKS = text("""
+UPDATE data_entries SET lack = s.lack
+FROM unnest(CAST(:ids AS bigint[]), CAST(:lacks AS text[])) AS s(id, lack) WHERE data_entries.id = s.id
+""")
 
 
 @dataclass(slots=True)
 class Recalculation:
-    """Outcome of one entry type's recalculation. `without_factor` counts entries that have no emission for want of a factor,
-    `rates` are the sources of the exchange rates that were used."""
+    """Outcome of one entry type's recalculation. `without_factor` and `without_rate` count entries that have no emission for want
+    of a factor, and of an exchange rate; `rates` are the sources of the rates that were used."""
 
     recalculated: int = 0
     without_factor: int = 0
-    first_lack: str | None = None
+    without_rate: int = 0
+    first_without_factor: str | None = None
+    first_without_rate: str | None = None
     errors: int = 0
     error_details: list[dict[str, object]] = field(default_factory=list[dict[str, object]])
     modules: set[int] = field(default_factory=set[int])
     rates: frozenset[str] = frozenset()
+
+    @property
+    def count(self) -> int:
+        return self.recalculated + self.without_factor + self.without_rate + self.errors
 
     @property
     def meta(self) -> dict[str, Any]:
@@ -57,6 +68,7 @@ class Recalculation:
             "recalculated": self.recalculated,
             "modules_affected": len(self.modules),
             "without_factor": self.without_factor,
+            "without_rate": self.without_rate,
             "errors": self.errors,
             "error_details": self.error_details,
             **({"exchange_rates": sorted(self.rates)} if self.rates else {}),
@@ -96,6 +108,7 @@ async def module_emission_recalc(job: ClaimedJob, connection: AsyncConnection, r
             "recalculation": {str(entry_type): part.meta for entry_type, part in parts.items()},
             "total_recalculated": total.recalculated,
             "without_factor": total.without_factor,
+            "without_rate": total.without_rate,
             "total_errors": total.errors,
         },
     )
@@ -120,61 +133,83 @@ async def recalculate(
     done, after = Recalculation(), 0
     while entries := (await connection.execute(_ENTRIES, {**place, "after": after, "most": BATCH_ENTRIES})).all():
         after = entries[-1].id
-        emissions = await asyncio.to_thread(_compute, entries, data_entry_type_id, factors, rates, done)
+        emissions, lacks = await asyncio.to_thread(_compute, entries, data_entry_type_id, factors, rates, done)
         async with driver_connection(connection) as driver:
             await driver.copy_records_to_table("data_entry_emissions", records=emissions, columns=EMISSION_COLUMNS)
-        await run.count("recalculating", done.recalculated + done.without_factor + done.errors, total)
+        if lacks:
+            await connection.execute(_SET_LACKS, {"ids": list(lacks), "lacks": list(lacks.values())})
+        await run.count("recalculating", done.count, total)
     return done
 
 
 def _compute(
     entries: Sequence[Row[Any]], data_entry_type_id: int, factors: FactorIndex, rates: ExchangeRates, done: Recalculation
-) -> list[tuple[object, ...]]:
+) -> tuple[list[tuple[object, ...]], dict[int, Lack | None]]:
+    """Emissions of the entries, and by id what they lack now, where that is something else than before."""
     records: list[tuple[object, ...]] = []
+    lacks: dict[int, Lack | None] = {}
     for entry in entries:
         done.modules.add(entry.carbon_report_module_id)
-        try:
-            computed = compute(data_entry_type_id, entry.data, factors, rates)
-        except ValueError as error:
-            done.errors += 1
-            if len(done.error_details) < ERROR_DETAILS_KEPT:
-                done.error_details.append({"data_entry_id": entry.id, "error": str(error)})
-            continue
-        if not computed:
-            done.without_factor += 1
-            done.first_lack = done.first_lack or no_factor_yet(data_entry_type_id, entry.data)
-            continue
-        done.recalculated += 1
+        computed, lack = _computed(entry, data_entry_type_id, factors, rates, done)
+        if lack != entry.lack:
+            lacks[entry.id] = lack
         if any("exchange_rate" in emission.meta for emission in computed):
             done.rates = rates.sources
         records += [
             (entry.id, e.emission_type_id, e.factor_id, e.kg_co2eq, e.additional_value, e.scope, dumps(e.meta))
             for e in computed
         ]
-    return records
+    return records, lacks
+
+
+def _computed(
+    entry: Row[Any], data_entry_type_id: int, factors: FactorIndex, rates: ExchangeRates, done: Recalculation
+) -> tuple[Sequence[Emission], Lack | None]:
+    """Emissions of one entry, else what it lacks; counted."""
+    try:
+        computed = compute(data_entry_type_id, entry.data, factors, rates)
+    except RateMissing as error:
+        done.without_rate += 1
+        done.first_without_rate = done.first_without_rate or str(error)
+        return (), Lack.MISSING_EXCHANGE_RATE
+    except ValueError as error:
+        done.errors += 1
+        if len(done.error_details) < ERROR_DETAILS_KEPT:
+            done.error_details.append({"data_entry_id": entry.id, "error": str(error)})
+        return (), Lack.INVALID_VALUE
+    if not computed:
+        done.without_factor += 1
+        done.first_without_factor = done.first_without_factor or no_factor_yet(data_entry_type_id, entry.data)
+        return (), Lack.MISSING_FACTOR
+    done.recalculated += 1
+    return computed, None
 
 
 def _result(done: Recalculation) -> JobResult:
-    if not done.errors:
-        return JobResult.WARNING if done.without_factor else JobResult.SUCCESS
-    return JobResult.WARNING if done.recalculated else JobResult.ERROR
+    """What lacks a factor or a rate waits for that; of what cannot be computed at all, something must remain."""
+    if done.errors and not done.recalculated:
+        return JobResult.ERROR
+    return JobResult.SUCCESS if done.recalculated == done.count else JobResult.WARNING
 
 
 def _complaint(done: Recalculation) -> str | None:
     """The counts and the first reason, unless all went well."""
-    if not done.errors and not done.without_factor:
+    if done.recalculated == done.count:
         return None
     failed = f", {done.errors} failed" if done.errors else ""
+    converting = f", {done.without_rate} without an exchange rate" if done.without_rate else ""
     waiting = f", {done.without_factor} without a factor yet" if done.without_factor else ""
-    reason = done.error_details[0]["error"] if done.error_details else done.first_lack
-    return f"{done.recalculated} recalculated{failed}{waiting}" + (f" — first error: {reason}" if reason else "")
+    told = done.error_details[0]["error"] if done.error_details else done.first_without_rate or done.first_without_factor
+    return f"{done.recalculated} recalculated{failed}{converting}{waiting}" + (f" — first error: {told}" if told else "")
 
 
 def _total(parts: Collection[Recalculation]) -> Recalculation:
     return Recalculation(
         recalculated=sum(part.recalculated for part in parts),
         without_factor=sum(part.without_factor for part in parts),
-        first_lack=next((part.first_lack for part in parts if part.first_lack), None),
+        without_rate=sum(part.without_rate for part in parts),
+        first_without_factor=next((part.first_without_factor for part in parts if part.first_without_factor), None),
+        first_without_rate=next((part.first_without_rate for part in parts if part.first_without_rate), None),
         errors=sum(part.errors for part in parts),
         error_details=[detail for part in parts for detail in part.error_details[:1]],
     )

@@ -110,7 +110,7 @@ POLICY: Mapping[str, TypeRule] = MappingProxyType(
         "PipelineImpact": rule("affectedModuleCount affectedUnitCount rowsWritten"),
         "PipelineComparison": rule("baseline durationDeltaSeconds rowsDelta newFailures fixedFailures slowestJobs"),
         "JobDelta": rule("kind dataEntryType deltaSeconds"),
-        "PipelineGraph": rule("nodes edges omittedJobs criticalPath mermaid"),
+        "PipelineGraph": rule("nodes edges omittedJobs sharedJobs criticalPath mermaid"),
         "PipelineProgress": rule("phase phaseIndex phaseCount fraction finishedJobs expectedJobs rows estimate"),
         "RowProgress": rule("stage processed total rowsPerSecond"),
         # jobs
@@ -168,7 +168,11 @@ POLICY: Mapping[str, TypeRule] = MappingProxyType(
             needsRecalculation=WHOLE_MODULE_SEEN,
             readiness=CONFIGURATION_VIEW,
         ),
-        "ModuleTotals": rule("kgCo2eq scope1KgCo2eq scope2KgCo2eq scope3KgCo2eq itKgCo2eq entryCount unitCount computedAt"),
+        "ModuleTotals": rule(
+            "kgCo2eq scope1KgCo2eq scope2KgCo2eq scope3KgCo2eq itKgCo2eq entryCount entriesWithoutEmission withoutEmission "
+            "unitCount computedAt"
+        ),
+        "EntriesWithoutEmission": rule("reason entryCount"),
         "ModuleReadiness": rule("isEnabled isIncomplete currentCommonDataJob currentCommonFactorJob"),
         "DataEntryTypeYear": rule(
             "dataEntryType lastFactorJob lastRecalculationJob",

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gql_server.carbon.lacks import Lack
 from gql_server.carbon.statistics import IN_PROGRESS, NOT_STARTED, VALIDATED, ModuleState, Stats, module_stats, report_summary
 
 NOON = "2026-01-02T12:00:00Z"
@@ -20,7 +21,7 @@ class Sum:
 
 
 def stats(*emissions: Sum, entry_count: int = 1) -> Stats:
-    return module_stats(emissions, entry_count=entry_count, computed_at=NOON)
+    return module_stats(emissions, entries={None: entry_count}, computed_at=NOON)
 
 
 def test_a_module_totals_its_emissions_by_scope_and_type():
@@ -40,6 +41,7 @@ def test_a_module_totals_its_emissions_by_scope_and_type():
         "by_emission_type": {"10000": 3.0, "70200": 1.0, "80100": 10.0, "80200": 25.0},
         "by_additional_value": {"80100": 100.0, "80200": 250.0},
         "entry_count": 4,
+        "without_emission": {},
         "computed_at": NOON,
     }
 
@@ -96,9 +98,24 @@ def test_a_report_is_the_sum_of_its_modules():
         "by_emission_type": {"110100": 100.0, "70200": 100.0},
         "by_additional_value": {"110100": 2.0, "70200": 4.0},
         "entry_count": 3,
+        "without_emission": {},
         "computed_at": NOON,
         "highest_category_module_id": None,
     }
+
+
+def test_entries_without_an_emission_are_counted_by_what_they_lack_in_the_module_and_in_its_report():
+    lacking = {None: 3, Lack.MISSING_FACTOR: 2, Lack.NOT_COMPUTED: 0}
+
+    purchases = module_stats([], entries=lacking, computed_at=NOON)
+    others = module_stats([], entries={Lack.MISSING_FACTOR: 1, Lack.MISSING_EXCHANGE_RATE: 4}, computed_at=NOON)
+    report = report_summary([ModuleState(5, IN_PROGRESS, purchases), ModuleState(4, IN_PROGRESS, others)], computed_at=NOON)
+
+    assert (purchases["entry_count"], purchases["without_emission"]) == (5, {"MISSING_FACTOR": 2})
+    assert (report.stats["entry_count"], report.stats["without_emission"]) == (
+        10,
+        {"MISSING_FACTOR": 3, "MISSING_EXCHANGE_RATE": 4},
+    )
 
 
 def test_the_highest_category_is_the_heaviest_validated_module():

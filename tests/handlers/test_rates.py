@@ -3,10 +3,12 @@
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from gql_server.carbon.catalog import entry_types_of
 from gql_server.db.models import TargetType
 from gql_server.errors import BadInput
+from tests.graphql import Client
 from tests.handlers.conftest import PURCHASE_FACTORS, World
 
 PURCHASES = "unit_institutional_id,name,purchase_institutional_code,total_spent_amount,currency\n"
@@ -34,9 +36,98 @@ async def test_a_year_without_rates_says_so_and_computes_what_needs_none(bought:
     pipeline_id = await bought.upload("purchase", PURCHASES + FRANCS + EUROS)
 
     job = await services(bought, pipeline_id)
-    assert (job.result, job.status_message) == ("WARNING", f"1 recalculated, 1 failed — first error: {NO_RATES}")
+    told = f"1 recalculated, 1 without an exchange rate — first error: {NO_RATES}"
+    assert (job.result, job.status_message) == ("WARNING", told)
+    assert (job.meta["recalculation"]["without_rate"], job.meta["recalculation"]["errors"]) == (1, 0)
     assert job.failure_class == "MISSING_EXCHANGE_RATE"
     assert await bought.totals(5) == {"10208": (0.0, 1, 0.0), "10209": (100.0, 1, 100.0)}
+
+
+BOARD = """{ pipelines(first: 1) { nodes { status tone } }
+  freshness(year: 2025) { module { key } freshness needsRecalculation readiness { isIncomplete }
+    totals { kgCo2eq entryCount entriesWithoutEmission withoutEmission { reason entryCount } } }
+  yearConfiguration(by: { year: 2025 }) { readiness { ready blockers { code message module { key } } } }
+  health { staleScopes { module { key } } } }"""
+
+
+async def board(world: World) -> dict[str, Any]:
+    """What the screens say of purchases."""
+    said = await Client(world.engine, "operator", provider="ACCRED").query(BOARD)
+    (cell,) = [cell for cell in said["freshness"] if cell["module"]["key"] == "purchase"]
+    blockers = said["yearConfiguration"]["readiness"]["blockers"]
+    return {
+        "pipeline": tuple(said["pipelines"]["nodes"][0].values()),
+        "freshness": cell["freshness"],
+        "needsRecalculation": cell["needsRecalculation"],
+        "totals": cell["totals"],
+        "isIncomplete": cell["readiness"]["isIncomplete"],
+        "blockers": [each["code"] for each in blockers if each["module"] and each["module"]["key"] == "purchase"],
+        "isStale": "purchase" in [scope["module"]["key"] for scope in said["health"]["staleScopes"]],
+    }
+
+
+def counted(kilograms: float, entries: int, **lacking: int) -> dict[str, Any]:
+    return {
+        "kgCo2eq": kilograms,
+        "entryCount": entries,
+        "entriesWithoutEmission": sum(lacking.values()),
+        "withoutEmission": [{"reason": reason, "entryCount": count} for reason, count in lacking.items()],
+    }
+
+
+async def test_every_screen_says_that_purchases_have_no_emission_for_want_of_a_rate_until_it_comes(bought: World) -> None:
+    await bought.upload("purchase", PURCHASES + FRANCS + EUROS + FRANCS.replace("S100", "S999"), data_entry_type_id=SERVICES)
+    without = await board(bought)
+
+    await rates(bought, RATES)
+    converted = await board(bought)
+    await bought.factors("purchase", PURCHASE_FACTORS + "eur,services,S999,Autre,,1\n")
+    computed = await board(bought)
+
+    assert without == {
+        "pipeline": ("SUCCESS", "WARNING"),
+        "freshness": "ENTRIES_WITHOUT_EMISSION",
+        "needsRecalculation": False,
+        "totals": counted(100.0, 3, MISSING_FACTOR=1, MISSING_EXCHANGE_RATE=1),
+        "isIncomplete": True,
+        "blockers": ["MISSING_EXCHANGE_RATE"],
+        "isStale": False,
+    }
+    assert converted == without | {
+        "totals": counted(225.0, 3, MISSING_FACTOR=1),
+        "isIncomplete": False,
+        "blockers": [],
+    }
+    assert computed == converted | {
+        "pipeline": ("SUCCESS", "SUCCESS"),
+        "freshness": "FRESH",
+        "totals": counted(475.0, 3),
+    }
+
+
+async def test_where_no_purchase_at_all_can_be_converted_the_others_emissions_are_none_either(bought: World) -> None:
+    await rates(bought, RATES)
+    await bought.upload("purchase", PURCHASES + FRANCS)
+    assert (await bought.totals(5))["10208"] == (125.0, 1, 125.0)
+
+    pipeline_id = await rates(bought, "currency,per_eur,source\nusd,1.25,Treasury\n")
+
+    job = await services(bought, pipeline_id)
+    assert (job.result, job.failure_class) == ("WARNING", "MISSING_EXCHANGE_RATE")
+    assert (await bought.totals(5))["10208"] == (0.0, 1, 0.0)
+    assert (await board(bought))["totals"] == counted(0.0, 1, MISSING_EXCHANGE_RATE=1)
+
+
+async def test_entries_of_a_recalculation_that_failed_are_counted_as_not_computed(bought: World) -> None:
+    broken = "UPDATE factors SET values = values - 'ef_kg_co2eq_per_currency'"
+    async with bought.engine.begin() as connection:
+        await connection.execute(text(broken))
+
+    await bought.upload("purchase", PURCHASES + EUROS)
+
+    said = await board(bought)
+    assert (said["pipeline"], said["freshness"]) == (("PARTIAL", "WARNING"), "LAST_RECALCULATION_FAILED")
+    assert said["totals"] == counted(0.0, 1, NOT_COMPUTED=1)
 
 
 async def test_uploaded_rates_are_applied_at_once_and_their_source_is_kept(bought: World) -> None:

@@ -116,7 +116,8 @@ class CarbonReportModule(Base):
 class DataEntry(Base):
     """One accepted input row. `source` tells who wrote it, and so what a re-upload replaces.
 
-    `upload_id` is the upload that brought it: a row of `uploads`, which the job that read it keeps there.
+    `upload_id` is the upload that brought it: a row of `uploads`, which the job that read it keeps there. `lack` is why its
+    last recalculation gave it no emission.
     """
 
     __tablename__ = "data_entries"
@@ -131,8 +132,10 @@ class DataEntry(Base):
     source: Mapped[int]
     upload_id: Mapped[UUID | None]
     created_at: Mapped[datetime] = mapped_column(server_default=NOW)
+    lack: Mapped[str | None]
 
     __table_args__ = (
+        Index("ix_data_entries_lacking", "provider", "year", "data_entry_type_id", postgresql_where=text("lack IS NOT NULL")),
         Index("ix_data_entries_slice", "provider", "data_entry_type_id", "year", "source"),
         Index("ix_data_entries_module", "carbon_report_module_id", "data_entry_type_id"),
         Index("ix_data_entries_unit_id", "unit_id"),

@@ -46,7 +46,7 @@ class SystemHealth:
         return await info.context.read(queries.stuck_jobs, window=window)
 
     @strawberry.field(
-        description="Modules whose totals do not show what is there, but for those that the settings of their year disable. "
+        description="Modules whose totals have to be computed anew, but for those that the settings of their year disable. "
         "The tone does not count them.",
         directives=[SemanticNonNull()],
         graphql_type=list[ModuleYear] | None,

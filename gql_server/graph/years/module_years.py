@@ -38,6 +38,21 @@ class Freshness(Enum):
     LAST_AGGREGATION_TOO_OLD = strawberry.enum_value(
         "LAST_AGGREGATION_TOO_OLD", description="Data or factors have changed since, and nothing has followed for too long."
     )
+    ENTRIES_WITHOUT_EMISSION = strawberry.enum_value(
+        "ENTRIES_WITHOUT_EMISSION",
+        description="The totals show what could be computed, which is not all: `totals.withoutEmission` says how many entries "
+        "have no emission, and why. `health.staleScopes` does not name it, for computing anew changes nothing.",
+    )
+
+
+@strawberry.enum(description="Why a data entry has no emission.")
+class EmissionLack(Enum):
+    MISSING_FACTOR = strawberry.enum_value("MISSING_FACTOR", description="There is no emission factor for it yet.")
+    MISSING_EXCHANGE_RATE = strawberry.enum_value(
+        "MISSING_EXCHANGE_RATE", description="Nobody said at which rate of its year its money is converted."
+    )
+    INVALID_VALUE = strawberry.enum_value("INVALID_VALUE", description="Something in it cannot be computed with.")
+    NOT_COMPUTED = strawberry.enum_value("NOT_COMPUTED", description="It was not computed: its recalculation failed.")
 
 
 @strawberry.enum(description="What a data entry type lacks.")
@@ -97,12 +112,19 @@ class ModuleReadiness:
     enabled: bool = strawberry.field(name="isEnabled", description="The settings of the year use it.")
     incomplete: bool = strawberry.field(
         name="isIncomplete",
-        description="It lacks the factors common to its entry types, or one of these is incomplete.",
+        description="It lacks the factors common to its entry types, or the exchange rates of the year, or an entry type is "
+        "incomplete.",
     )
     current_common_data_job: Job | None = _current("latest_common_data_job", "Newest file of data for all its entry types")
     current_common_factor_job: Job | None = _current(
         "latest_common_factor_job", "Newest factors for all its entry types, failed ones included"
     )
+
+
+@strawberry.type(description="Data entries that have no emission for the same reason.")
+class EntriesWithoutEmission:
+    reason: EmissionLack = strawberry.field(description="What they lack.")
+    entry_count: int = strawberry.field(description="How many they are.")
 
 
 @strawberry.type(
@@ -116,7 +138,11 @@ class ModuleTotals:
     scope2_kg_co2eq: float = strawberry.field(name="scope2KgCo2eq", description="From energy that was bought (scope 2).")
     scope3_kg_co2eq: float = strawberry.field(name="scope3KgCo2eq", description="All other indirect ones (scope 3).")
     it_kg_co2eq: float = strawberry.field(name="itKgCo2eq", description="Of information technology, in whichever scope.")
-    entry_count: int = strawberry.field(description="Data entries behind them.")
+    entry_count: int = strawberry.field(description="Data entries, those without an emission among them.")
+    entries_without_emission: int = strawberry.field(
+        description="How many of those have no emission, and are in no total: what is missing makes the totals too low."
+    )
+    without_emission: list[EntriesWithoutEmission] = strawberry.field(description="The same by reason; empty if all have one.")
     unit_count: int = strawberry.field(description="Units that have such entries.")
     computed_at: datetime = strawberry.field(description="When the newest of these totals was computed.")
 

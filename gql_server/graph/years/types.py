@@ -39,6 +39,9 @@ class YearBlockerCode(Enum):
     MISSING_REFERENCE = strawberry.enum_value(
         "MISSING_REFERENCE", description="Reference data of an entry type was never uploaded."
     )
+    MISSING_EXCHANGE_RATE = strawberry.enum_value(
+        "MISSING_EXCHANGE_RATE", description="Nobody said at which rates of the year purchases are converted."
+    )
 
 
 @strawberry.type(description="One missing thing.")

@@ -155,19 +155,19 @@ RULES = (
         cause=None,
     ),
     Rule(
+        FailureClass.MISSING_EXCHANGE_RATE,
+        "Exchange rates are missing",
+        "Purchases in another currency than their factor's could not be computed: nobody said at which rate in their year.",
+        lambda job: job.first_reason.startswith(("there are no exchange rates", "there is no exchange rate")),
+        cause=None,
+    ),
+    Rule(
         FailureClass.MISSING_FACTOR,
         "Rows wait for their emission factor",
         "The job landed all its data, but counted rows or entries without a factor, which have no emission until it comes; one "
         "group for each reason of the first.",
         lambda job: job.result == JobResult.WARNING and job.without_factor > 0 and not job.left_out,
         cause=lambda job: job.first_reason,
-    ),
-    Rule(
-        FailureClass.MISSING_EXCHANGE_RATE,
-        "Exchange rates are missing",
-        "Purchases in another currency than their factor's could not be computed: nobody said at which rate in their year.",
-        lambda job: job.first_reason.startswith(("there are no exchange rates", "there is no exchange rate")),
-        cause=None,
     ),
     Rule(
         FailureClass.SOME_ROWS_REJECTED,

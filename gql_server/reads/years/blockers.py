@@ -18,6 +18,7 @@ class BlockerCode(StrEnum):
     MISSING_COMMON_FACTOR = "MISSING_COMMON_FACTOR"
     MISSING_FACTOR = "MISSING_FACTOR"
     MISSING_REFERENCE = "MISSING_REFERENCE"
+    MISSING_EXCHANGE_RATE = "MISSING_EXCHANGE_RATE"
 
 
 LACKS = {IncompleteReason.MISSING_FACTOR: "factors", IncompleteReason.MISSING_REFERENCE: "reference data"}
@@ -75,6 +76,9 @@ def _of_module(module: ModuleReadiness) -> Iterator[Blocker]:
     if module.lacks_common_factor:
         message = f"{name} lacks the factors common to its entry types."
         yield Blocker(BlockerCode.MISSING_COMMON_FACTOR, message, module.module_type_id)
+    if module.lacks_exchange_rates:
+        message = f"{name} lacks the exchange rates of the year."
+        yield Blocker(BlockerCode.MISSING_EXCHANGE_RATE, message, module.module_type_id)
     for part in module.submodules:
         for reason in part.incomplete_reasons:
             message = f"{DATA_ENTRY_TYPES[part.data_entry_type_id].key} in {name} lacks {LACKS[reason]}."

@@ -18,13 +18,19 @@ class Freshness(StrEnum):
     LAST_AGGREGATION_FAILED = "LAST_AGGREGATION_FAILED"
     LAST_RECALCULATION_FAILED = "LAST_RECALCULATION_FAILED"
     LAST_AGGREGATION_TOO_OLD = "LAST_AGGREGATION_TOO_OLD"
+    ENTRIES_WITHOUT_EMISSION = "ENTRIES_WITHOUT_EMISSION"
+
+
+UP_TO_DATE = (Freshness.FRESH, Freshness.ENTRIES_WITHOUT_EMISSION)
+"""There is nothing to compute anew."""
 
 
 class LastAggregation(Protocol):
     """The newest aggregation of a module in a year; its `job_id` is None when there never was one.
 
     `aggregated_at` is when it began to read, and `changed_at` when data or factors last changed. `recalculation_failed` means
-    that emissions are missing: a recalculation failed, and no later one did its work.
+    that emissions are missing: a recalculation failed, and no later one did its work; `lacks_emissions` that entries have none
+    for want of a factor, a rate or a value.
     """
 
     @property
@@ -43,6 +49,8 @@ class LastAggregation(Protocol):
     def changed_at(self) -> datetime | None: ...
     @property
     def recalculation_failed(self) -> bool: ...
+    @property
+    def lacks_emissions(self) -> bool: ...
 
 
 def freshness(last: LastAggregation, cutoff: datetime) -> Freshness:
@@ -55,9 +63,9 @@ def freshness(last: LastAggregation, cutoff: datetime) -> Freshness:
         return Freshness.LAST_AGGREGATION_FAILED
     if last.recalculation_failed:
         return Freshness.LAST_RECALCULATION_FAILED
-    if last.state != JobState.FINISHED:
-        return Freshness.FRESH
-    return Freshness.LAST_AGGREGATION_TOO_OLD if _is_outdated(last, cutoff) else Freshness.FRESH
+    if last.state == JobState.FINISHED and _is_outdated(last, cutoff):
+        return Freshness.LAST_AGGREGATION_TOO_OLD
+    return Freshness.ENTRIES_WITHOUT_EMISSION if last.lacks_emissions else Freshness.FRESH
 
 
 def _is_outdated(last: LastAggregation, cutoff: datetime) -> bool:

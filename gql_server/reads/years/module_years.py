@@ -22,7 +22,7 @@ from gql_server.db.models import LIVE_STATES, PipelineStatus
 from gql_server.errors import BadInput
 from gql_server.policy import OPERATIONS_VIEW, Viewer, pipeline_clause, sees_all_jobs
 from gql_server.reads.pipelines.filter import OPEN_STATUSES
-from gql_server.reads.years.freshness import EntryTypeRecalculation, Freshness, ModuleFreshness, freshness
+from gql_server.reads.years.freshness import UP_TO_DATE, EntryTypeRecalculation, ModuleFreshness, freshness
 from gql_server.reads.years.visible_jobs import CellKey, VisibleJobs, newest_visible
 
 J, P = models.Job, models.Pipeline
@@ -80,12 +80,16 @@ def _enabled(year: str, module: str, entry_type: str | None = None) -> str:
 
 
 def _last_aggregations(scopes: str) -> TextClause:
-    """The newest aggregation of each scope, when its data or factors last changed, whether a recalculation of it failed, and
-    whether it is enabled; `scopes` says `year, module_type_id`."""
+    """The newest aggregation of each scope, when its data or factors last changed, whether a recalculation of it failed or gave
+    entries no emission, and whether it is enabled; `scopes` says `year, module_type_id`."""
     return text(f"""
 WITH {_BEGUN}
 SELECT c.year, c.module_type_id, {_enabled("c.year", "c.module_type_id")} AS is_enabled,
-  a.*, change.changed_at, failure.job_id IS NOT NULL AS recalculation_failed, clock_timestamp() AS now
+  a.*, change.changed_at, failure.job_id IS NOT NULL AS recalculation_failed, EXISTS (
+    SELECT FROM unnest(CAST(:entry_type_modules AS int[]), CAST(:entry_types AS int[])) AS e (module_type_id, id)
+    JOIN data_entries d ON d.provider = :provider AND d.year = c.year AND d.data_entry_type_id = e.id AND d.lack IS NOT NULL
+    WHERE e.module_type_id = c.module_type_id AND {_enabled("c.year", "c.module_type_id", "e.id")}
+  ) AS lacks_emissions, clock_timestamp() AS now
 FROM ({scopes}) c
 LEFT JOIN LATERAL (
   SELECT j.id AS job_id, j.state, j.result, j.created_at, j.finished_at, least(j.started_at, j.finished_at) AS aggregated_at
@@ -146,7 +150,8 @@ WHERE u.provider = :provider AND m.module_type_id = ANY(:modules)
 async def stale_aggregations(
     connection: AsyncConnection, viewer: Viewer, older_than_minutes: int = 60
 ) -> list[ModuleFreshness]:
-    """Enabled modules of the provider's reports whose totals are not fresh, newest year first; for operators, others see none.
+    """Enabled modules of the provider's reports whose totals are to be computed anew, newest year first; for operators, others
+    see none.
 
     Raises BadInput for an age of less than a minute or more than a year.
     """
@@ -157,7 +162,7 @@ async def stale_aggregations(
     asked = {"provider": viewer.provider, "modules": list(MODULES), **ENTRY_TYPES}
     rows = await connection.execute(_OF_REPORTS, asked)
     every = [_module_freshness(row, older_than_minutes) for row in rows]
-    return [module for module in every if module.freshness not in (None, Freshness.FRESH)]
+    return [module for module in every if module.freshness not in (None, *UP_TO_DATE)]
 
 
 def _module_freshness(row: AnyRow, older_than_minutes: int) -> ModuleFreshness:

@@ -6,12 +6,15 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Text, cast, func, select, tuple_
-from sqlalchemy.dialects.postgresql import distinct_on
+from sqlalchemy.dialects.postgresql import array, distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gql_server.carbon.catalog import PURCHASE
+from gql_server.carbon.rates import shipped_rates
 from gql_server.db import models
 from gql_server.db.expressions import AnyRow, AnySelect, integer
 from gql_server.db.models import LIVE_STATES, JobType, Provider
+from gql_server.db.models.carbon import ReferenceData
 from gql_server.policy import Viewer, year_clause
 from gql_server.reads.jobs.row import PIPELINE_KEY
 from gql_server.reads.rows import Column, Row, derived
@@ -99,10 +102,23 @@ async def readiness_by_year(
     """The modules in the settings of each year, by their number, and what they lack."""
     configs = await config_by_key(connection, viewer, keys, pointers=None)
     jobs: dict[YearKey, Any] = {**await current_jobs_by_year(connection, viewer, keys)}
+    rated = await _years_with_rates(connection, keys)
     return {
-        key: {module.module_type_id: module for module in readiness(config, jobs.get(key, []))}
+        key: {module.module_type_id: module for module in readiness(config, jobs.get(key, []), has_exchange_rates=key in rated)}
         for key, (config,) in configs.items()
     }
+
+
+async def _years_with_rates(connection: AsyncConnection, keys: Sequence[YearKey]) -> set[YearKey]:
+    """Those for which somebody said how money is converted."""
+    uploaded = select(cast(ReferenceData.provider, Text), ReferenceData.year).where(
+        ReferenceData.module_type_id == PURCHASE,
+        ReferenceData.data_entry_type_id.is_(None),
+        ReferenceData.data.has_all(array(["per_eur", "source"])),
+        ReferenceData.year.in_([year for _, year in keys]),
+    )
+    found = {(provider, year) for provider, year in await connection.execute(uploaded.distinct())}
+    return found | {(provider, year) for provider, year in keys if shipped_rates(year).per_eur}
 
 
 async def unit_sync_by_year(connection: AsyncConnection, viewer: Viewer, keys: Sequence[YearKey]) -> dict[YearKey, UnitSync]:

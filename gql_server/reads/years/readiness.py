@@ -1,12 +1,12 @@
 """What a year still needs to have uploaded, from its settings and its current jobs (domain §9.4)."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from operator import itemgetter
 from typing import Any, Protocol, cast
 
-from gql_server.carbon.catalog import MODULES, needs_factor, needs_reference
+from gql_server.carbon.catalog import MODULES, PURCHASE, needs_factor, needs_reference
 from gql_server.db.models import EntityType, IngestionMethod, TargetType
 
 
@@ -60,6 +60,7 @@ class ModuleReadiness:
     latest_common_data_job: CurrentJob | None
     latest_common_factor_job: CurrentJob | None
     submodules: tuple[SubmoduleReadiness, ...]
+    lacks_exchange_rates: bool = False
 
     @property
     def lacks_common_factor(self) -> bool:
@@ -69,8 +70,9 @@ class ModuleReadiness:
 
     @property
     def incomplete(self) -> bool:
-        """Whether a submodule is, or the module lacks its common factors."""
-        return self.lacks_common_factor or any(part.incomplete for part in self.submodules)
+        """Whether a submodule is, or the module lacks its common factors or the rates of its year."""
+        lacks = self.lacks_common_factor or self.lacks_exchange_rates
+        return lacks or any(part.incomplete for part in self.submodules)
 
 
 class _Upload(StrEnum):
@@ -83,10 +85,17 @@ class _Upload(StrEnum):
 _Latest = Mapping[tuple[int | None, int | None, _Upload], CurrentJob]
 
 
-def readiness(config: Mapping[str, Any], jobs: Iterable[CurrentJob]) -> tuple[ModuleReadiness, ...]:
-    """The modules of the settings, in order. A failed upload counts as uploaded: that it failed is shown elsewhere."""
+def readiness(
+    config: Mapping[str, Any], jobs: Iterable[CurrentJob], *, has_exchange_rates: bool = True
+) -> tuple[ModuleReadiness, ...]:
+    """The modules of the settings, in order. A failed upload counts as uploaded: that it failed is shown elsewhere. Exchange
+    rates are there or not, whoever brought them."""
     latest = _latest(jobs)
-    return tuple(_module(module_id, settings, latest) for module_id, settings in _numbered(config.get("modules")))
+    modules = (_module(module_id, settings, latest) for module_id, settings in _numbered(config.get("modules")))
+    return tuple(
+        replace(module, lacks_exchange_rates=module.enabled and module.module_type_id == PURCHASE and not has_exchange_rates)
+        for module in modules
+    )
 
 
 def _latest(jobs: Iterable[CurrentJob]) -> _Latest:

@@ -24,6 +24,18 @@ def test_a_provisioned_new_year_is_ready_once_the_factors_of_the_modules_that_ca
         assert not year_readiness(readiness(default_config(), uploads), None, is_provisioned=True).ready
 
 
+def test_purchases_lack_the_exchange_rates_of_a_year_for_which_nobody_said_them_while_they_are_enabled():
+    rateless = readiness(default_config(), UPLOADS, has_exchange_rates=False)
+    disabled = merge(default_config(), {"modules": {"5": {"enabled": False}}})
+
+    found = year_readiness(rateless, None, is_provisioned=True)
+
+    message = "purchase lacks the exchange rates of the year."
+    assert found.blockers == (Blocker(BlockerCode.MISSING_EXCHANGE_RATE, message, 5),)
+    assert [part.module_type_id for part in rateless if part.incomplete] == [5]
+    assert year_readiness(readiness(disabled, UPLOADS, has_exchange_rates=False), None, is_provisioned=True).ready
+
+
 def test_a_year_with_every_module_enabled_is_ready_once_all_uploads_are_there():
     uploads = [
         *(factors(module, module) for module in MODULES),

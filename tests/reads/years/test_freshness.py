@@ -35,6 +35,7 @@ class Aggregation:
     finished_at: datetime | None = OLD
     changed_at: datetime | None = None
     recalculation_failed: bool = False
+    lacks_emissions: bool = False
 
 
 @pytest.mark.parametrize(("last", "expected"), [
@@ -58,6 +59,11 @@ class Aggregation:
     (Aggregation(finished_at=YOUNG, recalculation_failed=True), Freshness.LAST_RECALCULATION_FAILED),
     (Aggregation(state=JobState.RUNNING, created_at=YOUNG, recalculation_failed=True), Freshness.LAST_RECALCULATION_FAILED),
     (Aggregation(state=JobState.RUNNING, recalculation_failed=True), Freshness.PENDING_AGGREGATION_STUCK),
+    (Aggregation(lacks_emissions=True), Freshness.ENTRIES_WITHOUT_EMISSION),
+    (Aggregation(state=JobState.RUNNING, created_at=YOUNG, lacks_emissions=True), Freshness.ENTRIES_WITHOUT_EMISSION),
+    (Aggregation(result=ERROR, lacks_emissions=True), Freshness.LAST_AGGREGATION_FAILED),
+    (Aggregation(recalculation_failed=True, lacks_emissions=True), Freshness.LAST_RECALCULATION_FAILED),
+    (Aggregation(changed_at=NOW, lacks_emissions=True), Freshness.LAST_AGGREGATION_TOO_OLD),
     (Aggregation(result=ERROR, recalculation_failed=True), Freshness.LAST_AGGREGATION_FAILED),
     (Aggregation(job_id=None, recalculation_failed=True), Freshness.NO_AGGREGATION_EVER),
 ])  # fmt: skip
