@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import text
 
 from gql_server.db.models import TargetType
-from tests.commands.test_repetition import UNIT_ROWS, YEAR_ROWS, entries, retry
+from tests.commands.test_retry import UNIT_ROWS, YEAR_ROWS, entries, retry
 from tests.graphql import Client
 from tests.handlers.conftest import EQUIPMENT_FACTORS, PROCESS_FACTORS, PURCHASE_FACTORS, World, world
 
