@@ -19,7 +19,11 @@ from gql_server.reads.pagination import Page
 @strawberry.enum(description="Dimensions a pipeline list can be counted by.")
 class PipelineFacetKey(Enum):
     STATUS = strawberry.enum_value("STATUS", description="Stored status; an orphan has none.")
-    KIND = strawberry.enum_value("KIND", description="Kinds of their jobs: a pipeline counts for each of them.")
+    KIND = strawberry.enum_value(
+        "KIND",
+        description="Kinds of their own jobs, as the filter has it: a pipeline counts for each of them. So it is with modules, "
+        "years and failures.",
+    )
     MODULE = strawberry.enum_value("MODULE", description="Modules of their jobs.")
     YEAR = strawberry.enum_value("YEAR", description="Reporting years of their jobs.")
     SCOPE = strawberry.enum_value("SCOPE", description="How wide the work reaches.")

@@ -159,7 +159,11 @@ class FailureGroup(Node):
             for index, found in enumerate(histogram.counts)
         ]
 
-    @strawberry.field(description="Pipelines hit, newest first.", directives=[SemanticNonNull()])
+    @strawberry.field(
+        description="Pipelines hit, newest first: those that its jobs are in. Others that such a job did work of show it in "
+        "their graphs.",
+        directives=[SemanticNonNull()],
+    )
     @staticmethod
     async def pipelines(
         root: strawberry.Parent[FailureGroupRow],

@@ -62,8 +62,10 @@ class OfUnit(NamedTuple):
 @strawberry.input(
     description="All clauses are ANDed. `kind: {in}`, `modules`, `moduleTypeIds`, `dataEntryTypes`, `dataEntryTypeIds`, "
     "`years`, `startedAt`, `finishedAt`, `failureClass`, `failureGroup`, `workerId` and `search` must hold for one and the "
-    "same job of the pipeline; all of its jobs are returned. An empty list matches nothing. A clause that you may not use is "
-    "refused (`FORBIDDEN`). A closed set: every clause is backed by an index."
+    "same job of the pipeline; all of its jobs are returned. A job that does work of several pipelines "
+    "finds the one that it is in; `status`, `hasErrors` and `unresolved` follow from it in each, and their graphs name it. An "
+    "empty list matches nothing. A clause that you may not use is refused (`FORBIDDEN`). A closed set: every clause is backed "
+    "by an index."
 )
 class PipelineFilter:
     ids: list[strawberry.ID] | None = strawberry.field(default=UNSET, description="Global ids, at most 100.")

@@ -66,7 +66,7 @@ class PipelineTimelineField:
         queries.timeline_by_pipeline,
         key="key",
         coordinate="Pipeline.timeline",
-        description="Everything that happened, oldest first.",
+        description="Everything that happened to it and to its own jobs, oldest first.",
     )
 
 
