@@ -45,8 +45,8 @@ FROM unnest(CAST(:ids AS bigint[]), CAST(:lacks AS text[])) AS s(id, lack) WHERE
 
 @dataclass(slots=True)
 class Recalculation:
-    """Outcome of one entry type's recalculation. `without_factor` and `without_rate` count entries that have no emission for want
-    of a factor, and of an exchange rate; `rates` are the sources of the rates that were used."""
+    """Outcome of one entry type's recalculation. `without_factor` and `without_rate` count entries that have no emission for
+    want of a factor, and of an exchange rate; `rates` are the sources of the rates that were used."""
 
     recalculated: int = 0
     without_factor: int = 0

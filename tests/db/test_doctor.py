@@ -48,6 +48,18 @@ async def test_a_role_that_may_not_write_is_named_with_what_it_lacks(
     assert finding.detail.startswith(f"the role {role} lacks {missing}")
 
 
+async def test_a_database_with_the_functions_and_triggers_of_another_version_is_to_be_migrated(
+    dsn: str, engine: AsyncEngine
+) -> None:
+    async with engine.begin() as connection:
+        await connection.execute(text("COMMENT ON TABLE alembic_version IS 'of another version'"))
+
+    finding = (await examined(dsn))["migration"]
+
+    assert (finding.ok, finding.advice) == (False, "run: gql-server migrate")
+    assert finding.detail == "its functions and triggers are of another version"
+
+
 async def test_a_database_that_takes_no_writes_is_not_in_order(dsn: str, engine: AsyncEngine) -> None:
     async with engine.begin() as connection:
         await connection.execute(text(READ_ONLY))

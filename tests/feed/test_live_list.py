@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gql_server.db import connect_arguments
 from gql_server.db.models import EntityType, JobResult, JobState
+from gql_server.feed import list_reader
 from gql_server.feed.events import Reading
 from gql_server.feed.hub import Hub
 from gql_server.feed.list_reader import ListReader
@@ -473,3 +474,21 @@ async def test_who_follows_a_failed_pipeline_is_told_what_resolves_it_and_what_h
     assert first["pipeline"] == {"isResolved": True, "resolvedBy": {"pipelineId": str(later)}}
     assert second["pipeline"] == {"isResolved": True, "resolvedBy": {"pipelineId": str(earlier)}}
     assert second["changed"] == ["Pipeline.progress", "Pipeline.isResolved", "Pipeline.resolvedBy"]
+
+
+async def test_what_has_begun_by_an_event_and_goes_on_after_it_is_found_however_much_that_is(
+    engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(list_reader, "CHUNK", 2)
+    begun = [await _running(engine, "old") for _ in range(5)]
+    async with engine.connect() as connection:
+        until = await connection.scalar(text("SELECT max(seq) FROM events"))
+    await _running(engine, "later")
+    for key, job_id in begun:
+        await _finish(engine, key, job_id)
+
+    reader = ListReader(engine, viewer("operator"), PipelineCriteria(), newest(10))
+    async with reader.snapshot() as moment:
+        found = await moment.begun(0, until)
+
+    assert [change.key for change in found] == [key for key, _ in begun]

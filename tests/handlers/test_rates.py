@@ -3,10 +3,11 @@
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import insert, text
 
 from gql_server.carbon.catalog import entry_types_of
 from gql_server.db.models import TargetType
+from gql_server.db.models.carbon import ReferenceData
 from gql_server.errors import BadInput
 from tests.graphql import Client
 from tests.handlers.conftest import PURCHASE_FACTORS, World
@@ -171,6 +172,19 @@ async def test_the_year_2024_has_rates_of_its_own(bought: World) -> None:
     assert emission.kg_co2eq == 105.263157895
     sources = (await services(bought, pipeline_id)).meta["recalculation"]["exchange_rates"]
     assert sources == ["European Central Bank, average of 2024, rounded"]
+
+
+async def test_reference_data_of_purchases_that_says_no_rate_is_none_and_hides_none(bought: World) -> None:
+    await bought.create_year(2024)
+    await bought.upload("purchase", PURCHASE_FACTORS, target=TargetType.FACTORS, year=2024)
+    async with bought.engine.begin() as connection:
+        values = {"provider": "ACCRED", "year": 2024, "module_type_id": 5, "key": "A1", "data": {"name": "Fournisseur"}}
+        await connection.execute(insert(ReferenceData).values(values))
+
+    await bought.upload("purchase", PURCHASES + FRANCS, year=2024)
+
+    (emission,) = await bought.query("SELECT kg_co2eq FROM data_entry_emissions")
+    assert emission.kg_co2eq == 105.263157895
 
 
 async def test_what_is_no_rate_is_a_row_error(bought: World) -> None:

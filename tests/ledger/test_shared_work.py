@@ -7,13 +7,15 @@ from uuid import UUID
 import pytest
 from sqlalchemy import insert, select, text
 
-from gql_server.commands.pipelines import abort_pipeline
+from gql_server.commands.pipelines import abort_many, abort_pipeline
 from gql_server.db import models
 from gql_server.db.models import JobType
 from gql_server.errors import Conflict
 from gql_server.ledger import Submitted
+from gql_server.ledger.resume import resumed
 from gql_server.policy import Role, Viewer, permissions_of
 from gql_server.worker import ClaimedJob, JobError, Outcome
+from gql_server.worker.attempt import Runner
 from gql_server.worker.sweep import recover_lost, sweep
 from tests.ledger.conftest import RECALCULATIONS, Ledger
 
@@ -269,3 +271,67 @@ async def test_nothing_is_owed_for_what_was_aborted_or_totalled_or_says_no_place
     await sweep(work.engine, work.registry)
 
     assert len(await work.jobs()) == before
+
+
+async def test_an_upload_that_is_not_aborted_with_others_is_served_on(work: Ledger) -> None:
+    first, second = await two_uploads(work)
+    other = await work.submit(year=2024)
+    asked = [second.pipeline_id, other.pipeline_id]
+
+    async with work.engine.begin() as connection:
+        _, ended = await abort_many(connection, work.registry, OPERATOR, asked, None)
+    waiting = await work.jobs(models.Job.state == "NOT_STARTED")
+    await work.drain()
+
+    assert [job.pipeline_id for job in ended] == [other.pipeline_id]
+    assert [(job.pipeline_id, job.serves) for job in waiting] == [(first.pipeline_id, [second.pipeline_id])] * 3
+    assert await shown(work, second.pipeline_id) == ("SUCCESS", 5, 0)
+
+
+async def test_what_is_resumed_is_also_of_whom_the_steps_affected_that_landed_below_a_root_that_affected_nobody(
+    work: Ledger,
+) -> None:
+    async def ingest(job: ClaimedJob, connection: Any, run: Any) -> Outcome:
+        return Outcome(affected_module_ids=[], children=RECALCULATIONS)
+
+    async def recalc(job: ClaimedJob, connection: Any, run: Any) -> Outcome:
+        return await fail(job, connection, run) if job.data_entry_type_id == 11 else Outcome(affected_module_ids=[7])
+
+    work.behaviours |= {"csv_ingest": ingest, "emission_recalc": recalc}
+    upload = await work.submit()
+    await work.drain()
+
+    async with work.engine.connect() as connection:
+        outcome = await resumed(connection, upload.job_id)
+
+    assert outcome.affected_module_ids == [7]
+    assert [child.data_entry_type_id for child in outcome.children] == [11]
+
+
+async def test_a_pipeline_that_is_served_no_longer_is_told_so(work: Ledger) -> None:
+    _, second = await two_uploads(work)
+    waiting = [job.id for job in await work.jobs(models.Job.state == "NOT_STARTED")]
+    await work.execute("DELETE FROM events WHERE job_id IS NOT NULL")
+
+    await work.execute("UPDATE data_ingestion_jobs SET serves = '{}' WHERE serves <> '{}'")
+
+    async with work.engine.connect() as connection:
+        told = select(models.Event.job_id).where(models.Event.pipeline_key == second.pipeline_id)
+        assert sorted(await connection.scalars(told)) == waiting
+
+
+async def test_a_shared_job_that_is_given_back_leaves_every_pipeline_as_it_was_before_the_claim(work: Ledger) -> None:
+    first, second = await work.submit("noop"), await work.submit("noop")
+    await work.execute("UPDATE data_ingestion_jobs SET run_after = now() + interval '1 hour' WHERE id = :id", id=second.job_id)
+    await work.execute(
+        "UPDATE data_ingestion_jobs SET serves = ARRAY[CAST(:served AS uuid)] WHERE id = :id",
+        served=second.pipeline_id,
+        id=first.job_id,
+    )
+    [job] = await work.claim()
+    claimed = [(await shown(work, each.pipeline_id))[0] for each in (first, second)]
+
+    await Runner(work.engine, work.registry, "w1", {}).release(job)
+
+    assert claimed == ["RUNNING", "RUNNING"]
+    assert [(await shown(work, each.pipeline_id))[0] for each in (first, second)] == ["NOT_STARTED", "NOT_STARTED"]

@@ -12,8 +12,8 @@ from gql_server.db import models
 from gql_server.db.expressions import integer
 from gql_server.db.models import FILE_JOBS, LIVE_STATES, RECALCULATIONS, EntityType, JobResult, JobState, JobType
 from gql_server.db.models.carbon import DataEntry, Factor
+from gql_server.ledger.endings import has_landed
 from gql_server.ledger.failures.classify import FailureClass
-from gql_server.ledger.resume import has_landed
 from gql_server.policy import Viewer
 
 J, LATER, SYNC = models.Job, aliased(models.Job), aliased(models.Job)

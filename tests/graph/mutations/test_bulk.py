@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
+from structlog.testing import capture_logs
 
 from gql_server.commands import bulk as commands
 from gql_server.db.models import JobResult, JobState, Provider
@@ -337,3 +338,32 @@ async def test_an_abort_that_takes_long_goes_on_behind_its_answer(engine: AsyncE
     assert outcome["progress"]["done"] < 250
     assert (await progress(client, preview))["succeeded"] == 250
     assert await rows(engine, "SELECT count(*) FROM pipelines WHERE aborted_at IS NULL") == [(0,)]
+
+
+async def test_an_abort_that_fails_behind_its_answer_is_logged_and_can_be_sent_again(
+    engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await many(engine, 3)
+    client = Client(engine, "operator")
+    preview = await send(client, max=250)
+    step, may_go_on = commands._step, asyncio.Event()
+
+    async def failing(*arguments: Any) -> Any:
+        await may_go_on.wait()
+        raise RuntimeError("the disk is full")
+
+    monkeypatch.setattr(commands, "_step", failing)
+    monkeypatch.setattr(commands, "WAITS_SECONDS", 0)
+    with capture_logs() as logs:
+        await confirm(client, preview, max=250)
+        may_go_on.set()
+        async with asyncio.timeout(20):
+            while not logs:
+                await asyncio.sleep(0.01)
+    monkeypatch.undo()
+    assert step is commands._step
+    outcome = await confirm(client, preview, max=250)
+
+    [told] = [entry for entry in logs if entry["event"] == "bulk_abort.failed"]
+    assert (told["log_level"], told["error"]) == ("error", "the disk is full")
+    assert outcome["progress"]["succeeded"] == 3
