@@ -9,8 +9,10 @@ from uuid import UUID
 from sqlalchemy import insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from gql_server.carbon.catalog import PURCHASE
 from gql_server.db import models
 from gql_server.db.models import EntityType, IngestionMethod, JobResult, JobState, JobType, Provider, TargetType
+from gql_server.db.models.carbon import ReferenceData
 from gql_server.ledger.progress import is_error, pipeline_status
 
 _RECALCS = (JobType.EMISSION_RECALC, JobType.MODULE_EMISSION_RECALC)
@@ -104,6 +106,12 @@ async def year(connection: AsyncConnection, number: int, **values: Any) -> None:
     """A year that is provisioned, and open to users if `is_started`."""
     defaults: dict[str, Any] = {"provider": Provider.DEFAULT, "configuration_completed": datetime.now(UTC), "config": {}}
     await connection.execute(insert(models.YearConfiguration).values({"year": number, **defaults, **values}))
+
+
+async def rates(connection: AsyncConnection, year: int) -> None:
+    """What says how money is converted in that year."""
+    values = {"provider": Provider.DEFAULT, "year": year, "module_type_id": PURCHASE, "key": "chf"}
+    await connection.execute(insert(ReferenceData).values(values | {"data": {"per_eur": 0.9, "source": "Treasury"}}))
 
 
 async def unit(connection: AsyncConnection, institutional_id: str, **values: Mapping[str, Any]) -> None:

@@ -37,7 +37,7 @@ from gql_server.policy import CONFIGURATION_VIEW, OPERATIONS_VIEW, Viewer, job_c
 from gql_server.policy.retry import RetryFacts, refuse_retry
 from gql_server.reads.diagnosis import rules
 from gql_server.reads.diagnosis.facts import DiagnosedJob, DiagnosedPipeline, Fleet, RetryPreview
-from gql_server.reads.diagnosis.noteworthy import CLAIMS_SUCCESS, NOTHING_TO_SAY, noteworthy
+from gql_server.reads.diagnosis.noteworthy import CLAIMS_SUCCESS, noteworthy
 from gql_server.reads.diagnosis.reasons import Reason
 from gql_server.reads.diagnosis.since import LATER, since, year_is_syncing
 from gql_server.reads.jobs import queries as jobs
@@ -67,7 +67,7 @@ async def reasons_by_job(
 ) -> dict[int, list[Reason]]:
     """Why each job is in its state, worst first."""
     found = [(_job(row), _fleet(row)) for row in await connection.execute(_facts(viewer).where(among(J.id, keys)))]
-    again = await _again(connection, viewer, {job.pipeline_key for job, _ in found if job.result != JobResult.SUCCESS}, served)
+    again = await _again(connection, viewer, {job.pipeline_key for job, _ in found if _left_out(job)}, served)
     return {job.id: rules.of_job(job, fleet, again.get(job.pipeline_key, RetryPreview())) for job, fleet in found}
 
 
@@ -82,12 +82,17 @@ async def reasons_by_pipeline(
     rows: defaultdict[UUID, list[AnyRow]] = defaultdict(list)
     async for row in in_turns(await connection.execute(statement.order_by(worst.c.urgency, J.id))):
         rows[row.of_pipeline].append(row)
-    told = [key for key, (first, *_) in rows.items() if first.errors or first.urgency < NOTHING_TO_SAY]
+    told = [key for key, of_pipeline in rows.items() if any(map(_left_out, of_pipeline))]
     again = await _again(connection, viewer, told, served)
     return {
         key: rules.of_pipeline(_pipeline(rows[key], again.get(key, RetryPreview())), _fleet(rows[key][0])) if rows[key] else []
         for key in keys
     }
+
+
+def _left_out(job: Any) -> bool:
+    """It failed, or landed without some of what it was to bring."""
+    return job.result in (JobResult.ERROR, JobResult.WARNING) or job.claims_success
 
 
 async def _again(

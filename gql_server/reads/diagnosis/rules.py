@@ -94,7 +94,7 @@ def _year(job: DiagnosedJob) -> Iterator[Reason]:
         message = f"The year {job.year} is not ready: its unit sync has not succeeded."
         if job.year_is_syncing:
             remedy = "Its unit sync is under way: wait until it has succeeded."
-            yield Reason(Code.YEAR_NOT_PROVISIONED, Severity.NEUTRAL, message, remedy, job_id=job.id)
+            yield Reason(Code.YEAR_NOT_PROVISIONED, Severity.WARNING, message, remedy, job_id=job.id)
             return
         remedy = "Run the unit sync of the year and wait until it has succeeded."
         yield Reason(Code.YEAR_NOT_PROVISIONED, Severity.WARNING, message, remedy, Action.SYNC_UNITS, job_id=job.id)

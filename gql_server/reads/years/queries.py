@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Text, cast, func, select, tuple_
+from sqlalchemy import ColumnElement, Text, and_, cast, exists, func, select, tuple_
 from sqlalchemy.dialects.postgresql import array, distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -100,25 +100,32 @@ async def readiness_by_year(
     connection: AsyncConnection, viewer: Viewer, keys: Sequence[YearKey]
 ) -> dict[YearKey, dict[int, ModuleReadiness]]:
     """The modules in the settings of each year, by their number, and what they lack."""
-    configs = await config_by_key(connection, viewer, keys, pointers=None)
+    years = await connection.execute(
+        select(cast(Y.provider, Text).label("provider"), Y.year, Y.config, _has_uploaded_rates().label("has_rates")).where(
+            _named(keys), year_clause(viewer)
+        )
+    )
     jobs: dict[YearKey, Any] = {**await current_jobs_by_year(connection, viewer, keys)}
-    rated = await _years_with_rates(connection, keys)
     return {
-        key: {module.module_type_id: module for module in readiness(config, jobs.get(key, []), has_exchange_rates=key in rated)}
-        for key, (config,) in configs.items()
+        (row.provider, row.year): {
+            module.module_type_id: module
+            for module in readiness(
+                row.config,
+                jobs.get((row.provider, row.year), []),
+                has_exchange_rates=row.has_rates or bool(shipped_rates(row.year).per_eur),
+            )
+        }
+        for row in years
     }
 
 
-async def _years_with_rates(connection: AsyncConnection, keys: Sequence[YearKey]) -> set[YearKey]:
-    """Those for which somebody said how money is converted."""
-    uploaded = select(cast(ReferenceData.provider, Text), ReferenceData.year).where(
-        ReferenceData.module_type_id == PURCHASE,
-        ReferenceData.data_entry_type_id.is_(None),
-        ReferenceData.data.has_all(array(["per_eur", "source"])),
-        ReferenceData.year.in_([year for _, year in keys]),
+def _has_uploaded_rates() -> ColumnElement[bool]:
+    """Somebody said how money is converted in the year."""
+    R = ReferenceData
+    of_purchases = and_(
+        R.provider == Y.provider, R.year == Y.year, R.module_type_id == PURCHASE, R.data_entry_type_id.is_(None)
     )
-    found = {(provider, year) for provider, year in await connection.execute(uploaded.distinct())}
-    return found | {(provider, year) for provider, year in keys if shipped_rates(year).per_eur}
+    return exists().where(of_purchases, R.data.has_all(array(["per_eur", "source"])))
 
 
 async def unit_sync_by_year(connection: AsyncConnection, viewer: Viewer, keys: Sequence[YearKey]) -> dict[YearKey, UnitSync]:

@@ -47,8 +47,8 @@ async def test_advice_follows_what_came_after_the_failure(world: World) -> None:
     assert alone["diagnosis"] == [
         {
             "code": "MISSING_FACTOR",
-            "remedy": "Upload emission factors of the module `process_emissions` for 2025. Then retry the pipeline.",
-            "action": "UPLOAD_FACTORS",
+            "remedy": "They have come since. Retry the pipeline.",
+            "action": "RETRY_PIPELINE",
             "blockedBy": None,
         }
     ]

@@ -87,6 +87,7 @@ async def test_a_module_that_its_year_disables_is_neither_fresh_nor_stale_and_bl
       health { staleScopes { module { typeId } } } }"""
     async with engine.begin() as connection:
         await build.year(connection, 2025, config=default_config())
+        await build.rates(connection, 2025)
         await build.unit(connection, "A")
         [unit_id] = await connection.scalars(text("SELECT id FROM units"))
         await create_reports(connection, 2025, [unit_id])
@@ -143,6 +144,7 @@ async def test_y8_what_each_entry_type_has_and_lacks_is_shown_with_its_current_j
     config = merge(default_config(enables=lambda *_: True), {"modules": {"1": off, "2": {"submodules": {"21": off}}}})
     async with engine.begin() as connection:
         await build.year(connection, 2025, config=config)
+        await build.rates(connection, 2025)
         data = await current(connection, 2, 20, TargetType.DATA_ENTRIES)
         api = await current(connection, 2, 20, TargetType.DATA_ENTRIES, ingestion_method="api", result=ERROR)
         failed = await current(connection, 2, 20, TargetType.FACTORS, result=ERROR)
