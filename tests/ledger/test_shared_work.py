@@ -316,8 +316,8 @@ async def test_a_pipeline_that_is_served_no_longer_is_told_so(work: Ledger) -> N
     await work.execute("UPDATE data_ingestion_jobs SET serves = '{}' WHERE serves <> '{}'")
 
     async with work.engine.connect() as connection:
-        told = select(models.Event.job_id).where(models.Event.pipeline_key == second.pipeline_id)
-        assert sorted(await connection.scalars(told)) == waiting
+        told = select(models.Event.job_id).where(models.Event.pipeline_key == second.pipeline_id).order_by(models.Event.job_id)
+        assert list(await connection.scalars(told)) == waiting
 
 
 async def test_a_shared_job_that_is_given_back_leaves_every_pipeline_as_it_was_before_the_claim(work: Ledger) -> None:
