@@ -1,6 +1,7 @@
 """Tells a database that is away, or too slow, from a mistake of ours, and waits for it."""
 
 import asyncio
+import re
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from math import inf
@@ -18,6 +19,12 @@ LOST_CLASSES = ("08", "57P", "53300")
 LOCK_NOT_AVAILABLE = "55P03"
 INSUFFICIENT_PRIVILEGE = "42501"
 UNDEFINED_TABLE = "42P01"
+_LOST = re.compile(
+    r"connection (is|was) closed|released back to the pool|pool is clos|not connected"
+    r"|another operation (\(\d+\) )?is (in progress|cancelling)|cannot switch to |unknown protocol state|unexpected state"
+    r"|waiter is|statement is None|unknown error in protocol|result is not a list|first message is not"
+)
+"""What asyncpg says on the client's side when a connection went away under it; its other errors are of our use of it."""
 FIRST_RETRY_SECONDS, RETRY_SECONDS = 0.05, 1.0
 T = TypeVar("T")
 
@@ -56,9 +63,9 @@ def is_connection_lost(error: BaseException) -> bool:
     """
     if isinstance(error, DBAPIError) and error.connection_invalidated:
         return True
-    if any(isinstance(each, asyncpg.InternalClientError) for each in _history(error)):
+    if any(isinstance(each, asyncpg.InternalClientError) and _tells_of_loss(each) for each in _history(error)):
         return True
-    return sqlstate(error).startswith(LOST_CLASSES) or isinstance(error, (asyncpg.InterfaceError, PoolTimeout))
+    return sqlstate(error).startswith(LOST_CLASSES) or isinstance(error, PoolTimeout) or _tells_of_loss(error)
 
 
 def sqlstate(error: BaseException) -> str:
@@ -71,9 +78,13 @@ def _is_outage(error: BaseException) -> bool:
         return sqlstate(error) == LOCK_NOT_AVAILABLE or sqlstate(error).startswith(OUTAGE_CLASSES)
     if isinstance(error, DBAPIError):
         return error.connection_invalidated
-    if isinstance(error, asyncpg.DataError):  # of a value of ours; asyncpg counts it among the errors of its interface
-        return False
-    return isinstance(error, (OSError, PoolTimeout, asyncpg.InterfaceError, asyncpg.InternalClientError))
+    return isinstance(error, (OSError, PoolTimeout)) or _tells_of_loss(error)
+
+
+def _tells_of_loss(error: BaseException) -> bool:
+    if isinstance(error, asyncpg.TargetServerAttributeNotMatched):
+        return True
+    return isinstance(error, (asyncpg.InterfaceError, asyncpg.InternalClientError)) and bool(_LOST.search(str(error)))
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -19,8 +19,15 @@ from gql_server.db.outages import is_connection_lost, is_outage, may_pass
         asyncpg.AdminShutdownError("going down"),
         asyncpg.ConnectionDoesNotExistError("gone"),
         asyncpg.LockNotAvailableError("locked"),
-        asyncpg.InterfaceError("another operation is in progress"),
-        asyncpg.InternalClientError("unexpected message"),
+        asyncpg.InterfaceError("cannot perform operation: another operation is in progress"),
+        asyncpg.InterfaceError("cannot perform operation: another operation is cancelling"),
+        asyncpg.InterfaceError("cannot perform operation: connection is closed"),
+        asyncpg.InterfaceError("connection is closed"),
+        asyncpg.InterfaceError("cannot call Connection.fetch(): connection has been released back to the pool"),
+        asyncpg.InterfaceError("pool is closing"),
+        asyncpg.InternalClientError("cannot switch to state 11; another operation (2) is in progress"),
+        asyncpg.InternalClientError("got result for unknown protocol state 3"),
+        asyncpg.TargetServerAttributeNotMatched("None of the hosts match the target attribute requirement"),
     ],
 )
 def test_what_may_be_over_in_a_moment_is_an_outage(error: Exception):
@@ -35,6 +42,11 @@ def test_what_may_be_over_in_a_moment_is_an_outage(error: Exception):
         asyncpg.UndefinedTableError("events"),
         asyncpg.UniqueViolationError("x"),
         asyncpg.DataError("no integer"),
+        asyncpg.InterfaceError("the server expects 1 argument for this query, 2 were passed"),
+        asyncpg.InterfaceError("cannot start; the transaction is already started"),
+        asyncpg.InterfaceError("unsupported authentication method requested by the server: 'gss'"),
+        asyncpg.ClientConfigurationError("could not match 2 port numbers to 1 hosts"),
+        asyncpg.InternalClientError("no binary format encoder for type x (OID 1)"),
     ],
 )
 def test_a_mistake_of_ours_is_none(error: Exception | None):
