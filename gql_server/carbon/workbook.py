@@ -6,6 +6,7 @@ when that is not enough. Rows then come from the file, one at a time.
 
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ import orjson
 from gql_server.carbon.refusals import FileRefused
 
 SECONDS_MAX = 600
+LOOK_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +43,28 @@ def read_workbook(path: Path, sheet: str | None = None) -> Sheet:
     """The named sheet of the workbook, or the only one that has cells. Blocks until it is read. Raises FileRefused."""
     rows = path.with_name(f"{path.name}.rows")
     command = [sys.executable, "-m", "gql_server.carbon.sheets", str(path), str(rows), *([sheet] if sheet else [])]
-    try:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=SECONDS_MAX, check=False)
-    except subprocess.TimeoutExpired:
-        raise FileRefused(
-            f"the workbook takes longer than {SECONDS_MAX} seconds to read: save its sheet as “CSV UTF-8”"
-        ) from None
-    if done.returncode:
-        raise FileRefused("the workbook needs too much memory, or is damaged: save its sheet as “CSV UTF-8”")
-    answer: dict[str, str] = orjson.loads(done.stdout)
+    answer: dict[str, str] = orjson.loads(output_of(command, path))
     if "refused" in answer:
         raise FileRefused(answer["refused"])
     return Sheet(rows, answer["sheet"], answer["told_by"])
+
+
+def output_of(command: list[str], path: Path) -> bytes:
+    """What the process writes. It is ended when it takes too long, and when its file is removed: nobody waits for it then."""
+    until = time.monotonic() + SECONDS_MAX
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        while True:
+            try:
+                output, _ = process.communicate(timeout=LOOK_SECONDS)
+                break
+            except subprocess.TimeoutExpired:
+                is_late = time.monotonic() > until
+                if is_late or not path.exists():
+                    process.kill()
+                if is_late:
+                    raise FileRefused(
+                        f"the workbook takes longer than {SECONDS_MAX} seconds to read: save its sheet as “CSV UTF-8”"
+                    ) from None
+    if process.returncode:
+        raise FileRefused("the workbook needs too much memory, or is damaged: save its sheet as “CSV UTF-8”")
+    return output

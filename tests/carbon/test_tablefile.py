@@ -1,10 +1,13 @@
 """Files of people's spreadsheet programs are read as they see them, and other files are named for what they are."""
 
 import io
+import sys
+import time
 import zipfile
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import pytest
@@ -12,6 +15,7 @@ import pytest
 from gql_server.carbon.formats import ENTRY_FORMATS, open_rows
 from gql_server.carbon.numbers import COMMA
 from gql_server.carbon.refusals import FileRefused
+from gql_server.carbon.workbook import output_of
 from tests.carbon.workbooks import workbook
 
 HEADER = "unit_institutional_id,category,subcategory,quantity,note\n"
@@ -219,3 +223,14 @@ def test_a_workbook_cut_short_is_refused(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-100])
 
     assert refusal(path) == "the file is a damaged workbook or zip archive: save it again"
+
+
+def test_the_process_that_reads_a_workbook_ends_when_nobody_waits_for_it_any_more(tmp_path: Path) -> None:
+    path = workbook(tmp_path / "upload", {"Data": [CELLS]})
+    Timer(0.2, path.unlink).start()
+    began = time.monotonic()
+
+    with pytest.raises(FileRefused):
+        output_of([sys.executable, "-c", "import time; time.sleep(60)"], path)
+
+    assert time.monotonic() - began < 30
