@@ -5,6 +5,7 @@ write nothing. All leases are on the database's clock. Rows are locked in one or
 """
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import (
@@ -36,6 +37,7 @@ from gql_server.ledger.job import ClaimedJob, Outcome
 
 Bound = BindParameter[Any]
 
+AT_ONCE = timedelta(0)
 jobs = models.Job
 
 
@@ -129,13 +131,14 @@ async def finish(connection: AsyncConnection, worker: str, job: ClaimedJob, outc
     return True
 
 
-async def release(connection: AsyncConnection, worker: str, job: ClaimedJob) -> bool:
-    """Give back a job that was not worked on, or whose work was rolled back. The attempt does not count, unless a
-    follow-up already waits: then this one is the requeued one of the two, and keeps its attempt."""
+async def release(connection: AsyncConnection, worker: str, job: ClaimedJob, *, delay: timedelta = AT_ONCE) -> bool:
+    """Give back a job that was not worked on, or whose work was rolled back, to be claimed after the delay. The attempt does
+    not count, unless a follow-up already waits: then this one is the requeued one of the two, and keeps its attempt."""
+    due = {"run_after": func.clock_timestamp() + delay} if delay else {}
     back = (
         update(jobs)
         .where(held_by(worker, job.id, job.attempt))
-        .values(state=JobState.NOT_STARTED, locked_by=None, locked_at=None, is_current=False)
+        .values(state=JobState.NOT_STARTED, locked_by=None, locked_at=None, is_current=False, **due)
     )
     try:
         async with connection.begin_nested():

@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections.abc import Collection, Mapping
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -15,12 +16,15 @@ from gql_server import ledger
 from gql_server.db.models import RECALCULATIONS, JobResult
 from gql_server.db.outages import is_connection_lost, sqlstate
 from gql_server.ledger import chain, debts, locks, reconcile, resume, wakeup
+from gql_server.ledger.attempts import AT_ONCE
 from gql_server.ledger.job import ClaimedJob, Outcome
 from gql_server.ledger.locks import Lock
 from gql_server.worker.registry import JobSpec, Registry
 from gql_server.worker.run import JobError, LeaseLost, Run
 
 DEADLOCK_TRIES = 3
+LOCK_RETRY = timedelta(seconds=1)
+"""When a job is looked at again whose lock somebody holds that the ledger does not know."""
 RETRYABLE_SQLSTATES = ("40001", "40P01", "55P03")
 """Serialization failure, deadlock, lock timeout."""
 
@@ -54,7 +58,8 @@ class Runner:
         try:
             outcome = await self._attempt(job, run)
         except LockHeld:
-            await self.release(job)
+            log.info("job.lock_held", job_id=job.id, retry_seconds=LOCK_RETRY.total_seconds())
+            await self.release(job, delay=LOCK_RETRY)
         except LeaseLost:
             log.warning("job.lease_lost", job_id=job.id, attempt=job.attempt)
         except HandlerRefused as refused:
@@ -73,10 +78,10 @@ class Runner:
         finally:
             await self.waker.wake_all()
 
-    async def release(self, job: ClaimedJob) -> None:
-        """Give the job back without counting the attempt."""
+    async def release(self, job: ClaimedJob, *, delay: timedelta = AT_ONCE) -> None:
+        """Give the job back without counting the attempt, to be claimed after the delay."""
         async with self.engine.begin() as connection:
-            if await ledger.release(connection, self.worker, job) and job.pipeline_ids:
+            if await ledger.release(connection, self.worker, job, delay=delay) and job.pipeline_ids:
                 await reconcile.lock(connection, job.pipeline_ids)
                 await self._store_status(connection, job.pipeline_ids)
 

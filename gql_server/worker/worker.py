@@ -140,7 +140,7 @@ class Worker:
         assert self._queue is not None
         claimed = self._queue.held[job.id]
         try:
-            await _until_cancelled(self.runner.run(claimed), context.cancellation)
+            await until_cancelled(self.runner.run(claimed), context.cancellation, name=f"job {job.id}")
             if context.cancellation.cancelled_caught and self._stopping.is_set():
                 await self.runner.release(claimed)
         finally:
@@ -185,10 +185,10 @@ class Worker:
                 await self._stopping.wait()
 
 
-async def _until_cancelled(work: Coroutine[Any, Any, None], scope: AbstractContextManager[Any]) -> None:
+async def until_cancelled(work: Coroutine[Any, Any, None], scope: AbstractContextManager[Any], *, name: str) -> None:
     """Do the work, or end it when the scope is cancelled: once, not at each step as by the scope itself, so that it can tell
     the database to stop a statement, and roll back. If that takes too long, its connection is given up."""
-    running = asyncio.create_task(work)
+    running = asyncio.create_task(work, name=name)
     try:
         with scope:
             await asyncio.shield(running)
@@ -197,3 +197,5 @@ async def _until_cancelled(work: Coroutine[Any, Any, None], scope: AbstractConte
             if not running.done():
                 running.cancel()
                 await asyncio.wait([running], timeout=ROLLBACK_SECONDS)
+        if not running.done():
+            log.error("job.task_abandoned", task=running.get_name(), waited_seconds=2 * ROLLBACK_SECONDS)

@@ -9,6 +9,7 @@ from gql_server.db import models
 from gql_server.db.models import JobResult
 from gql_server.ledger import reconcile
 from gql_server.worker import ClaimedJob, JobError, LeaseLost, Outcome, RejectedRow
+from gql_server.worker.attempt import LOCK_RETRY
 from gql_server.worker.sweep import sweep
 from tests.ledger.conftest import Ledger
 
@@ -157,6 +158,19 @@ async def test_a_held_lock_gives_the_job_back_instead_of_waiting(work: Ledger) -
     row = await work.job(submitted.job_id)
     assert (row.state, row.attempts, row.locked_by) == ("NOT_STARTED", 0, None)
     assert work.ran == []
+
+
+async def test_a_job_whose_lock_is_held_outside_the_ledger_is_not_claimed_again_at_once(work: Ledger) -> None:
+    submitted = await work.submit("unit_sync")
+    [job] = await work.claim()
+    async with work.engine.begin() as other:
+        await other.execute(text("SELECT pg_advisory_xact_lock(1239)"))
+        await work.run(job)
+
+    assert await work.claim() == []
+    await asyncio.sleep(LOCK_RETRY.total_seconds())
+    [again] = await work.claim()
+    assert (again.id, again.attempt) == (submitted.job_id, 1)
 
 
 async def test_two_jobs_that_deadlock_are_both_applied_once(work: Ledger) -> None:

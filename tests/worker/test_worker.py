@@ -1,6 +1,8 @@
 """The whole loop: PgQueuer over the ledger, with real wake-ups and leases."""
 
 import asyncio
+import contextlib
+import time
 from datetime import timedelta
 from typing import Any
 
@@ -8,10 +10,12 @@ import pytest
 from pgqueuer.core.qm import QueueManager
 from pgqueuer.domain.errors import FailingListenerError
 from sqlalchemy import text
+from structlog.testing import capture_logs
 
 from gql_server.db import models
 from gql_server.ledger import wakeup
 from gql_server.worker import ChildJob, ClaimedJob, Outcome
+from gql_server.worker.worker import until_cancelled
 from tests.ledger.conftest import Ledger
 
 
@@ -207,3 +211,20 @@ async def test_a_worker_that_slept_through_its_lease_does_not_claim_its_own_runn
     assert attempts == [1, 2]
     await worker.stop()
     await running
+
+
+async def test_a_task_that_survives_its_cancellation_is_logged() -> None:
+    async def stubborn() -> None:
+        until = time.monotonic() + 5
+        while time.monotonic() < until:
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(0.1)
+
+    with capture_logs() as logs:
+        running = asyncio.create_task(until_cancelled(stubborn(), contextlib.nullcontext(), name="job 7"))
+        await asyncio.sleep(0.05)
+        running.cancel()
+        await asyncio.wait([running])
+
+    assert running.cancelled()
+    assert [(entry["event"], entry["task"]) for entry in logs] == [("job.task_abandoned", "job 7")]
