@@ -14,7 +14,7 @@ from gql_server.feed.hub import Hub
 from gql_server.feed.queries import now
 from gql_server.feed.session import Session
 from gql_server.feed.tokens import Position, Tokens
-from gql_server.graph.cost.budgets import Bill, Budgets
+from gql_server.graph.cost.budgets import Budgets
 from gql_server.policy import Viewer
 from gql_server.reads.loaders import Loaders, Query, ReadPolicy, SharedLoaders, once, retried_on_outage
 from gql_server.reads.pagination import Paging, Window
@@ -44,7 +44,7 @@ class Context:
         self.tokens = tokens
         self.session = Session()
         self.budgets = budgets
-        self.bill: Bill | None = None
+        self.estimated = 0
         self.engine = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._shared: SharedLoaders | None = None
         self._reading: ReadPolicy = once

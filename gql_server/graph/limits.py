@@ -1,6 +1,5 @@
 """Bounds on what a document may ask for, checked before anything is executed."""
 
-from collections.abc import Iterator
 from typing import NamedTuple, cast
 
 from graphql import (
@@ -18,7 +17,6 @@ from graphql import (
 )
 from graphql.validation import validation_context
 from graphql.validation.rules import overlapping_fields_can_be_merged
-from strawberry.extensions import SchemaExtension
 
 from gql_server.errors import ErrorCode
 
@@ -122,40 +120,6 @@ class ValuesWithCode(ValuesOfCorrectTypeRule):
     def report_error(self, error: GraphQLError) -> None:
         error.extensions = {"code": ErrorCode.BAD_USER_INPUT.value}
         super().report_error(error)
-
-
-class Validation(SchemaExtension):
-    """Adds our rules, and a code to every error that validation found: it comes after what validates."""
-
-    def on_operation(self) -> Iterator[None]:
-        rules = self.execution_context.validation_rules
-        coded = (ValuesWithCode if rule is ValuesOfCorrectTypeRule else rule for rule in rules)
-        self.execution_context.validation_rules = (DocumentLimits, NoNul, *coded)
-        yield
-
-    def on_validate(self) -> Iterator[None]:
-        self._require_choice()
-        if holds_nul(self.execution_context.variables):
-            self._refuse(NUL_REFUSED)
-        for error in self.execution_context.pre_execution_errors or ():
-            if "code" not in (error.extensions or {}):
-                error.extensions = {"code": ErrorCode.GRAPHQL_VALIDATION_FAILED.value}
-        yield
-
-    def _require_choice(self) -> None:
-        """Which of several operations to execute is the client's to say."""
-        execution = self.execution_context
-        definitions = execution.graphql_document.definitions if execution.graphql_document else ()
-        operations = sum(isinstance(node, OperationDefinitionNode) for node in definitions)
-        unnamed = execution._provided_operation_name is None  # pyright: ignore[reportPrivateUsage]
-        if operations > 1 and unnamed:
-            self._refuse("The document has several operations: say which one in `operationName`.")
-
-    def _refuse(self, message: str) -> None:
-        """Unless something else is wrong already."""
-        if not self.execution_context.pre_execution_errors:
-            error = GraphQLError(message, extensions={"code": ErrorCode.BAD_USER_INPUT.value})
-            self.execution_context.pre_execution_errors = [error]
 
 
 def bound_validation() -> None:

@@ -1,25 +1,19 @@
 """Joins the roots of the features into one schema."""
 
 import asyncio
-from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
-from functools import cache
 from typing import Annotated, Any
 
 import strawberry
-from graphql import GraphQLError, GraphQLSchema
-from strawberry.extensions import MaxTokensLimiter, ParserCache, SchemaExtension, ValidationCache
 from strawberry.schema.config import StrawberryConfig
 from strawberry.schema.schema_converter import GraphQLCoreConverter
-from strawberry.types import ExecutionContext
 
 from gql_server.errors import BadInput
 from gql_server.graph.bulk import BulkQuery, BulkSubscription
 from gql_server.graph.context import Context, Info
-from gql_server.graph.cost.prices import Prices
-from gql_server.graph.cost.pricing import Pricing
 from gql_server.graph.cost.sdl import DIRECTIVES, show_prices
 from gql_server.graph.cost.types import CostQuery
+from gql_server.graph.executable_schema import Schema
 from gql_server.graph.failures import FailureQuery, group_key
 from gql_server.graph.feed.subscriptions import ChangesQuery, PipelineSubscription
 from gql_server.graph.feed.types import EVENTS
@@ -29,7 +23,7 @@ from gql_server.graph.fleet.locks import LockQuery
 from gql_server.graph.fleet.workers import FleetQuery
 from gql_server.graph.jobs.list import JobListQuery
 from gql_server.graph.jobs.types import JobQuery, job_key
-from gql_server.graph.limits import MAX_TOKENS, Validation, bound_validation
+from gql_server.graph.limits import bound_validation
 from gql_server.graph.mutations.bulk import BulkMutation
 from gql_server.graph.mutations.failures import FailureMutation
 from gql_server.graph.mutations.ingestion import IngestionMutation
@@ -44,7 +38,6 @@ from gql_server.graph.scalars import SCALARS
 from gql_server.graph.scopes import DataEntryType, ModuleType, Unit
 from gql_server.graph.viewer import ViewerQuery
 from gql_server.graph.years.types import YearQuery, year_key
-from gql_server.policy import GUARDS
 from gql_server.reads.failures.queries import groups_by_fingerprint
 from gql_server.reads.fleet.workers import workers_by_pod_id
 from gql_server.reads.jobs.queries import jobs_by_id
@@ -128,50 +121,14 @@ class Subscription(PipelineSubscription, BulkSubscription):
     pass
 
 
-class Redactions(SchemaExtension):
-    """Reports what the viewer was not shown: one entry a field, however many rows."""
-
-    def get_results(self) -> dict[str, Any]:
-        context = self.execution_context.context
-        redactions = context.redactions if isinstance(context, Context) else Counter[str]()
-        entries = [
-            {"coordinate": coordinate, "permission": GUARDS[coordinate].permission, "count": count}
-            for coordinate, count in sorted(redactions.items())
-        ]
-        return {"redactions": entries} if entries else {}
-
-
-class Schema(strawberry.Schema):
-    @property
-    def executable(self) -> GraphQLSchema:
-        """The schema as graphql-core knows it."""
-        return self._schema
-
-    def process_errors(self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None) -> None:
-        """Nothing: the edge logs what it masks, and only that."""
-
-
 def create_schema() -> Schema:
     """The executable schema, with bounds on documents and caches for those that come again."""
     bound_validation()
-
-    @cache
-    def prices() -> Prices:
-        return Prices(schema.executable)
-
     schema = Schema(
         query=Query,
         mutation=Mutation,
         subscription=Subscription,
         types=[*EVENTS, ModuleType, DataEntryType, Unit, *DIRECTIVES],
-        extensions=[
-            lambda: MaxTokensLimiter(MAX_TOKENS),
-            ParserCache,
-            ValidationCache,
-            Validation,
-            lambda: Pricing(prices()),
-            Redactions,
-        ],
         config=StrawberryConfig(scalar_map=SCALARS),
     )
     _describe_arguments(schema)

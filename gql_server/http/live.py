@@ -15,7 +15,7 @@ from gql_server.errors import RateLimited
 from gql_server.feed.session import Phase, Session
 from gql_server.feed.tokens import NOWHERE
 from gql_server.graph.context import Context
-from gql_server.graph.schema import Schema
+from gql_server.graph.executable_schema import Schema
 from gql_server.http.masking import masked
 from gql_server.http.sharing import Plan, plan, sharing_key
 from gql_server.http.streams import Draining, Frame, Interrupted, Stream

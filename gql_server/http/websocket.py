@@ -22,7 +22,7 @@ from strawberry.subscriptions.protocols.graphql_transport_ws.types import (
 
 from gql_server.errors import PublicError, Unauthenticated
 from gql_server.graph.context import Context
-from gql_server.graph.schema import Schema
+from gql_server.graph.executable_schema import Schema
 from gql_server.http import live, streams
 from gql_server.http.masking import internal, masked, public
 from gql_server.policy import Viewer

@@ -1,4 +1,4 @@
-"""Asks the price of every operation before it is executed, refuses what is too dear, and executes nothing for a dry run."""
+"""The price of an operation: taken before it is executed, or refused; a dry run executes nothing else."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
@@ -12,45 +12,23 @@ from graphql import (
     OperationDefinitionNode,
     OperationType,
     SelectionSetNode,
+    Visitor,
     get_operation_ast,
+    visit,
 )
 from graphql.utilities import value_from_ast_untyped
-from strawberry.extensions import SchemaExtension
 
 from gql_server.errors import CostLimitExceeded, RateLimited
 from gql_server.graph.context import Context
-from gql_server.graph.cost.prices import Prices, is_included, values_of
+from gql_server.graph.cost.prices import is_included, values_of
 
 INT_MAX = 2**31 - 1
 COST = "cost"
 DRY_RUN = "dryRun"
 
 
-class Pricing(SchemaExtension):
-    """Comes after validation: only a valid operation has a price."""
-
-    def __init__(self, prices: Prices) -> None:
-        self._prices = prices
-
-    def on_validate(self) -> Iterator[None]:
-        yield
-        execution = self.execution_context
-        if not execution.pre_execution_errors and execution.graphql_document and isinstance(execution.context, Context):
-            self._price(execution.context, execution.graphql_document)
-
-    def _price(self, context: Context, document: DocumentNode) -> None:
-        """Raises CostLimitExceeded or RateLimited."""
-        execution = self.execution_context
-        name, variables = execution.operation_name, execution.variables
-        estimated = min(self._prices.estimate(document, name, variables, context.paging.size_max), INT_MAX)
-        if (dry := dry_run(document, name, variables)) is not None:
-            execution.graphql_document = dry
-        else:
-            _pay(context, estimated)
-        context.bill = context.budgets.bill(context.viewer, estimated)
-
-
-def _pay(context: Context, estimated: int) -> None:
+def charge(context: Context, estimated: int) -> None:
+    """Take the price of an operation from the viewer's budget. Raises CostLimitExceeded or RateLimited."""
     budgets, viewer = context.budgets, context.viewer
     if estimated > budgets.limit:
         message = f"The operation costs {estimated}, and one may cost {budgets.limit}: ask for less at a time."
@@ -63,6 +41,13 @@ def _pay(context: Context, estimated: int) -> None:
             message, estimated=estimated, limit=budgets.per_minute, budgetRemaining=bill.budget_remaining, resetAt=reset_at
         )
     budgets.charge(viewer, estimated)
+
+
+def has_price(document: DocumentNode) -> bool:
+    """Whether `cost` is asked for anywhere in the document."""
+    found = _Named(COST)
+    visit(document, found)
+    return found.is_there
 
 
 def dry_run(document: DocumentNode, name: str | None, variables: Mapping[str, Any] | None) -> DocumentNode | None:
@@ -108,3 +93,14 @@ def _cost_fields(document: DocumentNode, operation: OperationDefinitionNode, val
 def _is_dry(field: FieldNode, values: Mapping[str, Any]) -> bool:
     given = (argument.value for argument in field.arguments or () if argument.name.value == DRY_RUN)
     return any(value_from_ast_untyped(value, cast(dict[str, Any], values)) is True for value in given)
+
+
+class _Named(Visitor):
+    """Looks for a field of that name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self._name, self.is_there = name, False
+
+    def enter_field(self, node: FieldNode, *_: object) -> None:
+        self.is_there = self.is_there or node.name.value == self._name

@@ -98,8 +98,7 @@ class CostQuery:
         graphql_type=QueryCost,
     )
     def cost(self, info: Info, dry_run: DryRun = False) -> Bill:
-        assert info.context.bill is not None
-        return info.context.bill
+        return info.context.budgets.bill(info.context.viewer, info.context.estimated)
 
     @strawberry.field(description="Version and limits.")
     def api(self, info: Info) -> ApiInfo:

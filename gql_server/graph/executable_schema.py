@@ -1,0 +1,190 @@
+"""The schema as it executes: a prepared operation, its price, the plan executor, and what the viewer was not shown."""
+
+from collections import Counter
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import aclosing
+from functools import cached_property
+from typing import Any, cast
+
+import strawberry
+from graphql import DocumentNode, GraphQLError, GraphQLSchema
+from graphql import execution as core
+from graphql.execution import ExecutionResult as CoreResult
+from strawberry.exceptions import MissingQueryError
+from strawberry.execution import optimized_is_awaitable
+from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
+from strawberry.types import ExecutionContext, ExecutionResult
+from strawberry.types.execution import PreExecutionError
+from strawberry.types.graphql import OperationType
+
+from gql_server.graph.context import Context
+from gql_server.graph.cost.prices import Prices
+from gql_server.graph.cost.pricing import charge
+from gql_server.graph.operations import Operations, Prepared
+from gql_server.policy import GUARDS
+
+REQUEST_ERRORS = (CannotGetOperationTypeError, InvalidOperationTypeError, MissingQueryError)
+EVERY_TYPE = frozenset(OperationType)
+
+
+class Schema(strawberry.Schema):
+    """Does for each operation only what depends on its viewer and its variables. Its extensions are not asked."""
+
+    @property
+    def executable(self) -> GraphQLSchema:
+        """The schema as graphql-core knows it."""
+        return self._schema
+
+    def process_errors(self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None) -> None:
+        """Nothing: the edge logs what it masks, and only that."""
+
+    async def execute(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self,
+        query: str | None,
+        variable_values: dict[str, Any] | None = None,
+        context_value: Any = None,
+        root_value: Any = None,
+        operation_name: str | None = None,
+        allowed_operation_types: Iterable[OperationType] | None = None,
+        operation_extensions: dict[str, Any] | None = None,
+    ) -> ExecutionResult:
+        """The result of a query or a mutation.
+
+        Raises MissingQueryError, CannotGetOperationTypeError, InvalidOperationTypeError.
+        """
+        prepared = self._allowed(query, operation_name, allowed_operation_types)
+        try:
+            document = self._checked(prepared, variable_values, context_value)
+            result = await self._result(document, prepared.name, variable_values, context_value, root_value)
+        except Refused as refused:
+            return PreExecutionError(None, refused.errors)
+        except Exception as error:
+            return PreExecutionError(None, [_located(error)])
+        return ExecutionResult(result.data, result.errors, redactions(context_value))
+
+    async def stream(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self,
+        query: str | None,
+        variable_values: dict[str, Any] | None = None,
+        context_value: Any = None,
+        root_value: Any = None,
+        operation_name: str | None = None,
+        operation_extensions: dict[str, Any] | None = None,
+        allowed_operation_types: Iterable[OperationType] | None = None,
+    ) -> AsyncGenerator[ExecutionResult, None]:
+        """The results of any operation, one by one. They begin with raising CostLimitExceeded or RateLimited."""
+        return self._stream(query, operation_name, allowed_operation_types, variable_values, context_value, root_value)
+
+    async def _stream(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self,
+        query: str | None,
+        name: str | None,
+        allowed: Iterable[OperationType] | None,
+        variables: dict[str, Any] | None,
+        context: Any,
+        root: Any,
+    ) -> AsyncGenerator[ExecutionResult, None]:
+        try:
+            prepared = self._allowed(query, name, allowed)
+            if prepared.document is not None and prepared.type is not OperationType.SUBSCRIPTION:
+                yield await self.execute(query, variables, context, root, name)
+                return
+            document = self._checked(prepared, variables, context)
+        except Refused as refused:
+            yield PreExecutionError(None, refused.errors)
+            return
+        except REQUEST_ERRORS as error:
+            yield PreExecutionError(None, [_located(error)])
+            return
+        async with aclosing(self._events(document, prepared.name, variables, context, root)) as results:
+            async for result in results:
+                yield result
+
+    async def _events(
+        self, document: DocumentNode, name: str | None, variables: dict[str, Any] | None, context: Any, root: Any
+    ) -> AsyncGenerator[ExecutionResult, None]:
+        try:
+            executor = cast(Any, self).execution_context_class
+            events = cast(Any, core).subscribe(self._schema, document, root, context, variables, name, executor_class=executor)
+            if optimized_is_awaitable(events):
+                events = await events
+            if isinstance(events, CoreResult):
+                yield PreExecutionError(None, events.errors)
+                return
+            async with aclosing(events):
+                async for event in events:
+                    yield ExecutionResult(event.data, event.errors, redactions(context))
+        except Exception as error:
+            yield ExecutionResult(None, [_located(error)])
+
+    @cached_property
+    def _operations(self) -> Operations:
+        return Operations(self._schema)
+
+    @cached_property
+    def _prices(self) -> Prices:
+        return Prices(self._schema)
+
+    def _allowed(self, query: str | None, name: str | None, allowed: Iterable[OperationType] | None) -> Prepared:
+        """Raises one of REQUEST_ERRORS."""
+        prepared = self._operations.prepared(query, name)
+        if prepared.document is not None and prepared.type not in (allowed or EVERY_TYPE):
+            raise InvalidOperationTypeError(prepared.type)
+        return prepared
+
+    def _checked(self, prepared: Prepared, variables: dict[str, Any] | None, context: Any) -> DocumentNode:
+        """What is to be executed, once it is paid for. Raises Refused, CostLimitExceeded, RateLimited."""
+        if errors := prepared.errors(variables):
+            raise Refused(errors)
+        assert prepared.document is not None
+        if not isinstance(context, Context):
+            return prepared.document
+        context.estimated = prepared.estimate(self._prices, variables, context.paging.size_max)
+        if (dry := prepared.dry(variables)) is not None:
+            return dry
+        charge(context, context.estimated)
+        return prepared.document
+
+    async def _result(
+        self, document: DocumentNode, name: str | None, variables: dict[str, Any] | None, context: Any, root: Any
+    ) -> CoreResult:
+        build = cast(Any, self).execution_context_class.build
+        executor = build(self._schema, document, root, context, variables, name, is_awaitable=optimized_is_awaitable)
+        if isinstance(executor, list):
+            return CoreResult(None, executor)
+        result: Any = executor.execute_operation()
+        return await result if optimized_is_awaitable(result) else result
+
+
+class Refused(Exception):
+    """The operation is not executed, for these errors."""
+
+    def __init__(self, errors: list[GraphQLError]) -> None:
+        super().__init__(errors)
+        self.errors = errors
+
+
+def redactions(context: Any) -> dict[str, Any]:
+    """What the viewer was not shown, as extensions of a result: one entry a field, however many rows."""
+    counts = context.redactions if isinstance(context, Context) else Counter[str]()
+    entries = [
+        {"coordinate": coordinate, "permission": GUARDS[coordinate].permission, "count": count}
+        for coordinate, count in sorted(counts.items())
+    ]
+    return {"redactions": entries} if entries else {}
+
+
+def _located(error: Exception) -> GraphQLError:
+    """The error of an operation that was not executed."""
+    match error:
+        case GraphQLError():
+            return error
+        case CannotGetOperationTypeError():
+            return GraphQLError(error.as_http_error_reason(), original_error=error)
+        case InvalidOperationTypeError():
+            return GraphQLError(f"{_PLURALS[error.operation_type]} are not allowed", original_error=error)
+        case _:
+            return GraphQLError(str(error), original_error=error)
+
+
+_PLURALS = {OperationType.QUERY: "queries", OperationType.MUTATION: "mutations", OperationType.SUBSCRIPTION: "subscriptions"}
