@@ -1,5 +1,6 @@
 """SQL expressions that several queries share."""
 
+import typing
 from collections.abc import Collection
 from enum import StrEnum
 from typing import Any
@@ -108,12 +109,12 @@ def at(value: Column, *names: str) -> ColumnElement[Any]:
     """What a JSON object has under a name, and in that under the next."""
     for name in names:
         value = value.op("->", return_type=JSONB())(constant(name))
-    return value.expression if isinstance(value, QueryableAttribute) else value
+    return typing.cast("ColumnElement[Any]", value.expression if isinstance(value, QueryableAttribute) else value)
 
 
 def text_at(value: Column, name: str) -> ColumnElement[str | None]:
     """What a JSON object has under a name, as text."""
-    return value.op("->>", return_type=TEXT)(constant(name))
+    return typing.cast("ColumnElement[str | None]", value.op("->>", return_type=TEXT)(constant(name)))
 
 
 def excerpt(text: Column) -> ColumnElement[str | None]:

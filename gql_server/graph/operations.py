@@ -24,7 +24,7 @@ from strawberry.types.graphql import OperationType
 from gql_server.errors import ErrorCode
 from gql_server.graph.cost.prices import Prices
 from gql_server.graph.cost.pricing import INT_MAX, dry_run, has_price
-from gql_server.graph.limits import MAX_TOKENS, NUL_REFUSED, DocumentLimits, NoNul, ValuesWithCode, holds_nul
+from gql_server.graph.document_limits import MAX_TOKENS, NUL_REFUSED, DocumentLimits, NoNul, ValuesWithCode, holds_nul
 
 KEPT = 256
 KEPT_CHARACTERS_MAX = 16_384

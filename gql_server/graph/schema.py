@@ -13,6 +13,7 @@ from gql_server.graph.bulk import BulkQuery, BulkSubscription
 from gql_server.graph.context import Context, Info
 from gql_server.graph.cost.sdl import DIRECTIVES, show_prices
 from gql_server.graph.cost.types import CostQuery
+from gql_server.graph.document_limits import bound_validation
 from gql_server.graph.executable_schema import Schema
 from gql_server.graph.failures import FailureQuery, group_key
 from gql_server.graph.feed.subscriptions import ChangesQuery, PipelineSubscription
@@ -23,7 +24,6 @@ from gql_server.graph.fleet.locks import LockQuery
 from gql_server.graph.fleet.workers import FleetQuery
 from gql_server.graph.jobs.list import JobListQuery
 from gql_server.graph.jobs.types import JobQuery, job_key
-from gql_server.graph.limits import bound_validation
 from gql_server.graph.mutations.bulk import BulkMutation
 from gql_server.graph.mutations.failures import FailureMutation
 from gql_server.graph.mutations.ingestion import IngestionMutation

@@ -21,8 +21,8 @@ from strawberry.types.graphql import OperationType
 
 from gql_server.errors import DeadlineExceeded, ErrorCode, Unauthenticated
 from gql_server.graph.context import Context
+from gql_server.graph.document_limits import REQUEST_SECONDS, SUBSCRIPTIONS_PER_SOCKET
 from gql_server.graph.executable_schema import Schema
-from gql_server.graph.limits import REQUEST_SECONDS, SUBSCRIPTIONS_PER_SOCKET
 from gql_server.http import sse
 from gql_server.http.live import Limits, LiveOperations, Operation
 from gql_server.http.masking import internal, masked, public, refusal

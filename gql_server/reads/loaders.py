@@ -35,7 +35,8 @@ class Loader(DataLoader[Any, Any]):
     def __init__(
         self, engine: AsyncEngine, viewer: Viewer, query: Query, arguments: Mapping[str, Any], reading: ReadPolicy = once
     ) -> None:
-        super().__init__()
+        self._futures: dict[Hashable, asyncio.Future[Any]] = {}
+        super().__init__(cache_map=self._futures)
         self._engine, self._viewer, self._query, self._arguments = engine, viewer, query, arguments
         self._reading = reading
         self._batches: dict[Hashable, asyncio.Task[Mapping[Any, Any]]] = {}
@@ -57,8 +58,8 @@ class Loader(DataLoader[Any, Any]):
 
     async def values(self, keys: Sequence[Hashable]) -> list[Any]:
         """The values of many keys, in their order, without a future for each."""
-        self._gather([key for key in keys if key not in self._batches and key not in self._cache])
-        found = {key: await self.load(key) for key in keys if key in self._cache} if self._cache else {}
+        self._gather([key for key in keys if key not in self._batches and key not in self._futures])
+        found = {key: await self.load(key) for key in keys if key in self._futures} if self._futures else {}
         for batch in {self._batches[key] for key in keys if key in self._batches}:
             found = {**found, **await asyncio.shield(batch)} if found else await asyncio.shield(batch)
         return [found.get(key) for key in keys]

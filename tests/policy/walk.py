@@ -17,7 +17,7 @@ from graphql import (
     is_union_type,
 )
 
-from gql_server.graph.limits import LIMITS
+from gql_server.graph.document_limits import LIMITS
 
 Argue = Callable[[str, GraphQLArgument], str | None]
 """The literal to give for an argument, by its coordinate and definition; None leaves it out."""

@@ -11,7 +11,7 @@ from graphql import GraphQLSchema
 from strawberry.schema_directive import Location
 
 from gql_server.db.models import EVENT_RETENTION
-from gql_server.graph import limits
+from gql_server.graph import document_limits
 from gql_server.graph.context import Info
 from gql_server.graph.cost.budgets import Bill
 from gql_server.graph.cost.deprecations import deprecations
@@ -108,13 +108,13 @@ class CostQuery:
             schema_hash=_hash(schema.executable),
             limits=ApiLimits(
                 max_page_size=context.paging.size_max,
-                max_depth=limits.LIMITS.depth,
-                max_fields=limits.LIMITS.fields,
-                max_aliases=limits.LIMITS.aliases,
-                max_tokens=limits.MAX_TOKENS,
+                max_depth=document_limits.LIMITS.depth,
+                max_fields=document_limits.LIMITS.fields,
+                max_aliases=document_limits.LIMITS.aliases,
+                max_tokens=document_limits.MAX_TOKENS,
                 max_cost=context.budgets.limit,
-                max_subscriptions_per_connection=limits.SUBSCRIPTIONS_PER_SOCKET,
-                request_timeout_seconds=limits.REQUEST_SECONDS,
+                max_subscriptions_per_connection=document_limits.SUBSCRIPTIONS_PER_SOCKET,
+                request_timeout_seconds=document_limits.REQUEST_SECONDS,
                 budget_per_minute=context.budgets.per_minute,
             ),
             feed_retention_seconds=int(EVENT_RETENTION.total_seconds()),

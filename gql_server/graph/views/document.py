@@ -6,7 +6,7 @@ from typing import Any
 from graphql import GraphQLError, GraphQLSchema, OperationDefinitionNode, parse, specified_rules, validate
 
 from gql_server.errors import BadInput
-from gql_server.graph.limits import MAX_TOKENS, DocumentLimits, NoNul
+from gql_server.graph.document_limits import MAX_TOKENS, DocumentLimits, NoNul
 
 
 def check_document(schema: GraphQLSchema, text: str, variables: Mapping[str, Any] | None) -> None:

@@ -3,7 +3,7 @@ import time
 import pytest
 from graphql import get_introspection_query, parse, validate
 
-from gql_server.graph.limits import LIMITS, DocumentLimits, holds_nul
+from gql_server.graph.document_limits import LIMITS, DocumentLimits, holds_nul
 from tests.graphql import SCHEMA
 
 
