@@ -321,7 +321,7 @@ async def test_an_honest_failure_says_what_it_said(engine: AsyncEngine):
     assert (reason["code"], reason["severity"], reason["message"]) == (
         "ALL_ROWS_REJECTED",
         "DANGER",
-        f"Every row was rejected: {message}",
+        f"Every row was rejected: {message.removeprefix('ERROR: ')}",
     )
     assert (await reasons(engine, long))[0]["message"] == f"It failed: {'x' * 199}…"
 
