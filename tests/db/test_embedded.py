@@ -91,6 +91,18 @@ async def test_the_application_is_no_superuser_and_creates_no_databases(data_dir
         assert await value(dsn, owner) == "gql_server"
 
 
+async def test_the_oldest_version_that_is_supported_can_be_had_for_tests(data_dir: Path):
+    with embedded.start(data_dir, for_tests=True, version=16) as dsn:
+        assert str(await value(dsn, "SHOW server_version")).startswith("16.")
+        assert await value(dsn, "SELECT upper('é') || (U&'\\E000' < U&'\\+010000')") == "Étrue"
+
+    with (
+        pytest.raises(embedded.EmbeddedError, match=r"was made by PostgreSQL 16; this release runs 18\.$"),
+        embedded.start(data_dir, for_tests=True),
+    ):
+        pass
+
+
 async def test_nobody_gets_in_without_the_password(data_dir: Path):
     with embedded.start(data_dir, for_tests=True) as dsn:
         password = urlsplit(dsn).password

@@ -14,7 +14,7 @@ from gql_server import db, handlers
 from gql_server.commands.years import create_year
 from gql_server.db import migrate
 from gql_server.worker import registry
-from tests.conftest import execute
+from tests.databases import execute
 from tests.faults.audit import AUDIT
 from tests.faults.cluster import Cluster
 from tests.faults.site import OPERATOR, Site

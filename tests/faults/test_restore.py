@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gql_server.db.embedded.programs import BINARIES
+from gql_server.db.embedded.programs import VERSION, binaries
 from tests.faults.live import LIST, Api, Watcher
 from tests.faults.site import Site
 from tests.faults.test_hiccups import agree
@@ -45,7 +45,7 @@ async def copied(site: Site, folder: Path) -> Restore:
 
 
 async def program(name: str, *arguments: str) -> None:
-    await asyncio.to_thread(subprocess.run, [str(BINARIES / name), *arguments], check=True)
+    await asyncio.to_thread(subprocess.run, [str(binaries(VERSION) / name), *arguments], check=True)
 
 
 async def run_jobs(site: Site, count: int) -> list[int]:

@@ -21,7 +21,7 @@ import pytest
 from gql_server.graph.nodes import encode
 from gql_server.processes import demo_tabs
 from gql_server.processes.operating_day import DAY
-from tests.conftest import execute, on_database
+from tests.databases import clone_of, execute, on_database
 from tests.graphql import SCHEMA
 
 DEMO = [sys.executable, "-c", "from gql_server.cli import main; main()", "demo", "--port"]
@@ -67,7 +67,7 @@ class Desk:
 def desk(postgres: str, template: str) -> Iterator[Desk]:
     """A server and a worker in a process of their own, when the day is over."""
     name = f"demo_{uuid4().hex}"
-    asyncio.run(execute(postgres, f'CREATE DATABASE "{name}" TEMPLATE "{template}"'))
+    asyncio.run(execute(postgres, clone_of(template, name)))
     environment = {**os.environ, "GQL_DATABASE_URL": on_database(postgres, name), "GQL_JWT_SECRET": "k" * 32}
     process = subprocess.Popen([*DEMO, str(free_port())], env=environment, stdout=subprocess.PIPE, text=True)
     try:

@@ -17,7 +17,7 @@ from gql_server.feed import session
 from gql_server.feed.hub import Hub
 from gql_server.feed.session import Session
 from gql_server.policy import Viewer
-from tests.conftest import on_database
+from tests.databases import on_database
 from tests.graphql import SCHEMA, context
 from tests.policy.asking import Asker
 from tests.policy.test_non_interference import NUMBERS, any_world

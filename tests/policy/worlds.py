@@ -17,7 +17,7 @@ from gql_server.db.models import EntityType, JobType
 from gql_server.db.models import carbon as carbon_tables
 from gql_server.ledger.progress import is_error, pipeline_status
 from gql_server.policy import Role, Viewer, permissions_of
-from tests.conftest import execute, on_database
+from tests.databases import clone_of, execute, on_database, share_statements
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 MODULES = {4: "equipment_electric_consumption", 5: "purchase", 8: "process_emissions"}
@@ -401,9 +401,10 @@ CLOCK = (
 async def database(postgres: str, template: str, world: World) -> AsyncGenerator[AsyncEngine]:
     """An engine on a database of its own that holds the world, and in which it is always now."""
     name = f"world_{uuid4().hex}"
-    await execute(postgres, f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+    await execute(postgres, clone_of(template, name))
     settings = {"search_path": "clock, pg_catalog, public"}
     engine = db.create_engine(on_database(postgres, name), application="worlds", pool_size=3, max_overflow=9, settings=settings)
+    await share_statements(engine)
     try:
         async with engine.begin() as connection:
             for statement in CLOCK:

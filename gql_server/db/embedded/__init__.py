@@ -9,7 +9,7 @@ from pathlib import Path
 from fasteners import InterProcessLock, InterProcessReaderWriterLock  # pyright: ignore[reportMissingTypeStubs]
 
 from gql_server.db.embedded.cluster import PATIENCE, connection_string, create, launch, password, running, settled, stop
-from gql_server.db.embedded.programs import VERSION, EmbeddedError, make_reachable
+from gql_server.db.embedded.programs import VERSION, EmbeddedError, make_reachable, version_of
 
 __all__ = ["EmbeddedError", "exists", "revive", "start"]
 
@@ -17,7 +17,7 @@ GATE, USERS = "postgres.gate", "postgres.users"
 
 
 @contextmanager
-def start(data_dir: Path, *, for_tests: bool = False) -> Generator[str]:
+def start(data_dir: Path, *, for_tests: bool = False, version: int = VERSION) -> Generator[str]:
     """The connection string of the application's role, while in use: the first process starts PostgreSQL, the last stops it.
 
     Enter once per process and data directory: the operating system keeps these locks by process. `for_tests` trades
@@ -30,7 +30,7 @@ def start(data_dir: Path, *, for_tests: bool = False) -> Generator[str]:
     users.acquire_read_lock()
     try:
         with passing(gate):
-            dsn = bring_up(cluster, for_tests=for_tests)
+            dsn = bring_up(cluster, for_tests=for_tests, version=version)
         yield dsn
     finally:
         with undisturbed(), passing(gate):
@@ -102,14 +102,13 @@ def leave(users: InterProcessReaderWriterLock, cluster: Path) -> None:
             users.release_write_lock()
 
 
-def bring_up(cluster: Path, *, for_tests: bool) -> str:
+def bring_up(cluster: Path, *, for_tests: bool, version: int) -> str:
     """The connection string of a running server, created and started as needed."""
     try:
         if not (cluster / "PG_VERSION").exists():
-            create(cluster, for_tests=for_tests)
-        made_by = (cluster / "PG_VERSION").read_text().strip()
-        if made_by != str(VERSION):
-            raise EmbeddedError(f"The database in {cluster} was made by PostgreSQL {made_by}; this release runs {VERSION}.")
+            create(cluster, for_tests=for_tests, version=version)
+        if (made_by := version_of(cluster)) != version:
+            raise EmbeddedError(f"The database in {cluster} was made by PostgreSQL {made_by}; this release runs {version}.")
         make_reachable(cluster)
         server = settled(cluster) or launch(cluster, for_tests=for_tests)
         return connection_string(server, password(cluster))

