@@ -1,5 +1,4 @@
 import re
-import time
 from uuid import UUID
 
 import pytest
@@ -83,8 +82,7 @@ def test_a_cut_off_quotation_still_ends():
 
 
 def test_a_long_traceback_without_an_exception_at_its_end_is_read_in_no_time() -> None:
-    text = "deadlock detected\nTraceback (most recent call last):" + "\n  File x, line 1, in traiter" * 2_000
+    """Were it read again for each of its lines, the test would not end."""
+    text = "deadlock detected\nTraceback (most recent call last):" + "\n  File x, line 1, in traiter" * 200_000
 
-    began = time.perf_counter()
     assert cause_of(text).startswith("deadlock detected")
-    assert time.perf_counter() - began < 0.5
