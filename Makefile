@@ -5,6 +5,9 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
+# Hundreds of processes are started, also by tests: none shall compile again what another one has compiled.
+unexport PYTHONDONTWRITEBYTECODE
+
 SYSTEM_PATH := $(PATH)
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
@@ -28,6 +31,9 @@ RELAY := tests/relay/node_modules/.installed
 CLIENTS := tests/js/node_modules/.installed
 POSTGRAPHILE := bench/rivals/postgraphile/node_modules/.installed
 PAGE := .venv/.page
+FAST := tests/ledger tests/policy/test_access.py tests/policy/test_guards.py tests/policy/test_permissions.py tests/policy/test_rows.py \
+	tests/feed tests/graph/cost tests/graph/test_schema.py tests/graph/test_lint.py tests/graph/test_limits.py tests/test_cli.py
+COVERED := gql_server/ledger/*,gql_server/policy/*,gql_server/feed/*
 PAGE_SOURCES := $(wildcard frontend/*.json frontend/*.js frontend/*.html frontend/.npmrc) $(shell find frontend/src frontend/public -type f 2>/dev/null)
 
 # GNU make hands SIGTERM on to its program, but keeps a SIGINT sent to it alone and waits: seen there for long, it is handed on.
@@ -35,12 +41,15 @@ HAND_ON_INTERRUPT = { make=/proc/$$PPID/status; \
 	while kill -0 $$$$ && grep -q '^SigBlk.*[014589cd]$$' $$make; do sleep 1; done; \
 	[ ! -e $$make ] || { sleep 2; kill -TERM $$$$; }; } </dev/null >/dev/null 2>&1 &
 
-.PHONY: help run test check format schema lock frontend browser relay clients faults bench clean reset
+.PHONY: help run test test-fast coverage hooks check format schema lock frontend browser relay clients faults bench clean reset
 
 help:
 	@echo 'make run       set up, run a real operating day, serve it on http://127.0.0.1:8000'
 	@echo 'make test      set up, run every test against a real PostgreSQL'
-	@echo 'make check     lint, format, types, import rules, dependencies, schema, migrations'
+	@echo 'make test-fast the rules, the policy, the schema and one server, in less than a minute'
+	@echo 'make coverage  make test, and no line of the ledger, the policy and the feed is left untested'
+	@echo 'make check     lint, format, types, import rules, dependencies, lock files, schema, migrations'
+	@echo 'make hooks     check what changed before each commit'
 	@echo 'make format    format and fix'
 	@echo 'make schema    write schema.graphql'
 	@echo 'make frontend  build the GraphiQL page'
@@ -59,12 +68,25 @@ run: $(RUNTIME) $(PAGE)
 test: $(DEV)
 	@exec pytest -n 2 $(ARGS)
 
+test-fast: $(DEV)
+	@exec pytest -n 2 $(FAST) $(ARGS)
+
+# Every package is measured, some must be covered whole.
+coverage: $(DEV)
+	@pytest -n 2 --cov --cov-report= $(ARGS)
+	@coverage report --skip-covered --include='$(COVERED)' --show-missing --fail-under=100
+	@coverage report --format=total | xargs echo 'gql_server, percent of all lines:'
+
+hooks: $(DEV)
+	@pre-commit install
+
 check: $(DEV)
 	ruff check
 	ruff format --check
 	pyright
 	lint-imports
 	deptry .
+	python .ci/locked.py
 	gql-server schema --check
 	gql-server migrate --check
 
