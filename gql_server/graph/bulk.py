@@ -1,4 +1,4 @@
-"""How far a bulk abort is, asked or followed."""
+"""Progress of a bulk abort, asked or followed."""
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing

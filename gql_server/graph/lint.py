@@ -90,7 +90,7 @@ def attributed(schema: GraphQLSchema) -> Complaints:
 
 
 def mirrored(schema: GraphQLSchema) -> Complaints:
-    """What is guarded says so, in a directive and in its description, and nothing else does."""
+    """Guarded fields say so, in a directive and in their description, and nothing else does."""
     for coordinate, element in _guardable(schema):
         guard = GUARDS.get(coordinate)
         nodes = element.ast_node and element.ast_node.directives

@@ -1,4 +1,4 @@
-"""What the viewer may do, as a client sees it."""
+"""Permissions of the viewer as a client sees them."""
 
 import strawberry
 

@@ -50,7 +50,7 @@ ARGUMENTS = {
     "entryType": {"data_entry_type": "dataEntryType", "data_entry_type_id": "dataEntryTypeId"},
     "unit": {"unit_institutional_id": "unitInstitutionalId"},
 }
-"""What inputs call what uploads call otherwise: the fields that may say it, by their attributes."""
+"""Fields of inputs by the attributes that they say, where inputs and uploads differ."""
 
 
 @strawberry.enum(description="Every value that can appear in `errors[].extensions.code`, and in problems.")

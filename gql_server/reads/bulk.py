@@ -16,7 +16,7 @@ SHOWN = 200
 
 
 async def bulk_aborts_by_id(connection: AsyncConnection, viewer: Viewer, keys: Sequence[UUID]) -> dict[UUID, AnyRow]:
-    """What operators may know of each."""
+    """Bulk aborts with their progress, for operators."""
     if not viewer.may(OPERATIONS_VIEW):
         return {}
     counts = (func.cardinality(B.pipeline_ids).label("count"), func.cardinality(B.refused).label("refused"))

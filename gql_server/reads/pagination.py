@@ -29,8 +29,8 @@ class PageEdge:
 
 @dataclass(frozen=True, slots=True)
 class CountQuery:
-    """How the list behind a page is counted: a batched query, called as `query(..., keys, limit=n, **arguments)`, that says for
-    each key how many items there are, but never more than one above the limit."""
+    """Count of the list behind a page: a batched query, called as `query(..., keys, limit=n, **arguments)`, that says for each
+    key how many items there are, but never more than one above the limit."""
 
     query: Callable[..., Any]
     key: Any = None
@@ -49,7 +49,7 @@ class Page:
     cursor: Callable[[Any], str]
     counting: CountQuery | None = None
     criteria: Any = None
-    """What all items of the list match, where it can be counted by facet."""
+    """Criteria that all items of the list match, where it can be counted by facet."""
     position: str | None = None
     """Position of the feed, of an empty page that was read after it."""
     is_head: bool = False
@@ -105,7 +105,7 @@ class CursorCodec:
 
 @dataclass(frozen=True, slots=True)
 class SortValue:
-    """What a list is ordered by before its unique key. Rows without a value come last, whichever the direction."""
+    """Value by which a list is ordered before its unique key. Rows without a value come last, whichever the direction."""
 
     name: str
     parse: Callable[[str], Any]
@@ -113,7 +113,7 @@ class SortValue:
 
 
 class Cursor(NamedTuple):
-    """Where a row lies in its list: its value, if the list is ordered by one, and its unique key."""
+    """Place of a row in its list: its value, if the list is ordered by one, and its unique key."""
 
     value: Any
     key: str
@@ -155,7 +155,7 @@ class Window:
         return parts
 
     def sorted(self, statement: AnySelect, column: Column, parse: Callable[[str], object], value: Column | None) -> AnySelect:
-        """What `keyset_scans` give, as one statement that sorts: for lists that are short in themselves."""
+        """The rows of `keyset_scans`, as one statement that sorts: for lists that are short in themselves."""
         if value is None:
             return self.limited(statement, column, parse)
         for at, follows in ((self._position(self.after), True), (self._position(self.before), False)):
@@ -205,7 +205,7 @@ class Window:
         return Cursor(self.order and getattr(row, value), str(getattr(row, key)))
 
     def text(self, position: Cursor) -> str:
-        """What a cursor says of a position."""
+        """Text of a cursor, before it is signed."""
         if self.order is None:
             return position.key
         value = position.value
@@ -232,7 +232,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Paging:
-    """What turns the arguments of a connection into a window."""
+    """Turns the arguments of a connection into a window."""
 
     cursors: CursorCodec
     size_max: int

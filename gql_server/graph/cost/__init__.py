@@ -1,1 +1,1 @@
-"""What an operation costs, said before it is executed: weights and list sizes as in IBM's GraphQL cost directives."""
+"""Cost of an operation, said before it is executed: weights and list sizes as in IBM's GraphQL cost directives."""

@@ -1,4 +1,4 @@
-"""What a viewer may spend in a minute. Kept in the process: with several of them behind one address, each has its own count."""
+"""Budgets of viewers, by the minute. Kept in the process: with several of them behind one address, each has its own count."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,7 +15,7 @@ PER_MINUTE = 2_000_000
 
 @dataclass(frozen=True, slots=True)
 class Bill:
-    """What one operation costs, and what is left of the viewer's minute once it is paid."""
+    """Cost of one operation, and what is left of the viewer's minute once it is paid."""
 
     estimated: int
     limit: int
@@ -33,7 +33,7 @@ class Budgets:
         self._limiter = FixedWindowRateLimiter(MemoryStorage())
 
     def affords(self, viewer: Viewer, cost: int) -> bool:
-        """Whether so much is left of the viewer's minute; takes nothing."""
+        """True if so much is left of the viewer's minute; takes nothing."""
         return self._limiter.test(self._window, viewer.provider, viewer.subject, cost=cost)
 
     def charge(self, viewer: Viewer, cost: int) -> None:
@@ -42,6 +42,6 @@ class Budgets:
             self._limiter.hit(self._window, viewer.provider, viewer.subject, cost=cost)
 
     def bill(self, viewer: Viewer, cost: int) -> Bill:
-        """How the viewer stands."""
+        """Bill of the viewer as it stands."""
         reset_at, remaining = self._limiter.get_window_stats(self._window, viewer.provider, viewer.subject)
         return Bill(cost, self.limit, remaining, datetime.fromtimestamp(reset_at, UTC))

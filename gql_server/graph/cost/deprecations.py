@@ -1,4 +1,4 @@
-"""What of a schema will be removed, and when."""
+"""Deprecated parts of a schema, and their removal."""
 
 import re
 from collections.abc import Iterator

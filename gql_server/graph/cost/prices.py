@@ -38,7 +38,7 @@ SLICING = ("first", "last")
 
 
 class ListLength(NamedTuple):
-    """How long a list is: as the largest of the slicing arguments says, else as assumed. The list is the field itself, or its
+    """Length of a list: as the largest of the slicing arguments says, else as assumed. The list is the field itself, or its
     `sized` fields."""
 
     assumed: int
@@ -54,7 +54,7 @@ class SizedFields(NamedTuple):
 
 
 class Price(NamedTuple):
-    """What is known of a field before anybody asks for it."""
+    """Price of a field before anybody asks for it."""
 
     weight: int
     size: ListLength | None
@@ -89,7 +89,7 @@ class Prices:
 
 
 def size_of(coordinate: str, field: GraphQLField) -> ListLength | None:
-    """How long the list of this field is; None for one of the default size, and for what is no list."""
+    """Length of this field's list; None for one of the default size, and for what is no list."""
     slicing = tuple(name for name in SLICING if name in field.args)
     page = get_named_type(field.type)
     sized = tuple(name for name in PAGED if isinstance(page, GraphQLObjectType) and name in page.fields) if slicing else ()
@@ -112,7 +112,7 @@ def values_of(operation: OperationDefinitionNode, variables: Mapping[str, Any] |
 
 
 def is_included(node: SelectionNode, variables: Mapping[str, Any]) -> bool:
-    """Whether `@skip` and `@include` let the selection stand."""
+    """True if `@skip` and `@include` let the selection stand."""
     for directive in node.directives or ():
         if directive.name.value in ("skip", "include"):
             condition = value_from_ast_untyped(directive.arguments[0].value, dict(variables)) if directive.arguments else None

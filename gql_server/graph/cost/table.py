@@ -71,4 +71,4 @@ ASSUMED_SIZES: Mapping[str, int] = MappingProxyType(
         "YearConfiguration.modules": 12,
     }
 )
-"""How many a list is taken to hold when no argument says it."""
+"""Lengths that lists are taken to have when no argument says them."""

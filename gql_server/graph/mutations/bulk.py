@@ -161,12 +161,12 @@ def _criteria(context: Context, input: AbortPipelinesInput) -> PipelineCriteria:
 
 
 def _scope(context: Context, input: AbortPipelinesInput) -> str:
-    """What a token is bound to."""
+    """Scope that a token is bound to."""
     return repr((INPUT, context.viewer.provider, context.viewer.subject, _criteria(context, input)))
 
 
 def _promise(context: Context, input: AbortPipelinesInput) -> dict[str, Any]:
-    """What the token of a preview says. Raises BadInput for one that is not of this viewer and filter."""
+    """Content of a preview's token. Raises BadInput for one that is not of this viewer and filter."""
     if not input.preview_token:
         raise BadInput("step 2 needs the token of a preview: ask with dryRun first", argument="previewToken")
     try:

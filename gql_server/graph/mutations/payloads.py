@@ -1,4 +1,4 @@
-"""What mutations that start work have in common."""
+"""Payloads of mutations that start work."""
 
 from typing import Any
 from uuid import UUID

@@ -1,4 +1,4 @@
-"""What the document of a saved view must be."""
+"""Checks the document of a saved view."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""What a list of failure groups is filtered by and ordered by."""
+"""Filter and orders of lists of failure groups."""
 
 from dataclasses import dataclass
 from datetime import datetime

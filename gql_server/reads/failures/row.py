@@ -50,7 +50,7 @@ def seen_by(viewer: Viewer) -> Occurrences:
 
 
 def title(viewer: Viewer) -> ColumnElement[str]:
-    """What failed, and with operations view the error's words, without values."""
+    """Title of the group: what failed, and with operations view the error's words, without values."""
     if not viewer.may(OPERATIONS_VIEW):
         return G.title.expression
     return case((G.cause == constant(""), G.title), else_=G.title + constant(": ") + G.cause)
@@ -118,7 +118,8 @@ def groups_of(
 
 
 def _reopened_at(seen: Occurrences, of_group: ColumnElement[bool]) -> ColumnElement[datetime | None]:
-    """When the acknowledgement ended: at its time, or when it happened again on a revision that began to work after it."""
+    """Time at which the acknowledgement ended: at its own, or when it happened again on a revision that began to work after
+    it."""
     next_revision = select(func.min(R.started_at)).where(R.started_at > A.at).correlate(A).scalar_subquery()
     again = select(func.min(seen.c.seen_at)).where(of_group, seen.c.seen_at >= next_revision).scalar_subquery()
     return func.least(case((A.until <= func.now(), A.until)), again)

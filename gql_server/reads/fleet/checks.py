@@ -1,4 +1,4 @@
-"""What the vital signs of an installation mean, as pure functions."""
+"""Checks of an installation's health, as pure functions."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class HealthChecks:
 
     @cached_property
     def diagnosis(self) -> list[Reason]:
-        """What is wrong with the installation, worst first."""
+        """Reasons for which the installation needs attention, worst first."""
         return worst_first([*_workers(self), *_stuck(self), *_queue(self), *_feed(self)])
 
     @property

@@ -85,7 +85,7 @@ async def stuck_jobs(
 
 
 async def stuck_count(connection: AsyncConnection, viewer: Viewer, keys: Sequence[str], *, limit: int) -> dict[str, int]:
-    """How many jobs of a provider are stuck: never more than run, so that they are counted without the limit's help."""
+    """Number of stuck jobs of a provider: never more than run, so that they are counted without the limit's help."""
     statement = select(func.count()).select_from(jobs.JOBS).where(IS_STUCK, job_clause(viewer))
     count = await connection.scalar(statement) or 0
     return dict.fromkeys(keys, min(count, limit + 1))

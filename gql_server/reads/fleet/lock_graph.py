@@ -46,12 +46,12 @@ class HeldLock:
 
     @property
     def category(self) -> str:
-        """What sort of work excludes each other here, in words."""
+        """Sort of work that excludes each other here, in words."""
         return CATEGORIES.get(self.lock.category, OTHER) if self.lock else OTHER
 
     @property
     def scope(self) -> str:
-        """Which data, in words; the key itself for locks that are not ours."""
+        """Data that it covers, in words; the key itself for locks that are not ours."""
         if self.lock is None or self.category == OTHER:
             return self.key
         covered = self.lock.covered
@@ -66,7 +66,7 @@ class HeldLock:
 
     @property
     def held_for_seconds(self) -> float | None:
-        """As long as the transaction that has taken it, which a later attempt of the same job begins anew."""
+        """Age of the transaction that has taken it, in seconds, which a later attempt of the same job begins anew."""
         if not self.is_own:
             return None
         return self.claimed_seconds if self.taken_seconds is None else self.taken_seconds

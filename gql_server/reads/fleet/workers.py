@@ -74,7 +74,7 @@ async def jobs_by_worker(
 async def job_count_by_worker(
     connection: AsyncConnection, viewer: Viewer, keys: Sequence[str], *, limit: int
 ) -> dict[str, int]:
-    """How many jobs each worker holds: few, so that they are counted without the limit's help."""
+    """Number of jobs that each worker holds: few, so that they are counted without the limit's help."""
     rows = await connection.execute(
         select(J.locked_by, func.count())
         .select_from(jobs.JOBS)

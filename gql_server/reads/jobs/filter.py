@@ -1,4 +1,4 @@
-"""What a job list is filtered by, as clauses on jobs."""
+"""Filter of job lists, as clauses on jobs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields

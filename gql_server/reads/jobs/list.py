@@ -58,7 +58,7 @@ async def page(
 async def counted(
     connection: AsyncConnection, viewer: Viewer, keys: Sequence[JobCriteria], *, limit: int
 ) -> dict[JobCriteria, int]:
-    """How many jobs match each of the criteria, up to one above the limit."""
+    """Number of jobs that match each of the criteria, up to one above the limit."""
     counts = [
         select(literal(place).label("place"), func.count().label("counted")).select_from(_listed(viewer, each, newest(limit)))
         for place, each in enumerate(keys)
@@ -106,7 +106,7 @@ def _page_by_pipeline(viewer: Viewer, criteria: JobCriteria, window: Window, col
 async def counted_by_pipeline(
     connection: AsyncConnection, viewer: Viewer, keys: Sequence[UUID], *, criteria: JobCriteria, limit: int
 ) -> dict[UUID, int]:
-    """How many jobs of each pipeline match, up to one above the limit."""
+    """Number of jobs of each pipeline that match, up to one above the limit."""
     asked = func.unnest(array(P.id, keys)).table_valued("key").render_derived(name="asked")
     jobs = select(J.id).select_from(JOBS).where(_works_for(asked.c.key), job_clause(viewer), *criteria.clauses(viewer))
     of_key = jobs.limit(limit + 1).lateral("of_key")

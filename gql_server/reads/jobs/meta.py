@@ -19,7 +19,7 @@ J = models.Job
 
 
 class OmissionReason(StrEnum):
-    """Why a key of the bag is not among its entries."""
+    """Reasons for which a key of the meta is not among its entries."""
 
     TOO_LARGE = "TOO_LARGE"
     NOT_ALLOW_LISTED = "NOT_ALLOW_LISTED"
@@ -33,7 +33,7 @@ def allowed(keys: Iterable[str] | None) -> tuple[str, ...]:
 
 
 def omission(viewer: Viewer, key: str) -> OmissionReason:
-    """Why that key, which is in the bag, is not shown."""
+    """Reason for which that key of the meta is not shown."""
     if key in ALLOWED:
         return OmissionReason.TOO_LARGE
     return OmissionReason.NOT_ALLOW_LISTED if viewer.may(OPERATIONS_VIEW) else OmissionReason.PERMISSION
@@ -51,7 +51,7 @@ def size(value: Column) -> ColumnElement[int]:
 
 
 def small(value: Column, *, shown: Column | None = None) -> ColumnElement[Any]:
-    """What is shown of a JSON value, itself unless given, when it is small enough; else null."""
+    """The JSON value, or `shown` in its place, when it is small enough; else null."""
     return case((size(value) <= VALUE_MAX_BYTES, value if shown is None else shown))
 
 

@@ -23,7 +23,7 @@ IS_ABORTED = func.coalesce(text_at(J.meta, "aborted") == constant("true"), false
 
 
 def on_the_way(value: ColumnElement[Any]) -> ColumnElement[Any]:
-    """What an unfinished job says of its progress; how it ended stands elsewhere."""
+    """Progress as an unfinished job says it; null once it ended."""
     return case((J.state.is_distinct_from(constant(JobState.FINISHED)), value))
 
 
@@ -33,7 +33,7 @@ ROWS_TOTAL = on_the_way(integer(at(J.meta, "progress", "total")))
 
 
 def message_of(viewer: Viewer, meta: Sql, status_message: Sql) -> ColumnElement[str | None]:
-    """What happened, as this viewer may know it: the text of an unexpected error can hold SQL and row values."""
+    """Message of the job, as this viewer may know it: the text of an unexpected error can hold SQL and row values."""
     if viewer.may(OPERATIONS_VIEW):
         return excerpt(status_message)
     return case((at(meta, "error").is_not(None), constant(UNEXPECTED)), else_=excerpt(status_message))

@@ -24,7 +24,7 @@ J = models.Job
 
 
 class RowErrorCount(NamedTuple):
-    """How many rows of a job were rejected. Some are not kept: then `matching` is of the others, and not `complete`."""
+    """Number of rejected rows of a job. Some are not kept: then `matching` is of the others, and not `complete`."""
 
     matching: int
     complete: bool
@@ -62,7 +62,7 @@ def _page(window: Window, rows: Sequence[AnyRow], job_id: int, contains: str | N
 async def row_error_counts(
     connection: AsyncConnection, viewer: Viewer, keys: Sequence[int], *, contains: str | None
 ) -> dict[int, RowErrorCount]:
-    """How many rows of each job were rejected: as the job counted them, or of the kept ones, those that match."""
+    """Numbers of rejected rows of each job: as the job counted them, or of the kept ones, those that match."""
     total = func.coalesce(integer(J.meta["row_errors_count"]), 0).label("total")
     kept, matching = func.count(RowError.id), func.count(RowError.id).filter(_matching(contains))
     rows = await connection.execute(

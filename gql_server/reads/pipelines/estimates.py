@@ -20,7 +20,7 @@ QUANTILES = {"p50": 0.5, "p90": 0.9, "p95": 0.95}
 
 
 async def estimates_by_pipeline(connection: AsyncConnection, viewer: Viewer, keys: Sequence[UUID]) -> dict[UUID, AnyRow]:
-    """When each of these pipelines will end, of those that run and have a sample of at least 5."""
+    """Times at which running pipelines will end, of those with a sample of at least 5."""
     rows = await connection.execute(estimates_statement(viewer, keys))
     return {row.key: row for row in rows}
 

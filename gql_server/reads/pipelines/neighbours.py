@@ -38,7 +38,7 @@ def nearest_before(run: Run, scope_key: Column, key: Column) -> Select[UUID]:
 
 
 def unresolved(statement: AnySelect, scope_key: Column, key: Column) -> AnySelect:
-    """Those runs of the statement after which none on the scope succeeded.
+    """Runs of the statement after which none on the scope succeeded.
 
     The last success is joined by scope alone: PostgreSQL remembers it for all runs of a scope, which are many.
     """

@@ -1,4 +1,4 @@
-"""Which pipeline has brought newer data in place of another's.
+"""The pipeline that has brought newer data in place of another's.
 
 Data of a whole year, factors and reference data are replaced by the next read of the same kind, if that covers the same entry
 type; a unit's rows are not. The same upload, or the same question to an API, read again is nothing newer. What is still to be
@@ -67,5 +67,5 @@ def _same_source() -> tuple[ColumnElement[bool], ColumnElement[bool]]:
 
 
 def _source(job: Any) -> ColumnElement[Any]:
-    """What a job reads, comparable also where there is no upload."""
+    """Source that a job reads, comparable also where there is no upload."""
     return tuple_(func.coalesce(job.upload_id, UUID(int=0)), func.coalesce(job.config["filters"], func.jsonb_build_object()))

@@ -59,7 +59,7 @@ class VisibleJobsOfModule:
 async def newest_visible(
     connection: AsyncConnection, viewer: Viewer, keys: Sequence[CellKey]
 ) -> Mapping[CellKey, VisibleJobsOfModule]:
-    """What the viewer sees of each cell, from all jobs of the pipelines that they may see: of their units, a few."""
+    """Newest jobs of each module and year, from all jobs of the pipelines that they may see: of their units, a few."""
     newest, listed = func.max(J.id), J.config["data_entry_type_ids"]
     place = (J.year, J.module_type_id, J.data_entry_type_id, listed)
     rows = await connection.execute(

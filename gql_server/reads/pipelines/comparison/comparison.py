@@ -26,7 +26,7 @@ class Delta:
 
 @dataclass(slots=True)
 class RunFacts:
-    """What is known of one run. `seconds` sums the finished jobs of each step; `duration` is null until the run has ended."""
+    """Facts on one run. `seconds` sums the finished jobs of each step; `duration` is null until the run has ended."""
 
     row: Any
     duration: float | None = None
@@ -37,7 +37,7 @@ class RunFacts:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What changed against the baseline, a pipeline's row."""
+    """Changes against the baseline, a pipeline's row."""
 
     baseline: Any
     duration_delta_seconds: float | None
@@ -48,7 +48,7 @@ class Comparison:
 
 
 def compare(run: RunFacts, baseline: RunFacts) -> Comparison:
-    """What is not known of both runs is null, or left out."""
+    """Compare two runs. What is not known of both is null, or left out."""
     here, there = set(run.fingerprints), set(baseline.fingerprints)
     return Comparison(
         baseline=baseline.row,

@@ -60,7 +60,7 @@ class TimelineKind(StrEnum):
 
 
 def entries_of_jobs(told: CTE) -> list[AnySelect]:
-    """What happened to the jobs of `told`, each with its place: the job's id, and what is told of one job in its order."""
+    """Entries on the jobs of `told`, each with its place: the job's id, and what is told of one job in its order."""
     t = told.c
     creator = (
         case((t.is_chained, constant("RUNNER")), else_=func.nullif(t.actor_kind, "UNKNOWN")),
@@ -81,7 +81,7 @@ def entries_of_jobs(told: CTE) -> list[AnySelect]:
 
 
 def entries_of_pipelines(told: CTE) -> list[AnySelect]:
-    """What happened to the pipelines of `told` themselves: before their jobs, or after all of them."""
+    """Entries on the pipelines of `told` themselves: before their jobs, or after all of them."""
     t = told.c
     changed = constant("STATUS_CHANGED")
     author = (func.nullif(t.actor_kind, "UNKNOWN"), t.actor_name, t.actor_email)
@@ -126,7 +126,7 @@ def _entry(
 
 
 def _history(told: CTE) -> AnySelect:
-    """What came between. The end is told by its stamp, which stays when the history has forgotten it."""
+    """Entries between the stamps. The end is told by its stamp, which stays when the history has forgotten it."""
     element, value, number = _elements(told.c.history, "noted")
     written = value["kind"].astext
     known = [kind.value for kind in HistoryKind]
