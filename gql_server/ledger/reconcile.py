@@ -64,7 +64,7 @@ WITH {SERVING}, facts AS (
 UPDATE pipelines p SET
   status = w.status, expected_recalc = w.expected_recalc, job_count = w.job_count, error_count = w.error_count,
   has_warning = w.has_warning, last_error = w.last_error, started_at = w.started_at, finished_at = w.finished_at,
-  version = p.version + 1, updated_at = clock_timestamp()
+  updated_at = clock_timestamp()
 FROM wanted w
 WHERE p.id = w.id AND ({{always}} OR
   (p.status, p.expected_recalc, p.job_count, p.error_count, p.has_warning, p.last_error, p.started_at, p.finished_at)
@@ -112,7 +112,7 @@ async def lock(connection: AsyncConnection, pipeline_ids: Collection[UUID]) -> l
 
 
 async def recompute(connection: AsyncConnection, pipeline_ids: Collection[UUID]) -> None:
-    """Lock these pipelines, store what their jobs say, and let their versions grow."""
+    """Lock these pipelines, and store what their jobs say."""
     if pipeline_ids:
         await lock(connection, pipeline_ids)
         await store(connection, pipeline_ids)

@@ -96,6 +96,7 @@ async def test_a_claim_shows_its_pipelines_as_running_and_waits_for_none(work: L
     await work.execute("UPDATE pipelines SET status = 'RUNNING' WHERE id = :id", id=running.pipeline_id)
     await work.claim(most=3)
     ids = [each.pipeline_id for each in (free, busy, running)]
+    before = [(await work.pipeline(id)).updated_at for id in ids]
     async with work.engine.begin() as other:
         await reconcile.lock(other, [busy.pipeline_id])
 
@@ -103,7 +104,7 @@ async def test_a_claim_shows_its_pipelines_as_running_and_waits_for_none(work: L
             assert await reconcile.show_running(connection, ids) == [busy.pipeline_id]
 
     assert [(await work.pipeline(id)).status for id in ids] == ["RUNNING", "NOT_STARTED", "RUNNING"]
-    assert [(await work.pipeline(id)).version for id in ids] == [1, 0, 0]
+    assert [(await work.pipeline(id)).updated_at > each for id, each in zip(ids, before, strict=True)] == [True, False, False]
 
 
 async def test_a_pipeline_that_was_busy_when_its_job_was_claimed_is_shown_as_running_after_it(work: Ledger) -> None:

@@ -37,7 +37,7 @@ LIVE = f"""subscription ($after: FeedToken, $filter: PipelineFilter) {{
 FILTERS: list[Any] = [None, {"status": {"in": ["FAILED", "PARTIAL"]}}, {"isActive": True}, {"years": [2025]}]
 TOUCH = """UPDATE data_ingestion_jobs SET status_message = :message, attempts = attempts + 1
 WHERE pipeline_id = :key OR time_key = :key"""
-TURN = "UPDATE pipelines SET status = :status, version = version + 1 WHERE id = :key"
+TURN = "UPDATE pipelines SET status = :status WHERE id = :key"
 STATUSES = ("RUNNING", "FAILED", "SUCCESS", "PARTIAL")
 
 

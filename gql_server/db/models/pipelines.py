@@ -57,7 +57,6 @@ class Pipeline(Base):
     creator: Mapped[str | None] = mapped_column(Computed("created_by ->> 'user_id'", persisted=True))
     signature: Mapped[UUID | None]
     aborted_at: Mapped[datetime | None]
-    version: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
     created_at: Mapped[datetime] = mapped_column(server_default=NOW)
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
