@@ -2,16 +2,14 @@
 
 from collections.abc import Hashable, Iterator
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from graphql import DirectiveNode, GraphQLObjectType, Node, OperationDefinitionNode, VariableNode, Visitor, visit
 from graphql.execution.collect_fields import CollectedFields, GroupedFieldSet
 
+from gql_server.execution.contract import Executor
 from gql_server.execution.fields import Guard
 from gql_server.execution.plan import Details, ObjectPlan
-
-if TYPE_CHECKING:
-    from gql_server.execution.executor import PlanExecutor
 
 OPERATIONS_MAX = 512
 CONDITIONAL = ("skip", "include")
@@ -52,7 +50,7 @@ class _Same:
         return isinstance(other, _Same) and self.it is other.it
 
 
-def compiled(executor: "PlanExecutor") -> Compiled:
+def compiled(executor: Executor) -> Compiled:
     """What is known of the operation. Nothing is kept of one that is delivered in parts, or whose fragments have variables."""
     operation = _Same(executor.operation)
     names = _conditions(operation, tuple(map(_Same, executor.fragment_definitions.values())))

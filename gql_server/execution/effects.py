@@ -1,17 +1,15 @@
 """What a plan does beside completing rows: loads children, calls coded fields, reports denials, puts errors in their places."""
 
 from collections.abc import Awaitable, Coroutine, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from graphql import Undefined
 from graphql.pyutils import gather_with_cancel
 
+from gql_server.execution.contract import Executor
 from gql_server.execution.fields import Child
 from gql_server.execution.plan import FieldPlan
 from gql_server.execution.region import Batch, Entry, Region
-
-if TYPE_CHECKING:
-    from gql_server.execution.executor import PlanExecutor
 
 Work = list[Coroutine[Any, Any, None]]
 
@@ -37,7 +35,7 @@ class Effects:
 
     __slots__ = ("_executor",)
 
-    def __init__(self, executor: "PlanExecutor") -> None:
+    def __init__(self, executor: Executor) -> None:
         self._executor = executor
 
     def begin(self, region: Region) -> Work:

@@ -1,42 +1,26 @@
 """The executor: graphql-core's own, which leaves to a plan what a plan can answer."""
 
-from collections.abc import Hashable, Mapping, Sequence
-from typing import Any, ClassVar
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from graphql import GraphQLObjectType
 from graphql.execution.collect_fields import GroupedFieldSet
 from graphql.execution.values import get_argument_values
 from graphql.pyutils import Path
-from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 from strawberry.types.arguments import convert_arguments
-from strawberry.types.field import StrawberryField
 
 from gql_server.execution.compiled import Compiled, compiled
+from gql_server.execution.contract import Executor
 from gql_server.execution.effects import Effects, Escaped, Work, settled
-from gql_server.execution.fields import Declared, Guard
-from gql_server.execution.leaves import Natives
 from gql_server.execution.plan import Details, FieldPlan, ObjectPlan, nullable_type, plan_object
 from gql_server.execution.region import Batch, Entry, Region
 
 
-class PlanExecutor(StrawberryGraphQLCoreExecutionContext):
+class PlanExecutor(Executor):
     """Answers objects and lists of objects by plan, and whatever is unusual as graphql-core does.
 
     Give a subclass to `strawberry.Schema(execution_context_class=…)`; its class attributes and static methods say the rest.
     """
-
-    natives: ClassVar[Natives] = {}
-    """Scalars whose values are left to the JSON encoder."""
-
-    @staticmethod
-    def declared(field: StrawberryField) -> Declared | None:
-        """The declaration of a field; None for a field without resolver, which is an attribute, and for one that is coded."""
-        return field.metadata.get("plan")
-
-    @staticmethod
-    def permissions(context: Any) -> Hashable:
-        """What the decisions of guards depend on, to keep them with the plan; None to decide for each execution."""
-        return None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -45,7 +29,6 @@ class PlanExecutor(StrawberryGraphQLCoreExecutionContext):
             self.compiled = compiled(self)
         if self.compiled:
             self._relevant_sub_fields = self.compiled.sub_fields
-        self.decisions: dict[Guard, bool | None] = {}
         if self.compiled and self.permissions(self.context_value) is not None:
             self.decisions = self.compiled.decisions
 
@@ -122,13 +105,6 @@ class PlanExecutor(StrawberryGraphQLCoreExecutionContext):
         if known is None or known[0] is not details:
             known = self.compiled.plans[key] = (details, plan_object(self, type_, details))
         return known[1]
-
-    def decision(self, guard: Guard) -> bool | None:
-        """Whether the guard lets this viewer through, decided once."""
-        decisions = self.decisions
-        if guard not in decisions:
-            decisions[guard] = guard.decide(self.context_value)
-        return decisions[guard]
 
     def info_of(self, batch: Batch, index: int, field: FieldPlan) -> Any:
         """The information that graphql-core gives the resolver of that field of the object."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from graphql import (
     GraphQLField,
@@ -15,11 +15,9 @@ from graphql import (
 from graphql.execution.collect_fields import FieldDetails
 from strawberry.types.field import StrawberryField
 
+from gql_server.execution.contract import Executor
 from gql_server.execution.fields import Attribute, Child, Computed, Guarded, Part
 from gql_server.execution.leaves import Serializer, serializer
-
-if TYPE_CHECKING:
-    from gql_server.execution.executor import PlanExecutor
 
 Details = list[FieldDetails]
 TYPENAME = "__typename"
@@ -78,7 +76,7 @@ class ObjectPlan:
         return any(not field.is_coded for field in self.fields)
 
 
-def plan_object(executor: "PlanExecutor", type_: GraphQLObjectType, details: Details) -> ObjectPlan | None:
+def plan_object(executor: Executor, type_: GraphQLObjectType, details: Details) -> ObjectPlan | None:
     """The plan of what is selected of a type; None when part of it is delivered later, or unknown."""
     grouped, deferred, _ = executor.collect_subfields(type_, details)
     if deferred:
@@ -97,7 +95,7 @@ def plan_object(executor: "PlanExecutor", type_: GraphQLObjectType, details: Det
     return plan
 
 
-def _plan_field(executor: "PlanExecutor", owner: GraphQLObjectType, key: str, details: Details) -> FieldPlan | None:
+def _plan_field(executor: Executor, owner: GraphQLObjectType, key: str, details: Details) -> FieldPlan | None:
     name = details[0].node.name.value
     definition = executor.schema.get_field(owner, name)
     if definition is None or any(each.defer_usage or each.fragment_variable_values for each in details):
@@ -111,7 +109,7 @@ def _plan_field(executor: "PlanExecutor", owner: GraphQLObjectType, key: str, de
     return plan
 
 
-def _declare(executor: "PlanExecutor", plan: FieldPlan, strawberry: StrawberryField) -> None:
+def _declare(executor: Executor, plan: FieldPlan, strawberry: StrawberryField) -> None:
     """Fills in what is declared of the field, if its type allows it; else it stays coded."""
     declared = executor.declared(strawberry) or _basic(strawberry)
     guarded = declared if isinstance(declared, Guarded) else None
@@ -128,7 +126,7 @@ def _basic(strawberry: StrawberryField) -> Attribute | None:
     return Attribute(strawberry.python_name) if is_plain else None
 
 
-def _shape(executor: "PlanExecutor", plan: FieldPlan) -> bool:
+def _shape(executor: Executor, plan: FieldPlan) -> bool:
     """Whether it is made of leaves, or is an object or a list of objects of one type; fills in how it is answered."""
     named = get_named_type(plan.type)
     if is_leaf_type(named):

@@ -8,17 +8,15 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate, compress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from graphql.pyutils import Path
 
+from gql_server.execution.contract import Executor
 from gql_server.execution.fields import Attribute, Computed, Guard, Part
 from gql_server.execution.leaves import NOTHING, Unplanned, is_ordinary, lengths
 from gql_server.execution.plan import FieldPlan, ObjectPlan
 from gql_server.execution.rows import Table
-
-if TYPE_CHECKING:
-    from gql_server.execution.executor import PlanExecutor
 
 
 class Batch:
@@ -110,7 +108,7 @@ class Region:
 
     __slots__ = ("batches", "denials", "executor", "root")
 
-    def __init__(self, executor: "PlanExecutor") -> None:
+    def __init__(self, executor: Executor) -> None:
         self.executor = executor
         self.batches: list[Batch] = []
         self.denials: Counter[Guard] = Counter()

@@ -1,16 +1,5 @@
 """The ledger's tables and the values that they hold, a module a concept. Import them from here."""
 
-from gql_server.db.models.base import (
-    NOW,
-    TIME_ORDERED_ID,
-    Base,
-    entity_type_enum,
-    ingestion_method_enum,
-    job_result_enum,
-    job_state_enum,
-    provider_enum,
-    target_type_enum,
-)
 from gql_server.db.models.commands import AuditEntry, BulkAbort, IdempotencyKey
 from gql_server.db.models.enums import (
     FILE_JOBS,
@@ -32,6 +21,17 @@ from gql_server.db.models.enums import (
 from gql_server.db.models.events import EVENT_RETENTION, Event
 from gql_server.db.models.failures import Acknowledgement, FailureGroup
 from gql_server.db.models.jobs import Job, RowError
+from gql_server.db.models.metadata import (
+    NOW,
+    TIME_ORDERED_ID,
+    Base,
+    entity_type_enum,
+    ingestion_method_enum,
+    job_result_enum,
+    job_state_enum,
+    provider_enum,
+    target_type_enum,
+)
 from gql_server.db.models.pipelines import JobSignature, Pipeline
 from gql_server.db.models.uploads import Upload, UploadChunk
 from gql_server.db.models.views import TriageView

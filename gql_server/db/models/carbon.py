@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import BigInteger, ForeignKey, Identity, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from gql_server.db.models.base import NOW, Base, provider_enum
+from gql_server.db.models.metadata import NOW, Base, provider_enum
 
 
 class Unit(Base):

@@ -8,7 +8,7 @@ from sqlalchemy import BigInteger, Identity, Index, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from gql_server.db.models.base import NOW, TIME_ORDERED_ID, Base, provider_enum
+from gql_server.db.models.metadata import NOW, TIME_ORDERED_ID, Base, provider_enum
 
 
 class IdempotencyKey(Base):

@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy import BigInteger, Index
 from sqlalchemy.orm import Mapped, mapped_column
 
-from gql_server.db.models.base import NOW, Base
+from gql_server.db.models.metadata import NOW, Base
 
 EVENT_RETENTION = timedelta(days=1)
 """Time for which the feed can be resumed from where it was left."""

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import ForeignKeyConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from gql_server.db.models.base import NOW, Base, provider_enum
+from gql_server.db.models.metadata import NOW, Base, provider_enum
 
 
 class FailureGroup(Base):

@@ -7,7 +7,9 @@ from uuid import UUID
 from sqlalchemy import BigInteger, Computed, Double, ForeignKey, Identity, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from gql_server.db.models.base import (
+from gql_server.db.models.enums import IngestionMethod, JobState, Provider
+from gql_server.db.models.job_indexes import JOB_INDEXES
+from gql_server.db.models.metadata import (
     NOW,
     SECONDS_OF_RUN,
     TIME_ORDERED_ID,
@@ -19,8 +21,6 @@ from gql_server.db.models.base import (
     provider_enum,
     target_type_enum,
 )
-from gql_server.db.models.enums import IngestionMethod, JobState, Provider
-from gql_server.db.models.job_indexes import JOB_INDEXES
 
 _JOB_SECONDS = f"CASE WHEN state = 'FINISHED'::ingestion_state_enum THEN {SECONDS_OF_RUN} ELSE NULL::double precision END"
 

@@ -7,7 +7,8 @@ from uuid import UUID
 from sqlalchemy import BigInteger, CheckConstraint, Computed, Double, Identity, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from gql_server.db.models.base import (
+from gql_server.db.models.enums import PipelineStatus
+from gql_server.db.models.metadata import (
     NOW,
     SECONDS_OF_RUN,
     TIME_ORDERED_ID,
@@ -16,7 +17,6 @@ from gql_server.db.models.base import (
     ingestion_method_enum,
     provider_enum,
 )
-from gql_server.db.models.enums import PipelineStatus
 
 _IS_TERMINAL = "status = ANY (ARRAY['SUCCESS'::text, 'PARTIAL'::text, 'FAILED'::text])"
 _PIPELINE_SECONDS = f"CASE WHEN {_IS_TERMINAL} THEN {SECONDS_OF_RUN} ELSE NULL::double precision END"

@@ -7,8 +7,8 @@ from uuid import UUID
 from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from gql_server.db.models.base import NOW, TIME_ORDERED_ID, Base, provider_enum
 from gql_server.db.models.enums import Storage
+from gql_server.db.models.metadata import NOW, TIME_ORDERED_ID, Base, provider_enum
 
 
 class Upload(Base):

@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from gql_server.db.models.base import NOW, TIME_ORDERED_ID, Base, provider_enum
+from gql_server.db.models.metadata import NOW, TIME_ORDERED_ID, Base, provider_enum
 
 
 class TriageView(Base):

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from gql_server.db.models.base import NOW, Base
+from gql_server.db.models.metadata import NOW, Base
 
 
 class Pod(Base):

@@ -1,0 +1,51 @@
+"""The executor, as far as plans, regions and effects know it: what they ask of it, and what a schema says in a subclass."""
+
+from collections.abc import Hashable, Mapping
+from typing import Any, ClassVar
+
+from graphql import GraphQLObjectType
+from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
+from strawberry.types.field import StrawberryField
+
+from gql_server.execution.fields import Declared, Guard
+from gql_server.execution.leaves import Natives
+
+
+class Executor(StrawberryGraphQLCoreExecutionContext):
+    """An execution that makes plans; `PlanExecutor` says how."""
+
+    natives: ClassVar[Natives] = {}
+    """Scalars whose values are left to the JSON encoder."""
+
+    @staticmethod
+    def declared(field: StrawberryField) -> Declared | None:
+        """The declaration of a field; None for a field without resolver, which is an attribute, and for one that is coded."""
+        return field.metadata.get("plan")
+
+    @staticmethod
+    def permissions(context: Any) -> Hashable:
+        """What the decisions of guards depend on, to keep them with the plan; None to decide for each execution."""
+        return None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.decisions: dict[Guard, bool | None] = {}
+
+    def decision(self, guard: Guard) -> bool | None:
+        """Whether the guard lets this viewer through, decided once."""
+        decisions = self.decisions
+        if guard not in decisions:
+            decisions[guard] = guard.decide(self.context_value)
+        return decisions[guard]
+
+    def plan_of(self, type_: GraphQLObjectType, details: Any) -> Any:
+        """The plan of a selection, made when it is first asked for."""
+        raise NotImplementedError
+
+    def info_of(self, batch: Any, index: int, field: Any) -> Any:
+        """The information that graphql-core gives the resolver of that field of the object."""
+        raise NotImplementedError
+
+    def arguments(self, batch: Any, field: Any) -> Mapping[str, Any]:
+        """The arguments of a child's load, for all objects. Raises what is wrong with those given."""
+        raise NotImplementedError
