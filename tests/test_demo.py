@@ -15,7 +15,7 @@ from starlette.routing import Route
 
 from gql_server.http.authentication import TokenAuthority
 from gql_server.http.uploads import Uploads
-from gql_server.processes import demo_headers, demo_page
+from gql_server.processes.demonstration import demo_headers, demo_page
 from gql_server.processes.operating_day import DAY, Demo, UploadRefused
 from gql_server.worker import registry
 

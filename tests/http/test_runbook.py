@@ -19,7 +19,7 @@ import httpx
 import pytest
 
 from gql_server.graph.nodes import encode
-from gql_server.processes import demo_tabs
+from gql_server.processes.demonstration import demo_tabs
 from gql_server.processes.operating_day import DAY
 from tests.databases import clone_of, execute, on_database
 from tests.graphql import SCHEMA
