@@ -109,7 +109,7 @@ async def year(connection: AsyncConnection, number: int, **values: Any) -> None:
 
 
 async def rates(connection: AsyncConnection, year: int) -> None:
-    """What says how money is converted in that year."""
+    """Store the exchange rates of that year."""
     values = {"provider": Provider.DEFAULT, "year": year, "module_type_id": PURCHASE, "key": "chf"}
     await connection.execute(insert(ReferenceData).values(values | {"data": {"per_eur": 0.9, "source": "Treasury"}}))
 

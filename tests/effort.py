@@ -8,7 +8,8 @@ T = TypeVar("T")
 
 
 def calls_of(work: Callable[[], T]) -> tuple[T, int]:
-    """What it returns, and how many calls of Python and C functions it took: the same on every machine, however busy."""
+    """Result of the function, and the number of calls of Python and C functions that it took: the same on every machine,
+    however busy."""
     calls = 0
 
     def count(frame: object, event: str, argument: object) -> None:

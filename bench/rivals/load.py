@@ -10,7 +10,7 @@ CONNECTIONS = 4
 
 
 class Target(NamedTuple):
-    """Where a request goes, and all its bytes."""
+    """Address of a request, and all its bytes."""
 
     port: int
     request: bytes
@@ -47,7 +47,7 @@ async def once(asked: Target) -> bytes:
 
 
 async def load(asked: Target, seconds: float) -> Rate:
-    """What `CONNECTIONS` clients get that ask again as soon as they are answered."""
+    """Answers that `CONNECTIONS` clients get who ask again as soon as they are answered."""
     taken: list[float] = []
     started = perf_counter()
     await asyncio.gather(*[_ask(asked, started + seconds, taken) for _ in range(CONNECTIONS)])

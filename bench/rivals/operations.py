@@ -1,4 +1,4 @@
-"""What every server is asked, and how each of them says it."""
+"""Operations that every server is asked, in the words of each."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple

@@ -165,7 +165,7 @@ class Edge:
 
 @strawberry.type
 class PageInfo:
-    """Where a page ends."""
+    """End of a page."""
 
     has_next_page: bool
     end_cursor: str | None
@@ -182,14 +182,14 @@ class Pipelines:
 
 @strawberry.type
 class Viewer:
-    """Who asks."""
+    """The caller."""
 
     id: strawberry.ID
 
 
 @strawberry.type
 class Query:
-    """What the operations ask for."""
+    """Fields that the operations ask for."""
 
     @strawberry.field
     def viewer(self) -> Viewer:

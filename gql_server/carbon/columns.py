@@ -1,4 +1,4 @@
-"""Which columns of a file are read, and which only look as if they were."""
+"""Columns of a file that are read, and those that only look as if they were."""
 
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence

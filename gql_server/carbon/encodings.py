@@ -18,8 +18,8 @@ WORD_BYTES_MAX = 200
 WORDS_MAX = 100_000
 WINDOWS = "cp1252"
 WESTERN: Mapping[str, str] = {WINDOWS: "Windows-1252", "mac_roman": "Mac Roman", "cp850": "MS-DOS (850)"}
-"""What spreadsheet programs of western Europe save “CSV” in, by the names of Python. Only the first is ever taken, where
-no other is possible."""
+"""Encodings in which spreadsheet programs of western Europe save “CSV”, by the names of Python. Only the first is ever taken,
+where no other is possible."""
 SAVE_AS = "save it as “CSV UTF-8”"
 
 _WORD = re.compile(rb"[0-9A-Za-z'\x80-\xff-]*[\x80-\xff][0-9A-Za-z'\x80-\xff-]*")
@@ -45,7 +45,7 @@ class Encoding:
 
     @property
     def reading(self) -> dict[str, str]:
-        """What had to be inferred."""
+        """Notes on what had to be inferred."""
         return {"encoding": self.name, "encoding_from": self.told_by} if self.name and self.told_by else {}
 
 
@@ -128,7 +128,7 @@ def _new_words(text: bytes, seen: set[bytes]) -> Iterator[bytes]:
 
 
 def _is_likely(word: bytes, codec: str) -> bool:
-    """Whether people of western Europe write words like this. What could be one is: then nothing is decided."""
+    """True if people of western Europe write words like this. What could be one is: then nothing is decided."""
     try:
         text = word.decode(codec)
     except UnicodeDecodeError:

@@ -1,10 +1,10 @@
-"""Why a data entry has no emission, and so is in no total."""
+"""Reasons for which a data entry has no emission, and so is in no total."""
 
 from enum import StrEnum
 
 
 class Lack(StrEnum):
-    """What a data entry lacks. The first three are told by its recalculation; without one of them it was not computed yet."""
+    """Lack of a data entry. The first three are told by its recalculation; without one of them it was not computed yet."""
 
     MISSING_FACTOR = "MISSING_FACTOR"
     MISSING_EXCHANGE_RATE = "MISSING_EXCHANGE_RATE"

@@ -50,7 +50,7 @@ def read_workbook(path: Path, sheet: str | None = None) -> Sheet:
 
 
 def output_of(command: list[str], path: Path) -> bytes:
-    """What the process writes. It is ended when it takes too long, and when its file is removed: nobody waits for it then."""
+    """Output of the process. It is ended when it takes too long, and when its file is removed: nobody waits for it then."""
     until = time.monotonic() + SECONDS_MAX
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
         while True:

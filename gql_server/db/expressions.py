@@ -106,14 +106,14 @@ def integer(value: Column) -> ColumnElement[int | None]:
 
 
 def at(value: Column, *names: str) -> ColumnElement[Any]:
-    """What a JSON object has under a name, and in that under the next."""
+    """Value in a JSON object under a name, and in that under the next."""
     for name in names:
         value = value.op("->", return_type=JSONB())(constant(name))
     return typing.cast("ColumnElement[Any]", value.expression if isinstance(value, QueryableAttribute) else value)
 
 
 def text_at(value: Column, name: str) -> ColumnElement[str | None]:
-    """What a JSON object has under a name, as text."""
+    """Value in a JSON object under a name, as text."""
     return typing.cast("ColumnElement[str | None]", value.op("->>", return_type=TEXT)(constant(name)))
 
 

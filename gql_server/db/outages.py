@@ -24,7 +24,7 @@ _LOST = re.compile(
     r"|another operation (\(\d+\) )?is (in progress|cancelling)|cannot switch to |unknown protocol state|unexpected state"
     r"|waiter is|statement is None|unknown error in protocol|result is not a list|first message is not"
 )
-"""What asyncpg says on the client's side when a connection went away under it; its other errors are of our use of it."""
+"""Messages of asyncpg on the client's side when a connection went away under it; its other errors are of our use of it."""
 FIRST_RETRY_SECONDS, RETRY_SECONDS = 0.05, 1.0
 T = TypeVar("T")
 

@@ -51,7 +51,8 @@ class _Same:
 
 
 def compiled(executor: Executor) -> Compiled:
-    """What is known of the operation. Nothing is kept of one that is delivered in parts, or whose fragments have variables."""
+    """Compiled form of the operation, kept for equal ones. Nothing is kept of one that is delivered in parts, or whose
+    fragments have variables."""
     operation = _Same(executor.operation)
     names = _conditions(operation, tuple(map(_Same, executor.fragment_definitions.values())))
     if names is None:

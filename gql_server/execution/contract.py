@@ -24,7 +24,7 @@ class Executor(StrawberryGraphQLCoreExecutionContext):
 
     @staticmethod
     def permissions(context: Any) -> Hashable:
-        """What the decisions of guards depend on, to keep them with the plan; None to decide for each execution."""
+        """Key of what the decisions of guards depend on, to keep them with the plan; None to decide for each execution."""
         return None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -32,7 +32,7 @@ class Executor(StrawberryGraphQLCoreExecutionContext):
         self.decisions: dict[Guard, bool | None] = {}
 
     def decision(self, guard: Guard) -> bool | None:
-        """Whether the guard lets this viewer through, decided once."""
+        """True if the guard lets this viewer through, decided once."""
         decisions = self.decisions
         if guard not in decisions:
             decisions[guard] = guard.decide(self.context_value)

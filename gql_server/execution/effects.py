@@ -1,4 +1,4 @@
-"""What a plan does beside completing rows: loads children, calls coded fields, reports denials, puts errors in their places."""
+"""Work of a plan beside completing rows: loads children, calls coded fields, reports denials, puts errors in their places."""
 
 from collections.abc import Awaitable, Coroutine, Sequence
 from typing import Any

@@ -38,7 +38,8 @@ def no_arguments(_info: Any) -> Mapping[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """What one call answers for the keys of all objects, in their order; an object whose key is null gets `missing`.
+    """Child field that one call answers for the keys of all objects, in their order; an object whose key is null gets
+    `missing`.
 
     `arguments(info, **arguments of the field)` says once for all objects with which arguments `load(context, keys, …)` is
     called; it has no side effects.
@@ -54,11 +55,11 @@ class Guard(Protocol):
     """A permission that a field needs. A denied value is null."""
 
     def decide(self, context: Any) -> bool | None:
-        """Whether it is held for every object; None when that depends on the object."""
+        """True if it is held for every object; None when that depends on the object."""
         ...
 
     def permits(self, context: Any, source: Any) -> bool:
-        """Whether it is held for this object. Notes nothing."""
+        """True if it is held for this object. Notes nothing."""
         ...
 
     def denied(self, context: Any, count: int) -> None:

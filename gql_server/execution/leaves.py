@@ -72,7 +72,7 @@ def lengths(lists: Iterable[Sequence[Any] | None]) -> tuple[list[Any], Callable[
 
 @lru_cache(maxsize=4096)
 def is_ordinary(kind: type) -> bool:
-    """Whether values of this class are values, and not something that is to be raised or awaited."""
+    """True if values of this class are values, and not something that is to be raised or awaited."""
     return not issubclass(kind, Exception) and kind is not type(Undefined) and not hasattr(kind, "__await__")
 
 

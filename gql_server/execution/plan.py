@@ -127,7 +127,7 @@ def _basic(strawberry: StrawberryField) -> Attribute | None:
 
 
 def _shape(executor: Executor, plan: FieldPlan) -> bool:
-    """Whether it is made of leaves, or is an object or a list of objects of one type; fills in how it is answered."""
+    """True if it is made of leaves, or is an object or a list of objects of one type; fills in how it is answered."""
     named = get_named_type(plan.type)
     if is_leaf_type(named):
         plan.serialize = serializer(plan.type, executor.natives)

@@ -60,7 +60,7 @@ class Batch:
         self._starts: list[int] | None = None
 
     def path(self, index: int) -> Path:
-        """Where the object stands in the response."""
+        """Path of the object in the response."""
         if isinstance(self.parent, Entry):
             return self.parent.path.add_key(index, None) if self.parent.is_list else self.parent.path
         assert self.field is not None
@@ -69,7 +69,7 @@ class Batch:
         return path.add_key(index - self.starts[value], None) if self.field.is_list else path
 
     def path_of(self, index: int, field: FieldPlan) -> Path:
-        """Where that field of the object stands in the response."""
+        """Path of that field of the object in the response."""
         return Path(self.path(index), field.key, self.plan.type.name)
 
     @property
@@ -94,7 +94,7 @@ class Batch:
 
 
 class Entry:
-    """Where graphql-core left the execution to the plan: an object, or a list of them."""
+    """Place at which graphql-core left the execution to the plan: an object, or a list of them."""
 
     __slots__ = ("answers", "details", "info", "is_list", "item_type", "path")
 

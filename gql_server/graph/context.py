@@ -1,4 +1,4 @@
-"""What resolvers may touch while ONE operation, or ONE event of a subscription, is executed."""
+"""Context of resolvers while ONE operation, or ONE event of a subscription, is executed."""
 
 import asyncio
 from collections import Counter
@@ -81,7 +81,7 @@ class Context:
         return await self.now()
 
     async def now(self) -> Position:
-        """Where the feed is now."""
+        """Present position of the feed."""
         return await self._on_connection(now)
 
     def token(self, position: Position, held: Held | None = None) -> str:

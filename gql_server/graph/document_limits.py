@@ -22,7 +22,7 @@ from gql_server.errors import ErrorCode
 
 MAX_TOKENS = 2000
 REQUEST_SECONDS = 30
-"""How long an operation over HTTP may take; its statement is cancelled with it."""
+"""Time that an operation over HTTP may take; its statement is cancelled with it."""
 SUBSCRIPTIONS_PER_SOCKET = 100
 SATURATED = 10**6
 NUL = "\0"
@@ -99,7 +99,7 @@ class NoNul(ValidationRule):
 
 
 def holds_nul(value: object) -> bool:
-    """Whether a string in this JSON value, or a name, holds NUL. No recursion: clients choose the depth."""
+    """True if a string in this JSON value, or a name, holds NUL. No recursion: clients choose the depth."""
     rest = [value]
     while rest:
         match found := rest.pop():

@@ -133,7 +133,7 @@ class Schema(strawberry.Schema):
         return prepared
 
     def _checked(self, prepared: Prepared, variables: dict[str, Any] | None, context: Any) -> DocumentNode:
-        """What is to be executed, once it is paid for. Raises Refused, CostLimitExceeded, RateLimited."""
+        """Operation to execute, once it is paid for. Raises Refused, CostLimitExceeded, RateLimited."""
         if errors := prepared.errors(variables):
             raise Refused(errors)
         assert prepared.document is not None
@@ -165,7 +165,7 @@ class Refused(Exception):
 
 
 def redactions(context: Any) -> dict[str, Any]:
-    """What the viewer was not shown, as extensions of a result: one entry a field, however many rows."""
+    """Redactions, as extensions of a result: one entry a field, however many rows."""
     counts = context.redactions if isinstance(context, Context) else Counter[str]()
     entries = [
         {"coordinate": coordinate, "permission": GUARDS[coordinate].permission, "count": count}

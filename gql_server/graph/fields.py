@@ -138,7 +138,7 @@ def guarded(coordinate: str, description: str, read: Callable[[Any, Info], Any],
 
 
 def may_read(coordinate: str, root: Any, info: Info) -> bool:
-    """Whether the viewer may read the coordinate of this row. A refusal is noted; where the policy says ERROR it is raised."""
+    """True if the viewer may read the coordinate of this row. A refusal is noted; where the policy says ERROR it is raised."""
     guard = GUARDS[coordinate]
     if policy.permits(info.context.viewer, guard, root):
         return True

@@ -56,13 +56,13 @@ class Prepared:
         return OperationType(self.operation.operation.value)
 
     def errors(self, variables: Mapping[str, Any] | None) -> list[GraphQLError]:
-        """What is wrong with it, or with the text in its variables."""
+        """Errors of the operation, and of the text in its variables."""
         if not self._errors and holds_nul(variables):
             return [_refusal(NUL_REFUSED)]
         return [*self._errors]
 
     def estimate(self, prices: Prices, variables: Mapping[str, Any] | None, most: int) -> int:
-        """What it costs, remembered for the same values of the variables on which that depends."""
+        """Cost of the operation, remembered for the same values of the variables on which that depends."""
         assert self.document is not None
         given = variables or {}
         values = [given.get(name) for name in self._sizing]

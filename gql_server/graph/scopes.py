@@ -1,4 +1,4 @@
-"""What work is about, and who started it: modules, entry types, units, actors."""
+"""Scopes of work, and its actors: modules, entry types, units, actors."""
 
 from enum import Enum
 from typing import Any

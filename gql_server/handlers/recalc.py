@@ -186,7 +186,8 @@ def _computed(
 
 
 def _result(done: Recalculation) -> JobResult:
-    """What lacks a factor or a rate waits for that; of what cannot be computed at all, something must remain."""
+    """Result of a recalculation: what lacks a factor or a rate waits for that; of what cannot be computed at all, something
+    must remain."""
     if done.errors and not done.recalculated:
         return JobResult.ERROR
     return JobResult.SUCCESS if done.recalculated == done.count else JobResult.WARNING

@@ -6,7 +6,7 @@ from gql_server.policy.capabilities import ALLOWED, Capability, Refusal, depends
 
 
 def may_open(viewer: Viewer, *, is_started: bool, is_provisioned: bool) -> Capability:
-    """Whether `openYear` would open such a year."""
+    """Capability to open such a year by `openYear`."""
     if not viewer.may(CONFIGURATION_EDIT):
         return missing(CONFIGURATION_EDIT)
     refusal = refuse_open(is_started=is_started, is_provisioned=is_provisioned)
@@ -16,7 +16,7 @@ def may_open(viewer: Viewer, *, is_started: bool, is_provisioned: bool) -> Capab
 
 
 def refuse_open(*, is_started: bool, is_provisioned: bool) -> RefusalReason | None:
-    """Why nobody can open a year, for the command and for `viewerCan` alike."""
+    """Refusal to open a year, for the command and for `viewerCan` alike."""
     if is_started:
         return RefusalReason.YEAR_IS_OPEN
     return None if is_provisioned else RefusalReason.YEAR_NOT_PROVISIONED

@@ -91,7 +91,7 @@ def _data_dir_of(settings: Settings) -> str:
 
 
 def _token_command(settings: Settings) -> str:
-    """How another token is minted that this server takes: its key is in the data directory, unless it was given."""
+    """Command that mints another token for this server: its key is in the data directory, unless it was given."""
     secret = "GQL_JWT_SECRET=… " if settings.jwt_secret else _data_dir_of(settings)
     return f"{secret}gql-server token --role superadmin"
 

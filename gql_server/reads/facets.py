@@ -55,7 +55,7 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class Dimension:
-    """What pipelines are counted by: a column of their own, or of their jobs; and the criteria that ask for it."""
+    """Dimension by which pipelines are counted: a column of their own, or of their jobs; and the criteria that ask for it."""
 
     clauses: tuple[str, ...]
     of_job: bool
@@ -158,7 +158,7 @@ def _value(name: str, shared: CTE) -> ColumnElement[Any]:
 
 
 def _of_creators(viewer: Viewer, base: PipelineCriteria) -> AnySelect:
-    """Who started them, by the name that their newest pipeline tells, else an orphan."""
+    """Counts by creator, with the name in their newest pipeline, else in an orphan."""
     (user, name), count = _creator(viewer, J.meta["created_by"]), func.count().label("counted")
     stored = (_known(viewer, P.creator).label("user_id"), cast(null(), Text).label("user_name"), count)
     of_orphan = (user, func.max(name).label("user_name"), count)
@@ -198,7 +198,7 @@ def _of_looked(name: str, source: CTE) -> AnySelect:
 
 
 def _pipelines(viewer: Viewer, looked: CTE) -> CTE:
-    """What is said of the pipelines themselves; an orphan has no stored status."""
+    """Columns of the pipelines themselves; an orphan has no stored status."""
     stored = select(
         looked.c.key,
         member(P.status, PipelineStatus, "UNKNOWN").label("status"),
@@ -215,7 +215,7 @@ def _pipelines(viewer: Viewer, looked: CTE) -> CTE:
 
 
 def _creator(viewer: Viewer, created_by: Any) -> tuple[ColumnElement[Any], ...]:
-    """Who started it, with their name. Of others, only those learn who may see users."""
+    """Creator with their name. Of others, only those learn who may see users."""
     user_id, name = created_by["user_id"].astext, _name(created_by)
     known = case((_known(viewer, user_id).is_not(None), name))
     return _known(viewer, user_id).label("user_id"), known.label("user_name")
@@ -230,7 +230,7 @@ def _name(created_by: Any) -> ColumnElement[Any]:
 
 
 def _jobs(viewer: Viewer, base: PipelineCriteria, looked: CTE) -> CTE:
-    """What is said of those of their jobs for which the row clauses hold."""
+    """Columns of those of their jobs for which the row clauses hold."""
     clauses = and_(J.provider == viewer.provider, *base.of_one_job(viewer))
     columns = (
         looked.c.key,

@@ -12,7 +12,7 @@ from gql_server.db.outages import retry_on_outage
 from gql_server.policy import Viewer
 
 ReadPolicy = Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]]
-"""How a read is done: once, or until the database is there."""
+"""Way of reading: once, or until the database is there."""
 RETRY_FOR_SECONDS = 30.0
 
 Query = Callable[..., Awaitable[Mapping[Any, Any]]]

@@ -57,7 +57,7 @@ class Page:
 
     @property
     def counted(self) -> CountQuery:
-        """How its list is counted. Raises LookupError for one that is not."""
+        """Count query of its list. Raises LookupError for one that is not."""
         if self.counting is None:
             raise LookupError("nobody said how this list is counted")
         return self.counting
@@ -201,7 +201,7 @@ class Window:
         )
 
     def place(self, row: Any, key: str, value: str = "value") -> Cursor:
-        """Where a row lies in its list."""
+        """Cursor of a row."""
         return Cursor(self.order and getattr(row, value), str(getattr(row, key)))
 
     def text(self, position: Cursor) -> str:

@@ -48,7 +48,7 @@ class Attribute(Generic[T]):
 
 
 class Column(Attribute[T]):
-    """What is read, by an expression for each source of the rows; without any, the statement gives one."""
+    """Attribute that is read, by an expression for each source of the rows; without any, the statement gives one."""
 
     def __init__(self, *sql: Expression[T]) -> None:
         self.sql = sql
@@ -61,7 +61,7 @@ class Column(Attribute[T]):
 
 
 class Derived(Attribute[T]):
-    """What follows from columns by a pure function, which is called when somebody asks."""
+    """Attribute that follows from columns by a pure function, which is called when somebody asks."""
 
     def __init__(self, function: Callable[..., T], *columns: Column[Any]) -> None:
         self.function, self.columns = function, columns
@@ -88,7 +88,7 @@ class Row(tuple[Any, ...]):
     attributes: ClassVar[Mapping[str, Attribute[Any]]] = {}
     """Of the concept, by name, in the order of their declaration; a leading underscore has what is not shown by itself."""
     read: ClassVar["Columns[Any]"]
-    """What the statement has read."""
+    """Columns that the statement has read."""
 
     def __init_subclass__(cls) -> None:
         own: dict[str, Attribute[Any]] = {name: each for name, each in vars(cls).items() if isinstance(each, Attribute)}

@@ -24,7 +24,7 @@ from gql_server.worker.run import JobError, LeaseLost, Run
 
 DEADLOCK_TRIES = 3
 LOCK_RETRY = timedelta(seconds=1)
-"""When a job is looked at again whose lock somebody holds that the ledger does not know."""
+"""Time after which a job is looked at again whose lock somebody holds that the ledger does not know."""
 RETRYABLE_SQLSTATES = ("40001", "40P01", "55P03")
 """Serialization failure, deadlock, lock timeout."""
 

@@ -19,7 +19,7 @@ from graphql import (
 )
 
 Arguments = Mapping[str, list[str]]
-"""What may be given for an argument, as GraphQL, by coordinate such as `Query.author(key:)`."""
+"""Values that may be given for an argument, as GraphQL, by coordinate such as `Query.author(key:)`."""
 
 
 class Documents:

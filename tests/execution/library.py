@@ -22,7 +22,7 @@ EPOCH = datetime(2024, 2, 29, 12, tzinfo=UTC)
 
 
 class Mishap(Exception):
-    """What a resolver or a query raises."""
+    """Error that a resolver or a query raises."""
 
 
 class Junk:

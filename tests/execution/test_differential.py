@@ -31,7 +31,7 @@ pytestmark = [
 
 
 class Answer:
-    """What one executor answers, as bytes and as errors."""
+    """Answer of one executor, as bytes and as errors."""
 
     def __init__(self, results: list[Any], shelf: Shelf) -> None:
         self.data = orjson.dumps([result.data for result in results], option=orjson.OPT_UTC_Z, default=repr)
@@ -65,7 +65,7 @@ async def both(seed: int, trouble: float, kind: str) -> Iterator[Answer]:
 
 
 async def compare(seeds: range, trouble: float, kind: str) -> tuple[int, int]:
-    """How many answers were the same byte for byte, and how many had errors. The others must differ in a race only."""
+    """Numbers of answers that were the same byte for byte, and that had errors. The others must differ in a race only."""
     same = with_errors = 0
     for seed in seeds:
         stock, planned = await both(seed, trouble, kind)

@@ -1,4 +1,4 @@
-"""What a plan does at once, what it leaves to graphql-core, and what it keeps from one execution to the next."""
+"""Plans: what they do at once, leave to graphql-core, and keep from one execution to the next."""
 
 from collections import Counter
 from datetime import UTC, datetime

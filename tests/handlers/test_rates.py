@@ -52,7 +52,7 @@ BOARD = """{ pipelines(first: 1) { nodes { status tone } }
 
 
 async def board(world: World) -> dict[str, Any]:
-    """What the screens say of purchases."""
+    """Totals and freshness of purchases, as the screens show them."""
     said = await Client(world.engine, "operator", provider="ACCRED").query(BOARD)
     (cell,) = [cell for cell in said["freshness"] if cell["module"]["key"] == "purchase"]
     blockers = said["yearConfiguration"]["readiness"]["blockers"]

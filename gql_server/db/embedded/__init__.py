@@ -38,7 +38,7 @@ def start(data_dir: Path, *, for_tests: bool = False, version: int = VERSION) ->
 
 
 def exists(data_dir: Path) -> bool:
-    """Whether the data directory holds a database; nothing is made of it."""
+    """True if the data directory holds a database; nothing is made of it."""
     return (data_dir.expanduser() / "postgres" / "PG_VERSION").exists()
 
 

@@ -44,7 +44,7 @@ def charge(context: Context, estimated: int) -> None:
 
 
 def has_price(document: DocumentNode) -> bool:
-    """Whether `cost` is asked for anywhere in the document."""
+    """True if `cost` is asked for anywhere in the document."""
     found = _Named(COST)
     visit(document, found)
     return found.is_there

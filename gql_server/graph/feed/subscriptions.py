@@ -229,7 +229,7 @@ async def _afresh(context: Context, query: Any, key: Any, **arguments: Any) -> A
 
 
 async def _asked(context: Context, query: Any, *values: Any, **arguments: Any) -> Any:
-    """What a query of the feed itself answers: nobody's rows, so for no viewer."""
+    """Answer of a query of the feed itself: nobody's rows, so for no viewer."""
     async with context.engine.connect() as connection:
         return await query(connection, *values, **arguments)
 

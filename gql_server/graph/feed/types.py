@@ -1,4 +1,4 @@
-"""What a feed says, as a client sees it."""
+"""Events of the feed as a client sees them."""
 
 from datetime import UTC, datetime
 from enum import Enum
@@ -191,7 +191,7 @@ def _node_id(key: UUID | None) -> strawberry.ID | None:
 
 
 def position_of(token: FeedToken | None, info: Info) -> Resume | None:
-    """Where the client comes from: its transport knows best, else the token says. Raises BadInput."""
+    """Position that the client comes from: its transport knows best, else the token says. Raises BadInput."""
     context = info.context
     if context.session.phase is Phase.LIVE:
         return None
@@ -219,7 +219,7 @@ _FIELDS = {
 
 
 def _followed(row: Any) -> tuple[str, ...]:
-    """What is not in the row, and may differ whenever it is told."""
+    """Fields that are not in the row, and may differ whenever it is told."""
     return ("progress", "is_resolved", "resolved_by") if row.status in FAILED else ("progress",)
 
 

@@ -53,7 +53,7 @@ class JobFilter:
     started_at: TimeRange | None = strawberry.field(default=UNSET, description="First claim.")
 
     def criteria(self, viewer: Viewer) -> JobCriteria:
-        """What is asked for. Raises Forbidden for a clause that the viewer may not use."""
+        """Criteria that are asked for. Raises Forbidden for a clause that the viewer may not use."""
         return JobCriteria(
             kind=match(self.kind),
             states=names("state", self.state),

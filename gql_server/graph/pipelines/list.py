@@ -119,7 +119,7 @@ class PipelineFilter:
     )
 
     def criteria(self, viewer: Viewer) -> PipelineCriteria:
-        """What is asked for. Raises Forbidden for a clause that the viewer may not use."""
+        """Criteria that are asked for. Raises Forbidden for a clause that the viewer may not use."""
         return PipelineCriteria(
             ids=_ids(self.ids),
             status=match(self.status),

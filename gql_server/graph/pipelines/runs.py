@@ -1,4 +1,4 @@
-"""What a pipeline says of the other runs on its scope."""
+"""Fields of a pipeline and a job on the other runs on their scope."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 

@@ -1,4 +1,4 @@
-"""What a viewer may do with a pipeline or a job, as a client sees it."""
+"""Capabilities of a viewer on a pipeline or a job, as a client sees them."""
 
 from collections.abc import Callable
 from typing import Any

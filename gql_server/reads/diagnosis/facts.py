@@ -1,4 +1,4 @@
-"""What the rules know of jobs, pipelines and workers."""
+"""Facts that the rules of the diagnosis read, of jobs, pipelines and workers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,9 +11,9 @@ from gql_server.policy.retry import RetryRefusal
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPreview:
-    """What a pipeline would meet if it was started again: why that is refused, as it is and with `replaceNewer`; the run that
-    has brought newer data in place of its own, and the one that has succeeded since. That one `adds_up` where it read another
-    file of the same unit: then it has not brought the same rows."""
+    """Preview of starting a pipeline again: the refusal, as it is and with `replaceNewer`; the run that has brought newer data
+    in place of its own, and the one that has succeeded since. That one `adds_up` where it read another file of the same unit:
+    then it has not brought the same rows."""
 
     refusal: RetryRefusal | None = None
     refusal_replacing: RetryRefusal | None = None
@@ -24,7 +24,7 @@ class RetryPreview:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fleet:
-    """What there is to know of the workers; None where the viewer may not know it."""
+    """Facts on the workers; None where the viewer may not know it."""
 
     live_workers: int | None
     revisions: int | None
@@ -32,7 +32,7 @@ class Fleet:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DiagnosedJob:
-    """What is read of a job.
+    """Columns of a job's row.
 
     `blocked_by` is the pipeline of a running job that must end first; `given_up` means that its worker fell silent in its last
     attempt; `claims_success` that it does so although nothing landed; `has_exception` that an error ended it which it did not
@@ -82,8 +82,8 @@ class DiagnosedJob:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DiagnosedPipeline:
-    """What is read of a pipeline: counts of all jobs that work for it, and those of its `jobs`, or of others that do its work,
-    that there may be something to say of, the worst first. `taken_over_by` is the pipeline that does, or did, work of this one;
+    """Facts on a pipeline: counts of all jobs that work for it, and those of its `jobs`, or of others that do its work, that
+    there may be something to say of, the worst first. `taken_over_by` is the pipeline that does, or did, work of this one;
     `again` is what starting it again would meet, if any of it failed."""
 
     status: str | None

@@ -40,7 +40,7 @@ MORE_OF_THE_UNIT = (
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """What is said of a failure. Its remedy comes before a retry, if one `retries`; `action` is one that is not a retry."""
+    """Advice on a failure. Its remedy comes before a retry, if one `retries`; `action` is one that is not a retry."""
 
     code: Code
     message: str
@@ -91,7 +91,7 @@ def _advice(job: DiagnosedJob) -> Advice | None:
 
 
 def _class(job: DiagnosedJob) -> FailureClass:
-    """As stored, else as it will be."""
+    """The class as stored, else as it will be."""
     if job.failure_class in list(FailureClass):
         return FailureClass(str(job.failure_class))
     meta = {"error": job.message} if job.has_exception else {}
@@ -258,7 +258,7 @@ WARNINGS: Mapping[FailureClass, Callable[[DiagnosedJob], Advice]] = {
 
 
 def _place(job: DiagnosedJob) -> str:
-    """Whose factors are meant: an entry type's, or all of a module's, in a year."""
+    """Place of the factors that are meant: an entry type's, or all of a module's, in a year."""
     entry_type, module = DATA_ENTRY_TYPES.get(job.data_entry_type_id or 0), MODULES.get(job.module_type_id or 0)
     name = f"`{entry_type.key}`" if entry_type else f"the module `{module.key}`" if module else "its module"
     return f"{name} for {job.year}" if job.year is not None else name

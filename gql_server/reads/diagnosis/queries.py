@@ -56,7 +56,7 @@ COMBINATION = ("provider", "module_type_id", "data_entry_type_id", "target_type"
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """What this server can start: its job types, and the provider and module of each API that it reads."""
+    """Kinds of work that this server can start: its job types, and the provider and module of each API that it reads."""
 
     job_types: frozenset[str] = frozenset()
     api_sources: frozenset[tuple[str, int]] = frozenset()
@@ -65,7 +65,7 @@ class Served:
 async def reasons_by_job(
     connection: AsyncConnection, viewer: Viewer, keys: Sequence[int], *, served: Served
 ) -> dict[int, list[Reason]]:
-    """Why each job is in its state, worst first."""
+    """Reasons for the state of each job, worst first."""
     found = [(_job(row), _fleet(row)) for row in await connection.execute(_facts(viewer).where(among(J.id, keys)))]
     again = await _again(connection, viewer, {job.pipeline_key for job, _ in found if _left_out(job)}, served)
     return {job.id: rules.of_job(job, fleet, again.get(job.pipeline_key, RetryPreview())) for job, fleet in found}
@@ -74,7 +74,7 @@ async def reasons_by_job(
 async def reasons_by_pipeline(
     connection: AsyncConnection, viewer: Viewer, keys: Sequence[UUID], *, served: Served
 ) -> dict[UUID, list[Reason]]:
-    """Why each pipeline is in its state, worst first."""
+    """Reasons for the state of each pipeline, worst first."""
     worst = noteworthy(viewer, keys)
     whole = (P.status, P.owes_aggregation, _taken_over(viewer).label("taken_over_by"))
     tables = J.__table__.join(worst, J.id == worst.c.id).outerjoin(P.__table__, P.id == worst.c.of_pipeline)
@@ -98,7 +98,7 @@ def _left_out(job: Any) -> bool:
 async def _again(
     connection: AsyncConnection, viewer: Viewer, failed: Collection[UUID], served: Served
 ) -> dict[UUID, RetryPreview]:
-    """What starting these pipelines again would meet, for those that failed or left something out."""
+    """Previews of starting these pipelines again, for those that failed or left something out."""
     if not failed:
         return {}
     resolved = await neighbours(connection, viewer, list(failed), successful=True)

@@ -59,7 +59,7 @@ class Action(StrEnum):
 
 
 class Severity(StrEnum):
-    """How bad it is, worst first: names of tones."""
+    """Severities, worst first: names of tones."""
 
     DANGER = "DANGER"
     WARNING = "WARNING"
@@ -82,7 +82,7 @@ class Reason:
 
 
 ONE_FOR_ALL = (Action.UPLOAD_FACTORS, Action.UPLOAD_EXCHANGE_RATES)
-"""What is done once, whatever number of jobs ask for it."""
+"""Actions that are done once, whatever number of jobs ask for them."""
 
 
 def worst_first(reasons: Iterable[Reason]) -> list[Reason]:

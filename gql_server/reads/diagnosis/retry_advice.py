@@ -1,4 +1,5 @@
-"""What a remedy says of starting a pipeline again: only what would not be refused, and nothing where nothing is left to do."""
+"""Advice in a remedy to start a pipeline again: only where that would not be refused, and nothing where nothing is left to
+do."""
 
 from dataclasses import replace
 

@@ -11,7 +11,7 @@ from gql_server.reads.diagnosis.failures import of_failure
 from gql_server.reads.diagnosis.reasons import Action, Code, Reason, Severity, worst_first
 
 PATIENCE = timedelta(minutes=1)
-"""How long work may wait before somebody should look."""
+"""Time for which work may wait before somebody should look."""
 LOCK_PATIENCE = timedelta(minutes=10)
 NOTHING_KNOWN = RetryPreview()
 REASONS_MAX = 20
@@ -20,12 +20,12 @@ PENDING = (JobState.NOT_STARTED, JobState.QUEUED)
 
 
 def of_job(job: DiagnosedJob, fleet: Fleet, again: RetryPreview = NOTHING_KNOWN) -> list[Reason]:
-    """Why a job is in its state, worst first; `again` is what starting its pipeline again would meet."""
+    """Reasons for the state of a job, worst first; `again` previews starting its pipeline again."""
     return worst_first([*_job(job, fleet, again), *_orphan(job), *(_mixed(fleet) if is_live(job) else ())])
 
 
 def of_pipeline(pipeline: DiagnosedPipeline, fleet: Fleet) -> list[Reason]:
-    """Why a pipeline is in its state, worst first: what holds for one of its jobs, and what holds for the whole."""
+    """Reasons for the state of a pipeline, worst first: what holds for one of its jobs, and what holds for the whole."""
     jobs = pipeline.jobs
     reasons = [reason for job in jobs for reason in _job(job, fleet, pipeline.again)]
     whole = [*_status(pipeline), *_aggregation(pipeline), *_taken_over(pipeline)]

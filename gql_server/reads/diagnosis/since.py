@@ -1,4 +1,4 @@
-"""What has become, since a job ended, of what it failed at or left out: read now, so that advice ends with its cause."""
+"""Changes, since a job ended, in what it failed at or left out: read now, so that advice ends with its cause."""
 
 from typing import Any
 

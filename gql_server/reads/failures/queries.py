@@ -70,7 +70,7 @@ def page_statement(viewer: Viewer, criteria: FailureCriteria, order: FailureOrde
 async def counts(
     connection: AsyncConnection, viewer: Viewer, keys: Sequence[str], *, limit: int, criteria: FailureCriteria
 ) -> dict[str, int]:
-    """How many groups there are, at most one above the limit."""
+    """Number of groups, at most one above the limit."""
     groups = select(groups_of(viewer, criteria).c.fingerprint).limit(limit + 1).subquery()
     counted = await connection.scalar(select(func.count()).select_from(groups))
     return dict.fromkeys(keys, counted or 0)

@@ -38,7 +38,7 @@ OF_JOB = ("job_type", "module_type_id", "year", "failure_class")
 
 
 def bound(criteria: PipelineCriteria) -> int | None:
-    """How far pipelines are counted when nobody says: None for all that match, where signatures tell which do."""
+    """Bound to which pipelines are counted when nobody says one: None for all that match, where signatures tell which do."""
     if all(getattr(criteria, name) is None for name in UNTOLD):
         return None
     return BOUND if criteria.search is None else BOUND_OF_SEARCH
@@ -58,7 +58,8 @@ def matching(
 
 
 def cells(viewer: Viewer, criteria: PipelineCriteria) -> CTE:
-    """What matches the criteria but for what they ask of jobs: `n` alike pipelines a key, status and level, a row each job."""
+    """Pipelines that match the criteria but for what they ask of jobs: `n` alike pipelines a key, status and level, a row each
+    job."""
     untold = criteria.without_jobs()
     tally = (
         _stored(
@@ -133,7 +134,7 @@ def _unsigned(criteria: PipelineCriteria) -> Clauses:
 
 
 def _told(criteria: PipelineCriteria, job: Any, some: Callable[..., Any], no: Callable[[Any], Any]) -> Clauses:
-    """What the criteria ask of one job, and of no job."""
+    """Clauses that the criteria ask of one job, and of no job."""
     told = criteria.of_told_job(job)
     dropped = kind_clause(criteria.kind.names, job.job_type) if criteria.kind and criteria.kind.negated else None
     return [*([some(*told)] if told else []), *([] if dropped is None else [no(dropped)])]

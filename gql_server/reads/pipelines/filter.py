@@ -1,4 +1,4 @@
-"""What a pipeline list is filtered by, as clauses on stored pipelines, on orphans, and on one of their jobs."""
+"""Filter of pipeline lists, as clauses on stored pipelines, on orphans, and on one of their jobs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
@@ -29,7 +29,7 @@ BRANCHES_MAX = 12
 USER_ID = constant("user_id")
 
 SETTLED = frozenset({"ids", "years", "levels", "unit", "created_at", "is_orphan", "triggered_by", "not_triggered_by"})
-"""What a pipeline is created with."""
+"""Clauses on what a pipeline is created with."""
 
 Clause = ColumnElement[bool]
 Clauses = list[Clause]
@@ -79,7 +79,7 @@ class PipelineCriteria:
 
     @property
     def is_settled(self) -> bool:
-        """Whether a pipeline matches, or does not, from its creation on."""
+        """True if a pipeline matches, or does not, from its creation on."""
         asked = {field.name for field in fields(self) if getattr(self, field.name) is not None}
         return asked <= SETTLED
 
@@ -132,7 +132,7 @@ class PipelineCriteria:
         return self != self.without_jobs()
 
     def without_jobs(self) -> "PipelineCriteria":
-        """What is asked but for type, module, year and failure class of jobs."""
+        """The criteria but for type, module, year and failure class of jobs."""
         return replace(self, kind=None, module_type_ids=None, years=None, failure_classes=None)
 
     def of_orphans(self, viewer: Viewer) -> Clauses | None:

@@ -1,4 +1,4 @@
-"""Which pipelines a list holds: their keys alone, found and ordered through indexes, before anything else is read of them."""
+"""Keys of the pipelines in a list: these alone, found and ordered through indexes, before anything else is read of them."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -66,7 +66,7 @@ ORDERINGS: Mapping[str, PipelineOrdering] = {
 
 @dataclass(frozen=True, slots=True)
 class IdSource:
-    """Where keys are found: statements of keys and values, and the columns that order them."""
+    """Source of keys: statements of keys and values, and the columns that order them."""
 
     keys: AnySelect
     with_jobs: AnySelect
@@ -100,7 +100,7 @@ def listed(viewer: Viewer, criteria: PipelineCriteria, window: Window) -> CTE | 
 async def counted(
     connection: AsyncConnection, viewer: Viewer, keys: Sequence[PipelineCriteria], *, limit: int | None
 ) -> dict[PipelineCriteria, int]:
-    """How many pipelines match each of the criteria, up to one above the limit; without one, above their own bound."""
+    """Number of pipelines that match each of the criteria, up to one above the limit; without one, above their own bound."""
     counts = [
         select(literal(place).label("place"), part)
         for place, criteria in enumerate(keys)

@@ -149,7 +149,7 @@ def _page(rows: Sequence[PipelineRow], criteria: PipelineCriteria, window: Windo
 
 
 async def progress_by_pipeline(connection: AsyncConnection, viewer: Viewer, keys: Sequence[UUID]) -> dict[UUID, Progress]:
-    """How far each pipeline is, from all jobs that work for it and its stored row."""
+    """Progress of each pipeline, from all jobs that work for it and its stored row."""
     state, result = cast(J.state, Text).label("state"), cast(J.result, Text).label("result")
     facts = (J.id, J.job_type, state, result, P.id.label("pipeline_id"), P.kind, P.status, P.expected_recalc)
     own = select(PIPELINE_KEY.label("key"), true().label("is_own"), *facts, *jobs.ROW_PROGRESS).select_from(jobs.JOBS)

@@ -51,7 +51,8 @@ HAS_ENDED = one_of(P.status, TERMINAL_STATUSES)
 
 
 def last_error(viewer: Viewer) -> ColumnElement[str | None]:
-    """Why it failed, as this viewer may know it: the message of the root if that failed, else only that a step did."""
+    """Last error of the pipeline, as this viewer may know it: the message of the root if that failed, else only that a step
+    did."""
     if viewer.may(OPERATIONS_VIEW):
         return excerpt(P.last_error)
     of_root = message_of(viewer, ROOT.c.meta, ROOT.c.status_message)
@@ -60,7 +61,8 @@ def last_error(viewer: Viewer) -> ColumnElement[str | None]:
 
 
 def message(viewer: Viewer) -> ColumnElement[str | None]:
-    """What went wrong; of what goes on after its root, what the job at work says; else what the root says."""
+    """Message of the pipeline: of what went wrong; of what goes on after its root, that of the job at work; else that of the
+    root."""
     of_root = message_of(viewer, ROOT.c.meta, ROOT.c.status_message)
     goes_on = and_(one_of(P.status, [PipelineStatus.RUNNING]), ROOT.c.state == constant(JobState.FINISHED))
     failed = one_of(P.status, FAILURES)
@@ -68,7 +70,7 @@ def message(viewer: Viewer) -> ColumnElement[str | None]:
 
 
 def _live_message(viewer: Viewer) -> ColumnElement[str | None]:
-    """What the job says that is at work now, else the next to be."""
+    """Message of the job that is at work now, else of the next to be."""
     working = case((one_of(LIVE.state, [JobState.RUNNING]), number(0)), else_=number(1))
     said = select(message_of(viewer, LIVE.meta, LIVE.status_message))
     live = said.where(LIVE.pipeline_id == P.id, one_of(LIVE.state, LIVE_STATES)).order_by(working, LIVE.id).limit(number(1))

@@ -1,4 +1,4 @@
-"""What a year still lacks: its unit sync, without which it does not open, and what its enabled modules lack."""
+"""Blockers of a year: its unit sync, without which it does not open, and what its enabled modules lack."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from gql_server.reads.years.readiness import IncompleteReason, ModuleReadiness
 
 
 class BlockerCode(StrEnum):
-    """Why a year is not ready."""
+    """Reasons for which a year is not ready."""
 
     NOT_PROVISIONED = "NOT_PROVISIONED"
     SYNC_IN_FLIGHT = "SYNC_IN_FLIGHT"
@@ -49,7 +49,7 @@ class UnitSync:
 
 @dataclass(frozen=True, slots=True)
 class YearReadiness:
-    """What a year lacks."""
+    """Blockers of a year."""
 
     blockers: tuple[Blocker, ...]
 

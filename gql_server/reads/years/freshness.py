@@ -1,4 +1,4 @@
-"""Whether what a year shows is up to date: its emissions with its factors, its totals with its emissions."""
+"""Freshness of a year: its emissions with its factors, its totals with its emissions."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -54,7 +54,7 @@ class LastAggregation(Protocol):
 
 
 def freshness(last: LastAggregation, cutoff: datetime) -> Freshness:
-    """How fresh the totals are. Nothing is stale for what is younger than the cutoff, nor for age alone; WARNING is healthy."""
+    """Freshness of totals. Nothing is stale for what is younger than the cutoff, nor for age alone; WARNING is healthy."""
     if last.job_id is None:
         return Freshness.NO_AGGREGATION_EVER
     if last.state != JobState.FINISHED and last.created_at < cutoff:
@@ -76,8 +76,8 @@ def _is_outdated(last: LastAggregation, cutoff: datetime) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class ModuleFreshness:
-    """How fresh the totals of a module are in a year: None for one that is disabled, which is never stale. Beside it, the
-    newest aggregation that the viewer may see."""
+    """Freshness of a module's totals in a year: None for one that is disabled, which is never stale. Beside it, the newest
+    aggregation that the viewer may see."""
 
     year: int
     module_type_id: int
@@ -106,7 +106,7 @@ class EntryTypeRecalculation:
 
     @property
     def needs_recalculation(self) -> bool:
-        """Whether the factors, or a failure, are newer than the emissions (domain §7.1); never for what is disabled."""
+        """True if the factors, or a failure, are newer than the emissions (domain §7.1); never for what is disabled."""
         if not self.is_enabled or self.last_factor_job_id is None:
             return False
         newest = max(self.last_factor_job_id, self.last_failed_job_id or 0)

@@ -127,8 +127,8 @@ LAST_AGGREGATIONS = _last_aggregations(
 async def freshness_by_module_year(
     connection: AsyncConnection, viewer: Viewer, keys: Sequence[CellKey], *, older_than_minutes: int
 ) -> dict[CellKey, ModuleFreshness]:
-    """How fresh the totals of each cell are, whether or not the viewer may see the jobs that say so, and the newest aggregation
-    that they may see."""
+    """Freshness of the totals of each module and year, whether or not the viewer may see the jobs that say so, and the newest
+    aggregation that they may see."""
     years, modules = zip(*keys, strict=True)
     asked = {"provider": viewer.provider, "years": list(years), "modules": list(modules), **ENTRY_TYPES}
     rows = await connection.execute(LAST_AGGREGATIONS, asked)
@@ -166,7 +166,7 @@ async def stale_aggregations(
 
 
 def _module_freshness(row: AnyRow, older_than_minutes: int) -> ModuleFreshness:
-    """What a row of `_last_aggregations` says of its module."""
+    """Freshness that a row of `_last_aggregations` says."""
     cutoff = row.now - timedelta(minutes=older_than_minutes)
     last: Any = row
     state = freshness(last, cutoff) if row.is_enabled else None

@@ -1,4 +1,4 @@
-"""What a year still needs to have uploaded, from its settings and its current jobs (domain §9.4)."""
+"""Uploads that a year still needs, from its settings and its current jobs (domain §9.4)."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -11,7 +11,7 @@ from gql_server.db.models import EntityType, IngestionMethod, TargetType
 
 
 class IncompleteReason(StrEnum):
-    """Why a submodule is incomplete."""
+    """Reasons for which a submodule is incomplete."""
 
     MISSING_FACTOR = "MISSING_FACTOR"
     MISSING_REFERENCE = "MISSING_REFERENCE"
@@ -64,13 +64,13 @@ class ModuleReadiness:
 
     @property
     def lacks_common_factor(self) -> bool:
-        """Whether it is enabled, and its entry types share factors that were never uploaded."""
+        """True if it is enabled, and its entry types share factors that were never uploaded."""
         module = MODULES.get(self.module_type_id)
         return self.enabled and module is not None and module.needs_common_factor and self.latest_common_factor_job is None
 
     @property
     def incomplete(self) -> bool:
-        """Whether a submodule is, or the module lacks its common factors or the rates of its year."""
+        """True if a submodule is incomplete, or the module lacks its common factors or the rates of its year."""
         lacks = self.lacks_common_factor or self.lacks_exchange_rates
         return lacks or any(part.incomplete for part in self.submodules)
 
@@ -136,7 +136,7 @@ def _module(module_id: int, settings: Mapping[str, Any], latest: _Latest) -> Mod
 
 
 def is_enabled(settings: Mapping[str, Any]) -> bool:
-    """Whether a module or an entry type of these settings is used: unless they say no."""
+    """True if a module or an entry type of these settings is used: unless they say no."""
     return settings.get("enabled") is not False
 
 

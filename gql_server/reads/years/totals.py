@@ -1,4 +1,4 @@
-"""What modules add up to in a year, in kilograms."""
+"""Totals of modules in a year, in kg CO2-eq."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Whoever does exactly what a remedy says gets the right rows, and is told so: advice ends with its cause."""
+"""Remedies, done exactly as they say, give the right rows, and is told so: advice ends with its cause."""
 
 from typing import Any
 from uuid import UUID
@@ -24,7 +24,7 @@ SETTLED = "Nothing is left to do: all its entries have their emissions by now."
 
 
 async def told(world: World, pipeline_id: UUID) -> list[dict[str, Any]]:
-    """What the diagnosis says, worst first."""
+    """Reasons of the diagnosis, worst first."""
     answer = await Client(world.engine, "operator", provider="ACCRED").query(QUERY, id=str(pipeline_id))
     return answer["pipeline"]["diagnosis"]
 

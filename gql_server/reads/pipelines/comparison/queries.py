@@ -34,7 +34,7 @@ async def comparisons_by_pipeline(
 
 
 async def _facts(connection: AsyncConnection, viewer: Viewer, keys: Sequence[UUID]) -> dict[UUID, RunFacts]:
-    """What is known of those of these pipelines that the viewer may see, in three statements."""
+    """Facts on those of these pipelines that the viewer may see, in three statements."""
     rows = await pipelines_by_key(connection, viewer, keys)
     fingerprints = await fingerprints_by_pipeline(connection, viewer, list(rows))
     facts = {

@@ -19,14 +19,14 @@ Place = tuple[int | None, int | None]
 
 
 class Provenance(StrEnum):
-    """How an edge is known."""
+    """Source of an edge."""
 
     RECORDED = "RECORDED"
     INFERRED = "INFERRED"
 
 
 class GraphJob(Protocol):
-    """What the graph needs to know of a job. `duration_seconds` is null before its first claim; one that `is_shared` is of
+    """Fields of a job that the graph reads. `duration_seconds` is null before its first claim; one that `is_shared` is of
     another pipeline."""
 
     @property

@@ -24,5 +24,6 @@ def _label(job: GraphJob) -> str:
 
 
 def escaped(text: str) -> str:
-    """Whatever is not a plain letter, digit, blank or underscore becomes an entity, so that no text can end its label."""
+    """The text with everything but plain letters, digits, blanks and underscores as entities, so that no text can end its
+    label."""
     return re.sub(r"[^A-Za-z0-9_ ]", lambda found: f"#{ord(found.group())};", text)

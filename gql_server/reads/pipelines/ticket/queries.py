@@ -15,7 +15,7 @@ from gql_server.reads.jobs.row import FINISHED, PIPELINE_KEY, JobRow
 
 J = models.Job
 STEP = JobRow.columns(["pipeline_key", "job_id", "kind", "data_entry_type_id", "attempt", "max_attempts", "message"])
-"""What a ticket says of a step."""
+"""Columns of a step that a ticket shows."""
 CLAIMS_SUCCESS = func.lower(func.btrim(func.coalesce(J.status_message, ""))) == "success"
 
 
