@@ -31,7 +31,7 @@ from gql_server.db.models import (
     HistoryKind,
     JobState,
 )
-from gql_server.ledger.failures import record as failures
+from gql_server.ledger.failures import record as failure_records
 from gql_server.ledger.history import history
 from gql_server.ledger.job import ClaimedJob, Outcome
 
@@ -103,7 +103,7 @@ _FINISH = (
 
 async def finish(connection: AsyncConnection, worker: str, job: ClaimedJob, outcome: Outcome) -> bool:
     """Write the terminal state of this attempt. False when the job is no longer this worker's: then write nothing else."""
-    failure = failures.of_outcome(job, outcome)
+    failure = failure_records.of_outcome(job, outcome)
     result = await connection.execute(
         _FINISH,
         {
@@ -121,7 +121,7 @@ async def finish(connection: AsyncConnection, worker: str, job: ClaimedJob, outc
     if result.rowcount != 1:
         return False
     if failure:
-        await failures.name_groups(connection, [(job.provider, job.job_type, failure)])
+        await failure_records.name_groups(connection, [(job.provider, job.job_type, failure)])
     if outcome.row_errors:
         rows = [
             {"job_id": job.id, "row": error.row, "column": error.column, "reason": error.reason, "value": error.value}

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from gql_server.db import models
 from gql_server.db.expressions import among
 from gql_server.db.models import NOW, HistoryKind, JobResult, JobState
-from gql_server.ledger.failures import record as failures
+from gql_server.ledger.failures import record as failure_records
 from gql_server.ledger.history import history
 from gql_server.ledger.leases import LEASE_IS_OVER
 from gql_server.ledger.serving import SERVES_ANY
@@ -53,7 +53,7 @@ async def abort(connection: AsyncConnection, pipeline_ids: Collection[UUID], by:
         aborted += ended
     if aborted:
         await connection.execute(_WITHDRAW, {"ids": sorted({job.pipeline_id for job in aborted})})
-    await failures.record(connection, [job.id for job in aborted])
+    await failure_records.record(connection, [job.id for job in aborted])
     return aborted
 
 

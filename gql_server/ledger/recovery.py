@@ -18,7 +18,7 @@ from gql_server.db.models import (
     JobResult,
     JobState,
 )
-from gql_server.ledger.failures import record as failures
+from gql_server.ledger.failures import record as failure_records
 from gql_server.ledger.history import history
 from gql_server.ledger.leases import LEASE_IS_OVER
 
@@ -81,5 +81,5 @@ async def recover(connection: AsyncConnection) -> list[Recovered]:
     ended = [
         Recovered(row.id, row.pipeline_id, row.lost_worker, row.state == JobState.FINISHED, row.serves) for row in recovered
     ]
-    await failures.record(connection, [job.job_id for job in ended if job.given_up])
+    await failure_records.record(connection, [job.job_id for job in ended if job.given_up])
     return ended

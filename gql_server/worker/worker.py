@@ -23,7 +23,7 @@ from gql_server.errors import Stop
 from gql_server.files import BUCKET, Files
 from gql_server.files.prune import prune
 from gql_server.ledger import signatures, wakeup
-from gql_server.ledger.failures import record as failures
+from gql_server.ledger.failures import record as failure_records
 from gql_server.worker import fleet, sweep
 from gql_server.worker.attempt import Runner
 from gql_server.worker.queue import LedgerQueue, Listener
@@ -164,7 +164,7 @@ class Worker:
     async def _sweep(self) -> None:
         if await sweep.sweep(self.engine, self.registry):
             await wakeup.wake_all(self.engine)
-        await failures.record_left_over(self.engine)
+        await failure_records.record_left_over(self.engine)
         await signatures.sign(self.engine)
         await sweep.prune_events(self.engine)
         await sweep.prune_keys(self.engine)

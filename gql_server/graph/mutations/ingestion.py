@@ -7,7 +7,7 @@ from uuid import UUID
 import strawberry
 from strawberry import UNSET
 
-from gql_server.commands import ingestion as commands
+from gql_server.commands import ingestion as ingestion_commands
 from gql_server.commands import recalculation
 from gql_server.commands.ingestion import Ingestion
 from gql_server.commands.retry import start_from_job
@@ -171,7 +171,7 @@ class IngestionMutation:
         return await resolve_start(
             info,
             input,
-            lambda connection: commands.start_ingestion(
+            lambda connection: ingestion_commands.start_ingestion(
                 connection, context.commands.registry, context.viewer, input.ingestion(), input.upload_id
             ),
             UploadFactorsPayload,
@@ -222,11 +222,11 @@ async def _start(info: Info, input: StartIngestionInput, connection: Any) -> obj
     context, source = info.context, input.source
     common = (connection, context.commands.registry, context.viewer, input.ingestion())
     if source.upload_id is not None:
-        return await commands.start_ingestion(*common, source.upload_id.value)
+        return await ingestion_commands.start_ingestion(*common, source.upload_id.value)
     if source.previous_job is not None:
         with about("source"):
             job_id = job_key(source.previous_job.value)
         return await start_from_job(*common, job_id)
     assert source.api is not None
     filters = members(source.api.value.filters, "source", "/api/filters")
-    return await commands.start_api_ingestion(*common, context.commands.api_sources, filters)
+    return await ingestion_commands.start_api_ingestion(*common, context.commands.api_sources, filters)

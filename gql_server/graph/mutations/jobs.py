@@ -5,7 +5,7 @@ from uuid import UUID
 
 import strawberry
 
-from gql_server.commands import pipelines as commands
+from gql_server.commands import pipelines as pipeline_commands
 from gql_server.graph.context import Info
 from gql_server.graph.jobs.types import Job, job_key
 from gql_server.graph.mutations.resolver import about, argument, idempotency_key, mutation, resolve, still_visible
@@ -47,6 +47,6 @@ class JobMutation:
         return await resolve(
             info,
             input,
-            lambda connection: commands.recover_job(connection, context.viewer, input.key()),
+            lambda connection: pipeline_commands.recover_job(connection, context.viewer, input.key()),
             payload,
         )

@@ -7,7 +7,7 @@ from uuid import UUID
 import strawberry
 from strawberry import UNSET
 
-from gql_server.commands import pipelines as commands
+from gql_server.commands import pipelines as pipeline_commands
 from gql_server.commands.retry import retry_pipeline
 from gql_server.graph.context import Context, Info
 from gql_server.graph.jobs.types import Job
@@ -80,7 +80,7 @@ class PipelineMutation:
         return await resolve(
             info,
             input,
-            lambda connection: commands.abort_pipeline(
+            lambda connection: pipeline_commands.abort_pipeline(
                 connection,
                 context.commands.registry,
                 context.viewer,

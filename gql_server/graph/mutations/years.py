@@ -8,7 +8,7 @@ import strawberry
 from strawberry import UNSET
 
 from gql_server.commands import recalculation
-from gql_server.commands import years as commands
+from gql_server.commands import years as year_commands
 from gql_server.commands.execution import Command
 from gql_server.graph.context import Context, Info
 from gql_server.graph.mutations.payloads import PIPELINE, resolve_start, started_pipeline
@@ -133,7 +133,7 @@ class YearMutation:
         return await resolve(
             info,
             input,
-            lambda connection: commands.create_year(
+            lambda connection: year_commands.create_year(
                 connection,
                 context.commands.registry,
                 context.viewer,
@@ -149,7 +149,7 @@ class YearMutation:
         self, info: Info, input: Annotated[UpdateYearConfigurationInput, argument("What to change of which year.")]
     ) -> UpdateYearConfigurationResult | None:
         def command(connection: Any) -> Any:
-            return commands.update_year(
+            return year_commands.update_year(
                 connection,
                 info.context.viewer,
                 input.year,
@@ -167,14 +167,18 @@ class YearMutation:
     async def open_year(self, info: Info, input: Annotated[OpenYearInput, argument("Which year.")]) -> OpenYearResult | None:
         viewer = info.context.viewer
         return await _change(
-            info, input, input.year, lambda connection: commands.open_year(connection, viewer, input.year), OpenYearPayload
+            info, input, input.year, lambda connection: year_commands.open_year(connection, viewer, input.year), OpenYearPayload
         )
 
     @mutation("Mutation.closeYear", "Close a year to end users.")
     async def close_year(self, info: Info, input: Annotated[CloseYearInput, argument("Which year.")]) -> CloseYearResult | None:
         viewer = info.context.viewer
         return await _change(
-            info, input, input.year, lambda connection: commands.close_year(connection, viewer, input.year), CloseYearPayload
+            info,
+            input,
+            input.year,
+            lambda connection: year_commands.close_year(connection, viewer, input.year),
+            CloseYearPayload,
         )
 
     @mutation("Mutation.syncUnits", "Synchronise the units of a year once more; a year whose first sync failed needs it.")

@@ -82,7 +82,6 @@ class ModuleFreshness:
     year: int
     module_type_id: int
     freshness: Freshness | None
-    last_finished_aggregation_at: datetime | None
     last_aggregation_job_id: int | None
 
 

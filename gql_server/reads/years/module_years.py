@@ -170,7 +170,7 @@ def _module_freshness(row: AnyRow, older_than_minutes: int) -> ModuleFreshness:
     cutoff = row.now - timedelta(minutes=older_than_minutes)
     last: Any = row
     state = freshness(last, cutoff) if row.is_enabled else None
-    return ModuleFreshness(row.year, row.module_type_id, state, row.finished_at, row.job_id)
+    return ModuleFreshness(row.year, row.module_type_id, state, row.job_id)
 
 
 # A failed factor job has changed nothing, and hides no good one before it; `is_current` cannot tell, as it marks the failed.

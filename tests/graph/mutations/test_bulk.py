@@ -10,7 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 from structlog.testing import capture_logs
 
-from gql_server.commands import bulk as commands
+from gql_server.commands import bulk as bulk_commands
 from gql_server.db.models import JobResult, JobState, Provider
 from gql_server.graph.mutations import bulk
 from tests import build
@@ -262,7 +262,7 @@ async def test_an_abort_that_was_interrupted_goes_on_where_it_was(engine: AsyncE
     client = Client(engine, "operator")
     preview = await send(client, max=250)
     assert (await progress(client, preview))["startedAt"] is None
-    step = commands._step
+    step = bulk_commands._step
     steps = 0
 
     async def interrupted(*arguments: Any) -> Any:
@@ -272,7 +272,7 @@ async def test_an_abort_that_was_interrupted_goes_on_where_it_was(engine: AsyncE
             raise RuntimeError("the process ends")
         return await step(*arguments)
 
-    monkeypatch.setattr(commands, "_step", interrupted)
+    monkeypatch.setattr(bulk_commands, "_step", interrupted)
     assert "errors" in await client.execute(OPERATION, input=confirmation(preview, max=250))
     monkeypatch.setattr(bulk, "PREVIEW_HOLDS", timedelta(seconds=-1))
     half = await progress(client, preview)
@@ -325,7 +325,7 @@ async def test_two_who_confirm_the_same_preview_share_its_steps(engine: AsyncEng
 
 
 async def test_an_abort_that_takes_long_goes_on_behind_its_answer(engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(commands, "WAITS_SECONDS", 0)
+    monkeypatch.setattr(bulk_commands, "WAITS_SECONDS", 0)
     await many(engine, 250)
     client = Client(engine, "operator")
     preview = await send(client, max=250)
@@ -346,14 +346,14 @@ async def test_an_abort_that_fails_behind_its_answer_is_logged_and_can_be_sent_a
     await many(engine, 3)
     client = Client(engine, "operator")
     preview = await send(client, max=250)
-    step, may_go_on = commands._step, asyncio.Event()
+    step, may_go_on = bulk_commands._step, asyncio.Event()
 
     async def failing(*arguments: Any) -> Any:
         await may_go_on.wait()
         raise RuntimeError("the disk is full")
 
-    monkeypatch.setattr(commands, "_step", failing)
-    monkeypatch.setattr(commands, "WAITS_SECONDS", 0)
+    monkeypatch.setattr(bulk_commands, "_step", failing)
+    monkeypatch.setattr(bulk_commands, "WAITS_SECONDS", 0)
     with capture_logs() as logs:
         await confirm(client, preview, max=250)
         may_go_on.set()
@@ -361,7 +361,7 @@ async def test_an_abort_that_fails_behind_its_answer_is_logged_and_can_be_sent_a
             while not logs:
                 await asyncio.sleep(0.01)
     monkeypatch.undo()
-    assert step is commands._step
+    assert step is bulk_commands._step
     outcome = await confirm(client, preview, max=250)
 
     [told] = [entry for entry in logs if entry["event"] == "bulk_abort.failed"]

@@ -11,7 +11,7 @@ from gql_server import ledger
 from gql_server.commands.pipelines import OPERATIONS_EDIT, abort_pipeline
 from gql_server.db import models
 from gql_server.db.models import JobResult, Provider
-from gql_server.ledger.failures import record as failures
+from gql_server.ledger.failures import record as failure_records
 from gql_server.policy import OPERATIONS_VIEW, Viewer
 from gql_server.worker import ClaimedJob, JobError, Outcome, RejectedRow, fleet
 from tests import build
@@ -130,7 +130,7 @@ async def test_f12_an_abort_classifies_the_jobs_it_ends_and_no_other(work: Ledge
 
 
 async def test_the_sweep_classifies_what_others_ended(work: Ledger, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(failures, "BATCH_JOBS", 4)
+    monkeypatch.setattr(failure_records, "BATCH_JOBS", 4)
     rows = [{"row": 1, "reason": "unknown unit"}]
     async with work.engine.begin() as connection:
         for index in range(6):
@@ -141,8 +141,8 @@ async def test_the_sweep_classifies_what_others_ended(work: Ledger, monkeypatch:
         await build.job(connection, result=JobResult.SUCCESS)
         await build.job(connection)
 
-    assert await failures.record_left_over(work.engine) == 9
-    assert await failures.record_left_over(work.engine) == 0
+    assert await failure_records.record_left_over(work.engine) == 9
+    assert await failure_records.record_left_over(work.engine) == 0
     assert [row.failure_class for row in await work.jobs()] == [
         *["DEADLOCK"] * 6,
         "ALL_ROWS_REJECTED",

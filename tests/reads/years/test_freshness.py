@@ -101,10 +101,7 @@ async def reports(connection: AsyncConnection, *years: int, provider: Provider =
 async def stale(engine: AsyncEngine, who: Viewer | None = None, minutes: int = 60) -> list[tuple[Any, ...]]:
     async with engine.connect() as connection:
         found = await stale_aggregations(connection, who or viewer("operator"), minutes)
-    return [
-        (row.module_type_id, row.freshness, row.last_aggregation_job_id, row.last_finished_aggregation_at is not None)
-        for row in found
-    ]
+    return [(row.module_type_id, row.freshness, row.last_aggregation_job_id) for row in found]
 
 
 async def test_r12_the_four_stale_situations_are_listed_each_in_its_bucket_and_the_healthy_are_not(
@@ -129,10 +126,10 @@ async def test_r12_the_four_stale_situations_are_listed_each_in_its_bucket_and_t
         found = await stale(engine)
 
     assert found == [
-        (1, Freshness.NO_AGGREGATION_EVER, None, False),
-        (2, Freshness.PENDING_AGGREGATION_STUCK, stuck, False),
-        (3, Freshness.LAST_AGGREGATION_FAILED, failed, True),
-        (4, Freshness.LAST_AGGREGATION_TOO_OLD, old, True),
+        (1, Freshness.NO_AGGREGATION_EVER, None),
+        (2, Freshness.PENDING_AGGREGATION_STUCK, stuck),
+        (3, Freshness.LAST_AGGREGATION_FAILED, failed),
+        (4, Freshness.LAST_AGGREGATION_TOO_OLD, old),
     ]
     assert len(executed) == 1
     assert await stale(engine, minutes=180) == [found[0], found[2]]
@@ -167,7 +164,7 @@ async def test_totals_without_the_emissions_of_a_recalculation_that_failed_are_n
             await recalculation(connection, SUCCESS, **later)
         totals = [await aggregation(connection, module, timedelta(minutes=1)) for module in MODULES]
 
-    assert await stale(engine) == ([] if is_repaired else [(8, Freshness.LAST_RECALCULATION_FAILED, totals[-1], True)])
+    assert await stale(engine) == ([] if is_repaired else [(8, Freshness.LAST_RECALCULATION_FAILED, totals[-1])])
 
 
 OFF = {"enabled": False}
@@ -245,7 +242,7 @@ async def test_r14_only_the_newest_aggregation_counts(engine: AsyncEngine) -> No
         await aggregation(connection, 1, minutes)
         failed = await aggregation(connection, 2, minutes, result=ERROR)
 
-    assert await stale(engine) == [(2, Freshness.LAST_AGGREGATION_FAILED, failed, True)]
+    assert await stale(engine) == [(2, Freshness.LAST_AGGREGATION_FAILED, failed)]
 
 
 async def test_totals_are_per_provider_and_for_operators(engine: AsyncEngine) -> None:
