@@ -39,6 +39,14 @@ async def sequential_scans(connection: AsyncConnection, executed: Executed) -> l
     return [node["Relation Name"] for node in _nodes(explained.scalar_one()[0]["Plan"]) if _reads_everything(node)]
 
 
+async def buffers(connection: AsyncConnection, executed: Executed) -> int:
+    """The shared buffers that this statement touches, the same in every run: a page that is looked at twice counts twice."""
+    options = "ANALYZE, BUFFERS, TIMING OFF, FORMAT JSON"
+    explained = await connection.exec_driver_sql(f"EXPLAIN ({options}) {executed.statement}", tuple(executed.parameters))
+    plan = explained.scalar_one()[0]["Plan"]
+    return plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]
+
+
 def _reads_everything(node: Mapping[str, Any]) -> bool:
     return "Seq Scan" in node["Node Type"] and node["Relation Name"] in LEDGER
 

@@ -31,8 +31,24 @@ class PipelineFacetKey(Enum):
     TRIGGERED_BY = strawberry.enum_value(
         "TRIGGERED_BY", description="Who started them. Without `backoffice.users:view`, you alone."
     )
+    TONE = strawberry.enum_value("TONE", description="Their colour family (`Pipeline.tone`).")
+    ALERT = strawberry.enum_value(
+        "ALERT",
+        description="What an alert strip shows, where a pipeline may be in several: FAILED, PARTIAL, ORPHAN_FAILED, WARNING "
+        "(it went well but for a warning), RUNNING, STUCK and UNRESOLVED. Ignores all clauses that these set.",
+    )
 
 
+ALERT_FILTERS: Mapping[str, Mapping[str, Any]] = {
+    "FAILED": {"status": {"in": ["FAILED"]}},
+    "PARTIAL": {"status": {"in": ["PARTIAL"]}},
+    "ORPHAN_FAILED": {"isOrphan": True, "hasErrors": True},
+    "WARNING": {"tone": ["WARNING"], "hasErrors": False},
+    "RUNNING": {"tone": ["PROGRESS"]},
+    "STUCK": {"isStuck": True},
+    "UNRESOLVED": {"unresolved": True},
+}
+NO_ALERT = dict.fromkeys(("status", "tone", "hasErrors", "isOrphan", "isActive", "isStuck", "unresolved"))
 FILTERS: Mapping[PipelineFacetKey, Callable[[str], Any]] = {
     PipelineFacetKey.STATUS: lambda value: {"status": {"in": [value]}},
     PipelineFacetKey.KIND: lambda value: {"kind": {"in": [value]}},
@@ -41,6 +57,8 @@ FILTERS: Mapping[PipelineFacetKey, Callable[[str], Any]] = {
     PipelineFacetKey.SCOPE: lambda value: {"level": [value]},
     PipelineFacetKey.FAILURE_CLASS: lambda value: {"failureClass": [value]},
     PipelineFacetKey.TRIGGERED_BY: lambda value: {"triggeredBy": [value]},
+    PipelineFacetKey.TONE: lambda value: {"tone": [value]},
+    PipelineFacetKey.ALERT: lambda value: {**NO_ALERT, **ALERT_FILTERS[value]},
 }
 
 

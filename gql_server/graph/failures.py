@@ -9,7 +9,7 @@ import strawberry
 from strawberry import UNSET
 
 from gql_server.errors import BadInput
-from gql_server.graph.connections import COUNT_LIMIT, BoundedCount, CountedConnection, CountLimit, count_limit
+from gql_server.graph.connections import BoundedCount, CountedConnection, CountLimit, own_limit
 from gql_server.graph.context import Info
 from gql_server.graph.fields import After, First, SemanticNonNull, embedded, guarded
 from gql_server.graph.filters import Direction, TimeRange
@@ -120,21 +120,21 @@ class FailureGroup(Node):
     )
     acknowledgement: Acknowledgement | None = embedded("Null when nobody has taken it.", present="acknowledged_at")
 
-    @strawberry.field(description="Pipelines hit, counted up to `limit`.", directives=[SemanticNonNull()])
+    @strawberry.field(description="Pipelines hit, counted to the end or up to `limit`.", directives=[SemanticNonNull()])
     @staticmethod
     async def affected_pipelines(
         root: strawberry.Parent[FailureGroupRow],
         info: Info,
-        limit: CountLimit = COUNT_LIMIT,
+        limit: CountLimit = UNSET,
     ) -> BoundedCount | None:
         return await _bounded(info, queries.affected_pipelines, root.fingerprint, limit)
 
-    @strawberry.field(description="Jobs hit, counted up to `limit`.", directives=[SemanticNonNull()])
+    @strawberry.field(description="Jobs hit, counted to the end or up to `limit`.", directives=[SemanticNonNull()])
     @staticmethod
     async def affected_jobs(
         root: strawberry.Parent[FailureGroupRow],
         info: Info,
-        limit: CountLimit = COUNT_LIMIT,
+        limit: CountLimit = UNSET,
     ) -> BoundedCount | None:
         return await _bounded(info, queries.affected_jobs, root.fingerprint, limit)
 
@@ -264,7 +264,7 @@ def group_key(global_id: str) -> str:
 
 
 async def _bounded(info: Info, query: Any, fingerprint: str, limit: int | None) -> BoundedCount:
-    limit = count_limit(limit)
+    limit = own_limit(limit, None)
     return BoundedCount.of(await info.context.load(query, fingerprint, limit=limit) or 0, limit)
 
 

@@ -175,6 +175,6 @@ class Stream:
 
 def _is_shown(frame: Frame, seen: Position | None) -> bool:
     """True if the catch-up has shown all that the frame says."""
-    if frame.is_quiet or seen is None or frame.position is None:
+    if frame.is_quiet or seen is None or frame.position is None or frame.position.epoch != seen.epoch:
         return False
-    return frame.position.epoch == seen.epoch and frame.position.sequence <= seen.sequence
+    return frame.position.sequence < seen.sequence + (not frame.is_value)

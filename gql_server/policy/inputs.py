@@ -85,9 +85,9 @@ INPUTS: Mapping[str, InputRule] = MappingProxyType(
         "OpenYearInput": inputs(f"year {COMMAND}"),
         "PipelineBy": inputs("id pipelineId jobId"),
         "PipelineFilter": inputs(
-            "ids status kind modules moduleTypeIds dataEntryTypes dataEntryTypeIds years level unitInstitutionalId "
-            "createdAt startedAt finishedAt durationSeconds hasErrors isOrphan isActive isAborted unresolved failureClass "
-            "failureGroup workerId search",
+            "ids status tone kind modules moduleTypeIds dataEntryTypes dataEntryTypeIds years level unitInstitutionalId "
+            "createdAt startedAt finishedAt durationSeconds hasErrors isOrphan isActive isAborted isStuck unresolved "
+            "failureClass failureGroup workerId search",
             by_subject="triggeredBy triggeredByMe",
         ),
         "PipelineOrder": inputs("field direction"),
@@ -108,7 +108,7 @@ INPUTS: Mapping[str, InputRule] = MappingProxyType(
         ),
         "YearBy": inputs("year provider"),
         # members of enums, where one depends on the subject
-        "PipelineFacetKey": inputs("STATUS KIND MODULE YEAR SCOPE FAILURE_CLASS", by_subject="TRIGGERED_BY"),
+        "PipelineFacetKey": inputs("STATUS KIND MODULE YEAR SCOPE FAILURE_CLASS TONE ALERT", by_subject="TRIGGERED_BY"),
     }
 )
 

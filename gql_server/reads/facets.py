@@ -32,10 +32,11 @@ from gql_server.db import models
 from gql_server.db.expressions import AnySelect, member
 from gql_server.db.models import EntityType, PipelineStatus
 from gql_server.policy import USERS_VIEW, Viewer
+from gql_server.reads.alerts import ALERTS, alerts
 from gql_server.reads.jobs.queries import kind_of
 from gql_server.reads.pagination import newest
 from gql_server.reads.pipelines.counts import bound, cells, matching, meeting
-from gql_server.reads.pipelines.filter import PipelineCriteria
+from gql_server.reads.pipelines.filter import ORPHAN_CREATOR, PipelineCriteria
 from gql_server.reads.pipelines.ids import listed
 from gql_server.reads.turns import turn
 
@@ -55,7 +56,7 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class Dimension:
-    """Dimension by which pipelines are counted: a column of their own, or of their jobs; and the criteria that ask for it."""
+    """Dimension by which pipelines are counted: a column of theirs or of jobs, or alerts; and the criteria that ask for it."""
 
     clauses: tuple[str, ...]
     of_job: bool
@@ -70,6 +71,12 @@ DIMENSIONS: Mapping[str, Dimension] = {
     "SCOPE": Dimension(("levels",), False, "level"),
     "FAILURE_CLASS": Dimension(("failure_classes",), True, "failure_class"),
     "TRIGGERED_BY": Dimension(("triggered_by", "not_triggered_by"), False, "user_id"),
+    "TONE": Dimension(("tones",), False, "tone"),
+    "ALERT": Dimension(
+        ("status", "tones", "has_errors", "is_orphan", "is_active", "is_stuck", "unresolved"),
+        of_job=False,
+        column="alert",
+    ),
 }
 
 Facets = dict[str, list[Value]]
@@ -92,17 +99,17 @@ async def facets(
 
 def _counts(viewer: Viewer, criteria: PipelineCriteria, names: Sequence[str], limit: int | None, place: int) -> list[AnySelect]:
     """A statement for each dimension, over what they share."""
-    most = bound(criteria)
+    most, columns = bound(criteria), [name for name in names if name not in ALERTS]
     if most is not None:
-        counts = _of_newest(viewer, criteria, names, min(most, limit or most))
+        most = min(most, limit or most)
+        counts = _of_newest(viewer, criteria, columns, most)
     else:
-        counts = _of_all(viewer, criteria, names)
-    return [
-        select(
-            literal(place).label("place"), literal(name).label("facet"), *_most_frequent(values).c, complete.label("complete")
-        )
-        for name, values, complete in counts
+        counts = _of_all(viewer, criteria, columns)
+    found = [(name, select(*_most_frequent(values).c, complete.label("complete"))) for name, values, complete in counts]
+    found += [
+        (name, each) for name in names if name in ALERTS for each in alerts(viewer, _without(criteria, [name]), name, most)
     ]
+    return [select(literal(place).label("place"), literal(name).label("facet"), each.subquery()) for name, each in found]
 
 
 Counts = list[tuple[str, AnySelect, ColumnElement[bool]]]
@@ -141,7 +148,7 @@ def _of_cells(shared: CTE, name: str, base: PipelineCriteria) -> AnySelect:
     where = [*meeting(base, shared), value.is_not(None), *([row.is_job] if dimension.of_job else [])]
     each = select(row.key, row.status, row.level, row.n, value.label("value")).where(*where).distinct().subquery()
     counted = cast(func.sum(each.c.n), BigInteger).label("counted")
-    return select(each.c.value, cast(null(), Text).label("label"), counted).group_by(each.c.value)
+    return select(each.c.value, cast(null(), Text).label("label"), counted).group_by(each.c.value).having(counted > 0)
 
 
 def _value(name: str, shared: CTE) -> ColumnElement[Any]:
@@ -158,17 +165,18 @@ def _value(name: str, shared: CTE) -> ColumnElement[Any]:
 
 
 def _of_creators(viewer: Viewer, base: PipelineCriteria) -> AnySelect:
-    """Counts by creator, with the name in their newest pipeline, else in an orphan."""
-    (user, name), count = _creator(viewer, J.meta["created_by"]), func.count().label("counted")
-    stored = (_known(viewer, P.creator).label("user_id"), cast(null(), Text).label("user_name"), count)
-    of_orphan = (user, func.max(name).label("user_name"), count)
-    each = union_all(*matching(viewer, base, stored, of_orphan, by=(P.creator, user))).subquery()
+    """Who started them, by the name that their newest pipeline tells, else an orphan."""
+    user = _known(viewer, ORPHAN_CREATOR).label("user_id")
+    name = case((user.is_not(None), _name(J.meta["created_by"])))
+    stored = (_known(viewer, P.creator).label("user_id"), cast(null(), Text).label("user_name"))
+    of_orphan = (user, func.max(name).label("user_name"))
+    each = union_all(*matching(viewer, base, stored, of_orphan, by=(P.creator, ORPHAN_CREATOR))).subquery()
     N = aliased(models.Pipeline)
     newest = select(_name(N.created_by)).where(N.provider == viewer.provider, N.creator == each.c.user_id)
     label = func.coalesce(newest.order_by(N.id.desc()).limit(1).scalar_subquery(), func.max(each.c.user_name))
     counted = cast(func.sum(each.c.counted), BigInteger).label("counted")
     known = select(each.c.user_id.label("value"), label.label("label"), counted).where(each.c.user_id.is_not(None))
-    return known.group_by(each.c.user_id)
+    return known.group_by(each.c.user_id).having(counted > 0)
 
 
 def _of_newest(viewer: Viewer, criteria: PipelineCriteria, names: Sequence[str], most: int) -> Counts:

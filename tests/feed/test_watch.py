@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import aclosing, suppress
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -13,11 +14,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from gql_server.db import connect_arguments
 from gql_server.db.models import JobResult, JobState
 from gql_server.feed.hub import Hub
+from gql_server.graph.feed import subscriptions
 from gql_server.http.live import LiveOperations, Operation, OperationRefused
+from gql_server.ledger.leases import UNREGISTERED_LEASE
 from tests import build
 from tests.graphql import endpoint, viewer
 
 STRIP = "subscription { facets(keys: [STATUS], throttleMs: 0) { key values { value count { value precision } } } }"
+ALERTS = "subscription { facets(keys: [ALERT], throttleMs: 0) { key values { value count { value precision } } } }"
 HEALTH = "subscription { health(throttleMs: 0) { liveWorkers } }"
 JOB = """subscription ($id: Int!) { jobProgress(by: { jobId: $id }, throttleMs: 0) {
   job { state rowProgress { processed total } } } }"""
@@ -71,6 +75,26 @@ async def test_the_alert_strip_is_pushed_when_a_count_changes_and_only_then(engi
         second = _strip(await strip.next())
 
     assert (first, second) == ({"RUNNING": 1}, {"RUNNING": 1, "FAILED": 1})
+
+
+async def test_the_alert_strip_counts_a_job_as_stuck_though_nothing_happens(
+    engine: AsyncEngine, operations: LiveOperations, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(subscriptions, "STUCK_SECONDS", 0.2)
+    async with engine.begin() as connection:
+        key, now = await build.pipeline(connection), datetime.now(UTC)
+        job_id = await build.job(
+            connection, key, state=JobState.RUNNING, locked_by="nobody", locked_at=now + timedelta(hours=1)
+        )
+        await build.settle(connection, key)
+    strip = Frames(operations, ALERTS)
+    async with aclosing(strip.frames):
+        first = _strip(await strip.next())
+        async with engine.begin() as connection:
+            await build.change(connection, job_id, locked_at=now - UNREGISTERED_LEASE)
+        second = _strip(await strip.next())
+
+    assert (first, second) == ({"RUNNING": 1}, {"RUNNING": 1, "STUCK": 1})
 
 
 async def test_a_job_is_followed_row_by_row_to_its_end(engine: AsyncEngine, operations: LiveOperations):

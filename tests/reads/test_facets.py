@@ -12,7 +12,7 @@ from gql_server.ledger.signatures import sign_all
 from tests import build
 from tests.graphql import Client
 
-KEYS = ["STATUS", "KIND", "MODULE", "YEAR", "SCOPE", "FAILURE_CLASS", "TRIGGERED_BY"]
+KEYS = ["STATUS", "KIND", "MODULE", "YEAR", "SCOPE", "FAILURE_CLASS", "TRIGGERED_BY", "TONE", "ALERT"]
 FACETS = """query ($keys: [PipelineFacetKey!]!, $filter: PipelineFilter, $limit: Int) {
   pipelines(first: 1, filter: $filter) {
     facets(keys: $keys, limit: $limit) { key values { value count { value precision } filter } }
@@ -21,8 +21,9 @@ FACETS = """query ($keys: [PipelineFacetKey!]!, $filter: PipelineFilter, $limit:
 TOTAL = "query ($filter: PipelineFilter) { pipelines(first: 1, filter: $filter) { totalCount { value precision } } }"
 RUNS = text("""
 WITH runs AS (
-  INSERT INTO pipelines (provider, kind, status, entity_type, module_type_id, year, created_by, unit_institutional_id)
-  SELECT 'DEFAULT', 'csv_ingest', :status, 'MODULE_UNIT_SPECIFIC', 4, :year, '{"user_id": "ada", "name": "Ada"}', 'A'
+  INSERT INTO pipelines (provider, kind, status, entity_type, module_type_id, year, created_by, unit_institutional_id,
+    has_warning)
+  SELECT 'DEFAULT', 'csv_ingest', :status, 'MODULE_UNIT_SPECIFIC', 4, :year, '{"user_id": "ada", "name": "Ada"}', 'A', :warned
   FROM generate_series(1, :count) RETURNING id
 )
 INSERT INTO data_ingestion_jobs (pipeline_id, job_type, entity_type, module_type_id, year, state, result, failure_class)
@@ -31,7 +32,14 @@ SELECT id, kind, 'MODULE_PER_YEAR', 4, :year, CAST(:state AS ingestion_state_enu
   CASE WHEN kind = CAST(:failed AS text) THEN CAST(:failure AS text) END
 FROM runs, unnest(CAST(:kinds AS text[])) AS kind
 """)
-UNFAILED: dict[str, Any] = {"state": "FINISHED", "kinds": ["csv_ingest"], "failed": None, "failure": None, "year": 2025}
+UNFAILED: dict[str, Any] = {
+    "state": "FINISHED",
+    "kinds": ["csv_ingest"],
+    "failed": None,
+    "failure": None,
+    "year": 2025,
+    "warned": False,
+}
 EXPECTED = {
     "STATUS": {"SUCCESS": 2_500, "PARTIAL": 128, "FAILED": 70, "RUNNING": 1},
     "KIND": {"CSV_INGEST": 2_729, "AGGREGATION": 128},
@@ -40,6 +48,8 @@ EXPECTED = {
     "SCOPE": {"MODULE_UNIT_SPECIFIC": 2_699, "MODULE_PER_YEAR": 30},
     "FAILURE_CLASS": {"DEADLOCK": 128, "VALIDATION": 70, "TIMEOUT": 30},
     "TRIGGERED_BY": {"Ada": 2_699},
+    "TONE": {"SUCCESS": 2_480, "WARNING": 148, "DANGER": 100, "PROGRESS": 1},
+    "ALERT": {"PARTIAL": 128, "FAILED": 70, "ORPHAN_FAILED": 30, "UNRESOLVED": 30, "WARNING": 20, "RUNNING": 1, "STUCK": 1},
 }
 
 
@@ -56,7 +66,8 @@ async def ledger(engine: AsyncEngine, request: pytest.FixtureRequest) -> AsyncEn
         await runs(connection, "FAILED", 70, failed="csv_ingest", failure="VALIDATION")
         for _ in range(30):
             await build.job(connection, result="ERROR", failure_class="TIMEOUT", year=2024)
-        await runs(connection, "SUCCESS", 2_500)
+        await runs(connection, "SUCCESS", 2_480)
+        await runs(connection, "SUCCESS", 20, warned=True)
         await build.run(connection, JobResult.ERROR, provider="TEST")
         if request.param:
             assert await sign_all(connection) == 2_699

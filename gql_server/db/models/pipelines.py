@@ -65,7 +65,7 @@ class Pipeline(Base):
 
     __table_args__ = (
         CheckConstraint("substring(id::text from 15 for 1) = '7'", name="id_is_uuid7"),
-        Index("ix_pipelines_status", "provider", "status", "id"),
+        Index("ix_pipelines_status", "provider", "status", "id", postgresql_include=["has_warning"]),
         Index(
             "ix_pipelines_cell_success",
             "provider",
@@ -77,6 +77,7 @@ class Pipeline(Base):
         Index("ix_pipelines_provider", "provider", "id"),
         Index("ix_pipelines_updated_at", "updated_at"),
         Index("ix_pipelines_open", "provider", "id", postgresql_where=text("status IN ('NOT_STARTED', 'RUNNING')")),
+        Index("ix_pipelines_warned", "provider", "id", postgresql_where=text("has_warning AND status = 'SUCCESS'")),
         Index("ix_pipelines_failed", "provider", "id", postgresql_where=text("status IN ('PARTIAL', 'FAILED')")),
         Index(
             "ix_pipelines_unheard",
@@ -96,6 +97,7 @@ class Pipeline(Base):
         Index(
             "ix_pipelines_signature",
             *("provider", "signature", "status", "entity_type", "creator"),
+            postgresql_include=["has_warning"],
             postgresql_where=text("signature IS NOT NULL"),
         ),
         Index("ix_pipelines_unsigned", "provider", "id", postgresql_where=text("signature IS NULL")),

@@ -17,7 +17,7 @@ from gql_server.feed.live_list import ListSource
 from gql_server.feed.session import run_session
 from gql_server.feed.watch import ValueSource
 from gql_server.graph.context import Context, Info
-from gql_server.graph.facets import FacetValue, Keys, PipelineFacet
+from gql_server.graph.facets import FacetValue, Keys, PipelineFacet, PipelineFacetKey
 from gql_server.graph.feed.types import After, FeedEvent, ThrottleMs, event_of, moment, position_of, throttle_seconds
 from gql_server.graph.fields import First, SemanticNonNull, access, access_sentence, may_read
 from gql_server.graph.fleet.health import SystemHealth
@@ -35,6 +35,8 @@ THROTTLE_MS = 250
 LIST_THROTTLE_MS = 500
 FACETS_THROTTLE_MS = 2000
 HEALTH_THROTTLE_MS = 5000
+STUCK_SECONDS = 5.0
+"""Until a job is counted as stuck of which nothing has been heard."""
 MEMBERS_MAX = 10_000
 
 Filter = Annotated[PipelineFilter | None, strawberry.argument(description="Which ones; all without it.")]
@@ -121,7 +123,9 @@ class PipelineSubscription:
         criteria = filter.criteria(context.viewer) if filter else PipelineCriteria()
         asked = list(dict.fromkeys(keys))
         count = partial(_afresh, context, facets, criteria, names=tuple(key.name for key in asked), limit=None)
-        async with aclosing(_watched(context, None, count, seconds)) as samples:
+        is_of_time = PipelineFacetKey.ALERT in asked or criteria.is_stuck is not None
+        at_least_every = max(seconds, STUCK_SECONDS) if is_of_time else None
+        async with aclosing(_watched(context, None, count, seconds, at_least_every=at_least_every)) as samples:
             async for sample in samples:
                 yield [
                     PipelineFacet(key=key, values=[FacetValue.of(key, value) for value in sample.value[key.name]])

@@ -15,7 +15,7 @@ from gql_server.graph.jobs.list import KindMatch, worker
 from gql_server.graph.modules import entry_type_numbers, module_numbers
 from gql_server.graph.nodes import key_of, uuid_key
 from gql_server.graph.pipelines.types import PipelineConnection, PipelineStatus
-from gql_server.graph.scopes import ScopeLevel
+from gql_server.graph.scopes import ScopeLevel, StatusTone
 from gql_server.policy import Viewer
 from gql_server.reads.jobs.search import TERM_MAX, TERM_MIN, term
 from gql_server.reads.pipelines import queries
@@ -72,6 +72,9 @@ class PipelineFilter:
     status: StatusMatch | None = strawberry.field(
         default=UNSET, description="Stored status. Excludes orphans, which have none."
     )
+    tone: list[StatusTone] | None = strawberry.field(
+        default=UNSET, description="Colour family: WARNING means PARTIAL, or a success in which a job warned."
+    )
     kind: KindMatch | None = strawberry.field(default=UNSET, description="Kind of a job; with `notIn`, of none of its jobs.")
     modules: list[str] | None = strawberry.field(
         default=UNSET, description="Module of a job, by key such as `process_emissions` (`ModuleType.key`)."
@@ -98,6 +101,11 @@ class PipelineFilter:
     is_orphan: bool | None = strawberry.field(default=UNSET, description="Jobs without a pipeline, or only pipelines.")
     is_active: bool | None = strawberry.field(default=UNSET, description="NOT_STARTED or RUNNING; false means the others.")
     is_aborted: bool | None = strawberry.field(default=UNSET, description="An operator stopped it.")
+    is_stuck: bool | None = strawberry.field(
+        default=UNSET,
+        description="A job of it runs without a worker that answers for it. That is a matter of time: a live list tells of "
+        "it with the next change of the pipeline, `Subscription.facets` within seconds.",
+    )
     unresolved: bool | None = strawberry.field(
         default=UNSET, description="Failed, and no later success on the same scope and kind; false means the others."
     )
@@ -123,6 +131,7 @@ class PipelineFilter:
         return PipelineCriteria(
             ids=_ids(self.ids),
             status=match(self.status),
+            tones=names("tone", self.tone),
             kind=match(self.kind),
             module_type_ids=module_numbers(self.modules, self.module_type_ids),
             data_entry_type_ids=entry_type_numbers(self.data_entry_types, self.data_entry_type_ids),
@@ -137,6 +146,7 @@ class PipelineFilter:
             is_orphan=given(self.is_orphan),
             is_active=given(self.is_active),
             is_aborted=given(self.is_aborted),
+            is_stuck=given(self.is_stuck),
             unresolved=given(self.unresolved),
             failure_classes=names("failureClass", self.failure_class),
             failure_fingerprint=key_of("FailureGroup", self.failure_group) if self.failure_group else None,

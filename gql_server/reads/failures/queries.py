@@ -110,26 +110,29 @@ async def pipelines_by_group(
     return {
         key: replace(
             window.page([rows[pipeline] for pipeline in named[key] if pipeline in rows], "key"),
-            counting=CountQuery(affected_pipelines, key),
+            counting=CountQuery(affected_pipelines, key, limit=None),
             criteria=PipelineCriteria(failure_fingerprint=key),
         )
         for key in keys
     }
 
 
-async def affected_jobs(connection: AsyncConnection, viewer: Viewer, keys: Sequence[str], *, limit: int) -> dict[str, int]:
-    """Failed jobs of each group, at most one above the limit."""
+async def affected_jobs(
+    connection: AsyncConnection, viewer: Viewer, keys: Sequence[str], *, limit: int | None
+) -> dict[str, int]:
+    """Failed jobs of each group, at most one above the limit, if there is one."""
     seen, asked = seen_by(viewer), _asked(keys)
-    hit = select(seen.c.job_id).where(seen.c.fingerprint == asked.c.key).limit(limit + 1)
-    return await _counted(connection, asked, hit)
+    return await _counted(connection, asked, select(seen.c.job_id).where(seen.c.fingerprint == asked.c.key), limit)
 
 
-async def affected_pipelines(connection: AsyncConnection, viewer: Viewer, keys: Sequence[str], *, limit: int) -> dict[str, int]:
-    """Pipelines of each group's failed jobs, at most one above the limit; an orphan is a pipeline of one."""
+async def affected_pipelines(
+    connection: AsyncConnection, viewer: Viewer, keys: Sequence[str], *, limit: int | None
+) -> dict[str, int]:
+    """Pipelines of each group's failed jobs, at most one above the limit, if there is one; an orphan is a pipeline of one."""
     seen, asked = seen_by(viewer), _asked(keys)
     orphan = case((seen.c.pipeline_id.is_(None), seen.c.time_key))
-    hit = select(seen.c.pipeline_id, orphan).where(seen.c.fingerprint == asked.c.key).distinct().limit(limit + 1)
-    return await _counted(connection, asked, hit)
+    hit = select(seen.c.pipeline_id, orphan).where(seen.c.fingerprint == asked.c.key).distinct()
+    return await _counted(connection, asked, hit, limit)
 
 
 async def histograms(
@@ -178,7 +181,8 @@ def _asked(keys: Sequence[str]) -> TableValuedAlias:
     return func.unnest(array(G.fingerprint, keys)).table_valued("key").render_derived(name="asked")
 
 
-async def _counted(connection: AsyncConnection, asked: TableValuedAlias, hit: AnySelect) -> dict[str, int]:
-    every = asked.join(hit.lateral("hit"), true())
+async def _counted(connection: AsyncConnection, asked: TableValuedAlias, hit: AnySelect, limit: int | None) -> dict[str, int]:
+    bounded = hit if limit is None else hit.limit(limit + 1)
+    every = asked.join(bounded.lateral("hit"), true())
     rows = await connection.execute(select(asked.c.key, func.count().label("found")).select_from(every).group_by(asked.c.key))
     return {row.key: row.found for row in rows}

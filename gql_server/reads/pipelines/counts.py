@@ -5,17 +5,19 @@ still running or has just ended: of those, and of orphans, the jobs themselves a
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import (
     CTE,
     ColumnElement,
+    Integer,
     Text,
     and_,
     cast,
     exists,
     func,
-    literal,
+    literal_column,
     null,
     select,
     true,
@@ -47,27 +49,55 @@ def bound(criteria: PipelineCriteria) -> int | None:
 def matching(
     viewer: Viewer, criteria: PipelineCriteria, of_stored: Columns, of_orphan: Columns, by: Columns | None = None
 ) -> list[AnySelect]:
-    """Aggregates of stored pipelines and of orphans, by a column each if there is one; each that matches is in one of them."""
-    pipelines, jobs = select(*of_stored).select_from(P), select(*of_orphan).select_from(J)
+    """Counts of stored pipelines and of orphans, by a column each if there is one, which add up to what matches.
+
+    The columns go before the count, which is called `counted`.
+    """
+    return [part for sign, term in _terms(criteria) for part in _matching(viewer, term, _count(sign), of_stored, of_orphan, by)]
+
+
+def _terms(criteria: PipelineCriteria) -> list[tuple[int, PipelineCriteria]]:
+    """Criteria to be counted, and to be taken off: unresolved ones are few, the others many."""
+    if criteria.unresolved is not False:
+        return [(1, criteria)]
+    return [(1, replace(criteria, unresolved=None)), (-1, replace(criteria, unresolved=True))]
+
+
+def _count(sign: int) -> ColumnElement[int]:
+    return func.count() * literal_column(str(sign), Integer)
+
+
+def _matching(
+    viewer: Viewer,
+    criteria: PipelineCriteria,
+    count: ColumnElement[int],
+    of_stored: Columns,
+    of_orphan: Columns,
+    by: Columns | None,
+) -> list[AnySelect]:
+    counted = count.label("counted")
+    pipelines, jobs = select(*of_stored, counted).select_from(P), select(*of_orphan, counted).select_from(J)
     if by:
         pipelines, jobs = pipelines.group_by(by[0]), jobs.group_by(by[1])
-    groups = [_signed(criteria), _unsigned(criteria)] if criteria.asks_of_jobs else [Clauses()]
+    groups = [_signed(criteria), _unsigned(criteria)] if by or criteria.asks_of_jobs else [Clauses()]
     parts = [_stored(viewer, criteria, pipelines, *clauses) for clauses in groups]
     orphans = _orphans(viewer, criteria, jobs)
     return parts if orphans is None else [*parts, orphans]
 
 
 def cells(viewer: Viewer, criteria: PipelineCriteria) -> CTE:
-    """Pipelines that match the criteria but for what they ask of jobs: `n` alike pipelines a key, status and level, a row each
-    job."""
-    untold = criteria.without_jobs()
+    """What matches the criteria but for what they ask of jobs: `n` alike pipelines a key, status and level, a row each job.
+
+    Those of one key, status and level add up.
+    """
+    parts = [part for sign, term in _terms(criteria.without_jobs()) for part in _cells(viewer, term, sign)]
+    return union_all(*parts).cte().prefix_with("MATERIALIZED")
+
+
+def _cells(viewer: Viewer, untold: PipelineCriteria, sign: int) -> list[AnySelect]:
+    key = (P.signature.label("key"), P.status.label("status"), P.entity_type.label("level"))
     tally = (
-        _stored(
-            viewer,
-            untold,
-            select(P.signature.label("key"), P.status.label("status"), P.entity_type.label("level"), func.count().label("n")),
-            P.signature.is_not(None),
-        )
+        _stored(viewer, untold, select(*key, _count(sign).label("n")), P.signature.is_not(None))
         .group_by(P.signature, P.status, P.entity_type)
         .cte()
         .prefix_with("MATERIALIZED")
@@ -75,15 +105,14 @@ def cells(viewer: Viewer, criteria: PipelineCriteria) -> CTE:
     signed = select(tally, *_of_jobs(S), S.signature.is_not(None).label("is_job")).select_from(
         tally.outerjoin(S, S.signature == tally.c.key)
     )
-    unsigned = select(P.id, P.status, P.entity_type, literal(1), *_of_jobs(J), J.id.is_not(None)).select_from(
+    one: ColumnElement[int] = literal_column(str(sign), Integer)
+    unsigned = select(P.id, P.status, P.entity_type, one, *_of_jobs(J), J.id.is_not(None)).select_from(
         P.__table__.outerjoin(J, J.pipeline_id == P.id)
     )
     parts = [signed, _stored(viewer, untold, unsigned, P.signature.is_(None))]
-    columns = (func.gen_random_uuid(), cast(null(), Text), J.entity_type, func.count(), *_of_jobs(J), true())
+    columns = (func.gen_random_uuid(), cast(null(), Text), J.entity_type, _count(sign), *_of_jobs(J), true())
     orphans = _orphans(viewer, untold, select(*columns).select_from(J))
-    if orphans is not None:
-        parts.append(orphans.group_by(J.entity_type, *_of_jobs(J)))
-    return union_all(*parts).cte().prefix_with("MATERIALIZED")
+    return parts if orphans is None else [*parts, orphans.group_by(J.entity_type, *_of_jobs(J))]
 
 
 def meeting(criteria: PipelineCriteria, of: CTE) -> Clauses:

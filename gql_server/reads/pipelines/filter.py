@@ -1,6 +1,6 @@
 """Filter of pipeline lists, as clauses on stored pipelines, on orphans, and on one of their jobs."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from itertools import product
@@ -8,17 +8,18 @@ from math import prod
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, exists, false, func, not_, or_, true
+from sqlalchemy import ColumnElement, and_, exists, false, func, not_, or_, select, true
 
 from gql_server.db import models
 from gql_server.db.expressions import Column, among, constant, inline, one_of
 from gql_server.db.models import EntityType, JobResult, JobState, PipelineStatus
+from gql_server.ledger.leases import IS_RUNNING, IS_STUCK
 from gql_server.policy import OPERATIONS_VIEW, Viewer, unit_clause
 from gql_server.reads.jobs.filter import Match, Range, flag, kind_clause, kind_clauses, within
 from gql_server.reads.jobs.row import IS_ABORTED
 from gql_server.reads.jobs.search import is_indexed, matches
 from gql_server.reads.pipelines.neighbours import resolved
-from gql_server.reads.pipelines.row import FAILURES, ORPHAN_FAILED
+from gql_server.reads.pipelines.row import FAILURES, ORPHAN_FAILED, ORPHAN_STATUS, ORPHAN_WARNED
 
 J, P = models.Job, models.Pipeline
 OPEN_STATUSES = (PipelineStatus.NOT_STARTED, PipelineStatus.RUNNING)
@@ -26,8 +27,17 @@ KNOWN_STATUSES = tuple(PipelineStatus)
 BRANCHES_MAX = 12
 """Scans a page may be merged from. PostgreSQL reads an index in order for one value of a clause, not for several."""
 
-USER_ID = constant("user_id")
+ORPHAN_CREATOR: Column = J.meta.op("->")(constant("created_by")).op("->>")(constant("user_id"))
+"""In the words of the index."""
 
+_STATUS = func.coalesce(ORPHAN_STATUS, "UNKNOWN")
+ORPHAN_TONES: Mapping[str, ColumnElement[bool]] = {
+    "DANGER": one_of(_STATUS, [PipelineStatus.FAILED]),
+    "WARNING": ORPHAN_WARNED,
+    "SUCCESS": and_(one_of(_STATUS, [PipelineStatus.SUCCESS]), not_(ORPHAN_WARNED)),
+    "PROGRESS": one_of(_STATUS, [PipelineStatus.RUNNING]),
+    "NEUTRAL": one_of(_STATUS, [PipelineStatus.NOT_STARTED, "UNKNOWN"]),
+}
 SETTLED = frozenset({"ids", "years", "levels", "unit", "created_at", "is_orphan", "triggered_by", "not_triggered_by"})
 """Clauses on what a pipeline is created with."""
 
@@ -51,6 +61,7 @@ class PipelineCriteria:
 
     ids: tuple[UUID, ...] | None = None
     status: Match | None = None
+    tones: tuple[str, ...] | None = None
     kind: Match | None = None
     module_type_ids: tuple[int, ...] | None = None
     data_entry_type_ids: tuple[int, ...] | None = None
@@ -65,6 +76,7 @@ class PipelineCriteria:
     is_orphan: bool | None = None
     is_active: bool | None = None
     is_aborted: bool | None = None
+    is_stuck: bool | None = None
     unresolved: bool | None = None
     failure_classes: tuple[str, ...] | None = None
     failure_fingerprint: str | None = None
@@ -96,9 +108,9 @@ class PipelineCriteria:
         ]
         of_one_job = self._of_one_job(viewer)
         return [
-            Branch([*shared, *status], [*of_one_job, *(clause for choice in choices for clause in choice)])
-            for status, *choices in _combined(
-                [_statuses(self.status)] if self.status else [[[]]],
+            Branch([*shared, *status, *tones], [*of_one_job, *(clause for choice in choices for clause in choice)])
+            for status, tones, *choices in _combined(
+                [_statuses(self.status) if self.status else [[]], [[]] if self.tones is None else _tones(self.tones)],
                 [
                     _choices(kind_clauses(self.kind.names) if self.kind and not self.kind.negated else None),
                     _choices(_equals(J.year, self.years)),
@@ -112,7 +124,11 @@ class PipelineCriteria:
         """Clauses on stored pipelines, for what is asked of them and not of their jobs."""
         if self.is_orphan is True:
             return [false()]
-        return [*self._of_row(viewer), *([] if self.status is None else [_status(self.status, P.status)])]
+        return [
+            *self._of_row(viewer),
+            *([] if self.status is None else [_status(self.status, P.status)]),
+            *([] if self.tones is None else [_any(_tones(self.tones))]),
+        ]
 
     def of_told_job(self, job: Any) -> Clauses:
         """The row clauses on type, module, year and failure class, for whatever has these columns."""
@@ -147,8 +163,10 @@ class PipelineCriteria:
             *_failed(self.has_errors),
             *flag(J.state.in_(models.LIVE_STATES), self.is_active),
             *flag(IS_ABORTED, self.is_aborted),
+            *flag(and_(IS_RUNNING, IS_STUCK), self.is_stuck),
+            *([] if self.tones is None else [or_(false(), *(ORPHAN_TONES[name] for name in self.tones))]),
             *_unresolved(_failed(True), resolved(J.scope_key, J.time_key), self.unresolved),
-            *self._triggered(J.meta.op("->")(constant("created_by")).op("->>")(USER_ID)),
+            *self._triggered(ORPHAN_CREATOR),
             *(not_(func.coalesce(clause, False)) for clause in self._dropped_jobs()),
             *self._kept_jobs(),
             *self._of_one_job(viewer),
@@ -174,6 +192,7 @@ class PipelineCriteria:
             *flag(one_of(P.status, FAILURES), self.has_errors),
             *flag(one_of(P.status, OPEN_STATUSES), self.is_active),
             *flag(P.aborted_at.is_not(None), self.is_aborted),
+            *flag(_has_stuck_job(), self.is_stuck),
             *_unresolved([one_of(P.status, FAILURES)], resolved(P.scope_key, P.id), self.unresolved),
             *self._triggered(P.creator),
         ]
@@ -211,7 +230,39 @@ class PipelineCriteria:
 
 def _status(match: Match, column: Column) -> Clause:
     """One clause for all statuses of a match."""
-    return or_(*(and_(true(), *clauses) for clauses in _statuses(match, column)))
+    return _any(_statuses(match, column))
+
+
+def _any(alternatives: list[Clauses]) -> Clause:
+    return or_(false(), *(and_(true(), *clauses) for clauses in alternatives))
+
+
+def _tones(tones: Sequence[str]) -> list[Clauses]:
+    """One alternative for each scan of an index that gives pipelines of these tones in order; see `values.pipeline_tone`."""
+    success, warned = _is(PipelineStatus.SUCCESS), and_(P.has_warning)
+    alternatives: Mapping[str, list[Clauses]] = {
+        "DANGER": [[_is(PipelineStatus.FAILED)]],
+        "WARNING": [[_is(PipelineStatus.PARTIAL)], [success, warned]],
+        "SUCCESS": [[success, not_(warned)]],
+        "PROGRESS": [[_is(PipelineStatus.RUNNING)]],
+        "NEUTRAL": [[_is(PipelineStatus.NOT_STARTED)], [_is_unheard(P.status)]],
+    }
+    return [clauses for name in tones for clauses in alternatives[name]] or [[false()]]
+
+
+def _is(status: PipelineStatus) -> Clause:
+    return one_of(P.status, [status])
+
+
+def _is_unheard(status: Column) -> Clause:
+    return status.not_in([inline(known) for known in KNOWN_STATUSES])
+
+
+def _has_stuck_job() -> Clause:
+    """A job that does its work, be it another's, is stuck: looked for among the few that run."""
+    stuck = and_(IS_RUNNING, IS_STUCK)
+    own = select(J.pipeline_id).where(stuck, J.pipeline_id.is_not(None)).correlate(None)
+    return P.id.in_(own.union(select(func.unnest(J.serves)).where(stuck).correlate(None)))
 
 
 def _statuses(match: Match, column: Column = P.status) -> list[Clauses]:
@@ -228,7 +279,7 @@ def _statuses(match: Match, column: Column = P.status) -> list[Clauses]:
             groups.append([one_of(column, group)])
             known -= set(group)
     groups += [[one_of(column, [status])] for status in sorted(known)]
-    return [*groups, [column.not_in([inline(status) for status in KNOWN_STATUSES])]] if unknown else groups or [[false()]]
+    return [*groups, [_is_unheard(column)]] if unknown else groups or [[false()]]
 
 
 def _failed(wanted: bool | None) -> Clauses:

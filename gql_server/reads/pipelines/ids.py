@@ -104,7 +104,7 @@ async def counted(
     counts = [
         select(literal(place).label("place"), part)
         for place, criteria in enumerate(keys)
-        for part in _counts(viewer, criteria, limit if limit is not None else bound(criteria))
+        for part in counts_of(viewer, criteria, limit if limit is not None else bound(criteria))
     ]
     found = dict.fromkeys(keys, 0)
     for row in await connection.execute(union_all(*counts)) if counts else ():
@@ -112,13 +112,12 @@ async def counted(
     return found
 
 
-def _counts(viewer: Viewer, criteria: PipelineCriteria, limit: int | None) -> list[Subquery]:
-    """Counts that add up."""
-    count = func.count().label("counted")
+def counts_of(viewer: Viewer, criteria: PipelineCriteria, limit: int | None) -> list[Subquery]:
+    """Counts that add up to how many match; to one above the limit at most, if there is one."""
     if limit is None:
-        return [part.subquery() for part in matching(viewer, criteria, (count,), (count,))]
+        return [part.subquery() for part in matching(viewer, criteria, (), ())]
     keys = listed(viewer, criteria, newest(limit))
-    return [] if keys is None else [select(count).select_from(keys).subquery()]
+    return [] if keys is None else [select(func.count().label("counted")).select_from(keys).subquery()]
 
 
 async def members(connection: AsyncConnection, viewer: Viewer, *, criteria: PipelineCriteria, limit: int) -> list[UUID]:

@@ -6,6 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gql_server.db.models import JobResult, JobType
@@ -23,6 +24,13 @@ LIST = """query ($filter: FailureGroupFilter, $orderBy: FailureGroupOrder, $firs
     nodes { title } pageInfo { hasNextPage endCursor } totalCount { value precision }
   }
 }"""
+
+MORE_OF_THE_SAME = text("""
+INSERT INTO data_ingestion_jobs (provider, job_type, entity_type, state, result, status_message, failure_class,
+  failure_fingerprint, finished_at)
+SELECT provider, job_type, entity_type, state, result, status_message, failure_class, failure_fingerprint, finished_at
+FROM (SELECT * FROM data_ingestion_jobs WHERE failure_fingerprint IS NOT NULL ORDER BY id LIMIT 1), generate_series(1, :count)
+""")
 
 
 async def titles(client: Client, **variables: Any) -> list[str]:
@@ -84,6 +92,23 @@ async def test_affected_pipelines_are_counted_up_to_the_limit_and_orphans_each_f
         "all": {"value": 4, "precision": "EXACT"},
         "some": {"value": 3, "precision": "AT_LEAST"},
         "affectedJobs": {"value": 7, "precision": "EXACT"},
+    }
+
+
+async def test_what_a_group_hit_is_counted_to_the_last(engine: AsyncEngine, fail: Fail):
+    await fail(times=2)
+    await record_left_over(engine)
+    async with engine.begin() as connection:
+        await connection.execute(MORE_OF_THE_SAME, {"count": 1_200})
+
+    counts = (
+        "affectedPipelines { value precision } affectedJobs { value precision } pipelines { totalCount { value precision } }"
+    )
+
+    assert await only(Client(engine), counts) == {
+        "affectedPipelines": {"value": 1_201, "precision": "EXACT"},
+        "affectedJobs": {"value": 1_202, "precision": "EXACT"},
+        "pipelines": {"totalCount": {"value": 1_201, "precision": "EXACT"}},
     }
 
 

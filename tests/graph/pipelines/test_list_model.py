@@ -25,6 +25,8 @@ from tests import build
 from tests.graphql import PAGING, viewer
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
+FAR = datetime(2126, 3, 1, tzinfo=UTC)
+"""Until then nothing is stuck that is locked by then."""
 KINDS = {"csv_ingest": "CSV_INGEST", "unit_sync": "UNIT_SYNC", "aggregation": "AGGREGATION", "novel": "OTHER", None: "OTHER"}
 MESSAGES = ("Success", "50% of RÉSUMÉ_a\\b", "deadlock detected", "100 of 100", "Job created", None)
 LEVELS = ("MODULE_PER_YEAR", "MODULE_UNIT_SPECIFIC", "GLOBAL_PER_YEAR")
@@ -74,6 +76,23 @@ def status_matches(item: Item, match: Match) -> bool:
     return (name in match.names) is not match.negated
 
 
+def tone(item: Item) -> str:
+    """FAILED is red, PARTIAL amber, and so is what went well but for a warning; an orphan is what its job is."""
+    if item.row:
+        status, warned = item.row["status"], item.row["has_warning"]
+    else:
+        ended = item.orphan["state"] == "FINISHED"
+        status, warned = item.orphan["state"], ended and item.orphan["result"] == "WARNING"
+        status = ("FAILED" if item.failed else "SUCCESS") if ended else status
+    if status == "SUCCESS":
+        return "WARNING" if warned else "SUCCESS"
+    return {"FAILED": "DANGER", "PARTIAL": "WARNING", "RUNNING": "PROGRESS"}.get(status, "NEUTRAL")
+
+
+def is_stuck(item: Item) -> bool:
+    return any(job["state"] == "RUNNING" and job["locked_at"] is None for job in item.jobs)
+
+
 def is_in(value: Any, bounds: Range[Any]) -> bool:
     if value is None or (bounds.low is not None and value < bounds.low):
         return False
@@ -116,6 +135,8 @@ ITEM_RULES: Mapping[str, Callable[[Item, Any, Sequence[Item]], bool]] = {
     "is_aborted": lambda item, wanted, _: (
         (item.row["aborted_at"] is not None if item.row else item.orphan["meta"].get("aborted") is True) is wanted
     ),
+    "tones": lambda item, tones, _: tone(item) in tones,
+    "is_stuck": lambda item, wanted, _: is_stuck(item) is wanted,
     "unresolved": lambda item, wanted, items: (item.failed and not resolved(item, items)) is wanted,
     "triggered_by": lambda item, users, _: item.creator in users and item.creator is not None,
     "not_triggered_by": lambda item, user, _: item.creator != user,
@@ -221,6 +242,7 @@ class Ledger:
             "failure_fingerprint": choice(("f1", None)),
             "claimed_by": choice(("w1", "w2", None)),
             "attempts": 1,
+            "locked_at": choice((None, FAR)) if state == JobState.RUNNING else None,
         }
 
     def criteria(self, items: Sequence[Item]) -> PipelineCriteria:
@@ -257,6 +279,8 @@ class Ledger:
             "is_orphan": draw.random() < 0.5,
             "is_active": draw.random() < 0.5,
             "is_aborted": draw.random() < 0.5,
+            "is_stuck": draw.random() < 0.5,
+            "tones": some(("DANGER", "WARNING", "PROGRESS", "SUCCESS", "NEUTRAL")),
             "unresolved": draw.random() < 0.5,
             "failure_classes": some(("DEADLOCK", "ABORTED")),
             "failure_fingerprint": "f1",
@@ -355,11 +379,15 @@ async def assert_facets(connection: AsyncConnection, criteria: PipelineCriteria,
         expected: Counter[str] = Counter()
         for item in items:
             if matches(item, base, items):
-                expected.update(_facet_values(name, item, base))
+                expected.update(_facet_values(name, item, base, items))
         assert {value.value: value.count for value in found[name]} == expected, (name, criteria)
 
 
-def _facet_values(name: str, item: Item, base: PipelineCriteria) -> set[str]:
+def _facet_values(name: str, item: Item, base: PipelineCriteria, items: Sequence[Item]) -> set[str]:
+    if name == "TONE":
+        return {tone(item)}
+    if name == "ALERT":
+        return _alerts(item, items)
     if name == "STATUS":
         known = ("NOT_STARTED", "RUNNING", "SUCCESS", *FAILURES)
         return {item.row["status"] if item.row["status"] in known else "UNKNOWN"} if item.row else set()
@@ -372,3 +400,16 @@ def _facet_values(name: str, item: Item, base: PipelineCriteria) -> set[str]:
         return {KINDS[job["job_type"]] for job in jobs}
     column = {"MODULE": "module_type_id", "YEAR": "year", "FAILURE_CLASS": "failure_class"}[name]
     return {str(job[column]) for job in jobs if job[column] is not None}
+
+
+def _alerts(item: Item, items: Sequence[Item]) -> set[str]:
+    shown = {
+        "FAILED": item.row and item.row["status"] == "FAILED",
+        "PARTIAL": item.row and item.row["status"] == "PARTIAL",
+        "ORPHAN_FAILED": not item.row and item.failed,
+        "WARNING": tone(item) == "WARNING" and not item.failed,
+        "RUNNING": tone(item) == "PROGRESS",
+        "STUCK": is_stuck(item),
+        "UNRESOLVED": item.failed and not resolved(item, items),
+    }
+    return {name for name, holds in shown.items() if holds}

@@ -150,3 +150,17 @@ async def _next(results: Any) -> Any:
         result = await anext(results)
     assert result.errors is None
     return result.data["pipeline"]
+
+
+async def test_an_upload_is_stuck_when_the_work_that_another_does_for_it_is(engine: AsyncEngine):
+    async with engine.begin() as connection:
+        first, second, shared = await two_uploads(connection)
+        await build.change(connection, shared, state=JobState.RUNNING)
+        await build.run(connection, JobResult.SUCCESS, JobState.NOT_STARTED)
+    query = "query ($stuck: Boolean) { pipelines(filter: { isStuck: $stuck }) { nodes { pipelineId } totalCount { value } } }"
+
+    stuck = (await Client(engine, "operator").query(query, stuck=True))["pipelines"]
+    others = (await Client(engine, "operator").query(query, stuck=False))["pipelines"]
+
+    assert stuck == {"nodes": [{"pipelineId": str(second)}, {"pipelineId": str(first)}], "totalCount": {"value": 2}}
+    assert others["totalCount"] == {"value": 1}
