@@ -31,5 +31,6 @@ there, as is which errors below a null are met before it; here others may win.
 from gql_server.execution.executor import PlanExecutor
 from gql_server.execution.fields import Attribute, Child, Computed, Declared, Guard, Guarded, Part
 from gql_server.execution.leaves import Native
+from gql_server.execution.plan import any_source
 
-__all__ = ["Attribute", "Child", "Computed", "Declared", "Guard", "Guarded", "Native", "Part", "PlanExecutor"]
+__all__ = ["Attribute", "Child", "Computed", "Declared", "Guard", "Guarded", "Native", "Part", "PlanExecutor", "any_source"]

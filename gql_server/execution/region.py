@@ -15,7 +15,7 @@ from graphql.pyutils import Path
 from gql_server.execution.contract import Executor
 from gql_server.execution.fields import Attribute, Computed, Guard, Part
 from gql_server.execution.leaves import NOTHING, Unplanned, is_ordinary, lengths
-from gql_server.execution.plan import FieldPlan, ObjectPlan
+from gql_server.execution.plan import FieldPlan, ObjectPlan, any_source
 from gql_server.execution.rows import Table
 
 
@@ -152,7 +152,7 @@ class Region:
     def _check(self, batch: Batch, info: Any) -> None:
         """Raises Unplanned unless all objects are of the type."""
         is_type_of: Any = batch.plan.type.is_type_of
-        if getattr(is_type_of, "takes_any", False):
+        if is_type_of is any_source:
             return
         if info is None:
             assert batch.field is not None

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from typing import Any
 
 import strawberry
@@ -73,6 +73,10 @@ class Context:
     def load(self, query: Query, key: Hashable, **arguments: Any) -> "asyncio.Future[Any]":
         """The value of a batched query for one key."""
         return self._loaders.load(query, key, **arguments)
+
+    async def values(self, query: Query, keys: Sequence[Hashable], **arguments: Any) -> Sequence[Any]:
+        """The values of a batched query for many keys, in their order."""
+        return await self._loaders.values(query, keys, **arguments)
 
     async def position(self) -> Position:
         """Up to where this process has read the feed, which no read is older than; else where the feed is now."""

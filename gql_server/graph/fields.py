@@ -65,29 +65,66 @@ Last = Annotated[int | None, strawberry.argument(description="Size of the page, 
 Before = Annotated[str | None, strawberry.argument(description="Only what precedes this cursor.")]
 
 
+def no_arguments(_info: Info) -> dict[str, Any]:
+    """For a query that takes none."""
+    return {}
+
+
 @dataclass(frozen=True, slots=True)
 class ChildField:
-    """Metadata of a declared child: what an executor needs to resolve it for all parents of a list at once."""
+    """Metadata of a declared child: what an executor needs to resolve it for all parents of a list at once.
+
+    `arguments` makes those of the query from those of the field, without side effects.
+    """
 
     query: Query
     key: str
-    coordinate: str | None = None
+    arguments: Callable[..., dict[str, Any]] = no_arguments
+    missing: object = None
+
+    def load(self, root: Any, info: Info, **given: Any) -> Any:
+        """The value for one row, by a batched query."""
+        key = getattr(root, self.key)
+        return self.missing if key is None else info.context.load(self.query, key, **self.arguments(info, **given))
+
+
+@dataclass(frozen=True, slots=True)
+class GuardedField:
+    """Metadata of a guarded field: an attribute, a child, or what is coded, and the attribute without which there is none."""
+
+    coordinate: str
+    read: "str | ChildField | Callable[[Any, Info], Any]"
+    present: str | None
+
+    def value(self, root: Any, info: Info) -> Any:
+        """What it guards, of one row."""
+        match self.read:
+            case str(name):
+                return getattr(root, name)
+            case ChildField() as child:
+                return child.load(root, info)
+            case _:
+                return self.read(root, info)
 
 
 def child(query: Query, *, key: str, description: str, missing: object = None, directives: Sequence[object] = ()) -> Any:
     """A field answered by a batched query, keyed by an attribute of the parent row; without a key it is `missing`."""
 
-    def resolve(root: strawberry.Parent[Any], info: Info) -> Any:
-        value = getattr(root, key)
-        return missing if value is None else info.context.load(query, value)
+    declared = ChildField(query, key, missing=missing)
 
-    return strawberry.field(
-        resolver=resolve, description=description, directives=directives, metadata={"child": ChildField(query, key)}
-    )
+    def resolve(root: strawberry.Parent[Any], info: Info) -> Any:
+        return declared.load(root, info)
+
+    return strawberry.field(resolver=resolve, description=description, directives=directives, metadata={"child": declared})
 
 
 def child_connection(query: Query, *, key: str, coordinate: str, description: str) -> Any:
     """A paged child: the query gets the window of all parents as its argument."""
+
+    def arguments(info: Info, **given: Any) -> dict[str, Any]:
+        return {"window": info.context.window(coordinate, **given)}
+
+    declared = ChildField(query, key, arguments)
 
     def resolve(
         root: strawberry.Parent[Any],
@@ -97,14 +134,13 @@ def child_connection(query: Query, *, key: str, coordinate: str, description: st
         last: Last = UNSET,
         before: Before = UNSET,
     ) -> Any:
-        window = info.context.window(coordinate, first=first, after=after, last=last, before=before)
-        return info.context.load(query, getattr(root, key), window=window)
+        return declared.load(root, info, first=first, after=after, last=last, before=before)
 
     return strawberry.field(
         resolver=resolve,
         description=description,
         directives=[SemanticNonNull()],
-        metadata={"child": ChildField(query, key, coordinate)},
+        metadata={"child": declared},
     )
 
 
@@ -117,23 +153,30 @@ def embedded(description: str, *, present: str | None = None) -> Any:
     return strawberry.field(resolver=resolve, description=description, metadata={"embedded": present})
 
 
-def guarded(coordinate: str, description: str, read: Callable[[Any, Info], Any], *, present: str | None = None) -> Any:
+def guarded(
+    coordinate: str,
+    description: str,
+    read: str | ChildField | Callable[[Any, Info], Any],
+    *,
+    present: str | None = None,
+) -> Any:
     """A nullable field that only some may read; for the others it is null, and counted in `extensions.redactions`.
 
     Where the attribute `present` is null there is nothing to read and nothing to deny.
     """
+    declared = GuardedField(coordinate, read, present)
 
     def resolve(root: strawberry.Parent[Any], info: Info) -> Any:
         if present is not None and getattr(root, present) is None:
             return None
-        return read(root, info) if may_read(coordinate, root, info) else None
+        return declared.value(root, info) if may_read(coordinate, root, info) else None
 
     return strawberry.field(
         resolver=resolve,
         name=coordinate.partition(".")[2],
         description=f"{description} {access_sentence(coordinate)}",
         directives=access(coordinate),
-        metadata={"guard": coordinate},
+        metadata={"guard": coordinate, "guarded": declared},
     )
 
 

@@ -34,6 +34,7 @@ from gql_server.graph.mutations.years import YearMutation
 from gql_server.graph.nodes import Node, decode, integer_key, key_of, uuid_key
 from gql_server.graph.pipelines.list import PipelineListQuery
 from gql_server.graph.pipelines.types import PipelineQuery
+from gql_server.graph.planned import Executor
 from gql_server.graph.scalars import SCALARS
 from gql_server.graph.scopes import DataEntryType, ModuleType, Unit
 from gql_server.graph.viewer import ViewerQuery
@@ -129,6 +130,7 @@ def create_schema() -> Schema:
         mutation=Mutation,
         subscription=Subscription,
         types=[*EVENTS, ModuleType, DataEntryType, Unit, *DIRECTIVES],
+        execution_context_class=Executor,
         config=StrawberryConfig(scalar_map=SCALARS),
     )
     _describe_arguments(schema)

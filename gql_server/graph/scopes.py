@@ -88,8 +88,8 @@ class Unit(Node):
 @strawberry.type(description="Who or what started something.")
 class Actor:
     actor_kind: ActorKind = strawberry.field(name="kind", description="What sort of actor it was.")
-    display_name: str | None = guarded("Actor.displayName", "Name, else email.", lambda row, _: row.actor_name)
-    email: str | None = guarded("Actor.email", "Email address.", lambda row, _: row.actor_email)
+    display_name: str | None = guarded("Actor.displayName", "Name, else email.", "actor_name")
+    email: str | None = guarded("Actor.email", "Email address.", "actor_email")
 
 
 @strawberry.type(description="What a pipeline or job is about.")

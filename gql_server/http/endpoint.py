@@ -153,7 +153,7 @@ class GraphQLEndpoint(GraphQL[Any, None]):
 
     def encode_json(self, data: object) -> str:
         """Text, because graphql-transport-ws wants text frames."""
-        return orjson.dumps(data).decode()
+        return orjson.dumps(data, option=orjson.OPT_UTC_Z).decode()
 
 
 async def _while_wanted(request: Request, execution: Coroutine[Any, Any, T]) -> T:

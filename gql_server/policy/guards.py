@@ -86,6 +86,11 @@ def alternatives(permission: str) -> tuple[str, ...]:
     return terms
 
 
+def is_constant(term: str) -> bool:
+    """True if the alternative looks at no row."""
+    return term not in FACTS and not PLACEHOLDER.search(term) and ANY not in term
+
+
 def _holds(viewer: Viewer, term: str, row: Any) -> bool:
     if term in FACTS:
         return FACTS[term](row)

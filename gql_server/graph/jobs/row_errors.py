@@ -22,7 +22,7 @@ class RowError:
     row: int | None = strawberry.field(description="Number of the row, from 1 below the header; null when it is not one row's.")
     column: str | None = strawberry.field(description="Column at fault; null when it is not one column's.")
     reason: str = strawberry.field(description="Why it was rejected.")
-    value: str | None = guarded("RowError.value", "The cell as it was sent, shortened.", lambda row, _: row.value)
+    value: str | None = guarded("RowError.value", "The cell as it was sent, shortened.", "value")
 
 
 @strawberry.type(description="Rejected rows with the same reason, but for numbers, names and quoted values.")

@@ -11,7 +11,7 @@ from gql_server.graph.connections import CountedConnection
 from gql_server.graph.context import Info
 from gql_server.graph.diagnosis import diagnosis_of
 from gql_server.graph.failures import FailureGroup
-from gql_server.graph.fields import access, access_sentence, child, embedded, guarded
+from gql_server.graph.fields import ChildField, access, access_sentence, child, embedded, guarded
 from gql_server.graph.jobs.row_errors import RowErrorConnection, row_errors
 from gql_server.graph.nodes import Node, global_id, integer_key
 from gql_server.graph.pipelines.graph import JobDependencyFields
@@ -182,7 +182,7 @@ class Meta:
     raw: JSON | None = guarded(
         "Meta.raw",
         "The whole bag, with the configuration of the job under `config`. Kilobytes a job.",
-        lambda row, info: info.context.load(queries.meta_raw_by_job, row.job_id),
+        ChildField(queries.meta_raw_by_job, "job_id"),
         present="job_id",
     )
 
@@ -223,14 +223,14 @@ class Job(JobDependencyFields, JobHistoryFields, JobTimelineField, Node):
     worker: Annotated["Worker", strawberry.lazy("gql_server.graph.fleet.workers")] | None = guarded(
         "Job.worker",
         "The worker that holds it, or held it last; null when that is not registered any more.",
-        lambda row, info: info.context.load(workers_by_pod_id, row.worker_id),
+        ChildField(workers_by_pod_id, "worker_id"),
         present="worker_id",
     )
-    locked_at: datetime | None = guarded("Job.lockedAt", "Last heartbeat of its worker.", lambda row, _: row.locked_at)
+    locked_at: datetime | None = guarded("Job.lockedAt", "Last heartbeat of its worker.", "locked_at")
     error_detail: str | None = guarded(
         "Job.errorDetail",
         "Full text of the error. May contain row values and SQL.",
-        lambda row, info: info.context.load(queries.error_detail_by_job, row.job_id),
+        ChildField(queries.error_detail_by_job, "job_id"),
     )
     viewer_can: JobCapabilities = embedded("What you may do here, with the reason when you may not.")
     diagnosis: list[Annotated["Diagnosis", strawberry.lazy("gql_server.graph.diagnosis")]] | None = diagnosis_of(

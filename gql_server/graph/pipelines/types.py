@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from enum import Enum
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 import strawberry
@@ -15,7 +15,18 @@ from gql_server.graph.context import Info
 from gql_server.graph.diagnosis import Diagnosis, diagnosis_of
 from gql_server.graph.facets import FacetsField
 from gql_server.graph.failures import FailureGroup, failures_of
-from gql_server.graph.fields import After, Before, First, Last, SemanticNonNull, access, access_sentence, child, embedded
+from gql_server.graph.fields import (
+    After,
+    Before,
+    ChildField,
+    First,
+    Last,
+    SemanticNonNull,
+    access,
+    access_sentence,
+    child,
+    embedded,
+)
 from gql_server.graph.jobs.list import OLDEST_FIRST, ordering
 from gql_server.graph.jobs.list import Filter as JobsWanted
 from gql_server.graph.jobs.list import OrderBy as JobsOrderedBy
@@ -61,6 +72,17 @@ class PhaseKey(Enum):
     DATA = strawberry.enum_value("DATA", description="The root job lands its data.")
     EMISSIONS = strawberry.enum_value("EMISSIONS", description="Emissions are recomputed.")
     AGGREGATION = strawberry.enum_value("AGGREGATION", description="Totals are rolled up.")
+
+
+def _jobs_asked(
+    info: Info, filter: JobsWanted = UNSET, order_by: JobsOrderedBy = OLDEST_FIRST, **paging: Any
+) -> dict[str, Any]:
+    criteria = filter.criteria(info.context.viewer) if filter else JobCriteria()
+    window = info.context.window("Pipeline.jobs", **paging, criteria=criteria, **ordering(order_by))
+    return {"criteria": criteria, "window": window}
+
+
+JOBS = ChildField(page_by_pipeline, "key", _jobs_asked)
 
 
 @strawberry.type(description="How far a pipeline is, computed by the server so that every client agrees on “done”.")
@@ -127,9 +149,11 @@ class Pipeline(RunHistoryFields, GraphFields, ImpactFields, ComparisonFields, Ti
         description="Jobs that work for this pipeline, lowest id first: its own, and those of other pipelines that work of it "
         "was merged into, where the viewer may see these.",
         directives=[SemanticNonNull()],
+        metadata={"child": JOBS},
+        graphql_type=JobConnection | None,
     )
     @staticmethod
-    async def jobs(
+    def jobs(
         root: strawberry.Parent[PipelineRow],
         info: Info,
         filter: JobsWanted = UNSET,
@@ -138,12 +162,8 @@ class Pipeline(RunHistoryFields, GraphFields, ImpactFields, ComparisonFields, Ti
         after: After = UNSET,
         last: Last = UNSET,
         before: Before = UNSET,
-    ) -> JobConnection | None:
-        criteria = filter.criteria(info.context.viewer) if filter else JobCriteria()
-        window = info.context.window(
-            "Pipeline.jobs", first=first, after=after, last=last, before=before, criteria=criteria, **ordering(order_by)
-        )
-        return await info.context.load(page_by_pipeline, root.key, criteria=criteria, window=window)
+    ) -> Any:
+        return JOBS.load(root, info, filter=filter, order_by=order_by, first=first, after=after, last=last, before=before)
 
     @strawberry.field(description="Position of the feed when this was read: whatever changes later has a later token.")
     @staticmethod

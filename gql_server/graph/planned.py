@@ -1,0 +1,107 @@
+"""Fields as the plan executor knows them, from what they were declared with."""
+
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from operator import attrgetter
+from typing import Any, ClassVar, cast
+from uuid import UUID
+
+from strawberry.types.field import StrawberryField
+
+from gql_server import policy
+from gql_server.execution import Attribute, Child, Computed, Declared, Guarded, Native, Part, PlanExecutor
+from gql_server.graph.context import Context
+from gql_server.graph.fields import ChildField, GuardedField
+from gql_server.graph.nodes import encode
+from gql_server.policy import GUARDS
+from gql_server.policy.guards import alternatives, is_constant
+from gql_server.reads.loaders import Query
+
+DECISIONS_KEPT = 4096
+
+
+class Executor(PlanExecutor):
+    """Times, UUIDs and texts of the graph are left to the encoder."""
+
+    natives: ClassVar[Mapping[str, Native]] = {
+        "DateTime": Native(datetime, lambda values: set(map(attrgetter("tzinfo"), values)) <= {UTC}),
+        "UUID": Native(UUID),
+        "FeedToken": Native(str),
+        "SchemaCoordinate": Native(str),
+    }
+
+    @staticmethod
+    def declared(field: StrawberryField) -> Declared | None:
+        metadata = cast(Mapping[str, Any], field.metadata)
+        guarded: GuardedField | None = metadata.get("guarded")
+        return _guarded(guarded) if guarded else _value(metadata)
+
+    @staticmethod
+    def permissions(context: Any) -> Hashable:
+        return context.viewer.permissions if isinstance(context, Context) else None
+
+
+@dataclass(frozen=True, slots=True)
+class FieldGuard:
+    """The permission of a coordinate that is redacted for those who lack it."""
+
+    coordinate: str
+
+    def decide(self, context: Context) -> bool | None:
+        return _decided(self.coordinate, context.viewer.permissions)
+
+    def permits(self, context: Context, source: Any) -> bool:
+        return policy.permits(context.viewer, GUARDS[self.coordinate], source)
+
+    def denied(self, context: Context, count: int) -> None:
+        context.redactions[self.coordinate] += count
+
+
+@lru_cache(maxsize=DECISIONS_KEPT)
+def _decided(coordinate: str, permissions: frozenset[str]) -> bool | None:
+    """Whether these permissions let the coordinate be read whatever the row; None when it depends on the row."""
+    guard, viewer = GUARDS[coordinate], policy.Viewer("", "", permissions)
+    if any(is_constant(term) and viewer.may(term) for term in alternatives(guard.permission)):
+        return True
+    return False if policy.reach(viewer, guard) is policy.Reach.NONE else None
+
+
+def _guarded(field: GuardedField) -> Declared | None:
+    """None where a denial is an error of its own for each row, and where something is coded."""
+    if GUARDS[field.coordinate].on_denied is policy.DenialMode.ERROR:
+        return None
+    match field.read:
+        case str(name):
+            value = Attribute(name)
+        case ChildField() as child:
+            value = _child(child)
+        case _:
+            return None
+    return Guarded(FieldGuard(field.coordinate), value, field.present)
+
+
+def _value(metadata: Mapping[str, Any]) -> Attribute | Computed | Part | Child | None:
+    match metadata:
+        case {"child": ChildField() as child}:
+            return _child(child)
+        case {"embedded": present}:
+            return Part(present)
+        case {"global_id": key}:
+            return Computed(encode, ("node_type", key))
+        case {"computed": Computed() as computed}:
+            return computed
+        case _:
+            return None
+
+
+def _child(field: ChildField) -> Child:
+    return Child(field.key, _load(field.query), field.arguments, field.missing)
+
+
+def _load(query: Query) -> Callable[..., Awaitable[Sequence[Any]]]:
+    async def load(context: Context, keys: Iterable[Any], **arguments: Any) -> Sequence[Any]:
+        return await context.values(query, [*keys], **arguments)
+
+    return load
