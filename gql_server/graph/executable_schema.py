@@ -151,7 +151,7 @@ class Schema(strawberry.Schema):
         build = cast(Any, self).execution_context_class.build
         executor = build(self._schema, document, root, context, variables, name, is_awaitable=optimized_is_awaitable)
         if isinstance(executor, list):
-            return CoreResult(None, executor)
+            return CoreResult(None, cast(list[GraphQLError], executor))
         result: Any = executor.execute_operation()
         return await result if optimized_is_awaitable(result) else result
 

@@ -1,15 +1,13 @@
 """Documents made up from a seed, over any schema: aliases, fragments, directives, variables."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from random import Random
 from typing import Any
 
 from graphql import (
-    GraphQLEnumType,
     GraphQLField,
     GraphQLInterfaceType,
     GraphQLNamedType,
-    GraphQLNonNull,
     GraphQLObjectType,
     GraphQLSchema,
     GraphQLUnionType,
@@ -18,8 +16,8 @@ from graphql import (
     is_required_argument,
 )
 
-Arguments = Mapping[str, list[str]]
-"""Values that may be given for an argument, as GraphQL, by coordinate such as `Query.author(key:)`."""
+Arguments = Callable[[str, str, str], list[str]]
+"""Values that may be given for an argument, by its coordinate such as `Query.author(key:)`, its name and its type."""
 
 
 class Documents:
@@ -64,7 +62,11 @@ class _Document:
 
     def _fields(self, owner: GraphQLNamedType) -> dict[str, GraphQLField]:
         if isinstance(owner, GraphQLObjectType | GraphQLInterfaceType):
-            return {name: field for name, field in owner.fields.items() if f"{owner.name}.{name}" not in self._leave_out}
+            return {
+                name: field
+                for name, field in owner.fields.items()
+                if self._leave_out.isdisjoint({f"{owner.name}.{name}", get_named_type(field.type).name})
+            }
         return {}
 
     def _wrapped(self, owner: GraphQLNamedType, fields: Mapping[str, GraphQLField], depth: int) -> str:
@@ -104,10 +106,10 @@ class _Document:
     def _given(self, coordinate: str, field: GraphQLField) -> str:
         given: list[str] = []
         for name, argument in field.args.items():
-            known = self._arguments.get(f"{coordinate}({name}:)", [])
+            known = self._arguments(f"{coordinate}({name}:)", name, str(argument.type))
             if known and (is_required_argument(argument) or self._random.random() < 0.5):
                 given.append(f"{name}: {self._random.choice(known)}")
-            elif isinstance(get_named_type(argument.type), GraphQLEnumType) and isinstance(argument.type, GraphQLNonNull):
+            elif is_required_argument(argument):
                 raise LookupError(f"nothing is known of {coordinate}({name}:)")
         return f"({', '.join(given)})" if given else ""
 

@@ -1,0 +1,147 @@
+"""The graph is answered by plan as graphql-core would answer it: documents and mishaps made up from seeds, over a world."""
+
+import asyncio
+from collections.abc import Awaitable, Hashable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import orjson
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
+from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
+
+from gql_server.feed.hub import Hub
+from gql_server.graph.context import Context
+from gql_server.graph.planned import Executor
+from gql_server.graph.schema import create_schema
+from gql_server.policy import Viewer
+from gql_server.reads.pagination import Page
+from gql_server.reads.rows import Row
+from tests.execution.documents import Documents
+from tests.execution.library import Dice, Junk, Mishap
+from tests.graphql import PAGING, SCHEMA, TOKENS, context
+from tests.policy.asking import ARGUMENTS, OF_A_DATABASE, ids_by_type
+from tests.policy.worlds import PERSONAS, database, everything
+
+STOCK = create_schema()
+STOCK.execution_context_class = StrawberryGraphQLCoreExecutionContext
+CHUNK = 60
+GIVEN = {
+    **{name: [value] for name, value in ARGUMENTS.items()},
+    "first": ["1", "3", "0"],
+    "last": ["2"],
+    "after": ['"nonsense"'],
+    "filter": ["{}", "{ ids: [] }"],
+    "PipelineBy!": ["{ jobId: 10 }", "{ jobId: 30 }", "{ jobId: 99 }", '{ id: "nonsense" }'],
+    "Viewer.fieldAccess(coordinates:)": ['["Job.worker", "Actor.email"]'],
+    "JobBy!": ["{ jobId: 10 }", "{ jobId: 32 }"],
+}
+EVENTS = ("FeedEvent", "PipelineEntered", "PipelineChanged", "PipelineLeft", "FeedHeartbeat")
+LEFT_OUT = frozenset({*OF_A_DATABASE, *(f"{name}.at" for name in EVENTS), "Query.health", "Query.api"})
+
+
+class Unlucky(Context):
+    """A context whose reads fail now and then, or have something in them that should not be there."""
+
+    def __init__(self, engine: AsyncEngine, viewer: Viewer, dice: Dice, hub: Hub | None = None) -> None:
+        lucky = context(engine, viewer, hub)
+        super().__init__(
+            viewer=viewer,
+            engine=engine,
+            hub=lucky.hub,
+            paging=PAGING,
+            tokens=TOKENS,
+            commands=lucky.commands,
+            budgets=lucky.budgets,
+        )
+        self._dice = dice
+
+    def load(self, query: Any, key: Hashable, **arguments: Any) -> "asyncio.Future[Any]":
+        return asyncio.ensure_future(self._one(super().load(query, key, **arguments), query, key))
+
+    async def values(self, query: Any, keys: Sequence[Hashable], **arguments: Any) -> Sequence[Any]:
+        found = await super().values(query, keys, **arguments)
+        self._risk(query)
+        return [self._spoilt(value, query.__name__, key) for value, key in zip(found, keys, strict=True)]
+
+    async def read(self, query: Any, **arguments: Any) -> Any:
+        return self._spoilt(await super().read(query, **arguments), query.__name__)
+
+    async def _one(self, value: Awaitable[Any], query: Any, key: Hashable) -> Any:
+        found = await value
+        self._risk(query)
+        return self._spoilt(found, query.__name__, key)
+
+    def _risk(self, query: Any) -> None:
+        if self._dice.trouble("read", query.__name__):
+            raise Mishap(query.__name__)
+
+    def _spoilt(self, value: Any, *purpose: object) -> Any:
+        match value:
+            case Row():
+                return self._spoilt_row(value, *purpose)
+            case list():
+                return [self._spoilt(each, *purpose, number) for number, each in enumerate(value)]
+            case Page():
+                return replace(value, nodes=self._spoilt([*value.nodes], *purpose))
+            case _:
+                return None if self._dice.trouble("value", *purpose) else value
+
+    def _spoilt_row(self, row: Row, *purpose: object) -> Row:
+        if not self._dice.trouble("row", *purpose):
+            return row
+        values = [*row]
+        place = self._dice.roll(len(values), "place", *purpose)
+        values[place] = (None, Junk(), Mishap("spoilt"))[self._dice.roll(3, "kind", *purpose)]
+        return tuple.__new__(type(row), values)
+
+
+def argue(ids: list[str]) -> Any:
+    known = {**GIVEN, "Query.node(id:)": [f'"{id}"' for id in ids]}
+
+    def literals(coordinate: str, name: str, type_name: str) -> list[str]:
+        return next((known[each] for each in (coordinate, type_name, name) if each in known), [])
+
+    return literals
+
+
+async def answered(schema: Any, document: str, variables: dict[str, Any], asker: Context) -> tuple[bytes, Any, Any]:
+    result = await schema.execute(document, variable_values=variables, context_value=asker)
+    data = orjson.dumps(result.data, option=orjson.OPT_UTC_Z, default=repr)
+    return data, [error.formatted for error in result.errors or ()], result.extensions
+
+
+def nulled(data: Any, error: Any) -> str:
+    """Where the answer is null because of the error."""
+    for depth, key in enumerate(error.get("path", ())):
+        if data is None:
+            return repr(error["path"][:depth])
+        data = data[key]
+    return repr((error.get("path"), error["message"]))
+
+
+@pytest.mark.filterwarnings("ignore:coroutine .* was never awaited", "ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("trouble", [0.0, 0.01])
+@pytest.mark.parametrize("persona", ["superadmin", "operator", "principal of A", "standard", "nobody"])
+async def test_an_answer_by_plan_is_graphql_core_s_own(postgres: str, template: str, persona: str, trouble: float) -> None:
+    same = 0
+    async with database(postgres, template, everything()) as engine:
+        ids = [id for each in (await ids_by_type(engine, "DEFAULT")).values() for id in sorted(each)[:5]]
+        documents = Documents(SCHEMA.executable, argue(ids), LEFT_OUT)
+        for seed in range(CHUNK):
+            document, variables = documents.make(seed)
+            stock, planned = [
+                await answered(schema, document, variables, Unlucky(engine, PERSONAS[persona], Dice(seed, trouble)))
+                for schema in (STOCK, SCHEMA)
+            ]
+            if planned == stock:
+                same += 1
+                continue
+            data = orjson.loads(stock[0])
+            assert planned[0] == stock[0], document
+            assert {nulled(data, error) for error in planned[1]} == {nulled(data, error) for error in stock[1]}, document
+    assert same >= CHUNK * (1 - 5 * trouble)
+
+
+def test_the_server_executes_by_plan_and_the_comparison_does_not() -> None:
+    assert (SCHEMA.execution_context_class, STOCK.execution_context_class) == (Executor, StrawberryGraphQLCoreExecutionContext)
