@@ -18,7 +18,7 @@ _JOINTS = re.compile(r"[\s_.-]+")
 
 
 @dataclass(frozen=True, slots=True)
-class Columns:
+class FileColumns:
     """Columns that a format knows, with other names of some, and those among them that a file must have.
 
     An `open` format takes what it does not know as it is. Spaces, hyphens and underscores between words are the same.

@@ -5,21 +5,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gql_server.carbon.catalog import EQUIPMENT, HEADCOUNT, MEMBER, PROCESS_EMISSIONS, PURCHASE, STUDENT, entry_types_of
-from gql_server.carbon.columns import Columns
+from gql_server.carbon.columns import FileColumns
 from gql_server.carbon.rows import (
     EquipmentFactorRow,
     EquipmentRow,
     FactorRow,
+    FileRow,
     HeadcountFactorRow,
     MemberRow,
     ProcessFactorRow,
     ProcessRow,
     PurchaseFactorRow,
     PurchaseRow,
-    Row,
     StudentRow,
 )
-from gql_server.carbon.tablefile import Table, open_table
+from gql_server.carbon.tablefile import FileTable, open_table
 
 UNIT_COLUMN = "unit_institutional_id"
 OVERRIDE_COLUMN = "kg_co2eq"
@@ -34,7 +34,7 @@ class EntryFormat:
     key: str
     module_id: int
     data_entry_types: tuple[int, ...]
-    row: type[Row]
+    row: type[FileRow]
     needs_factor: bool = True
     keeps_without_factor: bool = False
 
@@ -91,7 +91,7 @@ def open_rows(
     unit: str | None = None,
     sheet: str | None = None,
     decimal: str | None = None,
-) -> Table:
+) -> FileTable:
     """Opens a file and checks its header: it needs all mandatory columns, and that of the unit unless it is of one `unit`.
 
     Raises FileRefused here, and while the rows are read.
@@ -101,9 +101,9 @@ def open_rows(
     return open_table(path, numbers=numbers, ids=ID_COLUMNS, sheet=sheet, decimal=decimal, expected=expected)
 
 
-def _columns_of(format: EntryFormat | FactorFormat, *, many_units: bool) -> Columns:
+def _columns_of(format: EntryFormat | FactorFormat, *, many_units: bool) -> FileColumns:
     row, required = format.row, format.row.required_columns()
     if isinstance(format, FactorFormat):
-        return Columns(row.columns(), required, row.other_names)
+        return FileColumns(row.columns(), required, row.other_names)
     override = (OVERRIDE_COLUMN,) if format.needs_factor else ()
-    return Columns((UNIT_COLUMN, *row.columns(), *override), (UNIT_COLUMN, *required) if many_units else required)
+    return FileColumns((UNIT_COLUMN, *row.columns(), *override), (UNIT_COLUMN, *required) if many_units else required)

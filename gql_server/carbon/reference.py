@@ -8,10 +8,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from gql_server.carbon.catalog import PURCHASE, entry_types_of
-from gql_server.carbon.columns import Columns
+from gql_server.carbon.columns import FileColumns
 from gql_server.carbon.readers import RowRejected, explained, said
-from gql_server.carbon.rows import ExchangeRateRow, Row
-from gql_server.carbon.tablefile import OUTSIDE, Table, open_table
+from gql_server.carbon.rows import ExchangeRateRow, FileRow
+from gql_server.carbon.tablefile import OUTSIDE, FileTable, open_table
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,15 +20,15 @@ class ReferenceFormat:
     emissions follow from it."""
 
     key_column: str = "key"
-    row: type[Row] | None = None
+    row: type[FileRow] | None = None
     affects: tuple[int, ...] = ()
 
     @property
-    def columns(self) -> Columns:
+    def columns(self) -> FileColumns:
         """The columns of the file: any beside the key, unless its rows have a form."""
         if self.row is None:
-            return Columns((self.key_column,), (self.key_column,), open=True)
-        return Columns(self.row.columns(), self.row.required_columns())
+            return FileColumns((self.key_column,), (self.key_column,), open=True)
+        return FileColumns(self.row.columns(), self.row.required_columns())
 
     def data(self, cells: dict[str, str]) -> dict[str, Any]:
         """The cells of a row as they are stored. Raises ValidationError."""
@@ -50,7 +50,7 @@ def is_of_whole_module(module_id: int) -> bool:
     return module_id in _FORMATS
 
 
-def open_reference(path: Path, format: ReferenceFormat, *, sheet: str | None = None, decimal: str | None = None) -> Table:
+def open_reference(path: Path, format: ReferenceFormat, *, sheet: str | None = None, decimal: str | None = None) -> FileTable:
     """Opens a file and checks its header. Raises FileRefused here, and while the rows are read."""
     numbers = format.row.number_columns() if format.row else ()
     return open_table(path, numbers=numbers, sheet=sheet, decimal=decimal, expected=format.columns)

@@ -38,7 +38,7 @@ PurchaseCategory = Literal[
 ]
 
 
-class Row(BaseModel):
+class FileRow(BaseModel):
     """The cells of one row, without its unit."""
 
     model_config = ConfigDict(extra="ignore", frozen=True, str_max_length=2000)
@@ -67,7 +67,7 @@ def _is_number(annotation: Any) -> bool:
     return annotation is float or any(_is_number(part) for part in get_args(annotation))
 
 
-class ProcessRow(Row):
+class ProcessRow(FileRow):
     """A gas released by an experiment; quantity in the factor's unit."""
 
     category: str
@@ -76,7 +76,7 @@ class ProcessRow(Row):
     note: str | None = None
 
 
-class MemberRow(Row):
+class MemberRow(FileRow):
     """A person employed by the unit; fte is the share of a full-time job in the year."""
 
     name: str
@@ -88,14 +88,14 @@ class MemberRow(Row):
     note: str | None = None
 
 
-class StudentRow(Row):
+class StudentRow(FileRow):
     """Students of the unit, in full-time equivalents."""
 
     fte: Amount
     note: str | None = None
 
 
-class WeeklyUse(Row):
+class WeeklyUse(FileRow):
     """Hours per week a machine is active and on standby."""
 
     active_usage_hours_per_week: Hours | None = None
@@ -123,7 +123,7 @@ class EquipmentRow(WeeklyUse):
     note: str | None = None
 
 
-class PurchaseRow(Row):
+class PurchaseRow(FileRow):
     """Money spent; the amount is the total, whatever the quantity."""
 
     category_column: ClassVar[str | None] = "purchase_category"
@@ -139,7 +139,7 @@ class PurchaseRow(Row):
     note: str | None = None
 
 
-class ProcessFactorRow(Row):
+class ProcessFactorRow(FileRow):
     """kg CO2-eq per unit of a gas."""
 
     category: str
@@ -159,7 +159,7 @@ class EquipmentFactorRow(WeeklyUse):
     ef_kg_co2eq_per_kwh: Amount
 
 
-class HeadcountFactorRow(Row):
+class HeadcountFactorRow(FileRow):
     """Amount that one full-time person uses a year, and kg CO2-eq per unit of it."""
 
     other_names: ClassVar[Mapping[str, str]] = {
@@ -176,7 +176,7 @@ class HeadcountFactorRow(Row):
     ef_kg_co2eq_per_unit: Amount
 
 
-class PurchaseFactorRow(Row):
+class PurchaseFactorRow(FileRow):
     """kg CO2-eq per unit of currency, by codes; a row without additional code is the average of its institutional code."""
 
     currency: Currency = "eur"
@@ -187,7 +187,7 @@ class PurchaseFactorRow(Row):
     ef_kg_co2eq_per_currency: Amount
 
 
-class ExchangeRateRow(Row):
+class ExchangeRateRow(FileRow):
     """Units of a currency for one euro, and who says so."""
 
     currency: Currency

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from gql_server.carbon.columns import Columns, Header
+from gql_server.carbon.columns import FileColumns, Header
 from gql_server.carbon.csvfile import read_csv
 from gql_server.carbon.filekinds import START_BYTES, ZIP_MARK, kind_of, not_a_table
 from gql_server.carbon.numbers import Numbers, numbers_of
@@ -35,7 +35,7 @@ class Records(Protocol):
     def __iter__(self) -> Iterator[list[Any]]: ...
 
 
-class Table:
+class FileTable:
     """The rows of a table. Iterate once; use as a context manager, which closes the file.
 
     Cells of the columns `numbers` are written as computers do where they have one reading, and those of `ids` without the
@@ -50,7 +50,7 @@ class Table:
         numbers: Collection[str] = (),
         ids: Collection[str] = (),
         decimal: str | None = None,
-        expected: Columns | None = None,
+        expected: FileColumns | None = None,
     ) -> None:
         self._source = records
         self._respelled = Counter[str]()
@@ -62,7 +62,7 @@ class Table:
             self.close()
             raise
 
-    def _read_header(self, expected: Columns | None) -> None:
+    def _read_header(self, expected: FileColumns | None) -> None:
         header = self._header()
         self.header = expected.of(header) if expected else Header(header)
         self.columns = self.header.names
@@ -188,10 +188,10 @@ def open_table(
     ids: Collection[str] = (),
     sheet: str | None = None,
     decimal: str | None = None,
-    expected: Columns | None = None,
-) -> Table:
+    expected: FileColumns | None = None,
+) -> FileTable:
     """Opens a CSV file or a sheet of an .xlsx workbook. Raises FileRefused, or OSError without such a file."""
-    return Table(_records(path, sheet), numbers=numbers, ids=ids, decimal=decimal, expected=expected)
+    return FileTable(_records(path, sheet), numbers=numbers, ids=ids, decimal=decimal, expected=expected)
 
 
 def _records(path: Path, sheet: str | None) -> Records:

@@ -29,7 +29,7 @@ Record = tuple[Any, ...]
 
 
 @dataclass(slots=True)
-class Batch:
+class LedgerBatch:
     """Records of the four tables. A child may come in a later batch than its parent, never in an earlier one."""
 
     pipelines: list[Record] = field(default_factory=list[Record])
@@ -55,14 +55,14 @@ class Ledger:
     def current(self) -> list[int]:
         return sorted(job_id for _, job_id, keeps_place in self._places.values() if keeps_place)
 
-    def batches(self, size: int) -> Iterator[Batch]:
+    def batches(self, size: int) -> Iterator[LedgerBatch]:
         """The whole ledger, so many jobs (and more) at a time."""
-        batch = Batch()
+        batch = LedgerBatch()
         for occasion, tell, is_orphan in self._programme():
             self._release(batch, occasion.at)
             if len(batch.jobs) >= size:
                 yield batch
-                batch = Batch()
+                batch = LedgerBatch()
             story = self._told(occasion, tell, is_orphan)
             self._close(batch, story)
         self._release(batch, None)
@@ -99,7 +99,7 @@ class Ledger:
         tell(story)
         return story
 
-    def _close(self, batch: Batch, story: Story) -> None:
+    def _close(self, batch: LedgerBatch, story: Story) -> None:
         root = story.jobs[0]
         if story.author is not None:
             root.meta["created_by"] = json.loads(story.author)
@@ -118,7 +118,7 @@ class Ledger:
         for draft in story.jobs:
             heapq.heappush(self._waiting, (draft.job.created_at, next(self._tickets), draft))
 
-    def _release(self, batch: Batch, until: datetime | None) -> None:
+    def _release(self, batch: LedgerBatch, until: datetime | None) -> None:
         """Give their ids to all jobs created before that time: in the order of time, whichever pipeline they are of."""
         while self._waiting and (until is None or self._waiting[0][0] < until):
             _, _, draft = heapq.heappop(self._waiting)

@@ -20,7 +20,7 @@ from gql_server.db.models import carbon as carbon_tables
 from gql_server.errors import Stop
 from gql_server.generate.calendar import reporting_years
 from gql_server.generate.drafts import JOB_COLUMNS, PIPELINE_COLUMNS
-from gql_server.generate.ledger import ROW_ERROR_COLUMNS, UPLOAD_COLUMNS, Batch, Ledger
+from gql_server.generate.ledger import ROW_ERROR_COLUMNS, UPLOAD_COLUMNS, Ledger, LedgerBatch
 from gql_server.generate.story import World
 from gql_server.generate.texts import PEOPLE
 from gql_server.handlers.reports import create_modules, create_reports
@@ -202,7 +202,7 @@ async def _copy(connection: AsyncConnection, ledger: Ledger, report: Report) -> 
     return jobs
 
 
-async def _copy_batch(connection: AsyncConnection, batch: Batch) -> None:
+async def _copy_batch(connection: AsyncConnection, batch: LedgerBatch) -> None:
     parts = (
         ("uploads", UPLOAD_COLUMNS, batch.uploads),
         ("pipelines", PIPELINE_COLUMNS, batch.pipelines),

@@ -11,7 +11,7 @@ from gql_server.carbon.catalog import entry_types_of
 from gql_server.carbon.factors import Factor, FactorIndex, ParsedFactor
 from gql_server.carbon.formats import factor_format, open_rows
 from gql_server.carbon.readers import FactorReader, RowRejected
-from gql_server.carbon.tablefile import Table
+from gql_server.carbon.tablefile import FileTable
 from gql_server.db import dumps
 from gql_server.db.models import JobType
 from gql_server.db.models import carbon as carbon_tables
@@ -77,7 +77,7 @@ async def factor_ingest(job: ClaimedJob, connection: AsyncConnection, run: Run) 
     )
 
 
-def _batches(table: Table, reader: FactorReader) -> Iterator[tuple[list[ParsedFactor], list[RowRejected], int]]:
+def _batches(table: FileTable, reader: FactorReader) -> Iterator[tuple[list[ParsedFactor], list[RowRejected], int]]:
     """Factors, rejected rows, and the number of rows accepted: a headcount row gives several factors."""
     numbered = iter(table)
     while chunk := list(islice(numbered, BATCH_ROWS)):

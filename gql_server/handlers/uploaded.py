@@ -8,7 +8,7 @@ from typing import Any
 
 from gql_server.carbon.numbers import DECIMALS
 from gql_server.carbon.refusals import FileRefused
-from gql_server.carbon.tablefile import Table
+from gql_server.carbon.tablefile import FileTable
 from gql_server.worker import ClaimedJob, JobError, Run
 
 NumberedRow = tuple[int, dict[str, str]]
@@ -16,8 +16,8 @@ NumberedRow = tuple[int, dict[str, str]]
 
 @asynccontextmanager
 async def uploaded_table(
-    job: ClaimedJob, run: Run, open: Callable[..., Table], *args: Any, **options: Any
-) -> AsyncGenerator[Table]:
+    job: ClaimedJob, run: Run, open: Callable[..., FileTable], *args: Any, **options: Any
+) -> AsyncGenerator[FileTable]:
     """The job's file as `open(path, *args, sheet=, decimal=)` reads it, whose refusals end the job with what had been found
     out about the file; the sheet and the decimal mark are those that the upload named."""
     decimal = DECIMALS.get(job.config.get("decimal", ""))
@@ -37,7 +37,7 @@ async def uploaded_table(
             table.close()
 
 
-async def chunks_of(table: Table, size: int) -> AsyncGenerator[list[NumberedRow]]:
+async def chunks_of(table: FileTable, size: int) -> AsyncGenerator[list[NumberedRow]]:
     """Its rows, read off the event loop. Raises FileRefused."""
     numbered = iter(table)
     while chunk := await asyncio.to_thread(lambda: list(islice(numbered, size))):

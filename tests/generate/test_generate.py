@@ -16,7 +16,7 @@ from gql_server.db.models import TERMINAL_STATUSES, Event, Job, JobState, Pipeli
 from gql_server.errors import Stop
 from gql_server.generate.calendar import reporting_years
 from gql_server.generate.drafts import JOB_COLUMNS, PIPELINE_COLUMNS
-from gql_server.generate.ledger import Batch, Ledger
+from gql_server.generate.ledger import Ledger, LedgerBatch
 from gql_server.generate.load import generate
 from gql_server.generate.story import World
 from gql_server.ledger import reconcile
@@ -37,7 +37,7 @@ def world(seed: int) -> World:
     return World(Random(seed), registry, "ACCRED", UNITS, modules, authors, ["worker-1", "worker-2"], UNTIL)
 
 
-def batch(seed: int, pipelines: int) -> Batch:
+def batch(seed: int, pipelines: int) -> LedgerBatch:
     [whole] = Ledger(world(seed), pipelines, 1).batches(size=10**9)
     return whole
 

@@ -34,7 +34,7 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class TimelineRow:
     """One thing that happened to a job, or to the pipeline when there is no `job_id`."""
 
     at: datetime
@@ -68,7 +68,7 @@ async def timeline_by_job(
 async def _pages(connection: AsyncConnection, entries: Any, keys: Sequence[Any], window: Window) -> dict[Any, Page]:
     """The page of each key: no more is read of any than its window shows, and one entry more."""
     first = _first if len(keys) == 1 else _first_of_each
-    found: defaultdict[Any, list[Entry]] = defaultdict(list)
+    found: defaultdict[Any, list[TimelineRow]] = defaultdict(list)
     for row in await connection.execute(first(entries, window)):
         found[row.key].append(_entry(row))
     return {key: window.page(found[key], "position") for key in keys}
@@ -108,8 +108,8 @@ def _parsed(position: str) -> tuple[datetime, int, int]:
     return _EPOCH + microseconds * _MICROSECOND, place, index
 
 
-def _entry(row: AnyRow) -> Entry:
-    return Entry(
+def _entry(row: AnyRow) -> TimelineRow:
+    return TimelineRow(
         at=row.at,
         kind=TimelineKind(row.kind),
         message=row.message,
