@@ -1,26 +1,34 @@
-"""Budgets of viewers, by the minute. Kept in the process: with several of them behind one address, each has its own count."""
+"""What a viewer may spend in a minute. Kept in the process: with several of them behind one address, each has its own count."""
 
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
-
-from limits import RateLimitItemPerMinute
-from limits.storage import MemoryStorage
-from limits.strategies import FixedWindowRateLimiter
 
 from gql_server.policy import Viewer
 
 LIMIT = 50_000
 PER_MINUTE = 2_000_000
+MINUTE_SECONDS = 60.0
+MINUTES_KEPT = 10_000
+"""Minutes of so many viewers are kept before those that are over are looked for."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bill:
-    """Cost of one operation, and what is left of the viewer's minute once it is paid."""
+    """What one operation costs, and what is left of the viewer's minute once it is paid."""
 
     estimated: int
     limit: int
     budget_remaining: int
     reset_at: datetime
+
+
+@dataclass(slots=True)
+class Minute:
+    """What a viewer has spent since it began, and when it is over."""
+
+    ends_at: float
+    spent: int = 0
 
 
 class Budgets:
@@ -29,19 +37,31 @@ class Budgets:
     def __init__(self, limit: int = LIMIT, per_minute: int = PER_MINUTE) -> None:
         self.limit = limit
         self.per_minute = per_minute
-        self._window = RateLimitItemPerMinute(per_minute)
-        self._limiter = FixedWindowRateLimiter(MemoryStorage())
+        self._minutes: dict[tuple[str, str], Minute] = {}
 
     def affords(self, viewer: Viewer, cost: int) -> bool:
         """True if so much is left of the viewer's minute; takes nothing."""
-        return self._limiter.test(self._window, viewer.provider, viewer.subject, cost=cost)
+        return self._minute(viewer).spent + cost <= self.per_minute
 
     def charge(self, viewer: Viewer, cost: int) -> None:
         """Take it off. An operation that costs nothing opens no minute."""
         if cost:
-            self._limiter.hit(self._window, viewer.provider, viewer.subject, cost=cost)
+            minute = self._minute(viewer)
+            minute.spent += cost
+            self._minutes[viewer.provider, viewer.subject] = minute
 
     def bill(self, viewer: Viewer, cost: int) -> Bill:
-        """Bill of the viewer as it stands."""
-        reset_at, remaining = self._limiter.get_window_stats(self._window, viewer.provider, viewer.subject)
-        return Bill(cost, self.limit, remaining, datetime.fromtimestamp(reset_at, UTC))
+        """How the viewer stands."""
+        minute = self._minute(viewer)
+        remaining = max(0, self.per_minute - minute.spent)
+        return Bill(cost, self.limit, remaining, datetime.fromtimestamp(minute.ends_at, UTC))
+
+    def _minute(self, viewer: Viewer) -> Minute:
+        """The minute that runs, or one that would begin now."""
+        now = time.time()
+        minute = self._minutes.get((viewer.provider, viewer.subject))
+        if minute is not None and minute.ends_at > now:
+            return minute
+        if len(self._minutes) > MINUTES_KEPT:
+            self._minutes = {who: each for who, each in self._minutes.items() if each.ends_at > now}
+        return Minute(now + MINUTE_SECONDS)
