@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any, Protocol, cast
 
 import jwt
@@ -13,6 +14,7 @@ from gql_server.policy import Role, Viewer, permissions_of
 ALGORITHM = "HS256"
 REQUIRED_CLAIMS = ["exp", "iat", "sub", "aud", "iss"]
 REFUSED_HEADERS = ("crit", "jku", "jwk", "x5u")
+TOKENS_KEPT = 4096
 DEVELOPMENT_ROLES = {
     "superadmin": Role.SUPERADMIN,
     "operator": Role.OPERATOR,
@@ -78,11 +80,18 @@ class TokenAuthority:
         """The viewer of an Authorization header. Raises Unauthenticated, which never says what was wrong."""
         scheme, _, token = (authorization or "").partition(" ")
         try:
-            if scheme.lower() != "bearer" or any(name in jwt.get_unverified_header(token) for name in REFUSED_HEADERS):
-                raise ValueError
-            return _viewer(self._claims(token))
+            viewer = _verified(self, token) if scheme.lower() == "bearer" else None
         except (jwt.PyJWTError, ValueError, OverflowError):
-            raise Unauthenticated("A valid access token is needed: send `Authorization: Bearer <token>`.") from None
+            viewer = None
+        if viewer is None or viewer.expires_at is None or viewer.expires_at <= datetime.now(UTC):
+            raise Unauthenticated("A valid access token is needed: send `Authorization: Bearer <token>`.")
+        return viewer
+
+    def verified(self, token: str) -> Viewer:
+        """The viewer of a token that is valid now. Raises jwt.PyJWTError, ValueError or OverflowError."""
+        if any(name in REFUSED_HEADERS for name in jwt.get_unverified_header(token)):
+            raise ValueError
+        return _viewer(self._claims(token))
 
     def _claims(self, token: str) -> dict[str, Any]:
         return jwt.decode(
@@ -93,6 +102,12 @@ class TokenAuthority:
             issuer=self.issuer,
             options={"require": REQUIRED_CLAIMS, "strict_aud": True},
         )
+
+
+@lru_cache(maxsize=TOKENS_KEPT)
+def _verified(authority: TokenAuthority, token: str) -> Viewer:
+    """The viewer of a token, whose signature is verified once. It may have expired since."""
+    return authority.verified(token)
 
 
 def _viewer(claims: dict[str, Any]) -> Viewer:

@@ -150,3 +150,27 @@ def test_what_cannot_be_minted_is_said(arguments: dict[str, Any]):
 
 def test_the_key_is_not_shown():
     assert KEY not in repr(AUTHORITY)
+
+
+def test_the_signature_of_a_token_is_verified_once_and_its_expiry_each_time(monkeypatch: pytest.MonkeyPatch):
+    token, verified = _token(exp=NOW + timedelta(minutes=5)), list[str]()
+    decode = jwt.decode
+    monkeypatch.setattr(jwt, "decode", lambda token, *rest, **named: verified.append(token) or decode(token, *rest, **named))
+
+    assert [AUTHORITY.authenticate(f"Bearer {token}").subject for _ in range(3)] == ["ada"] * 3
+    assert verified == [token]
+
+    class Later(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> datetime:
+            return NOW + timedelta(minutes=5)
+
+    monkeypatch.setattr("gql_server.http.authentication.datetime", Later)
+    _refused(f"Bearer {token}")
+
+
+def test_what_was_verified_for_one_authority_is_not_for_another():
+    token = _token()
+    assert AUTHORITY.authenticate(f"Bearer {token}").subject == "ada"
+    with pytest.raises(Unauthenticated):
+        TokenAuthority("another key that is long enough too", "issuer", "audience").authenticate(f"Bearer {token}")
