@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Hashable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import strawberry
@@ -45,7 +46,7 @@ class Context:
         self.session = Session()
         self.budgets = budgets
         self.estimated = 0
-        self.engine = engine.execution_options(isolation_level="AUTOCOMMIT")
+        self.engine = _autocommitting(engine)
         self._shared: SharedLoaders | None = None
         self._reading: ReadPolicy = once
         self.renew()
@@ -107,6 +108,12 @@ class Context:
                 return await query(connection)
 
         return await self._reading(read)
+
+
+@lru_cache(maxsize=16)
+def _autocommitting(engine: Engine) -> Engine:
+    """The same engine, whose statements are each a transaction."""
+    return engine.execution_options(isolation_level="AUTOCOMMIT")
 
 
 Info = strawberry.Info[Context, None]

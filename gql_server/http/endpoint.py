@@ -29,6 +29,8 @@ from gql_server.http.masking import internal, masked, public, refusal
 from gql_server.http.websocket import SocketContext, Sockets, TransportHandler
 from gql_server.policy import Viewer
 
+UNWATCHED_SECONDS = 0.02
+"""How long an operation may take before somebody looks whether its client is still there."""
 OPTIONAL: dict[str, type] = {"variables": dict, "operationName": str, "extensions": dict}
 
 T = TypeVar("T")
@@ -84,7 +86,7 @@ class GraphQLEndpoint(GraphQL[Any, None]):
             _check(request, self.request_max_bytes)
             if sse.is_asked_for(request):
                 return await self._stream(request)
-            return await self.run(request)
+            return await self._answer(request)
         except HTTPException as error:
             return _failure(refusal(error.reason), error.status_code)
         except DeadlineExceeded as error:
@@ -93,6 +95,14 @@ class GraphQLEndpoint(GraphQL[Any, None]):
             return _failure(public(error), 401, {"WWW-Authenticate": "Bearer"})
         except Exception as error:
             return _failure(internal(error), 500)
+
+    async def _answer(self, request: Request) -> Response:
+        """The result of a query or a mutation, from rows to bytes in one pass."""
+        context = self.create_context(self.authenticate(request.headers.get("authorization")))
+        data = await self.parse_http_body(self.request_adapter_class(request))
+        result = await self.execute_operation(request, data, context)
+        body = orjson.dumps(await self.process_result(request, result), option=orjson.OPT_UTC_Z)
+        return Response(body, media_type="application/json")
 
     async def _stream(self, request: Request) -> Response:
         """The results of any operation as an event stream; but one answer as JSON to whoever takes that too."""
@@ -103,7 +113,7 @@ class GraphQLEndpoint(GraphQL[Any, None]):
         if self.live.plan(operation).is_subscription:
             return sse.stream(request, self.live, operation, viewer)
         if "json" in request.headers["accept"]:
-            return await self.run(request)
+            return await self._answer(request)
         result = await self.execute_operation(request, data, self.create_context(viewer))
         return sse.single(self.encode_json(await self.process_result(request, result)))
 
@@ -159,18 +169,23 @@ class GraphQLEndpoint(GraphQL[Any, None]):
 async def _while_wanted(request: Request, execution: Coroutine[Any, Any, T]) -> T:
     """The result, unless the client goes away, or it takes too long: then all that it had begun is cancelled."""
     executing = asyncio.ensure_future(execution)
-    gone = asyncio.ensure_future(_disconnected(request))
+    begun: list[asyncio.Future[Any]] = [executing]
     try:
-        await asyncio.wait({executing, gone}, timeout=REQUEST_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-        if executing.done():
-            return executing.result()
-        if gone.done():
-            raise HTTPException(499, "The client has gone away.")
-        raise DeadlineExceeded(f"The operation took longer than {REQUEST_SECONDS} seconds: ask for less at a time.")
+        await asyncio.wait(begun, timeout=UNWATCHED_SECONDS)
+        if not executing.done():
+            begun.append(gone := asyncio.ensure_future(_disconnected(request)))
+            await asyncio.wait(begun, timeout=REQUEST_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            if gone.done() and not executing.done():
+                raise HTTPException(499, "The client has gone away.")
+        if not executing.done():
+            raise DeadlineExceeded(f"The operation took longer than {REQUEST_SECONDS} seconds: ask for less at a time.")
+        return executing.result()
     finally:
-        for task in (executing, gone):
+        unfinished = [task for task in begun if not task.done()]
+        for task in unfinished:
             task.cancel()
-        await asyncio.gather(executing, gone, return_exceptions=True)
+        if unfinished:
+            await asyncio.gather(*unfinished, return_exceptions=True)
 
 
 async def _disconnected(request: Request) -> None:
