@@ -22,15 +22,18 @@ WESTERN: Mapping[str, str] = {WINDOWS: "Windows-1252", "mac_roman": "Mac Roman",
 where no other is possible."""
 SAVE_AS = "save it as “CSV UTF-8”"
 
-_WORD = re.compile(rb"[0-9A-Za-z'\x80-\xff-]*[\x80-\xff][0-9A-Za-z'\x80-\xff-]*")
-_MULTIBYTE = re.compile(rb"[\xc3-\xf4][\x80-\xbf]")
+_WORD = re.compile(rb"[0-9A-Za-z'\x80-\xff-]+")
+_MULTIBYTE = re.compile(rb"[\xc2-\xf4][\x80-\xbf]")
+_REMAINS_OF_UTF8 = re.compile(rb"[\xc2\xc3\xc5][\x80-\xbf]")
 _SMALL = "àâäáåæçéèêëîïìíñôöòóœùûüúÿß"
 _LETTERS = frozenset(_SMALL + _SMALL.replace("ß", "").upper())
 _SIGNS = frozenset("«»‘’“”–—…·•€£§°ºª²³µ×±½¼¾‰©®™\u00a0\u202f")
 _PARTS = re.compile("['‘’\u00a0\u202f-]")
 _SIGN_INSIDE = re.compile(r"[^\W\d_](?:[^\w\s]|[²³¼½¾ºª])[^\W\d_]")
 _SIGN_BESIDE = re.compile(r"[^\W\d_\x00-\x7f][°ºª²³µ×±½¼¾‰©®™]|[°ºª²³µ×±½¼¾‰©®™][^\W\d_\x00-\x7f]|[£€§][^\W\d_]|[^\W\d_][£€§]")
+_FRACTION_OR_POWER = re.compile(r"[½¼¾²³][^\W\d_]|[^\W\d_][½¼¾]|[^\W\d_m][²³]")
 _LETTER_INSIDE = re.compile(r"\d[^\W\d_]\d")
+_SIGNS_OUT_OF_PLACE = (_SIGN_INSIDE, _SIGN_BESIDE, _FRACTION_OR_POWER, _LETTER_INSIDE)
 _TOGETHER = re.compile(r"[^\W\d_\x00-\x7f]{2}")
 _PAIRS = frozenset(("éé", "ÉÉ", "äß", "öß", "üß", "éè", "éî", "éï", "éô", "ïé", "üé", "ëé"))
 
@@ -120,7 +123,7 @@ def _words(path: Path) -> Iterator[bytes]:
 
 def _new_words(text: bytes, seen: set[bytes]) -> Iterator[bytes]:
     for word in map(re.Match[bytes].group, _WORD.finditer(text)):
-        if word in seen:
+        if word.isascii() or word in seen:
             continue
         if len(word) <= WORD_BYTES_MAX and len(seen) < WORDS_MAX:
             seen.add(word)
@@ -134,7 +137,7 @@ def _is_likely(word: bytes, codec: str) -> bool:
     except UnicodeDecodeError:
         return False
     known = all(letter.isascii() or letter in _LETTERS or letter in _SIGNS for letter in text)
-    return known and all(map(_is_word, _PARTS.split(text)))
+    return known and not (codec == WINDOWS and _REMAINS_OF_UTF8.search(word)) and all(map(_is_word, _PARTS.split(text)))
 
 
 def _is_word(part: str) -> bool:
@@ -144,7 +147,7 @@ def _is_word(part: str) -> bool:
     grows = any(one.islower() and other.isupper() and not (one + other).isascii() for one, other in pairs)
     within = any(one.isalpha() and other.isupper() and not other.isascii() and third.islower() for one, other, third in threes)
     together = any(pair not in _PAIRS for pair in _TOGETHER.findall(part))
-    return not (grows or within or together or any(sign.search(part) for sign in (_SIGN_INSIDE, _SIGN_BESIDE, _LETTER_INSIDE)))
+    return not (grows or within or together or any(sign.search(part) for sign in _SIGNS_OUT_OF_PLACE))
 
 
 def _text(word: bytes, codec: str) -> str:

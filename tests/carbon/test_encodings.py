@@ -137,3 +137,25 @@ def test_a_word_across_two_chunks_is_read_as_one(path: Path) -> None:
     assert text.encode("cp1252")[CHUNK_BYTES - 1 : CHUNK_BYTES + 1] == b"H\xe9"
     assert notes_of(path)[-1] == "Hélium"
     assert reading_of(path) == ("Windows-1252", "“Hélium”")
+
+
+@pytest.mark.parametrize(("encoding", "note"), [("iso8859-15", "œuvre"), ("cp1250", "Paweł"), ("cp1250", "Wrocław")])
+def test_a_fraction_or_a_power_beside_a_letter_is_no_windows_1252(path: Path, encoding: str, note: str) -> None:
+    write(path, encoding, "été", note)
+    assert "not UTF-8 text" in refusal(path)
+
+
+@pytest.mark.parametrize("note", ["Œuvre", "10\u00a0kg", "fiancé"])
+def test_lines_of_utf_8_among_others_are_refused_as_damaged(path: Path, note: str) -> None:
+    path.write_bytes(HEADER.encode() + f"10208\tCO2\t1\t{note}\n".encode() + "10208\tCO2\t1\tété\n".encode("cp1252"))
+    assert "though parts of it are" in refusal(path)
+
+
+def test_powers_behind_a_unit_of_length_are_read(path: Path) -> None:
+    write(path, "cp1252", "été", "12 Nm³", "3 km²")
+    assert notes_of(path) == ["été", "12 Nm³", "3 km²"]
+
+
+def test_a_cell_of_very_many_letters_is_looked_through_once(path: Path) -> None:
+    write(path, "cp1252", "été", "x" * 400_000)
+    assert "is longer than 65536 characters" in refusal(path)
