@@ -12,6 +12,8 @@ MISSPELT = 0.8
 """Similarity from which a column is probably a misspelt one."""
 PERHAPS = 0.6
 """Similarity from which it may be the one that is missing."""
+UNSHARED = 0.55
+"""Similarity that the words have in which two names differ when one is a misspelt other."""
 NAMED_LENGTH = 60
 
 _JOINTS = re.compile(r"[\s_.-]+")
@@ -21,24 +23,28 @@ _JOINTS = re.compile(r"[\s_.-]+")
 class FileColumns:
     """Columns that a format knows, with other names of some, and those among them that a file must have.
 
-    An `open` format takes what it does not know as it is. Spaces, hyphens and underscores between words are the same.
+    `descriptive` are known ones that no value follows from. An `open` format takes what it does not know as it is. Spaces,
+    hyphens and underscores between words do not count.
     """
 
     known: Collection[str]
     required: Sequence[str] = ()
     other_names: Mapping[str, str] = field(default_factory=dict[str, str])
+    descriptive: Collection[str] = ()
     open: bool = False
 
     def of(self, header: Sequence[str]) -> "Header":
-        """The header with known columns as the format spells them. Raises FileRefused when one is missing, or there twice."""
-        spelled = {_joined(name): name for name in (*self.known, *self.other_names)}
-        names = tuple(spelled.get(_joined(name), name) for name in header)
+        """The header with known columns as the format spells them. Raises FileRefused when one is missing, misspelt, or there
+        twice."""
+        spelled = {_letters(name): name for name in (*self.known, *self.other_names)}
+        names = tuple(spelled.get(_letters(name), name) for name in header)
         meant = [self.other_names.get(name, name) for name in names]
         self._check_twice(header, names, meant)
         read = {*self.known, *self.other_names}
         unread = () if self.open else tuple(name for name in names if name and name not in read)
         self._check_missing(meant, [name for name in names if name] if self.open else unread)
-        return Header(names, unread, _misspelt(unread, [name for name in self.known if name not in meant]))
+        self._check_misspelt(meant, unread)
+        return Header(names, unread)
 
     def _check_twice(self, header: Sequence[str], names: Sequence[str], meant: Sequence[str]) -> None:
         for name in self.known:
@@ -51,24 +57,41 @@ class FileColumns:
         if not (missing := [name for name in self.required if name not in meant]):
             return
         alike = [(name, column) for name in missing if (column := _nearest(name, free, _resemblance, PERHAPS))]
-        hint = " and ".join(f"“{_shown(column)}” of the file looks like {name}" for name, column in alike)
-        plural = "s" if len(missing) > 1 else ""
-        raise FileRefused(f"missing column{plural} {', '.join(missing)}{' — ' if hint else ''}{hint}")
+        hint = _told_alike(alike)
+        raise FileRefused(f"missing {_listed(missing)}{' — ' if hint else ''}{hint}")
+
+    def _check_misspelt(self, meant: Collection[str], unread: Sequence[str]) -> None:
+        """Refuse values that would be lost with a column's name, and rows that would land elsewhere."""
+        absent = [name for name in self.known if name not in meant and name not in self.descriptive]
+        alike = [(name, column) for column in unread if (name := self._meant_by(column, absent))]
+        if alike:
+            names = _listed(list(dict.fromkeys(name for name, _ in alike)))
+            raise FileRefused(f"no {names} — {_told_alike(alike)}: correct the name, or leave it out")
+
+    def _meant_by(self, column: str, absent: Sequence[str]) -> str | None:
+        """The absent column that this one is nearly, or whose name alone has the words of this one, or is among them."""
+        if name := _nearest(column, absent, _likeness, MISSPELT):
+            return name
+        words = _words(column)
+        having = [name for name in self.known if words <= _words(name)] if len(_letters(column)) > len("id") else []
+        among = [name for name in absent if _words(name) <= words]
+        return next((name for name in (*(having if len(having) == 1 else ()), *among) if name in absent), None)
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """Columns of a file as its format spells them; those that nothing is read from; and what the `misspelt` among them
-    probably mean."""
+    """Columns of a file as its format spells them, and those that nothing is read from."""
 
     names: tuple[str, ...]
     unread: tuple[str, ...] = ()
-    misspelt: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
-def _misspelt(unread: Sequence[str], absent: Sequence[str]) -> dict[str, str]:
-    alike = ((column, _nearest(column, absent, _similarity, MISSPELT)) for column in unread)
-    return {column: name for column, name in alike if name}
+def _told_alike(alike: Sequence[tuple[str, str]]) -> str:
+    return " and ".join(f"“{_shown(column)}” of the file looks like {name}" for name, column in alike)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return f"column{'s' if len(names) > 1 else ''} {', '.join(names)}"
 
 
 def _nearest(name: str, others: Sequence[str], likeness: Callable[[str, str], float], least: float) -> str | None:
@@ -80,14 +103,29 @@ def _similarity(one: str, other: str) -> float:
     return SequenceMatcher(None, one, other).ratio()
 
 
+def _likeness(one: str, other: str) -> float:
+    """Similarity, unless the words that are not in both have little of it: purchase_date is not purchase_category."""
+    shared = _words(one) & _words(other)
+    rests = ["_".join(word for word in name.split("_") if word not in shared) for name in (one, other)]
+    return _similarity(one, other) if not all(rests) or _similarity(*rests) >= UNSHARED else 0
+
+
 def _resemblance(one: str, other: str) -> float:
     """Similarity, or enough of it when all words of one are in the other."""
-    words, others = set(one.split("_")), set(other.split("_"))
+    words, others = _words(one), _words(other)
     return max(_similarity(one, other), PERHAPS if words <= others or others <= words else 0)
 
 
 def _joined(name: str) -> str:
     return _JOINTS.sub("_", name.strip())
+
+
+def _words(name: str) -> set[str]:
+    return set(_joined(name).split("_"))
+
+
+def _letters(name: str) -> str:
+    return _JOINTS.sub("", name.strip())
 
 
 def _shown(column: str) -> str:

@@ -104,6 +104,7 @@ def open_rows(
 def _columns_of(format: EntryFormat | FactorFormat, *, many_units: bool) -> FileColumns:
     row, required = format.row, format.row.required_columns()
     if isinstance(format, FactorFormat):
-        return FileColumns(row.columns(), required, row.other_names)
+        return FileColumns(row.columns(), required, row.other_names, row.descriptive)
     override = (OVERRIDE_COLUMN,) if format.needs_factor else ()
-    return FileColumns((UNIT_COLUMN, *row.columns(), *override), (UNIT_COLUMN, *required) if many_units else required)
+    known, required = (UNIT_COLUMN, *row.columns(), *override), (UNIT_COLUMN, *required) if many_units else required
+    return FileColumns(known, required, descriptive=row.descriptive)

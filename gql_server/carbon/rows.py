@@ -46,6 +46,18 @@ class FileRow(BaseModel):
     category_column: ClassVar[str | None] = None
     other_names: ClassVar[Mapping[str, str]] = {}
     """Columns by other names that files have for them."""
+    descriptive: ClassVar[frozenset[str]] = frozenset(
+        {
+            "note",
+            "supplier",
+            "position_title",
+            "position_category",
+            "purchase_institutional_description",
+            "equipment_id",
+            "unit",
+        }
+    )
+    """Columns from which no value follows, in any file that has them."""
 
     @classmethod
     def columns(cls) -> tuple[str, ...]:
@@ -127,6 +139,7 @@ class PurchaseRow(FileRow):
     """Money spent; the amount is the total, whatever the quantity."""
 
     category_column: ClassVar[str | None] = "purchase_category"
+    descriptive: ClassVar[frozenset[str]] = FileRow.descriptive | {"quantity"}
 
     name: str
     supplier: str | None = None

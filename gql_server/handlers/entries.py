@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from uuid import UUID
 
 from sqlalchemy import text
@@ -93,15 +92,15 @@ async def replace_entries(
     chunks: AsyncGenerator[list[NumberedRow]],
     *,
     total: int | None = None,
-    misspelt: Mapping[str, str] = MappingProxyType({}),
+    unread: Sequence[str] = (),
 ) -> Outcome:
     """Insert the accepted rows in place of what the same source brought before, and chain a recalculation for each entry
-    type. `total` is the number of rows, if known; `misspelt` are columns that are not read, by what they probably mean. Raises
-    JobError for rows that are refused as a whole."""
+    type. `total` is the number of rows, if known; `unread` are columns that nothing is read from. Raises JobError for rows that
+    are refused as a whole."""
     modules = ReportModules(connection, target.provider, target.year, target.module_type_id)
     await modules.load()
     tally = IngestCounts.of(job, run)
-    tally.add_columns(misspelt)
+    tally.unread = unread
     try:
         factors = await factor_index(connection, target.provider, target.year, target.data_entry_types, ignore_case=True)
         replaced = await _delete_previous(connection, run, target, modules)

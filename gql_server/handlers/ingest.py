@@ -19,6 +19,6 @@ async def csv_ingest(job: ClaimedJob, connection: AsyncConnection, run: Run) -> 
     await run.progress("Starting CSV processing")
     async with uploaded_table(job, run, open_rows, target.format, unit=target.unit) as table:
         chunks = chunks_of(table, BATCH_ROWS)
-        misspelt = table.header.misspelt
-        outcome = await replace_entries(job, connection, run, target, chunks, total=table.total, misspelt=misspelt)
+        unread = table.header.unread
+        outcome = await replace_entries(job, connection, run, target, chunks, total=table.total, unread=unread)
         return replace(outcome, meta={**outcome.meta, "reading": table.reading})

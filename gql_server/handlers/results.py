@@ -1,6 +1,6 @@
 """End of an ingest: the result, the message and the counts, the same for every kind of file."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -16,6 +16,7 @@ DEFAULT_REJECTED_SHARE = 0.5
 ROW_ERRORS_KEPT = 100
 REASON_LENGTH = 200
 COLUMN_LENGTH = 60
+COLUMNS_TOLD = 5
 
 
 @dataclass(slots=True)
@@ -23,7 +24,8 @@ class IngestCounts:
     """Rows of a file, counted as they are read; the first 100 that something is to be told of are kept.
 
     `without_factor` counts those among the accepted that have no emission until their factor comes: they are told of where the
-    rejected ones leave room. The file is refused when more than `max_rejected_share` of its rows are rejected.
+    rejected ones leave room. The file is refused when more than `max_rejected_share` of its rows are rejected. `unread` are the
+    columns that nothing is read from.
     """
 
     accepted: int = 0
@@ -33,6 +35,7 @@ class IngestCounts:
     batches: int = 0
     keep: int = ROW_ERRORS_KEPT
     max_rejected_share: float = DEFAULT_REJECTED_SHARE
+    unread: Sequence[str] = ()
     errors: list[RejectedRow] = field(default_factory=list[RejectedRow])
     waiting: list[RejectedRow] = field(default_factory=list[RejectedRow])
 
@@ -56,14 +59,6 @@ class IngestCounts:
     def _note(self, kept: list[RejectedRow], rows: Sequence[RowRejected]) -> None:
         room = max(0, self.keep - len(kept))
         kept += [RejectedRow(row.row, row.reason, row.column, row.value) for row in rows[:room]]
-
-    def add_columns(self, misspelt: Mapping[str, str]) -> None:
-        """Tell of columns that were not read, by what they probably mean."""
-        self.warned += len(misspelt)
-        told = [(column[:COLUMN_LENGTH], name) for column, name in misspelt.items()]
-        self.errors += [
-            RejectedRow(None, f"the column “{column}” is not read: is {name} meant?", column) for column, name in told
-        ]
 
     @property
     def row_errors(self) -> list[RejectedRow]:
@@ -92,7 +87,8 @@ class IngestCounts:
     def message(self) -> str:
         if self.rejects_too_many:
             return refusal_message(self.accepted, self.rejected, self.max_rejected_share, self.errors)
-        return ingest_message(self.result, self.accepted, self.rejected, self.errors or self.waiting, self.without_factor)
+        errors = self.errors or self.waiting
+        return ingest_message(self.result, self.accepted, self.rejected, errors, self.without_factor, self.unread)
 
     @property
     def meta(self) -> dict[str, Any]:
@@ -110,13 +106,27 @@ class IngestCounts:
 
 
 def ingest_message(
-    result: JobResult, inserted: int, skipped: int, errors: Sequence[RejectedRow], without_factor: int = 0
+    result: JobResult,
+    inserted: int,
+    skipped: int,
+    errors: Sequence[RejectedRow],
+    without_factor: int = 0,
+    unread: Sequence[str] = (),
 ) -> str:
-    """The terminal message of an ingest: where not all went well, the counts and the first reason."""
+    """The terminal message of an ingest: which columns are not read, and where not all went well, the counts and the first
+    reason."""
     if result == JobResult.SUCCESS:
-        return "Success"
+        return f"Success{_unread(unread)}"
     waiting = f", {without_factor} without a factor yet" if without_factor else ""
-    return _with_reason(f"{result.value}: {inserted} inserted, {skipped} skipped{waiting}", errors)
+    return _with_reason(f"{result.value}: {inserted} inserted, {skipped} skipped{waiting}{_unread(unread)}", errors)
+
+
+def _unread(columns: Sequence[str]) -> str:
+    if not columns:
+        return ""
+    told = ", ".join(f"“{column[:COLUMN_LENGTH]}”" for column in columns[:COLUMNS_TOLD])
+    more = f" and {len(columns) - COLUMNS_TOLD} more" if len(columns) > COLUMNS_TOLD else ""
+    return f", columns that are not read: {told}{more}"
 
 
 def refusal_message(accepted: int, rejected: int, share: float, errors: Sequence[RejectedRow]) -> str:

@@ -3,7 +3,7 @@
 import pytest
 
 from gql_server.db.models import TargetType
-from tests.handlers.conftest import World
+from tests.handlers.conftest import PURCHASE_FACTORS, World
 
 PROCESS = "unit_institutional_id,category,quantity,note\n"
 PROCESS_FACTORS = "category,subcategory,unit,ef_kg_co2eq_per_unit\nCO2,,kg,1.5\n"
@@ -82,12 +82,46 @@ async def test_a_column_that_nothing_is_read_from_is_told(world: World) -> None:
     pipeline_id = await world.upload("process_emissions", "unit_institutional_id,category,quantity,room\n10208,CO2,1,BC 1\n")
 
     root = await world.root(pipeline_id)
-    assert (root.result, root.status_message) == ("SUCCESS", "Success")
+    assert (root.result, root.status_message) == (
+        "SUCCESS",
+        "Success, columns that are not read: “room”",
+    )
     assert root.meta["reading"]["unread_columns"] == ["room"]
 
 
+async def test_columns_that_are_not_read_are_told_before_the_first_error_which_alone_tells_the_group(world: World) -> None:
+    await world.factors("process_emissions", PROCESS_FACTORS)
+
+    content = "unit_institutional_id,category,quantity,a,b,c,d,e,f\n10208,CO2,1\n10208,CO2,x\n"
+    pipeline_id = await world.upload("process_emissions", content)
+
+    root = await world.root(pipeline_id)
+    assert (root.result, root.status_message) == (
+        "WARNING",
+        "WARNING: 1 inserted, 1 skipped, columns that are not read: “a”, “b”, “c”, “d”, “e” and 1 more — "
+        "first error: quantity must be a number, not “x”",
+    )
+    assert (root.failure_class, await world.row_errors(pipeline_id)) == (
+        "SOME_ROWS_REJECTED",
+        [(2, "quantity must be a number, not “x”")],
+    )
+
+
+async def test_a_misspelt_note_changes_no_value_and_is_told_without_a_warning(world: World) -> None:
+    await world.factors("process_emissions", PROCESS_FACTORS)
+
+    pipeline_id = await world.upload("process_emissions", "unit_institutional_id,category,quantity,notes\n10208,CO2,1,x\n")
+
+    root = await world.root(pipeline_id)
+    assert (root.result, root.status_message) == ("SUCCESS", "Success, columns that are not read: “notes”")
+    assert await world.row_errors(pipeline_id) == []
+
+
+PURCHASE = "unit_institutional_id,name,purchase_institutional_code,total_spent_amount,{}\n10208,Café,S100,100,{}\n"
+
+
 @pytest.mark.parametrize(
-    ("module", "content", "ingestion", "unread", "meant"),
+    ("module", "content", "ingestion", "column", "meant"),
     [
         (
             "process_emissions",
@@ -103,17 +137,59 @@ async def test_a_column_that_nothing_is_read_from_is_told(world: World) -> None:
             "subcatgory",
             "subcategory",
         ),
+        (
+            "process_emissions",
+            "unit_institutional,category,quantity\n10209,CO2,7\n",
+            {"unit": "10208"},
+            "unit_institutional",
+            "unit_institutional_id",
+        ),
+        ("process_emissions", "unit,category,quantity\n10209,CO2,7\n", {"unit": "10208"}, "unit", "unit_institutional_id"),
+        ("purchase", PURCHASE.format("currancy", "eur"), {}, "currancy", "currency"),
+        ("purchase", PURCHASE.format("currency_code", "eur"), {}, "currency_code", "currency"),
+        ("purchase", PURCHASE.format("additional_code", "AA37"), {}, "additional_code", "purchase_additional_code"),
+        (
+            "purchase",
+            PURCHASE.format("purchase_aditional_code", "AA37"),
+            {"unit": "10208"},
+            "purchase_aditional_code",
+            "purchase_additional_code",
+        ),
     ],
 )
-async def test_an_optional_column_that_looks_misspelt_is_a_warning(
-    world: World, module: str, content: str, ingestion: dict[str, object], unread: str, meant: str
+async def test_a_misspelt_column_that_values_or_their_unit_follow_from_refuses_the_file(
+    world: World, module: str, content: str, ingestion: dict[str, object], column: str, meant: str
 ) -> None:
     await world.factors("process_emissions", PROCESS_FACTORS)
+    await world.factors("purchase", PURCHASE_FACTORS)
 
     pipeline_id = await world.upload(module, content, **ingestion)
 
     root = await world.root(pipeline_id)
-    reason = f"the column “{unread}” is not read: is {meant} meant?"
-    assert (root.result, root.status_message) == ("WARNING", f"WARNING: 1 inserted, 0 skipped — first error: {reason}")
-    assert root.meta["reading"]["unread_columns"] == [unread]
-    assert await world.row_errors(pipeline_id) == [(None, reason)]
+    assert (root.result, root.failure_class, root.status_message) == (
+        "ERROR",
+        "VALIDATION",
+        f"no column {meant} — “{column}” of the file looks like {meant}: correct the name, or leave it out",
+    )
+    assert [row.count for row in await world.query("SELECT count(*) FROM data_entries")] == [0]
+
+
+@pytest.mark.parametrize("column", ["id", "purchase_date", "code", "supplier_id", "quantity_unit", "user_id"])
+async def test_a_column_of_its_own_meaning_refuses_nothing(world: World, column: str) -> None:
+    await world.factors("purchase", PURCHASE_FACTORS)
+
+    pipeline_id = await world.upload("purchase", PURCHASE.format(column, "x"))
+
+    root = await world.root(pipeline_id)
+    assert (root.result, root.status_message) == ("SUCCESS", f"Success, columns that are not read: “{column}”")
+
+
+async def test_words_of_a_columns_name_may_be_joined_or_not(world: World) -> None:
+    await world.factors("process_emissions", PROCESS_FACTORS + "CO2,dry,kg,2\n")
+
+    pipeline_id = await world.upload(
+        "process_emissions", "UnitInstitutionalID,category,sub-category,quantity\n10208,CO2,dry,3\n"
+    )
+
+    assert (await world.root(pipeline_id)).status_message == "Success"
+    assert [row.kg_co2eq for row in await world.query("SELECT kg_co2eq FROM data_entry_emissions")] == [6.0]

@@ -16,6 +16,7 @@ _MISSING_COLUMNS = re.compile(
     r"\bmissing (?:required )?columns?:? (?P<names>.+?)(?: — (?P<hint>.+))?\Z", re.IGNORECASE | re.DOTALL
 )
 
+_MISSPELT_COLUMNS = re.compile(r"\Ano columns? (?P<names>.+?) — (?P<hint>.+): correct the name, or leave it out\Z", re.DOTALL)
 _PARAMETER = re.compile(r"\bsay which with (?P<name>\w+)")
 _VERDICT = re.compile(r"\A(?:ERROR|WARNING): ")
 CORRECTED: Mapping[str, str] = {
@@ -214,6 +215,10 @@ def _refused(job: DiagnosedJob) -> Advice:
         rename = "Correct the name in the header of the file, or add" if hint else "Add"
         remedy = f"{rename} {names}{'' if hint else ' to the header of the file'}, with the values, and upload it again."
         message = f"The file has no column {names}{f': {_cut(hint)}' if hint else ''}."
+        return Advice(Code.MISSING_COLUMN, message, remedy, Action.UPLOAD_FILE)
+    if misspelt := _MISSPELT_COLUMNS.search(job.message or ""):
+        message = f"The file has no column {_cut(misspelt['names'])}: {_cut(misspelt['hint'])}."
+        remedy = "Correct the name in the header of the file, or leave that column out, and upload it again."
         return Advice(Code.MISSING_COLUMN, message, remedy, Action.UPLOAD_FILE)
     if parameter := _PARAMETER.search(job.message or ""):
         remedy = f"Upload the same file again, with the parameter `{parameter['name']}`: nothing in it is to be corrected."

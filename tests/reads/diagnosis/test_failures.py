@@ -167,6 +167,16 @@ CLASSES = [
         "UPLOAD_FILE",
     ),
     (
+        job(
+            FailureClass.VALIDATION,
+            "no column currency — “currancy” of the file looks like currency: correct the name, or leave it out",
+        ),
+        "MISSING_COLUMN",
+        "The file has no column currency: “currancy” of the file looks like currency.",
+        "Correct the name in the header of the file, or leave that column out, and upload it again.",
+        "UPLOAD_FILE",
+    ),
+    (
         job(FailureClass.VALIDATION, "“1,234” is 1234 or 1.234: say which with decimalMark, POINT or COMMA"),
         "INPUT_REFUSED",
         "The file can be read in several ways: “1,234” is 1234 or 1.234: say which with decimalMark, POINT or COMMA",
