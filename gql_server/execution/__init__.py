@@ -8,10 +8,10 @@ For any Strawberry schema:
     schema = strawberry.Schema(query=Query, execution_context_class=Executor)
 
 From then on every object and every list of objects that a resolver returns is answered by plan. A plan is made once for
-each document, operation, set of permissions and values of `@include` and `@skip`. It knows of a field without resolver that
-it is an attribute, and of others what they declare (`fields`): a pure function of attributes, the object itself as another
-type, a child that one call loads for all objects, or a guard. Rows may be anything with attributes; NamedTuples are read by
-position (`rows`).
+each document, operation and values of `@include` and `@skip`, and is the same for every viewer. It knows of a field without
+resolver that it is an attribute, and of others what they declare (`fields`): a pure function of attributes, the object
+itself as another type, a child that one call loads for all objects, or a guard. Rows may be anything with attributes;
+NamedTuples are read by position (`rows`).
 
 | Module | Does |
 |---|---|

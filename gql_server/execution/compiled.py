@@ -1,6 +1,6 @@
 """Compiled operations: everything that two executions of one document have in common."""
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
@@ -8,24 +8,22 @@ from graphql import DirectiveNode, GraphQLObjectType, Node, OperationDefinitionN
 from graphql.execution.collect_fields import CollectedFields, GroupedFieldSet
 
 from gql_server.execution.contract import Executor
-from gql_server.execution.fields import Guard
 from gql_server.execution.plan import Details, ObjectPlan
 
-OPERATIONS_MAX = 512
+OPERATIONS_MAX = 256
 CONDITIONAL = ("skip", "include")
 INCREMENTAL = ("defer", "stream")
 
 
 class Compiled:
-    """Collected fields, plans and decisions of one operation, under one set of conditions, for viewers of equal permissions."""
+    """Collected fields and plans of one operation, under one set of conditions: nothing of them depends on who asks."""
 
-    __slots__ = ("_root", "decisions", "operation", "plans", "sub_fields")
+    __slots__ = ("_root", "operation", "plans", "sub_fields")
 
     def __init__(self, operation: OperationDefinitionNode) -> None:
         self.operation = operation
         self.sub_fields: dict[tuple[GraphQLObjectType, int], tuple[Details, CollectedFields]] = {}
         self.plans: dict[tuple[GraphQLObjectType, int], tuple[Details, ObjectPlan | None]] = {}
-        self.decisions: dict[Guard, bool | None] = {}
         self._root: GroupedFieldSet | None = None
 
     def root(self, collected: GroupedFieldSet) -> GroupedFieldSet:
@@ -58,11 +56,11 @@ def compiled(executor: Executor) -> Compiled:
     if names is None:
         return Compiled(executor.operation)
     values = tuple([executor.variable_values.coerced.get(name) for name in names])
-    return _compiled(_Same(executor.schema), type(executor), operation, values, executor.permissions(executor.context_value))
+    return _compiled(_Same(executor.schema), type(executor), operation, values)
 
 
 @lru_cache(maxsize=OPERATIONS_MAX)
-def _compiled(schema: _Same, executor: type, operation: _Same, conditions: tuple[Any, ...], permissions: Hashable) -> Compiled:
+def _compiled(schema: _Same, executor: type, operation: _Same, conditions: tuple[Any, ...]) -> Compiled:
     return Compiled(operation.it)
 
 

@@ -1,6 +1,6 @@
 """The executor, as far as plans, regions and effects know it: what they ask of it, and what a schema says in a subclass."""
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from graphql import GraphQLObjectType
@@ -22,21 +22,15 @@ class Executor(StrawberryGraphQLCoreExecutionContext):
         """The declaration of a field; None for a field without resolver, which is an attribute, and for one that is coded."""
         return field.metadata.get("plan")
 
-    @staticmethod
-    def permissions(context: Any) -> Hashable:
-        """Key of what the decisions of guards depend on, to keep them with the plan; None to decide for each execution."""
-        return None
-
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.decisions: dict[Guard, bool | None] = {}
 
     def decision(self, guard: Guard) -> bool | None:
-        """True if the guard lets this viewer through, decided once."""
-        decisions = self.decisions
-        if guard not in decisions:
-            decisions[guard] = guard.decide(self.context_value)
-        return decisions[guard]
+        """The guard's decision for this viewer, asked for once in an execution."""
+        if guard not in self.decisions:
+            self.decisions[guard] = guard.decide(self.context_value)
+        return self.decisions[guard]
 
     def plan_of(self, type_: GraphQLObjectType, details: Any) -> Any:
         """The plan of a selection, made when it is first asked for."""

@@ -29,8 +29,6 @@ class PlanExecutor(Executor):
             self.compiled = compiled(self)
         if self.compiled:
             self._relevant_sub_fields = self.compiled.sub_fields
-        if self.compiled and self.permissions(self.context_value) is not None:
-            self.decisions = self.compiled.decisions
 
     def execute_collected_root_fields(
         self,

@@ -84,7 +84,7 @@ def any_source(_source: object, _info: object) -> bool:
 def plan_object(executor: Executor, type_: GraphQLObjectType, details: Details) -> ObjectPlan | None:
     """The plan of what is selected of a type; None when part of it is delivered later, or unknown."""
     grouped, deferred, _ = executor.collect_subfields(type_, details)
-    if deferred:
+    if deferred or _is_streamed(details):
         return None
     plan = ObjectPlan(type_, details)
     fields: list[FieldPlan] = []
@@ -109,7 +109,7 @@ def _plan_field(executor: Executor, owner: GraphQLObjectType, key: str, details:
     plan = FieldPlan(key, details, definition, strawberry)
     if name == TYPENAME:
         plan.is_typename = True
-    elif strawberry is not None and not _is_streamed(details):
+    elif strawberry is not None:
         _declare(executor, plan, strawberry)
     return plan
 

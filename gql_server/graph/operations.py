@@ -26,7 +26,7 @@ from gql_server.graph.cost.prices import Prices
 from gql_server.graph.cost.pricing import INT_MAX, dry_run, has_price
 from gql_server.graph.document_limits import MAX_TOKENS, NUL_REFUSED, DocumentLimits, NoNul, ValuesWithCode, holds_nul
 
-KEPT = 256
+KEPT = 128
 KEPT_CHARACTERS_MAX = 16_384
 """Longer documents are prepared each time, so that what is kept stays small."""
 ESTIMATES_KEPT = 64

@@ -1,6 +1,6 @@
 """Fields as the plan executor knows them, from what they were declared with."""
 
-from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -37,10 +37,6 @@ class Executor(PlanExecutor):
         metadata = cast(Mapping[str, Any], field.metadata)
         guarded: GuardedField | None = metadata.get("guarded")
         return _guarded(guarded) if guarded else _value(metadata)
-
-    @staticmethod
-    def permissions(context: Any) -> Hashable:
-        return context.viewer.permissions if isinstance(context, Context) else None
 
 
 @dataclass(frozen=True, slots=True)
