@@ -13,10 +13,11 @@ from gql_server.carbon.formats import entry_format, factor_format
 from gql_server.carbon.numbers import DECIMALS
 from gql_server.carbon.reference import is_of_whole_module
 from gql_server.commands import audit
+from gql_server.commands.already_ingested import already_ingested
 from gql_server.commands.checks import check_year, creator, year_accepts_uploads
 from gql_server.db.models import EntityType, IngestionMethod, JobType, TargetType, Upload
 from gql_server.db.models.carbon import Unit
-from gql_server.errors import BadInput, Conflict, Forbidden, NotFound, RefusalReason
+from gql_server.errors import BadInput, Forbidden, NotFound
 from gql_server.ledger import NewJob, Submitted, submit
 from gql_server.policy import OPERATIONS_EDIT, Viewer, upload_clause
 from gql_server.reads.pipelines.same_file import ADD_AGAIN, bringing_same_file
@@ -104,7 +105,7 @@ async def start_ingestion(
     kept = select(Upload.filename, Upload.sha256).where(Upload.id == upload_id, usable, Upload.pruned_at.is_(None))
     if (upload := (await connection.execute(kept)).one_or_none()) is None:
         raise NotFound("no such upload")
-    await _check_not_read(connection, viewer, ingestion, upload_id, upload.sha256)
+    await _check_not_read(connection, registry, viewer, ingestion, upload_id, upload.sha256)
     new = replace(
         _job(viewer, ingestion, JOB_TYPES[ingestion.target], IngestionMethod.CSV),
         meta={"provider_name": "csv", "filters": {}, "filename": upload.filename},
@@ -175,7 +176,12 @@ async def _check(connection: AsyncConnection, viewer: Viewer, ingestion: Ingesti
 
 
 async def _check_not_read(
-    connection: AsyncConnection, viewer: Viewer, ingestion: Ingestion, upload_id: UUID, sha256: str | None
+    connection: AsyncConnection,
+    registry: Registry,
+    viewer: Viewer,
+    ingestion: Ingestion,
+    upload_id: UUID,
+    sha256: str | None,
 ) -> None:
     """Raises Conflict for a file of one unit when other uploads of its bytes were read for the unit. Such take turns."""
     if ingestion.unit is None or ingestion.add_again or sha256 is None:
@@ -191,11 +197,7 @@ async def _check_not_read(
         upload_id=upload_id,
     )
     if (earlier := await connection.scalar(same)) is not None:
-        message = (
-            f"pipeline {earlier} has read this very file for unit {ingestion.unit}: `retryPipeline` of it reads it again in "
-            "place of its rows, `addAgain` adds them once more"
-        )
-        raise Conflict(message, reason=RefusalReason.ALREADY_INGESTED, pipelineId=str(earlier))
+        raise await already_ingested(connection, viewer, registry.names, earlier, ingestion.unit)
 
 
 def _check_share(share: float | None) -> None:

@@ -19,9 +19,9 @@ class RetryFacts:
     """Facts that decide whether the work of a pipeline can be started again: of its root job, its file, its year and its
     successors.
 
-    `resumes`: its data landed, so that only its failed steps are to run. `read_by`, `done_by`, `superseded_by` and `brought_by`
-    are the keys of pipelines that read its file, do the same work, brought newer data in place of its own, or another upload of
-    the same bytes that adds up with it.
+    `has_landed`: its rows are in. `resumes`: so that only its failed steps are to run. `read_by`, `done_by`, `superseded_by`
+    and `brought_by` are the keys of pipelines that read its file, do the same work, brought newer data in place of its own, or
+    another upload of the same bytes that adds up with it.
     """
 
     key: UUID
@@ -35,6 +35,7 @@ class RetryFacts:
     year: int | None
     has_ended: bool
     has_file: bool
+    has_landed: bool
     resumes: bool
     read_by: UUID | None
     done_by: UUID | None
@@ -66,10 +67,9 @@ def refuse_retry(
         _permission(viewer, facts)
         or _kind(facts, job_types)
         or _running(facts)
-        or (None if resumes(facts) else _input(facts, api_sources))
+        or (None if resumes(facts) else _same_file(facts) or _input(facts, api_sources))
         or _year(facts)
         or _same_work(facts)
-        or (None if resumes(facts) else _same_file(facts))
         or (None if replace_newer else _superseded(facts))
     )
 
@@ -103,12 +103,18 @@ def _running(facts: RetryFacts) -> RetryRefusal | None:
 def _input(facts: RetryFacts, api_sources: Collection[tuple[str, int]]) -> RetryRefusal | None:
     of_file = facts.job_type in FILE_JOBS
     if of_file and not facts.has_file:
-        return RetryRefusal("Its file is not kept any more: upload it again.", RefusalReason.FILE_GONE, facts.key)
+        return RetryRefusal(f"Its file is not kept any more: {_instead(facts)}.", RefusalReason.FILE_GONE, facts.key)
     if of_file and not _takes_files(facts):
         return RetryRefusal("Files like this are not taken any more.", RefusalReason.NOT_REPEATABLE, facts.key)
     if facts.job_type == JobType.API_INGEST and (facts.provider, facts.module_type_id) not in api_sources:
         return RetryRefusal("There is no API any more that has its entries.", RefusalReason.NOT_REPEATABLE, facts.key)
     return None
+
+
+def _instead(facts: RetryFacts) -> str:
+    """Instruction for whoever has the file that is gone: rows of a unit that are in would add up."""
+    adds_up = facts.job_type == JobType.CSV_INGEST and facts.unit_institutional_id is not None
+    return "its rows are in, upload those that it left out alone" if adds_up and facts.has_landed else "upload it again"
 
 
 def _takes_files(facts: RetryFacts) -> bool:

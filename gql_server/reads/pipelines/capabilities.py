@@ -43,6 +43,7 @@ async def retry_facts_by_pipeline(connection: AsyncConnection, viewer: Viewer, k
             case((P.id.is_(None), J.state == JobState.FINISHED), else_=P.status.in_(TERMINAL_STATUSES)), False
         ),
         "has_file": found(U.id == J.upload_id, U.pruned_at.is_(None)),
+        "has_landed": has_landed(),
         "resumes": case((has_landed(), has_failed_steps(J.pipeline_id, J.id)), else_=J.config.has_key(RESUMED)),
         "read_by": _newest(OTHER.upload_id == J.upload_id, OTHER.year == J.year, is_live),
         "done_by": case(
