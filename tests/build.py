@@ -1,6 +1,6 @@
 """Builders of ledger rows, with honest defaults: what is left out is as the runner would write it."""
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -32,7 +32,7 @@ async def pipeline(connection: AsyncConnection, **values: Any) -> UUID:
     return (await connection.execute(statement)).scalar_one()
 
 
-async def job(connection: AsyncConnection, pipeline_id: UUID | None = None, **values: Any) -> int:
+async def job(connection: AsyncConnection, pipeline_id: UUID | None = None, /, **values: Any) -> int:
     """A job, in that pipeline or an orphan. `result` alone makes it finished."""
     kind = values.get("job_type", JobType.CSV_INGEST)
     computed = kind in (*_RECALCS, JobType.AGGREGATION)
@@ -114,7 +114,7 @@ async def rates(connection: AsyncConnection, year: int) -> None:
     await connection.execute(insert(ReferenceData).values(values | {"data": {"per_eur": 0.9, "source": "Treasury"}}))
 
 
-async def unit(connection: AsyncConnection, institutional_id: str, **values: Mapping[str, Any]) -> None:
+async def unit(connection: AsyncConnection, institutional_id: str, **values: Any) -> None:
     """A unit at the root of the directory."""
     statement = text(
         "INSERT INTO units (provider, institutional_code, institutional_id, name, level, path) "

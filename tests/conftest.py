@@ -71,7 +71,7 @@ def dsn(databases: Databases) -> Iterator[str]:
 @pytest.fixture
 async def engine(dsn: str) -> AsyncIterator[AsyncEngine]:
     """An engine on the test's own database."""
-    engine = db.create_engine(dsn, application="gql-server tests", pool_size=5, max_overflow=15)
+    engine = db.create_engine(dsn, application="gql-server tests", pool_size=5, max_overflow=15, pool_timeout=60)
     await share_statements(engine)
     yield engine
     await engine.dispose()

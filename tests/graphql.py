@@ -5,6 +5,7 @@ from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 import httpx
+from graphql import GraphQLObjectType
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gql_server import handlers
@@ -109,3 +110,10 @@ async def subscribed(context: Context, query: str, **variables: Any) -> AsyncGen
     results = await SCHEMA.subscribe(query, variable_values=variables, context_value=context)
     async with aclosing(results):
         yield results
+
+
+def object_type(name: str) -> GraphQLObjectType:
+    """A type of the schema, as graphql-core has it."""
+    found = SCHEMA.executable.type_map[name]
+    assert isinstance(found, GraphQLObjectType)
+    return found

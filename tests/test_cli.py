@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -42,7 +42,7 @@ def free_port() -> int:
 
 
 @contextmanager
-def started(tmp_path: Path, *arguments: str, **given: str) -> Iterator[subprocess.Popen[str]]:
+def started(tmp_path: Path, *arguments: str, **given: str) -> Generator[subprocess.Popen[str]]:
     process = subprocess.Popen(
         [*COMMAND, *arguments],
         env=environment(tmp_path, **given),

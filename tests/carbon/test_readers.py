@@ -1,5 +1,7 @@
 """Rows of uploads as entries, factors and rejections."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -186,7 +188,7 @@ def test_a_row_whose_entry_type_is_known_is_kept_until_its_factor_comes(
         ("process_emissions", {}, "entry type process_emissions"),
     ],
 )
-def test_without_any_factor_the_file_is_refused_and_the_entry_type_named(key: str, options: dict[str, int], names: str):
+def test_without_any_factor_the_file_is_refused_and_the_entry_type_named(key: str, options: dict[str, Any], names: str):
     with pytest.raises(FileRefused, match=f"no emission factors of {names} for this year: upload the factors first"):
         EntryReader(ENTRY_FORMATS[key], FactorIndex([]), **options)
 

@@ -1,12 +1,12 @@
 """Workbooks as Excel writes them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import xlsxwriter
 
 
-def workbook(path: Path, sheets: dict[str, Sequence[Sequence[object]]], hidden: Sequence[str] = ()) -> Path:
+def workbook(path: Path, sheets: Mapping[str, Sequence[Sequence[object]]], hidden: Sequence[str] = ()) -> Path:
     """A workbook of these sheets of rows, in which numbers are numbers and texts are texts."""
     with xlsxwriter.Workbook(path) as book:
         for name, rows in sheets.items():

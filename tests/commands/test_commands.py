@@ -41,7 +41,8 @@ async def provision(engine: AsyncEngine, *, completed: bool = True) -> UUID:
 
 async def start(engine: AsyncEngine, viewer: Viewer, upload_id: UUID, **values: Any) -> Any:
     async with engine.begin() as connection:
-        wanted = Ingestion(**{"year": 2025, "module_type_id": 8, **values})
+        given: dict[str, Any] = {"year": 2025, "module_type_id": 8, **values}
+        wanted = Ingestion(**given)
         return await start_ingestion(connection, registry, viewer, wanted, upload_id)
 
 

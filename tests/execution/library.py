@@ -345,7 +345,7 @@ class Author(Node):
     name: str
     nickname: str | None
     shout: str | None
-    mood: MoodType
+    mood: Mood
     born: datetime | None
     reference: UUID
     is_active: bool
@@ -386,7 +386,7 @@ class Book(Node):
     id: strawberry.ID = global_id("Book")
     title: str
     pages: int | None
-    genre: GenreType | None
+    genre: Genre | None
     author: Author = child(author, "author_key")
     printings: list[Printing]
 

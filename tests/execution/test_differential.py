@@ -56,7 +56,9 @@ async def both(seed: int, trouble: float, kind: str) -> Iterator[Answer]:
     answers: list[Answer] = []
     for one in (STOCK, PLANNED):
         shelf = Shelf(seed % 50, trouble, PERMISSIONS[seed % 3])
-        results = [result async for result in await one.stream(document, variable_values=variables, context_value=shelf)]
+        results: list[Any] = [
+            result async for result in await one.stream(document, variable_values=variables, context_value=shelf)
+        ]
         assert results[0].data is not None or results[0].errors[0].path, results[0].errors
         answers.append(Answer(results, shelf))
     return iter(answers)

@@ -202,6 +202,8 @@ class Watcher:
             case "FeedReset":
                 self.resets += 1
                 self.held = {}
+            case _:
+                pass
 
     def _note(self, event: Any, id: str) -> None:
         self.frames[(event["__typename"], TOKENS.open(event["token"], OPERATOR).position, id)] += 1

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -64,7 +64,7 @@ class Site:
     @asynccontextmanager
     async def serve(
         self, *, port: int | None = None, launcher: Sequence[str] = (), **environment: str
-    ) -> AsyncIterator[httpx.AsyncClient]:
+    ) -> AsyncGenerator[httpx.AsyncClient]:
         """An API that is ready, and a client signed in as operator; `port` is a proxy's before the database."""
         own_port = free_port()
         process = self.start("serve", "serve", "--port", str(own_port), port=port, launcher=launcher, **environment)

@@ -4,6 +4,7 @@ import asyncio
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -103,7 +104,7 @@ class SmallDisk:
         )
         self.is_mounted = mounted.returncode == 0
         self.kind = "tmpfs of 2 MiB" if self.is_mounted else "files of at most 2 MiB"
-        self.environment = {"TMPDIR": str(folder)}
+        self.environment: dict[str, Any] = {"TMPDIR": str(folder)}
         self.launcher = () if self.is_mounted else ("sh", "-c", 'ulimit -f 4096; exec "$@"', "sh")
 
 

@@ -4,6 +4,7 @@ import asyncio
 import signal
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -77,7 +78,7 @@ async def test_a_worker_with_a_wrong_clock_neither_steals_nor_loses_jobs(site: S
     await site.survived("a worker's clock is two hours ahead", seconds, [submitted.job_id, *accepted])
 
 
-def wrong_clock() -> dict[str, str]:
+def wrong_clock() -> dict[str, Any]:
     """Environment of a process whose clock is two hours ahead: libfaketime if it is there, else a patched `time`."""
     for library in Path("/usr/lib").glob("*/faketime/libfaketime.so.1"):
         return {"LD_PRELOAD": str(library), "FAKETIME": "+2h", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}

@@ -1,6 +1,6 @@
 """An operating day in which everything goes wrong, and at its end every screen agrees with a model that was kept by hand."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -104,7 +104,7 @@ class Day:
         await Worker(site.cluster.dsn(site.database), site.engine, registry, config).run(drain=True)
 
     @asynccontextmanager
-    async def fault(self, message: str, code: str, times: int = 1000, seconds: float = 0) -> AsyncIterator[None]:
+    async def fault(self, message: str, code: str, times: int = 1000, seconds: float = 0) -> AsyncGenerator[None]:
         """So many recalculations fail with this error when they write, or hang so long when they begin to."""
         await self.site.execute("ALTER SEQUENCE rough_tries RESTART")
         await self.site.execute(

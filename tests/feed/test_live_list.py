@@ -396,7 +396,8 @@ async def test_what_a_catch_up_reads_while_others_are_told_is_told_with_reads_of
         await source.begin()
         for key, job_id in running[:2]:
             await _finish(engine, key, job_id)
-        async with aclosing(source.live()) as events:
+        live: Any = source.live()
+        async with aclosing(live) as events:
             async with asyncio.timeout(5):
                 told = [(await anext(events), len(renewals))]
             await _finish(engine, *running[2])

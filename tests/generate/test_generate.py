@@ -12,7 +12,17 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gql_server import handlers, ledger
 from gql_server.db import migrate
-from gql_server.db.models import TERMINAL_STATUSES, Event, Job, JobState, Pipeline, RowError, YearConfiguration
+from gql_server.db.models import (
+    TERMINAL_STATUSES,
+    Event,
+    IngestionMethod,
+    Job,
+    JobState,
+    Pipeline,
+    RowError,
+    TargetType,
+    YearConfiguration,
+)
 from gql_server.errors import Stop
 from gql_server.generate.calendar import reporting_years
 from gql_server.generate.drafts import JOB_COLUMNS, PIPELINE_COLUMNS
@@ -175,8 +185,13 @@ async def test_the_database_is_as_migrated_and_takes_new_work_afterwards(engine:
         assert await connection.scalar(text("SELECT count(*) FROM pg_constraint WHERE NOT convalidated")) == 0
         assert list(await connection.scalars(select(Event.pipeline_key))) == [UUID(int=0)]  # that a feed begins with
         highest = await connection.scalar(select(func.max(Job.id)))
+        assert highest
         new = ledger.NewJob(
-            job_type="csv_ingest", provider="ACCRED", ingestion_method="csv", target_type="DATA_ENTRIES", year=2026
+            job_type="csv_ingest",
+            provider="ACCRED",
+            ingestion_method=IngestionMethod.CSV,
+            target_type=TargetType.DATA_ENTRIES,
+            year=2026,
         )
         submitted = await ledger.submit(connection, new, [])
     async with engine.connect() as connection:
@@ -200,7 +215,7 @@ async def test_the_units_and_years_it_refers_to_exist(engine: AsyncEngine) -> No
     assert (missing, referring > 0) == (0, True)
     assert years == [2022, 2023, 2024, 2025, 2026]
     assert providers == ["TEST"]
-    assert row_errors > 0
+    assert row_errors
 
 
 async def test_one_job_of_a_combination_is_current(engine: AsyncEngine) -> None:
@@ -213,7 +228,7 @@ async def test_one_job_of_a_combination_is_current(engine: AsyncEngine) -> None:
       AND o.data_entry_type_id IS NOT DISTINCT FROM c.data_entry_type_id AND o.entity_type <> 'MODULE_UNIT_SPECIFIC'
     WHERE c.is_current AND o.started_at > c.started_at AND o.job_type IS NOT NULL""")
     async with engine.connect() as connection:
-        assert await connection.scalar(select(func.count()).where(Job.is_current)) > 50
+        assert (await connection.scalar(select(func.count()).where(Job.is_current)) or 0) > 50
         assert await connection.scalar(newest) == 0
 
 

@@ -8,7 +8,7 @@ from gql_server.reads.jobs.row import JobRow
 from gql_server.reads.pipelines.row import PipelineRow
 from gql_server.reads.views import ViewRow
 from gql_server.reads.years.queries import YearRow
-from tests.graphql import SCHEMA
+from tests.graphql import object_type
 
 ROWS = (FailureGroupRow, JobRow, PipelineRow, ViewRow, WorkerRow, YearRow)
 
@@ -17,7 +17,7 @@ def test_every_field_without_a_resolver_shows_the_attribute_of_its_name():
     missing = [
         f"{row.node_type}.{name}"
         for row in ROWS
-        for name, field in SCHEMA.executable.type_map[row.node_type].fields.items()
+        for name, field in object_type(row.node_type).fields.items()
         if (declared := field.extensions[GraphQLCoreConverter.DEFINITION_BACKREF]).base_resolver is None
         and declared.python_name not in row.attributes
     ]

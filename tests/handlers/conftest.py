@@ -81,7 +81,8 @@ class World:
             upload_id = await connection.scalar(insert(Upload).values(values).returning(Upload.id))
             assert upload_id is not None
             await connection.execute(insert(UploadChunk).values(upload_id=upload_id, seq=0, data=data))
-            wanted = Ingestion(**{"year": YEAR, "module_type_id": known.id, **ingestion})
+            given: dict[str, Any] = {"year": YEAR, "module_type_id": known.id, **ingestion}
+            wanted = Ingestion(**given)
             submitted = await start_ingestion(connection, registry, OPERATOR, wanted, upload_id)
         return submitted.pipeline_id
 

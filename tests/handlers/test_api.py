@@ -51,7 +51,7 @@ def co2(unit: str, quantity: str) -> dict[str, str]:
 
 async def ingest(world: World, source: Any, **values: Any) -> UUID:
     """Run an api_ingest over this source, and what it chains; returns the pipeline."""
-    defaults = {
+    defaults: dict[str, Any] = {
         "job_type": "api_ingest",
         "provider": "ACCRED",
         "ingestion_method": IngestionMethod.API,

@@ -22,7 +22,7 @@ from gql_server.graph.nodes import encode
 from gql_server.processes.demonstration import demo_tabs
 from gql_server.processes.operating_day import DAY
 from tests.databases import clone_of, execute, on_database
-from tests.graphql import SCHEMA
+from tests.graphql import object_type
 
 DEMO = [sys.executable, "-c", "from gql_server.cli import main; main()", "demo", "--port"]
 ALL_BAD = Path(__file__).parents[2] / "examples" / "failures" / "process_emissions_all_bad.csv"
@@ -283,5 +283,5 @@ def test_a_client_that_comes_back_is_told_what_it_missed_and_then_what_happens(d
     assert told(resumed) == told(polled)
     [entered] = [message for message in live if message["__typename"] == "PipelineEntered"]
     assert (entered["pipeline"]["id"], entered["position"]) == (happens, "HEAD")
-    fields = {f"Pipeline.{name}" for name in SCHEMA._schema.type_map["Pipeline"].fields}
+    fields = {f"Pipeline.{name}" for name in object_type("Pipeline").fields}
     assert {name for message in (*resumed, *live) for name in message.get("changed", ())} <= fields

@@ -235,6 +235,7 @@ async def test_a_quiet_stream_shows_that_it_is_alive(url: str, engine: AsyncEngi
 
     async with streamed(url, FOLLOW, id=str(pipeline_id)) as events:
         await events.next()
+        line = None
         async with asyncio.timeout(5):
             async for line in events._lines:
                 if line:

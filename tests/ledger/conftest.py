@@ -40,7 +40,7 @@ class Ledger:
             return outcome or Outcome()
 
     async def submit(self, job_type: str = "csv_ingest", **values: Any) -> Submitted:
-        defaults = {
+        defaults: dict[str, Any] = {
             "provider": "ACCRED",
             "ingestion_method": IngestionMethod.CSV,
             "target_type": TargetType.DATA_ENTRIES,
@@ -66,7 +66,7 @@ class Ledger:
     async def job(self, job_id: int) -> Row[Any]:
         return (await self.jobs(models.Job.id == job_id))[0]
 
-    async def jobs(self, *where: Any) -> list[Row[Any]]:
+    async def jobs(self, *where: Any) -> list[Any]:
         async with self.engine.connect() as connection:
             rows = await connection.execute(select(*models.Job.__table__.c).where(*where).order_by(models.Job.id))
             return list(rows.all())
@@ -81,7 +81,7 @@ class Ledger:
             await connection.execute(text(statement), parameters)
 
     def worker(self, name: str = "w1", **config: Any) -> Worker:
-        quick = {"lease": timedelta(seconds=2), "grace": timedelta(seconds=1)}
+        quick: dict[str, Any] = {"lease": timedelta(seconds=2), "grace": timedelta(seconds=1)}
         return Worker(self.dsn, self.engine, self.registry, WorkerConfig(name=name, **{**quick, **config}))
 
 

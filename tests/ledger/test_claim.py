@@ -1,6 +1,7 @@
 """Claims: what they pass over, also when others claim at the same moment."""
 
 import asyncio
+from uuid import UUID
 
 import asyncpg
 import pytest
@@ -15,7 +16,7 @@ from gql_server.ledger.claims import LOOKAHEAD
 from gql_server.worker.queue import LedgerQueue, Listener
 from tests.ledger.conftest import Ledger
 
-MANAGER = QueueManagerId("00000000-0000-0000-0000-000000000000")
+MANAGER = QueueManagerId(UUID(int=0))
 
 
 async def dequeue(work: Ledger, worker: str, *job_types: str) -> list[int]:
@@ -120,11 +121,12 @@ async def test_a_pipeline_that_was_busy_when_its_job_was_claimed_is_shown_as_run
 
 
 async def test_an_empty_job_takes_four_statements_and_a_wake_up(work: Ledger) -> None:
+    firsts: list[str] = []
     for _ in range(2):
         await work.submit("noop")
         [job] = await work.claim()
         with recorded(work.engine) as executed:
             await work.run(job)
 
-    firsts = [" ".join(each.statement.split()[:2]) for each in executed]
+        firsts = [" ".join(each.statement.split()[:2]) for each in executed]
     assert firsts == ["UPDATE data_ingestion_jobs", "SELECT id,", "WITH serving", "SELECT pg_notify($1::VARCHAR,"]

@@ -1,6 +1,6 @@
 """The advisory locks: which jobs exclude each other."""
 
-from types import SimpleNamespace
+from typing import NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -8,8 +8,14 @@ from gql_server.ledger import locks
 from gql_server.ledger.locks import Lock
 
 
-def scope(module: int | None = 8, year: int | None = 2025, provider: str = "ACCRED") -> SimpleNamespace:
-    return SimpleNamespace(provider=provider, module_type_id=module, year=year)
+class WorkScope(NamedTuple):
+    provider: str
+    module_type_id: int | None
+    year: int | None
+
+
+def scope(module: int | None = 8, year: int | None = 2025, provider: str = "ACCRED") -> WorkScope:
+    return WorkScope(provider, module, year)
 
 
 def test_c14_the_categories_are_distinct() -> None:

@@ -1,5 +1,6 @@
 """The stored status: what the jobs say, recomputed in one statement."""
 
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -110,11 +111,11 @@ async def test_sql_and_python_count_shared_work_alike(
         finished = [(job_type, state, result if state == "FINISHED" else None) for job_type, state, result in shape]
         return [{"job_type": job_type, "state": state, "result": result} for job_type, state, result in finished]
 
+    mine, theirs = (partial(pipeline_of, work, *rows(own), owes_aggregation=owes), partial(pipeline_of, work, *rows(others)))
     if others_are_older:
-        other_id = await pipeline_of(work, *rows(others))
-    pipeline_id = await pipeline_of(work, *rows(own), owes_aggregation=owes)
-    if not others_are_older:
-        other_id = await pipeline_of(work, *rows(others))
+        other_id, pipeline_id = await theirs(), await mine()
+    else:
+        pipeline_id, other_id = await mine(), await theirs()
     serve = "UPDATE data_ingestion_jobs SET serves = ARRAY[CAST(:served AS uuid)] WHERE pipeline_id = :id"
     await work.execute(serve, served=pipeline_id, id=other_id)
 

@@ -55,7 +55,7 @@ def _is_hidden(viewer: Viewer, value: Any, node_types: set[str]) -> bool:
     """True if the policy hides the object: a node by rows of its own may only be there if the viewer sees it."""
     if isinstance(value, dict) and value.get("code") in REASONS:
         return not allows(REASONS[value["code"]], viewer, value)
-    guard = GUARDS.get(value.get("__typename")) if isinstance(value, dict) else None
+    guard = GUARDS.get(str(value.get("__typename"))) if isinstance(value, dict) else None
     if guard is None or (value["__typename"] in node_types and ("{" in guard.permission or "year." in guard.permission)):
         return False
     return not allows(guard.permission, viewer, value)

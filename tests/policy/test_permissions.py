@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -114,7 +116,12 @@ async def test_what_is_not_visible_does_not_exist_by_any_name(engine: AsyncEngin
     }"""
     names = {"pipeline": str(pipeline_id), "job": job_id, "orphan": orphan_id}
 
-    for claims in ({"role": "principal", "unit": "A"}, {"role": "operator", "provider": "TEST"}, {"role": "standard"}):
+    claimed: list[dict[str, Any]] = [
+        {"role": "principal", "unit": "A"},
+        {"role": "operator", "provider": "TEST"},
+        {"role": "standard"},
+    ]
+    for claims in claimed:
         assert await Client(engine, **claims).query(query, **names) == {
             "byId": None,
             "byJob": None,
@@ -149,6 +156,7 @@ async def test_a_redacted_field_is_null_and_reported_once(engine: AsyncEngine):
     assert "extensions" not in operator
     permission = "backoffice.pipeline_operations:view | modules.{module}:view@{unit}"
     assert uploader.data == {"pipelines": {"nodes": [{"scope": {"unit": None}}] * 3}}
+    assert uploader.extensions is not None
     assert uploader.extensions["redactions"] == [{"coordinate": "WorkScope.unit", "permission": permission, "count": 3}]
     assert principal["data"]["pipelines"]["nodes"] == [{"triggeredBy": nobody, "scope": {"unit": {"institutionalId": "A"}}}] * 3
     assert principal["extensions"]["redactions"] == [

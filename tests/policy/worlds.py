@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from types import MappingProxyType
+from types import MappingProxyType, SimpleNamespace
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -251,7 +251,7 @@ def pipeline(number: int, jobs: list[Row], **values: Any) -> tuple[Row, list[Row
     for each in members[1:]:
         # children reach wider than an upload for one unit: a viewer must not come in through them
         each |= {"entity_type": EntityType.MODULE_PER_YEAR, "parent_job_id": members[0]["id"]}
-    facts = [type("Facts", (), each) for each in members]
+    facts: list[Any] = [SimpleNamespace(**each) for each in members]
     status = pipeline_status(facts, owes_aggregation=False)
     errors = [each for each, fact in zip(members, facts, strict=True) if is_error(fact)]
     row = {

@@ -5,19 +5,18 @@ from typing import Any
 import anyio
 import asyncpg
 import pytest
-from pgqueuer.adapters.drivers.asyncpg import AsyncpgPoolDriver
 from pgqueuer.domain.models import Context
 from pgqueuer.domain.types import Channel, JobId
 
 from gql_server.db import create_engine
-from gql_server.worker.queue import LedgerQueue
+from gql_server.worker.queue import LedgerQueue, Listener
 from tests.ledger.conftest import Ledger
 
 UNREACHABLE = "postgresql://nobody:nothing@127.0.0.1:1/nothing"
 
 
 async def held_job(work: Ledger, pool: asyncpg.Pool) -> tuple[LedgerQueue, int, Context]:
-    queue = LedgerQueue(AsyncpgPoolDriver(pool), Channel("gql_jobs"), work.engine, "w1", 4, drain=False)
+    queue = LedgerQueue(Listener(pool), Channel("gql_jobs"), work.engine, "w1", 4, drain=False)
     submitted = await work.submit("noop")
     [job] = await work.claim("w1")
     context = Context(cancellation=anyio.CancelScope())

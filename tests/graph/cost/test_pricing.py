@@ -8,6 +8,7 @@ from graphql import get_introspection_query
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from gql_server.db.models import JobResult
 from gql_server.graph.cost.budgets import Budgets
 from gql_server.graph.cost.table import WEIGHTS
 from gql_server.graph.schema import create_schema
@@ -102,7 +103,7 @@ async def test_the_price_does_not_depend_on_who_asks_nor_on_what_there_is(engine
     { cost { estimated }
       pipelines(first: 10) { nodes { scope { unit { institutionalId } } jobs { nodes { errorDetail } } } } }"""
     async with engine.begin() as connection:
-        await build.run(connection, "SUCCESS", "SUCCESS")
+        await build.run(connection, JobResult.SUCCESS, JobResult.SUCCESS)
 
     prices = [(await Client(engine, role).query(query))["cost"] for role in ("superadmin", "operator", "standard")]
 

@@ -143,7 +143,11 @@ async def test_the_same_combination_blocks_without_a_lock(engine: AsyncEngine, w
 
 
 async def test_what_blocks_is_not_named_to_those_who_may_not_see_it(engine: AsyncEngine, work: Ledger):
-    specific = {"entity_type": EntityType.MODULE_UNIT_SPECIFIC, "unit_institutional_id": "A", "module_type_id": 4}
+    specific: dict[str, Any] = {
+        "entity_type": EntityType.MODULE_UNIT_SPECIFIC,
+        "unit_institutional_id": "A",
+        "module_type_id": 4,
+    }
     hidden, own = await work.submit(), await work.submit(**specific)
     foreign = await work.submit("unit_sync", provider="TEST", module_type_id=None)
     sync = await work.submit("unit_sync", module_type_id=None)

@@ -239,9 +239,9 @@ async def test_a_change_while_the_snapshot_is_read_is_not_missed(engine: AsyncEn
 
     source = PipelineSource(hub, pipeline_id, read, is_resumable=yes, has_changed=yes, throttle_seconds=0)
     async with asyncio.timeout(5):
-        readings = [reading.row.status async for reading in run_session(Session(), source, None, sealed)]
+        readings: list[Any] = [reading async for reading in run_session(Session(), source, None, sealed)]
 
-    assert readings == ["RUNNING", "SUCCESS"]
+    assert [reading.row.status for reading in readings] == ["RUNNING", "SUCCESS"]
 
 
 async def test_what_the_snapshot_shows_is_not_sent_again(engine: AsyncEngine, hub: Hub):

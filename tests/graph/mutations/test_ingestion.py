@@ -22,7 +22,7 @@ STARTED = "pipeline { pipelineId kind scope { year module { typeId } level } }"
 
 
 def client(world: World, role: str = "operator", **claims: Any) -> Client:
-    return Client(world.engine, role, **{"provider": "ACCRED", **claims})
+    return Client(world.engine, role, **dict[str, Any](provider="ACCRED") | claims)
 
 
 async def store(world: World, content: str = CSV, *, by: str = "operator", provider: str = "ACCRED") -> UUID:

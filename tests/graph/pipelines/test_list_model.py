@@ -190,8 +190,8 @@ class Ledger:
     async def fill(self, connection: AsyncConnection, size: int) -> list[Item]:
         for index in range(size):
             await self._add(connection, START + timedelta(hours=index))
-        rows = (await connection.execute(select(models.Pipeline.__table__))).mappings().all()
-        jobs = (await connection.execute(select(models.Job.__table__).order_by(models.Job.id))).mappings().all()
+        rows: Sequence[Any] = (await connection.execute(select(models.Pipeline.__table__))).mappings().all()
+        jobs: Sequence[Any] = (await connection.execute(select(models.Job.__table__).order_by(models.Job.id))).mappings().all()
         stored = [Item(row, [job for job in jobs if job["pipeline_id"] == row["id"]]) for row in rows]
         return [*stored, *(Item(None, [job]) for job in jobs if job["pipeline_id"] is None)]
 
@@ -221,7 +221,7 @@ class Ledger:
             await build.job(connection, key, **{**of_all, "year": choice((2024, 2025)), **self._job(at)})
         if jobs:
             await build.settle(connection, key)
-        changed = {"updated_at": at + timedelta(minutes=self.random.randint(0, 3))}
+        changed: dict[str, Any] = {"updated_at": at + timedelta(minutes=self.random.randint(0, 3))}
         if self.random.random() < 0.1:
             changed["status"] = "PAUSED"
         await connection.execute(update(models.Pipeline).where(models.Pipeline.id == key).values(changed))

@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import Awaitable
+from typing import Any
 
 import asyncpg
-from sqlalchemy import text
+from sqlalchemy import Executable, text
 from sqlalchemy.exc import DBAPIError, PendingRollbackError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 
@@ -115,7 +116,7 @@ async def _touch(connection: AsyncConnection, pod: str) -> None:
     await connection.execute(text("UPDATE pods SET app_version = 'touched' WHERE pod_id = :pod"), {"pod": pod})
 
 
-async def _failing(engine: AsyncEngine, statement: object, **parameters: object) -> DBAPIError:
+async def _failing(engine: AsyncEngine, statement: Executable, **parameters: object) -> DBAPIError:
     async with engine.connect() as connection:
         return await error_of(connection.execute(statement, parameters))
 
@@ -127,8 +128,8 @@ def as_the_runner_stores_it(error: DBAPIError) -> tuple[str, dict[str, str]]:
 
 def as_psycopg_stored_it(error: DBAPIError) -> str:
     """The message of a legacy job: SQLAlchemy's text around the one that psycopg makes of the same answer of the server."""
-    told = error.orig.__cause__ if error.orig else None
-    assert isinstance(told, asyncpg.PostgresError)
+    told: Any = error.orig.__cause__ if error.orig else None
+    assert isinstance(error.orig and error.orig.__cause__, asyncpg.PostgresError)
     name = type(told).__name__.removesuffix("Error")
     lines = [f"(psycopg.errors.{name}) {told.message}", *([f"DETAIL:  {told.detail}"] if told.detail else [])]
     return "\n".join([*lines, f"[SQL: {error.statement}]", f"[parameters: {error.params!r}]", BACKGROUND])

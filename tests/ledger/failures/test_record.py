@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import insert, select
 from sqlalchemy.engine import Row
 
 from gql_server import ledger
@@ -34,7 +34,7 @@ async def run_with(work: Ledger, handler: Any) -> Row[Any]:
 async def test_an_unexpected_error_is_classified_as_the_job_ends(work: Ledger):
     async def handler(job: ClaimedJob, connection: Any, run: Any) -> Outcome:
         await work.execute("INSERT INTO pods (pod_id) VALUES ('taken')")
-        await connection.execute(models.Pod.__table__.insert().values(pod_id="taken"))
+        await connection.execute(insert(models.Pod).values(pod_id="taken"))
         return Outcome()
 
     row = await run_with(work, handler)

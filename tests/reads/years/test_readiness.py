@@ -1,7 +1,7 @@
 """Readiness of a year: what it lacks before it can be opened."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -46,7 +46,7 @@ def reasons(module: ModuleReadiness) -> dict[int, tuple[IncompleteReason, ...]]:
 
 def ids(part: SubmoduleReadiness) -> tuple[int | None, ...]:
     jobs = (part.latest_data_job, part.latest_api_data_job, part.latest_factor_job, part.latest_reference_job)
-    return tuple(job and job.job_id for job in jobs)
+    return tuple(job.job_id if job else None for job in jobs)
 
 
 def every_module_enabled() -> dict[str, Any]:
@@ -166,5 +166,7 @@ async def test_y8_a_factor_upload_that_failed_is_not_missing(engine: AsyncEngine
         (key[0], 2026): [running],
     }
     assert hidden == {}
-    incomplete = {part.module_type_id for part in readiness(every_module_enabled(), jobs[key]) if part.incomplete}
+    incomplete = {
+        part.module_type_id for part in readiness(every_module_enabled(), cast("list[Any]", jobs[key])) if part.incomplete
+    }
     assert incomplete == {1, 2, 3, 4, 5, 6, 7}

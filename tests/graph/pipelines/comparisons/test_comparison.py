@@ -96,7 +96,7 @@ async def test_a_baseline_can_be_chosen_and_what_is_not_known_of_both_is_null(en
 
 
 async def test_a_baseline_that_is_not_visible_does_not_exist(engine: AsyncEngine):
-    specific = {"entity_type": EntityType.MODULE_UNIT_SPECIFIC}
+    specific: dict[str, Any] = {"entity_type": EntityType.MODULE_UNIT_SPECIFIC}
     async with engine.begin() as connection:
         mine = await ingest(connection, seconds=1, recalc=1, unit_institutional_id="A", **specific)
         others = await ingest(connection, seconds=1, recalc=1, unit_institutional_id="B", **specific)

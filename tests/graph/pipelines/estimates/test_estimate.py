@@ -104,7 +104,7 @@ async def test_other_runs_are_not_in_the_sample(engine: AsyncEngine, other: dict
 
 
 async def test_a_sample_holds_only_what_the_viewer_may_see(engine: AsyncEngine):
-    specific = {"entity_type": EntityType.MODULE_UNIT_SPECIFIC}
+    specific: dict[str, Any] = {"entity_type": EntityType.MODULE_UNIT_SPECIFIC}
     async with engine.begin() as connection:
         await past(connection, 1, 2, 3, 4, 5, unit_institutional_id="A", **specific)
         await past(connection, 50, 60, unit_institutional_id="B", **specific)

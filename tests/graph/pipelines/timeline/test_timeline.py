@@ -118,8 +118,9 @@ ODD: list[Any] = [
     [{"ts": None}],
     [{"ts": 7}, {"ts": "now"}],
 ]
-ODD += [[{"ts": text}] for text in ("", "infinity", "2025-13-01T00:00:00Z", "2025-03-01T12:00:00", "0001-01-01T00:00:00+01:00")]
-ODD += [[{"started_at": [], "finished_at": {}, "name": 7, "state": ["failed"]}], [[{"ts": WRITTEN}]]]
+NO_TIMES = ("", "infinity", "2025-13-01T00:00:00Z", "2025-03-01T12:00:00", "0001-01-01T00:00:00+01:00")
+ODD.extend([{"ts": text}] for text in NO_TIMES)
+ODD.extend([[{"started_at": [], "finished_at": {}, "name": 7, "state": ["failed"]}], [[{"ts": WRITTEN}]]])
 
 
 async def test_whatever_a_bag_holds_the_stamps_are_told(engine: AsyncEngine):
@@ -309,7 +310,7 @@ async def test_a_timeline_is_paged_by_cursors_of_its_own(engine: AsyncEngine):
     assert whole["timeline"]["pageInfo"]["hasNextPage"] is False
 
     found: list[Any] = []
-    after = None
+    after, page = None, {}
     for _ in range(8):
         (page,) = (await client.query(PIPELINES, entries=2, after=after))["pipelines"]["nodes"]
         found += page["timeline"]["nodes"]

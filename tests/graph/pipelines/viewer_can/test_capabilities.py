@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import insert, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from gql_server import handlers
@@ -82,7 +82,7 @@ async def test_what_has_a_live_job_can_be_stopped(engine: AsyncEngine, states: l
     async with engine.begin() as connection:
         pipeline_id = await build.run(connection, *states)
         if stored:
-            await connection.execute(models.Pipeline.__table__.update().values(status=stored))
+            await connection.execute(update(models.Pipeline).values(status=stored))
 
     async def stop(connection: AsyncConnection, who: Viewer = OPERATOR) -> None:
         await abort_pipeline(connection, registry, who, pipeline_id)

@@ -303,7 +303,7 @@ async def aggregated(connection: AsyncConnection, unit: str, kg: float, module: 
     ({"role": "principal", "unit": "D"}, None),
 ])  # fmt: skip
 async def test_the_kilograms_of_a_module_are_those_of_the_units_that_the_viewer_may_view(
-    engine: AsyncEngine, who: dict[str, str], expected: tuple[Any, ...] | None
+    engine: AsyncEngine, who: dict[str, Any], expected: tuple[Any, ...] | None
 ):
     async with engine.begin() as connection:
         await build.year(connection, 2025, is_started=True)
@@ -378,6 +378,7 @@ async def test_who_configures_years_and_sees_no_pipelines_is_shown_no_jobs_but_h
 
     answer = await SCHEMA.execute(query, context_value=context(engine, who))
 
+    assert answer.data
     assert [cell for cell in answer.data["freshness"] if cell["module"]["typeId"] == 8] == [
         {
             "module": {"typeId": 8},
