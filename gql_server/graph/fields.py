@@ -97,7 +97,7 @@ class GuardedField:
     present: str | None
 
     def value(self, root: Any, info: Info) -> Any:
-        """What it guards, of one row."""
+        """Guarded value of one row."""
         match self.read:
             case str(name):
                 return getattr(root, name)

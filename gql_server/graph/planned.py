@@ -57,7 +57,7 @@ class FieldGuard:
 
 @lru_cache(maxsize=DECISIONS_KEPT)
 def _decided(coordinate: str, permissions: frozenset[str]) -> bool | None:
-    """Whether these permissions let the coordinate be read whatever the row; None when it depends on the row."""
+    """True if these permissions let the coordinate be read whatever the row; None when it depends on the row."""
     guard, viewer = GUARDS[coordinate], policy.Viewer("", "", permissions)
     if any(is_constant(term) and viewer.may(term) for term in alternatives(guard.permission)):
         return True

@@ -30,7 +30,7 @@ from gql_server.http.websocket import SocketContext, Sockets, TransportHandler
 from gql_server.policy import Viewer
 
 UNWATCHED_SECONDS = 0.02
-"""How long an operation may take before somebody looks whether its client is still there."""
+"""Time that an operation may take before somebody looks whether its client is still there."""
 OPTIONAL: dict[str, type] = {"variables": dict, "operationName": str, "extensions": dict}
 
 T = TypeVar("T")

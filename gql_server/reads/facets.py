@@ -165,7 +165,7 @@ def _value(name: str, shared: CTE) -> ColumnElement[Any]:
 
 
 def _of_creators(viewer: Viewer, base: PipelineCriteria) -> AnySelect:
-    """Who started them, by the name that their newest pipeline tells, else an orphan."""
+    """Counts by creator, with the name in their newest pipeline, else in an orphan."""
     user = _known(viewer, ORPHAN_CREATOR).label("user_id")
     name = case((user.is_not(None), _name(J.meta["created_by"])))
     stored = (_known(viewer, P.creator).label("user_id"), cast(null(), Text).label("user_name"))

@@ -112,7 +112,7 @@ async def answered(schema: Any, document: str, variables: dict[str, Any], asker:
 
 
 def nulled(data: Any, error: Any) -> str:
-    """Where the answer is null because of the error."""
+    """Paths at which the answer is null because of the error."""
     for depth, key in enumerate(error.get("path", ())):
         if data is None:
             return repr(error["path"][:depth])

@@ -1,4 +1,4 @@
-"""What a viewer may spend in a minute. Kept in the process: with several of them behind one address, each has its own count."""
+"""Budgets of viewers, by the minute. Kept in the process: with several of them behind one address, each has its own count."""
 
 import time
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ MINUTES_KEPT = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Bill:
-    """What one operation costs, and what is left of the viewer's minute once it is paid."""
+    """Cost of one operation, and what is left of the viewer's minute once it is paid."""
 
     estimated: int
     limit: int
@@ -25,7 +25,7 @@ class Bill:
 
 @dataclass(slots=True)
 class Minute:
-    """What a viewer has spent since it began, and when it is over."""
+    """Minute of a viewer: what was spent since it began, and when it is over."""
 
     ends_at: float
     spent: int = 0
@@ -51,7 +51,7 @@ class Budgets:
             self._minutes[viewer.provider, viewer.subject] = minute
 
     def bill(self, viewer: Viewer, cost: int) -> Bill:
-        """How the viewer stands."""
+        """Bill of the viewer as it stands."""
         minute = self._minute(viewer)
         remaining = max(0, self.per_minute - minute.spent)
         return Bill(cost, self.limit, remaining, datetime.fromtimestamp(minute.ends_at, UTC))

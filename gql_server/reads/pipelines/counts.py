@@ -86,7 +86,8 @@ def _matching(
 
 
 def cells(viewer: Viewer, criteria: PipelineCriteria) -> CTE:
-    """What matches the criteria but for what they ask of jobs: `n` alike pipelines a key, status and level, a row each job.
+    """Pipelines that match the criteria but for what they ask of jobs: `n` alike pipelines a key, status and level, a row each
+    job.
 
     Those of one key, status and level add up.
     """
