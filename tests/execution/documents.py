@@ -43,7 +43,7 @@ class _Document:
 
     def of(self, root: GraphQLObjectType, kind: str) -> tuple[str, dict[str, Any]]:
         if kind == "subscription":
-            name = self._random.choice(sorted(root.fields))
+            name = self._random.choice(sorted(self._fields(root)))
             selection = f"{{ {self._field(root, name, root.fields[name], 0, with_directive=False)} }}"
         else:
             selection = self._selection(root, 0)

@@ -1,12 +1,14 @@
 """The graph is answered by plan as graphql-core would answer it: documents and mishaps made up from seeds, over a world."""
 
 import asyncio
-from collections.abc import Awaitable, Hashable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Hashable, Sequence
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import replace
 from typing import Any
 
 import orjson
 import pytest
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
@@ -21,11 +23,15 @@ from tests.execution.documents import Documents
 from tests.execution.library import Dice, Junk, Mishap
 from tests.graphql import PAGING, SCHEMA, TOKENS, context
 from tests.policy.asking import ARGUMENTS, OF_A_DATABASE, ids_by_type
+from tests.policy.test_feed import following
 from tests.policy.worlds import PERSONAS, database, everything
 
 STOCK = create_schema()
 STOCK.execution_context_class = StrawberryGraphQLCoreExecutionContext
 CHUNK = 60
+FOLLOWED = 20
+QUIET_SECONDS = 1.5
+NOT_FOLLOWED = {f"Subscription.{name}" for name in ("facets", "health", "abortProgress", "jobProgress")}
 GIVEN = {
     **{name: [value] for name, value in ARGUMENTS.items()},
     "first": ["1", "3", "0"],
@@ -34,6 +40,7 @@ GIVEN = {
     "filter": ["{}", "{ ids: [] }"],
     "PipelineBy!": ["{ jobId: 10 }", "{ jobId: 30 }", "{ jobId: 99 }", '{ id: "nonsense" }'],
     "Viewer.fieldAccess(coordinates:)": ['["Job.worker", "Actor.email"]'],
+    "throttleMs": ["0"],
     "JobBy!": ["{ jobId: 10 }", "{ jobId: 32 }"],
 }
 EVENTS = ("FeedEvent", "PipelineEntered", "PipelineChanged", "PipelineLeft", "FeedHeartbeat")
@@ -106,7 +113,10 @@ def argue(ids: list[str]) -> Any:
 
 
 async def answered(schema: Any, document: str, variables: dict[str, Any], asker: Context) -> tuple[bytes, Any, Any]:
-    result = await schema.execute(document, variable_values=variables, context_value=asker)
+    return formatted(await schema.execute(document, variable_values=variables, context_value=asker))
+
+
+def formatted(result: Any) -> tuple[bytes, Any, Any]:
     data = orjson.dumps(result.data, option=orjson.OPT_UTC_Z, default=repr)
     return data, [error.formatted for error in result.errors or ()], result.extensions
 
@@ -141,6 +151,52 @@ async def test_an_answer_by_plan_is_graphql_core_s_own(postgres: str, template: 
             assert planned[0] == stock[0], document
             assert {nulled(data, error) for error in planned[1]} == {nulled(data, error) for error in stock[1]}, document
     assert same >= CHUNK * (1 - 5 * trouble)
+
+
+async def touch(engine: AsyncEngine, message: str) -> None:
+    """Change all pipelines in one transaction, so that nobody is told of half of it."""
+    async with engine.begin() as connection:
+        await connection.execute(text("UPDATE data_ingestion_jobs SET status_message = :message"), {"message": message})
+        await connection.execute(text("NOTIFY gql_events"))
+
+
+async def told(results: AsyncIterator[Any]) -> Any:
+    """The next message, unless the operation ends or says nothing in a while."""
+    try:
+        async with asyncio.timeout(QUIET_SECONDS):
+            result = await anext(results)
+    except (StopAsyncIteration, TimeoutError):
+        return None
+    return formatted(result)
+
+
+@pytest.mark.filterwarnings("ignore:coroutine .* was never awaited", "ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("persona", ["superadmin", "principal of A"])
+async def test_messages_of_live_operations_by_plan_are_graphql_core_s_own(postgres: str, template: str, persona: str) -> None:
+    documents = Documents(SCHEMA.executable, argue([]), LEFT_OUT | NOT_FOLLOWED)
+    seen = 0
+    async with AsyncExitStack() as stack:
+        engine = await stack.enter_async_context(database(postgres, template, everything()))
+        hub = await stack.enter_async_context(following(engine, postgres))
+        for seed in range(FOLLOWED):
+            document, variables = documents.make(seed, "subscription")
+            both = [
+                await schema.subscribe(
+                    document,
+                    variable_values=variables,
+                    context_value=Unlucky(engine, PERSONAS[persona], Dice(seed, 0.01 if seed % 2 else 0.0), hub),
+                )
+                for schema in (STOCK, SCHEMA)
+            ]
+            for results in both:
+                await stack.enter_async_context(aclosing(results))
+            stock, planned = await asyncio.gather(*map(told, both))
+            assert planned == stock, document
+            await touch(engine, f"touched for {seed}")
+            stock, planned = await asyncio.gather(*map(told, both))
+            assert planned == stock, document
+            seen += stock is not None
+    assert seen, "some changes are told"
 
 
 def test_the_server_executes_by_plan_and_the_comparison_does_not() -> None:
