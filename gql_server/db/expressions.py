@@ -2,13 +2,16 @@
 
 import typing
 from collections.abc import Collection
+from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import (
+    BindParameter,
     ColumnElement,
     Float,
     Integer,
+    Interval,
     Numeric,
     Row,
     Select,
@@ -36,17 +39,21 @@ QUOTE = "'"
 INTEGER_MAX = 2**31 - 1
 
 Column = SQLColumnExpression[Any]
+Keys = Collection[Any] | BindParameter[Any]
+"""Keys, or the parameter that they are given as."""
 AnySelect = Select[*tuple[Any, ...]]
 AnyRow = Row[*tuple[Any, ...]]
 
 
-def among(column: QueryableAttribute[Any], keys: Collection[Any]) -> ColumnElement[bool]:
+def among(column: QueryableAttribute[Any], keys: Keys) -> ColumnElement[bool]:
     """`column = ANY(keys)`: one parameter and one prepared statement, however many keys."""
     return column == any_(array(column, keys))
 
 
-def array(column: QueryableAttribute[Any], keys: Collection[Any]) -> ColumnElement[Any]:
+def array(column: QueryableAttribute[Any], keys: Keys) -> ColumnElement[Any]:
     """The keys as one array parameter of the column's type."""
+    if isinstance(keys, BindParameter):
+        return keys
     return literal(list(keys), ARRAY(column.expression.type))
 
 
@@ -59,6 +66,16 @@ def inline(value: Any, kind: TypeEngine[Any] = TEXT) -> ColumnElement[Any]:
     """A value of a closed set, written into the statement: PostgreSQL plans for it, and matches partial indexes."""
     quoted = str(value) if isinstance(value, int) else f"'{str(value).replace(QUOTE, QUOTE * 2)}'"
     return literal_column(quoted, kind)
+
+
+def planned(value: Any, column: Column) -> ColumnElement[Any]:
+    """A value to compare the column with, for which PostgreSQL is to plan: written into the statement when it is executed.
+
+    Plans are kept for parameters whatever their values, so none may be a value on which the best plan depends.
+    """
+    if isinstance(value, BindParameter):
+        return value
+    return bindparam(None, value, type_=type_of(column), unique=True, literal_execute=True)
 
 
 def words(clause: ColumnElement[Any]) -> str:
@@ -85,6 +102,11 @@ def constant(text: str) -> ColumnElement[str]:
 def number(value: int) -> ColumnElement[int]:
     """A number of ours, not a parameter."""
     return literal_column(str(value), Integer)
+
+
+def duration(value: timedelta) -> ColumnElement[timedelta]:
+    """A duration of ours, not a parameter."""
+    return literal_column(f"interval '{value.total_seconds()} seconds'", Interval)
 
 
 def member(column: Column, members: type[StrEnum], other: str) -> ColumnElement[str]:

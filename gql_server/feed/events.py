@@ -10,6 +10,9 @@ from gql_server.feed.members import Place
 from gql_server.feed.tokens import NOTHING, Position
 from gql_server.reads.pagination import Page
 
+LOOKED_AT = ("key", "status", "is_terminal")
+"""Attributes of a row that a feed looks at, whatever is shown of it."""
+
 
 class ResetReason(StrEnum):
     """Reasons for which the feed cannot continue from a given token."""

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from gql_server.db.outages import retry_on_outage
-from gql_server.feed.events import Heartbeat, Reading, Reset, differences, reset_reason
+from gql_server.feed.events import LOOKED_AT, Heartbeat, Reading, Reset, differences, reset_reason
 from gql_server.feed.hub import Change, Hub, HubSubscription
 from gql_server.feed.session import HEARTBEAT_SECONDS
 from gql_server.feed.tokens import Position, Resume
@@ -19,6 +19,9 @@ class PipelineSource:
 
     `is_resumable` and `has_changed` answer for a position.
     """
+
+    LOOKED_AT = (*LOOKED_AT, "feed_position", "event_sequence")
+    """Attributes of a row that have to be read."""
 
     def __init__(
         self,

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gql_server.db import Engine
 from gql_server.feed import queries
+from gql_server.feed.events import LOOKED_AT
 from gql_server.feed.held import ALL_BELOW, Held, digest
 from gql_server.feed.queries import Changed
 from gql_server.feed.tokens import Position
@@ -16,8 +17,9 @@ from gql_server.policy import OPERATIONS_VIEW, Viewer
 from gql_server.reads.pagination import Page, Window, newest
 from gql_server.reads.pipelines.filter import PipelineCriteria
 from gql_server.reads.pipelines.ids import members
-from gql_server.reads.pipelines.queries import page, rows_of_list
+from gql_server.reads.pipelines.queries import OF_LIST, page, rows_of_list
 from gql_server.reads.pipelines.row import PipelineRow
+from gql_server.reads.rows import Columns
 
 CHUNK = 1000
 """Pipelines that are looked at together, of those that changed."""
@@ -40,10 +42,17 @@ class ListSnapshot:
     """One snapshot of the database, as the viewer of a list sees it."""
 
     def __init__(
-        self, connection: AsyncConnection, position: Position, viewer: Viewer, criteria: PipelineCriteria, window: Window
+        self,
+        connection: AsyncConnection,
+        position: Position,
+        viewer: Viewer,
+        criteria: PipelineCriteria,
+        window: Window,
+        columns: Columns[PipelineRow],
     ) -> None:
         self.position = position
         self._connection, self._viewer, self._criteria, self._window = connection, viewer, criteria, window
+        self._columns = columns
 
     async def is_resumable(self, after: Position) -> bool:
         """True if every event after that position is still there."""
@@ -83,12 +92,12 @@ class ListSnapshot:
         if not asked:
             return {}
         criteria = replace(self._criteria, ids=asked)
-        rows = await rows_of_list(self._connection, self._viewer, criteria, newest(len(asked)))
+        rows = await rows_of_list(self._connection, self._viewer, criteria, newest(len(asked)), self._columns)
         return {row.key: row for row in rows}
 
     async def page(self) -> Page:
         """The first page."""
-        return await page(self._connection, self._viewer, criteria=self._criteria, window=self._window)
+        return await page(self._connection, self._viewer, criteria=self._criteria, window=self._window, columns=self._columns)
 
     async def members(self, limit: int) -> list[UUID]:
         """Keys of the newest pipelines in the list, newest first; at most one more than the limit."""
@@ -98,9 +107,16 @@ class ListSnapshot:
 class ListReader:
     """Opens snapshots for a list: of that viewer, filter and length of the first page."""
 
-    def __init__(self, engine: Engine, viewer: Viewer, criteria: PipelineCriteria, window: Window) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        viewer: Viewer,
+        criteria: PipelineCriteria,
+        window: Window,
+        columns: Columns[PipelineRow] = OF_LIST,
+    ) -> None:
         self.criteria, self.viewer = criteria, viewer
-        self._engine, self._window = engine, window
+        self._engine, self._window, self._columns = engine, window, columns | LOOKED_AT
 
     @property
     def is_settled(self) -> bool:
@@ -115,4 +131,4 @@ class ListReader:
         async with self._engine.connect() as connection:
             await connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
             position = await queries.now(connection)
-            yield ListSnapshot(connection, position, self.viewer, self.criteria, self._window)
+            yield ListSnapshot(connection, position, self.viewer, self.criteria, self._window, self._columns)

@@ -156,8 +156,8 @@ async def jobs_by_event_span(
         )
     ).all()
     found: defaultdict[int, list[JobRow]] = defaultdict(list)
-    for (*_, number), row in zip(rows, columns.rows(rows), strict=True):
-        found[number].append(row)
+    for each, row in zip(rows, columns.rows(rows), strict=True):
+        found[each[-1]].append(row)
     return {key: found[number] for key, number in spans.items()}
 
 

@@ -9,6 +9,7 @@ import strawberry
 from gql_server.graph.context import Info
 from gql_server.graph.fields import SemanticNonNull, child, guarded
 from gql_server.graph.scopes import StatusTone
+from gql_server.graph.selection import made_of
 from gql_server.reads.diagnosis.queries import Served
 from gql_server.reads.diagnosis.reasons import Action, Code
 from gql_server.reads.fleet.workers import workers_by_pod_id
@@ -34,6 +35,7 @@ def diagnosis_of(query: Query, *, key: str) -> Any:
         resolver=resolve,
         description="Why it is in this state, worst first, at most 20. Empty when nothing is unusual.",
         directives=[SemanticNonNull()],
+        metadata=made_of(key),
     )
 
 

@@ -16,6 +16,7 @@ from gql_server.graph.filters import Direction, TimeRange
 from gql_server.graph.modules import module_numbers
 from gql_server.graph.nodes import Node, global_id, key_of
 from gql_server.graph.scopes import Actor
+from gql_server.graph.selection import load, made_of, read
 from gql_server.ledger.failures.classify import FailureClass as Class
 from gql_server.reads.failures import queries
 from gql_server.reads.failures.filter import FailureCriteria, FailureOrder
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 BUCKETS_MAX = 200
 GROUPS_MAX = 100
 """Failure groups that are listed of one pipeline."""
+OF_GROUP = made_of(FailureGroupRow.fingerprint)
 PARSERS = {
     FailureOrder.LAST_SEEN: datetime.fromisoformat,
     FailureOrder.FIRST_SEEN: datetime.fromisoformat,
@@ -80,7 +82,7 @@ class Acknowledgement:
     by: Actor = embedded("Who has taken it.")
     acknowledged_at: datetime = strawberry.field(name="at", description="When.")
     acknowledged_until: datetime | None = strawberry.field(name="until", description="It holds until then; null means no end.")
-    note: str | None = guarded("Acknowledgement.note", "Why, or what is done.", lambda row, _: row.acknowledged_note)
+    note: str | None = guarded("Acknowledgement.note", "Why, or what is done.", "acknowledged_note")
     reopened_at: datetime | None = strawberry.field(description="When it ended by itself; null while it holds.")
 
 
@@ -111,6 +113,7 @@ class FailureGroup(Node):
         "FailureGroup.sample",
         "One full message, the latest.",
         lambda row, info: info.context.load(queries.samples, row.fingerprint),
+        of=["fingerprint"],
     )
     first_seen_at: datetime = strawberry.field(description="When the first of these jobs ended.")
     last_seen_at: datetime = strawberry.field(description="When the latest of these jobs ended.")
@@ -120,7 +123,9 @@ class FailureGroup(Node):
     )
     acknowledgement: Acknowledgement | None = embedded("Null when nobody has taken it.", present="acknowledged_at")
 
-    @strawberry.field(description="Pipelines hit, counted to the end or up to `limit`.", directives=[SemanticNonNull()])
+    @strawberry.field(
+        description="Pipelines hit, counted to the end or up to `limit`.", directives=[SemanticNonNull()], metadata=OF_GROUP
+    )
     @staticmethod
     async def affected_pipelines(
         root: strawberry.Parent[FailureGroupRow],
@@ -129,7 +134,9 @@ class FailureGroup(Node):
     ) -> BoundedCount | None:
         return await _bounded(info, queries.affected_pipelines, root.fingerprint, limit)
 
-    @strawberry.field(description="Jobs hit, counted to the end or up to `limit`.", directives=[SemanticNonNull()])
+    @strawberry.field(
+        description="Jobs hit, counted to the end or up to `limit`.", directives=[SemanticNonNull()], metadata=OF_GROUP
+    )
     @staticmethod
     async def affected_jobs(
         root: strawberry.Parent[FailureGroupRow],
@@ -139,7 +146,9 @@ class FailureGroup(Node):
         return await _bounded(info, queries.affected_jobs, root.fingerprint, limit)
 
     @strawberry.field(
-        description="Occurrences per bucket, oldest first; the last one ends now.", directives=[SemanticNonNull()]
+        description="Occurrences per bucket, oldest first; the last one ends now.",
+        directives=[SemanticNonNull()],
+        metadata=OF_GROUP,
     )
     @staticmethod
     async def histogram(
@@ -163,6 +172,7 @@ class FailureGroup(Node):
         description="Pipelines hit, newest first: those that its jobs are in. Others that such a job did work of show it in "
         "their graphs.",
         directives=[SemanticNonNull()],
+        metadata=OF_GROUP,
     )
     @staticmethod
     async def pipelines(
@@ -172,7 +182,7 @@ class FailureGroup(Node):
         after: After = UNSET,
     ) -> Annotated["PipelineConnection", strawberry.lazy("gql_server.graph.pipelines.types")] | None:
         window = info.context.window("FailureGroup.pipelines", first=first, after=after, descending=True)
-        return await info.context.load(queries.pipelines_by_group, root.fingerprint, window=window)
+        return await load(info, queries.pipelines_by_group, root.fingerprint, window=window)
 
 
 @strawberry.type(name="FailureGroupConnection", description="A page of failure groups.")
@@ -240,7 +250,7 @@ class FailureQuery:
             order=SortValue(order.name, PARSERS[order]),
             descending=not order_by or order_by.direction is Direction.DESC,
         )
-        return await info.context.read(queries.page, criteria=criteria, order=order, window=window)
+        return await read(info, queries.page, criteria=criteria, order=order, window=window)
 
 
 def failures_of(key: str) -> Any:
@@ -249,12 +259,13 @@ def failures_of(key: str) -> Any:
     async def resolve(root: strawberry.Parent[Any], info: Info) -> list[Any]:
         fingerprints = await info.context.load(queries.fingerprints_by_pipeline, getattr(root, key)) or list[str]()
         shown = fingerprints[:GROUPS_MAX]
-        groups = [info.context.load(queries.groups_by_fingerprint, fingerprint) for fingerprint in shown]
+        groups = [load(info, queries.groups_by_fingerprint, fingerprint) for fingerprint in shown]
         return [group for group in await gather(*groups) if group is not None]
 
     return strawberry.field(
         resolver=resolve,
         description=f"Distinct failures inside this pipeline, the first to happen first, at most {GROUPS_MAX}.",
+        metadata=made_of(key),
     )
 
 

@@ -12,6 +12,7 @@ from strawberry.schema_directive import Location
 from gql_server import policy
 from gql_server.errors import Forbidden
 from gql_server.graph.context import Info
+from gql_server.graph.selection import load, made_of
 from gql_server.policy import GUARDS
 from gql_server.reads.loaders import Query
 
@@ -85,7 +86,7 @@ class ChildField:
     def load(self, root: Any, info: Info, **given: Any) -> Any:
         """The value for one row, by a batched query."""
         key = getattr(root, self.key)
-        return self.missing if key is None else info.context.load(self.query, key, **self.arguments(info, **given))
+        return self.missing if key is None else load(info, self.query, key, **self.arguments(info, **given))
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,13 +159,16 @@ def guarded(
     description: str,
     read: str | ChildField | Callable[[Any, Info], Any],
     *,
+    of: Sequence[str] = (),
     present: str | None = None,
 ) -> Any:
     """A nullable field that only some may read; for the others it is null, and counted in `extensions.redactions`.
 
-    Where the attribute `present` is null there is nothing to read and nothing to deny.
+    It shows an attribute, or what is read `of` some. Where the attribute `present` is null there is nothing to read and nothing
+    to deny.
     """
     declared = GuardedField(coordinate, read, present)
+    names = [name for name in (read, present, *of) if isinstance(name, str)]
 
     def resolve(root: strawberry.Parent[Any], info: Info) -> Any:
         if present is not None and getattr(root, present) is None:
@@ -176,7 +180,7 @@ def guarded(
         name=coordinate.partition(".")[2],
         description=f"{description} {access_sentence(coordinate)}",
         directives=access(coordinate),
-        metadata={"guard": coordinate, "guarded": declared},
+        metadata={"guard": coordinate, "guarded": declared, **made_of(*names)},
     )
 
 

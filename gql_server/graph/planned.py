@@ -12,9 +12,10 @@ from strawberry.types.field import StrawberryField
 
 from gql_server import policy
 from gql_server.execution import Attribute, Child, Computed, Declared, Guarded, Native, Part, PlanExecutor
-from gql_server.graph.context import Context
+from gql_server.graph.context import Context, Info
 from gql_server.graph.fields import ChildField, GuardedField
 from gql_server.graph.nodes import encode
+from gql_server.graph.selection import asked
 from gql_server.policy import GUARDS
 from gql_server.policy.guards import alternatives, is_constant
 from gql_server.reads.loaders import Query
@@ -93,7 +94,10 @@ def _value(metadata: Mapping[str, Any]) -> Attribute | Computed | Part | Child |
 
 
 def _child(field: ChildField) -> Child:
-    return Child(field.key, _load(field.query), field.arguments, field.missing)
+    def arguments(info: Info, **given: Any) -> dict[str, Any]:
+        return asked(info, field.query, field.arguments(info, **given))
+
+    return Child(field.key, _load(field.query), arguments, field.missing)
 
 
 def _load(query: Query) -> Callable[..., Awaitable[Sequence[Any]]]:

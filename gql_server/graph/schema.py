@@ -10,7 +10,7 @@ from strawberry.schema.schema_converter import GraphQLCoreConverter
 
 from gql_server.errors import BadInput
 from gql_server.graph.bulk import BulkQuery, BulkSubscription
-from gql_server.graph.context import Context, Info
+from gql_server.graph.context import Info
 from gql_server.graph.cost.sdl import DIRECTIVES, show_prices
 from gql_server.graph.cost.types import CostQuery
 from gql_server.graph.document_limits import bound_validation
@@ -37,6 +37,7 @@ from gql_server.graph.pipelines.types import PipelineQuery
 from gql_server.graph.planned import Executor
 from gql_server.graph.scalars import SCALARS
 from gql_server.graph.scopes import DataEntryType, ModuleType, Unit
+from gql_server.graph.selection import check_rows, load
 from gql_server.graph.viewer import ViewerQuery
 from gql_server.graph.years.types import YearQuery, year_key
 from gql_server.reads.failures.queries import groups_by_fingerprint
@@ -51,8 +52,8 @@ NODES_MAX = 100
 HEADER = "# The graph as clients see it. Printed by `gql-server schema`; do not edit.\n\n"
 
 
-async def _unit(context: Context, global_id: str) -> Unit | None:
-    row = await context.load(units_by_institutional_id, decode(global_id)[1])
+async def _unit(info: Info, global_id: str) -> Unit | None:
+    row = await info.context.load(units_by_institutional_id, decode(global_id)[1])
     return row and Unit.of(row)
 
 
@@ -60,22 +61,22 @@ async def _constant(value: ModuleType | DataEntryType | None) -> ModuleType | Da
     return value
 
 
-NODES: Mapping[str, Callable[[Context, str], Awaitable[Any]]] = {
-    "Pipeline": lambda context, id: context.load(pipelines_by_key, uuid_key("Pipeline", id)),
-    "Job": lambda context, id: context.load(jobs_by_id, job_key(id)),
-    "FailureGroup": lambda context, id: context.load(groups_by_fingerprint, group_key(id)),
-    "YearConfiguration": lambda context, id: context.load(years_by_key, year_key(id)),
-    "Worker": lambda context, id: context.load(workers_by_pod_id, key_of("Worker", id)),
-    "TriageView": lambda context, id: context.load(views_by_id, uuid_key("TriageView", id)),
+NODES: Mapping[str, Callable[[Info, str], Awaitable[Any]]] = {
+    "Pipeline": lambda info, id: load(info, pipelines_by_key, uuid_key("Pipeline", id)),
+    "Job": lambda info, id: load(info, jobs_by_id, job_key(id)),
+    "FailureGroup": lambda info, id: load(info, groups_by_fingerprint, group_key(id)),
+    "YearConfiguration": lambda info, id: load(info, years_by_key, year_key(id)),
+    "Worker": lambda info, id: load(info, workers_by_pod_id, key_of("Worker", id)),
+    "TriageView": lambda info, id: load(info, views_by_id, uuid_key("TriageView", id)),
     "Unit": _unit,
     "ModuleType": lambda _, id: _constant(ModuleType.of(integer_key("ModuleType", id))),
     "DataEntryType": lambda _, id: _constant(DataEntryType.of(integer_key("DataEntryType", id))),
 }
 
 
-async def _fetch(context: Context, global_id: str) -> Any:
+async def _fetch(info: Info, global_id: str) -> Any:
     fetch = NODES.get(decode(global_id)[0])
-    return fetch and await fetch(context, global_id)
+    return fetch and await fetch(info, global_id)
 
 
 @strawberry.type(description="Reads.")
@@ -98,7 +99,7 @@ class Query(
     async def node(
         self, info: Info, id: Annotated[strawberry.ID, strawberry.argument(description="Global id.")]
     ) -> Node | None:
-        return await _fetch(info.context, id)
+        return await _fetch(info, id)
 
     @strawberry.field(
         description=f"Same order and length as `ids`, at most {NODES_MAX}; null for what is absent or not visible.",
@@ -109,7 +110,7 @@ class Query(
     ) -> list[Node | None] | None:
         if len(ids) > NODES_MAX:
             raise BadInput(f"`ids` takes at most {NODES_MAX} values.")
-        return await asyncio.gather(*(_fetch(info.context, id) for id in ids))
+        return await asyncio.gather(*(_fetch(info, id) for id in ids))
 
 
 @strawberry.type(description="Writes. Every result is a union: a payload, or a problem.")
@@ -134,6 +135,7 @@ def create_schema() -> Schema:
         config=StrawberryConfig(scalar_map=SCALARS),
     )
     _describe_arguments(schema)
+    check_rows(schema.executable)
     show_prices(schema.executable)
     return schema
 

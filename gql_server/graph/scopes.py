@@ -8,6 +8,7 @@ import strawberry
 from gql_server.carbon.catalog import DATA_ENTRY_TYPES, MODULES
 from gql_server.graph.fields import access, access_sentence, embedded, guarded
 from gql_server.graph.nodes import DESCRIPTION, Node, encode
+from gql_server.graph.selection import made_of
 from gql_server.reads.jobs.row import JobRow
 from gql_server.reads.pipelines.row import PipelineRow
 
@@ -104,12 +105,17 @@ class WorkScope:
         present="unit_institutional_id",
     )
 
-    @strawberry.field(description="Module; null for work across modules, or one this server does not know.")
+    @strawberry.field(
+        description="Module; null for work across modules, or one this server does not know.",
+        metadata=made_of("module_type_id"),
+    )
     @staticmethod
     def module(root: strawberry.Parent[PipelineRow | JobRow]) -> ModuleType | None:
         return ModuleType.of(root.module_type_id)
 
-    @strawberry.field(description="Kind of data entry; null when all of the module are meant.")
+    @strawberry.field(
+        description="Kind of data entry; null when all of the module are meant.", metadata=made_of("data_entry_type_id")
+    )
     @staticmethod
     def data_entry_type(root: strawberry.Parent[PipelineRow | JobRow]) -> DataEntryType | None:
         return DataEntryType.of(root.data_entry_type_id)

@@ -51,17 +51,23 @@ class Reach(StrEnum):
     NONE = "NONE"
 
 
-def _module(row: Any) -> str | None:
-    module = MODULES.get(getattr(row, "module_type_id", None) or 0)
+def _module(number: int | None) -> str | None:
+    module = MODULES.get(number or 0)
     return module and module.key
 
 
-SCOPE: Mapping[str, Callable[[Any], str | None]] = MappingProxyType(
-    {"module": _module, "unit": lambda row: getattr(row, "unit_institutional_id", None)}
+SCOPE: Mapping[str, Callable[[Any], str | None]] = MappingProxyType({"module": _module, "unit": lambda unit: unit})
+FACTS: Mapping[str, Callable[[Any], bool]] = MappingProxyType({"year.isStarted": lambda is_started: is_started is True})
+ATTRIBUTES: Mapping[str, str] = MappingProxyType(
+    {"module": "module_type_id", "unit": "unit_institutional_id", "year.isStarted": "is_started"}
 )
-FACTS: Mapping[str, Callable[[Any], bool]] = MappingProxyType(
-    {"year.isStarted": lambda row: getattr(row, "is_started", None) is True}
-)
+"""Attributes of a row by what is filled in from them."""
+
+
+def attributes_of(guard: Guard) -> tuple[str, ...]:
+    """Names of the attributes of a row that the guard looks at."""
+    filled = [name for term in alternatives(guard.permission) for name in (PLACEHOLDER.findall(term) or [term])]
+    return tuple(ATTRIBUTES[name] for name in filled if name in ATTRIBUTES)
 
 
 def permits(viewer: Viewer, guard: Guard, row: Any) -> bool:
@@ -93,9 +99,13 @@ def is_constant(term: str) -> bool:
 
 def _holds(viewer: Viewer, term: str, row: Any) -> bool:
     if term in FACTS:
-        return FACTS[term](row)
-    scope = {name: SCOPE[name](row) for name in PLACEHOLDER.findall(term)}
+        return FACTS[term](_value(row, term))
+    scope = {name: SCOPE[name](_value(row, name)) for name in PLACEHOLDER.findall(term)}
     return None not in scope.values() and _may(viewer, term, scope)
+
+
+def _value(row: Any, name: str) -> Any:
+    return getattr(row, ATTRIBUTES[name], None)
 
 
 def _may(viewer: Viewer, term: str, scope: Mapping[str, Any]) -> bool:

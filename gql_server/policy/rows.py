@@ -4,9 +4,11 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from sqlalchemy import ColumnElement, and_, false, or_, true
+from sqlalchemy.orm import QueryableAttribute
 
 from gql_server.carbon.catalog import MODULES, module_by_key
 from gql_server.db import models
+from gql_server.db.expressions import one_of
 from gql_server.db.models import EntityType
 from gql_server.db.models.carbon import CarbonReportModule, Unit
 from gql_server.policy.permissions import CONFIGURATION_VIEW, OPERATIONS_EDIT, OPERATIONS_VIEW, Viewer
@@ -15,17 +17,17 @@ from gql_server.policy.permissions import CONFIGURATION_VIEW, OPERATIONS_EDIT, O
 def pipeline_clause(viewer: Viewer) -> ColumnElement[bool]:
     """Pipelines the viewer may see. Of other people's work, only that of their units; an unknown scope denies."""
     row = models.Pipeline
-    mine = row.provider == viewer.provider
+    mine = _of_provider(row.provider, viewer)
     if viewer.may(OPERATIONS_VIEW):
         return mine
     of_their_units = [
         and_(
-            row.unit_institutional_id.in_(units) if units else row.unit_institutional_id.is_not(None),
-            row.module_type_id.in_(modules),
+            one_of(row.unit_institutional_id, units) if units else row.unit_institutional_id.is_not(None),
+            one_of(row.module_type_id, modules),
         )
         for modules, units in _modules_and_units(viewer.permissions, "sync")
     ]
-    return and_(mine, row.entity_type == EntityType.MODULE_UNIT_SPECIFIC, or_(false(), *of_their_units))
+    return and_(mine, one_of(row.entity_type, [EntityType.MODULE_UNIT_SPECIFIC]), or_(false(), *of_their_units))
 
 
 def unit_clause(viewer: Viewer, institutional_id: str) -> ColumnElement[bool]:
@@ -39,14 +41,21 @@ def unit_clause(viewer: Viewer, institutional_id: str) -> ColumnElement[bool]:
 
 def orphan_clause(viewer: Viewer) -> ColumnElement[bool]:
     """Jobs without a pipeline that the viewer may see: they name no unit, so only operators see them."""
-    return and_(models.Job.provider == viewer.provider, true() if viewer.may(OPERATIONS_VIEW) else false())
+    return and_(_of_provider(models.Job.provider, viewer), true() if sees_orphans(viewer) else false())
+
+
+def sees_orphans(viewer: Viewer) -> bool:
+    """Whether `orphan_clause` keeps any."""
+    return viewer.may(OPERATIONS_VIEW)
 
 
 def job_clause(viewer: Viewer) -> ColumnElement[bool]:
     """Jobs the viewer may see, over jobs outer-joined to their pipelines."""
     job, pipeline = models.Job, models.Pipeline
+    if sees_all_jobs(viewer):
+        return _of_provider(job.provider, viewer)
     return and_(
-        job.provider == viewer.provider,
+        _of_provider(job.provider, viewer),
         or_(
             and_(job.pipeline_id.is_(None), orphan_clause(viewer)),
             and_(job.pipeline_id == pipeline.id, pipeline_clause(viewer)),
@@ -96,6 +105,10 @@ def view_clause(viewer: Viewer) -> ColumnElement[bool]:
 def worker_clause(viewer: Viewer) -> ColumnElement[bool]:
     """Workers the viewer may see: they serve all providers, so operators see them all."""
     return true() if viewer.may(OPERATIONS_VIEW) else false()
+
+
+def _of_provider(column: QueryableAttribute[str], viewer: Viewer) -> ColumnElement[bool]:
+    return one_of(column, [viewer.provider])
 
 
 def _modules_and_units(permissions: Iterable[str], action: str) -> list[tuple[list[int], list[str]]]:

@@ -2,7 +2,10 @@
 
 import asyncio
 import time
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
+from functools import cache
+from inspect import signature
 from typing import Any
 
 from aiodataloader import DataLoader
@@ -10,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gql_server.db.outages import retry_on_outage
 from gql_server.policy import Viewer
+from gql_server.reads.rows import Columns
 
 ReadPolicy = Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]]
 """Way of reading: once, or until the database is there."""
@@ -27,6 +31,13 @@ async def once(read: Callable[[], Awaitable[Any]]) -> Any:
 async def retried_on_outage(read: Callable[[], Awaitable[Any]]) -> Any:
     """The read of an event, which its client cannot ask for again. Raises an outage only when it lasts."""
     return await retry_on_outage(read, patience_seconds=RETRY_FOR_SECONDS)
+
+
+@cache
+def every(query: Callable[..., Any]) -> Columns[Any] | None:
+    """The columns that a query reads unless it is told which; None for one that cannot be told."""
+    parameter = signature(query).parameters.get("columns")
+    return parameter and parameter.default
 
 
 class Loader(DataLoader[Any, Any]):
@@ -81,25 +92,31 @@ class Loader(DataLoader[Any, Any]):
 
 
 class Loaders:
-    """The loaders of one operation or one event, made as they are needed: one for each query and its arguments."""
+    """The loaders of one operation or one event, made as they are needed: one for each query, its arguments and columns."""
 
     def __init__(self, engine: AsyncEngine, viewer: Viewer, reading: ReadPolicy = once) -> None:
         self._engine, self._viewer, self._reading = engine, viewer, reading
-        self._loaders: dict[Hashable, Loader] = {}
+        self._loaders: defaultdict[Hashable, list[tuple[Columns[Any] | None, Loader]]] = defaultdict(list)
 
     def load(self, query: Query, key: Hashable, **arguments: Any) -> "asyncio.Future[Any]":
         """The value of the query for this key; arguments must be hashable."""
-        return self._of(query, arguments).load(key)
+        return self._of(query, **arguments).load(key)
 
     async def values(self, query: Query, keys: Sequence[Hashable], **arguments: Any) -> Sequence[Any]:
         """The values of the query for all these keys, in their order; arguments must be hashable."""
-        return await self._of(query, arguments).values(keys)
+        return await self._of(query, **arguments).values(keys)
 
-    def _of(self, query: Query, arguments: Mapping[str, Any]) -> Loader:
-        name = (query, *sorted(arguments.items()))
-        if name not in self._loaders:
-            self._loaders[name] = Loader(self._engine, self._viewer, query, arguments, self._reading)
-        return self._loaders[name]
+    def _of(self, query: Query, *, columns: Columns[Any] | None = None, **arguments: Any) -> Loader:
+        """The loader that reads these columns of rows, all unless given, or more."""
+        columns = columns or every(query)
+        loaders = self._loaders[query, *sorted(arguments.items())]
+        for known, loader in loaders:
+            if columns is None or known is None or known >= columns:
+                return loader
+        asked = arguments if columns is None else {**arguments, "columns": columns}
+        loader = Loader(self._engine, self._viewer, query, asked, self._reading)
+        loaders.append((columns, loader))
+        return loader
 
 
 class SharedLoaders:

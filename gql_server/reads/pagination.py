@@ -6,17 +6,19 @@ import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from sqlalchemy import ColumnElement, UnaryExpression, and_, literal, or_, tuple_
 
-from gql_server.db.expressions import AnySelect, Column, type_of
+from gql_server.db.expressions import AnySelect, Column, number, type_of
 from gql_server.errors import BadInput, CursorFilterMismatch, CursorInvalid
+from gql_server.reads.shapes import Free
 
 MAC_BYTES = 16
 SCOPE_BYTES = 8
 DEFAULT_PAGE_SIZE = 50
 COUNT_LIMIT = 1000
+ENDS = ("after", "before")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,9 @@ class CursorCodec:
         return hmac.digest(self._secret, signed, "sha256")[:MAC_BYTES]
 
 
+NOBODYS = CursorCodec(b"")
+
+
 @dataclass(frozen=True, slots=True)
 class SortValue:
     """Value by which a list is ordered before its unique key. Rows without a value come last, whichever the direction."""
@@ -116,7 +121,7 @@ class Cursor(NamedTuple):
     """Place of a row in its list: its value, if the list is ordered by one, and its unique key."""
 
     value: Any
-    key: str
+    key: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,9 +137,28 @@ class Window:
     descending: bool = False
     order: SortValue | None = None
 
+    def shape(self) -> "Window":
+        """The window without the keys and values between which it lies: what statements are built for."""
+        after, before = (cast(Any, self._free(name, getattr(self, name))) for name in ENDS)
+        return replace(self, cursors=NOBODYS, scope="", after=after, before=before)
+
+    def parameters(self, parse: Callable[[str], object]) -> dict[str, Any]:
+        """The values of what is free in its shape."""
+        given: dict[str, Any] = {}
+        for name in ENDS:
+            if (at := self._position(getattr(self, name))) is not None:
+                given[f"{name}_key"] = parse(at.key)
+                if at.value is not None:
+                    given[f"{name}_value"] = at.value
+        return given
+
+    def _free(self, name: str, text: Any) -> Cursor | None:
+        at = self._position(text)
+        return at and Cursor(None if at.value is None else Free(f"{name}_value"), Free(f"{name}_key"))
+
     def limited(self, statement: AnySelect, column: Column, parse: Callable[[str], object]) -> AnySelect:
         """The statement limited to the window and one row more, in the order in which it is scanned."""
-        return self._limited(statement, [column], *(key and [parse(key)] for key in (self.after, self.before)))
+        return self._limited(statement, [column], *(at and [at.key] for at in self._ends(parse)))
 
     def keyset_scans(
         self, statement: AnySelect, column: Column, parse: Callable[[str], object], value: Column | None
@@ -142,15 +166,15 @@ class Window:
         """The statement as `limited` limits it; in a list ordered by a value in two parts, each in the order of an index."""
         if value is None:
             return [self.limited(statement, column, parse)]
-        after, before = self._position(self.after), self._position(self.before)
+        after, before = self._ends(parse)
         parts: list[AnySelect] = []
         if after is None or after.value is not None:
             known = statement.where(value.is_not(None))
-            ends = ((at.value, parse(at.key)) if at and at.value is not None else None for at in (after, before))
+            ends = ((at.value, at.key) if at and at.value is not None else None for at in (after, before))
             parts.append(self._limited(known, [value, column], *ends))
         if before is None or before.value is None:
             unknown = statement.where(value.is_(None))
-            ends = ([parse(at.key)] if at and at.value is None else None for at in (after, before))
+            ends = ([at.key] if at and at.value is None else None for at in (after, before))
             parts.append(self._limited(unknown, [column], *ends))
         return parts
 
@@ -158,15 +182,15 @@ class Window:
         """The rows of `keyset_scans`, as one statement that sorts: for lists that are short in themselves."""
         if value is None:
             return self.limited(statement, column, parse)
-        for at, follows in ((self._position(self.after), True), (self._position(self.before), False)):
+        for at, follows in zip(self._ends(parse), (True, False), strict=True):
             if at is not None:
-                statement = statement.where(self._lies(follows, at, column, parse(at.key), value))
-        return statement.order_by(*self.sorting(column, value)).limit(self.size + 1)
+                statement = statement.where(self._lies(follows, at, column, value))
+        return statement.order_by(*self.sorting(column, value)).limit(self.most)
 
-    def _lies(self, follows: bool, at: Cursor, column: Column, key: object, value: Column) -> ColumnElement[bool]:
+    def _lies(self, follows: bool, at: Cursor, column: Column, value: Column) -> ColumnElement[bool]:
         """Rows that follow the position in list order, or precede it."""
         greater = follows != self.descending
-        columns, limits = ([column], [key]) if at.value is None else ([value, column], [at.value, key])
+        columns, limits = ([column], [at.key]) if at.value is None else ([value, column], [at.value, at.key])
         row, limit = _row(columns), _literals(columns, limits)
         beside = row > limit if greater else row < limit
         if at.value is None:
@@ -188,16 +212,23 @@ class Window:
         """Names of the attributes of a row that its cursor tells: of its key, and of the value that a list is ordered by."""
         return (key,) if self.order is None else (key, "value")
 
-    def page(self, scanned: Sequence[Any], key: str, value: str = "value") -> Page:
-        """The page of the rows that `cut` gave; `key` and `value` name the attributes that hold what orders them."""
+    @property
+    def is_head(self) -> bool:
+        """It begins with the newest of its list, and goes back in time."""
+        return self.descending and self.order is None and not self.backward and self.after is None and self.before is None
+
+    def page(self, scanned: Sequence[Any], key: str, *, value: str = "value", **told: Any) -> Page:
+        """The page of the rows that `limited` gave; `key` and `value` name the attributes that hold what orders them. What else
+        is told of the page may be given."""
         rows = scanned[: self.size]
         more = len(scanned) > self.size
         return Page(
             nodes=rows[::-1] if self.backward else rows,
             has_next_page=self.before is not None if self.backward else more,
             has_previous_page=more if self.backward else self.after is not None,
-            is_head=self == replace(self, backward=False, after=None, before=None, descending=True, order=None),
+            is_head=self.is_head,
             cursor=lambda row: self.cursors.encode(self.scope, self.text(self.place(row, key, value))),
+            **told,
         )
 
     def place(self, row: Any, key: str, value: str = "value") -> Cursor:
@@ -213,9 +244,26 @@ class Window:
             [value if value is None else value.isoformat() if hasattr(value, "isoformat") else repr(value), position.key]
         )
 
+    @property
+    def most(self) -> ColumnElement[int]:
+        """As many rows as are read: one more than it shows."""
+        return number(self.size + 1)
+
+    def _ends(self, parse: Callable[[str], object]) -> list[Cursor | None]:
+        """Its ends, with parsed keys; of a shape, with what is free."""
+        return [self._end(at, parse) for at in (self.after, self.before)]
+
+    def _end(self, at: Any, parse: Callable[[str], object]) -> Cursor | None:
+        if isinstance(at, Cursor):
+            return at
+        position = self._position(at)
+        return position and position._replace(key=parse(position.key))
+
     def _position(self, text: str | None) -> Cursor | None:
-        if text is None or self.order is None:
+        if text is None:
             return None
+        if self.order is None:
+            return Cursor(None, text)
         value, key = json.loads(text)
         return Cursor(None if value is None else self.order.parse(value), key)
 
@@ -227,7 +275,7 @@ class Window:
             statement = statement.where(_row(columns) > _literals(columns, lower))
         if upper is not None:
             statement = statement.where(_row(columns) < _literals(columns, upper))
-        return statement.order_by(*(self.scan(column) for column in columns)).limit(self.size + 1)
+        return statement.order_by(*(self.scan(column) for column in columns)).limit(self.most)
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,7 +336,7 @@ def between(until: Page, item: Any, since: Page, size: int) -> Page:
 
 def newest(size: int) -> Window:
     """The first so many of a list in the order of its keys, newest first; it has no cursors to give away."""
-    return Window(CursorCodec(b""), "", size, descending=True)
+    return Window(NOBODYS, "", size, descending=True)
 
 
 def _digest(scope: str) -> bytes:
@@ -300,6 +348,8 @@ def _row(columns: Sequence[Column]) -> Any:
 
 
 def _literals(columns: Sequence[Column], values: Sequence[Any]) -> Any:
-    if len(columns) == 1:
-        return values[0]
-    return tuple_(*(literal(value, type_of(column)) for column, value in zip(columns, values, strict=True)))
+    limits = [
+        value.of(type_of(column)) if isinstance(value, Free) else literal(value, type_of(column))
+        for column, value in zip(columns, values, strict=True)
+    ]
+    return limits[0] if len(limits) == 1 else tuple_(*limits)

@@ -3,7 +3,7 @@
 from sqlalchemy import ScalarSelect, Text, cast, func, select, text
 
 from gql_server.db import models
-from gql_server.db.expressions import Column
+from gql_server.db.expressions import Column, constant, number
 
 E = models.Event
 
@@ -12,12 +12,12 @@ E = models.Event
 EPOCH = text(
     "(SELECT system_identifier || '.' || oid FROM pg_control_system(), pg_database WHERE datname = current_database())"
 )
-LAST_SEQUENCE = select(func.coalesce(func.max(E.seq), 0)).scalar_subquery()
+LAST_SEQUENCE = select(func.coalesce(func.max(E.seq), number(0))).scalar_subquery()
 
 
 def position() -> ScalarSelect[str]:
     """`epoch:sequence` of the newest event that the snapshot sees."""
-    return select(func.concat(EPOCH, ":", cast(LAST_SEQUENCE, Text))).scalar_subquery()
+    return select(func.concat(EPOCH, constant(":"), cast(LAST_SEQUENCE, Text))).scalar_subquery()
 
 
 def latest_event(key: Column) -> ScalarSelect[int]:

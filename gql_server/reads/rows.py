@@ -117,11 +117,14 @@ class Columns(Generic[R]):
         self.row, self.columns = row, columns
         self.names = tuple(column.name for column in columns)
         self.index: Mapping[str, int] = {name: index for index, name in enumerate(self.names)}
-        members = {"__slots__": (), "read": self, **self._getters()}
+        members = {"__slots__": (), "read": self, "_fields": self.names, "_derived": self._derived(), **self._getters()}
         self.row_type: type[R] = cast(Any, type(row.__name__, (row,), members))
 
     def __contains__(self, attribute: Attribute[Any]) -> bool:
         return all(column.name in self.index for column in attribute.columns)
+
+    def __ge__(self, other: "Columns[Any]") -> bool:
+        return self.row is other.row and self.index.keys() >= other.index.keys()
 
     def __or__(self, names: Iterable[str]) -> "Columns[R]":
         return self.row.columns([*self.names, *names])
@@ -146,12 +149,21 @@ class Columns(Generic[R]):
         new: Callable[..., R] = cast(Any, tuple).__new__
         return [new(self.row_type, row) for row in found]
 
+    def _derived(self) -> dict[str, tuple[Callable[..., Any], tuple[str, ...]]]:
+        """What follows from these columns: the function and the names of the columns, as `execution.rows` takes rows apart."""
+        return {
+            name: (attribute.function, tuple(column.name for column in attribute.columns))
+            for name, attribute in self.row.attributes.items()
+            if isinstance(attribute, Derived) and attribute in self
+        }
+
     def _getters(self) -> dict[str, Any]:
-        getters: dict[str, Any] = {name: property(itemgetter(index)) for name, index in self.index.items()}
-        for name, attribute in self.row.attributes.items():
-            if isinstance(attribute, Derived) and attribute in self:
-                getters[name] = property(_computed(attribute, [self.index[column.name] for column in attribute.columns]))
-        return getters
+        by_position = {name: property(itemgetter(index)) for name, index in self.index.items()}
+        computed = {
+            name: property(_computed(function, [self.index[column] for column in columns]))
+            for name, (function, columns) in self._derived().items()
+        }
+        return {**by_position, **computed}
 
 
 def mentions(selected: Iterable[ColumnElement[Any]], table: FromClause) -> bool:
@@ -159,8 +171,8 @@ def mentions(selected: Iterable[ColumnElement[Any]], table: FromClause) -> bool:
     return any(getattr(part, "table", None) is table for each in selected for part in visitors.iterate(each))
 
 
-def _computed(attribute: Derived[T], places: Sequence[int]) -> Callable[[Any], T]:
-    function, values = attribute.function, itemgetter(*places)
+def _computed(function: Callable[..., T], places: Sequence[int]) -> Callable[[Any], T]:
+    values = itemgetter(*places)
     if len(places) == 1:
         return lambda row: function(values(row))
     return lambda row: function(*values(row))

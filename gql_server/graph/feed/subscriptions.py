@@ -25,11 +25,14 @@ from gql_server.graph.jobs.types import Job, JobBy
 from gql_server.graph.pipelines.list import PipelineFilter
 from gql_server.graph.pipelines.types import PipelineBy
 from gql_server.graph.scalars import FeedToken
+from gql_server.graph.selection import selected
 from gql_server.reads.facets import facets
 from gql_server.reads.fleet.health import health_checks
 from gql_server.reads.jobs.queries import jobs_by_id
+from gql_server.reads.jobs.row import JobRow
 from gql_server.reads.pipelines.filter import PipelineCriteria
 from gql_server.reads.pipelines.queries import keys_by_job, pipelines_by_key
+from gql_server.reads.pipelines.row import PipelineRow
 
 THROTTLE_MS = 250
 LIST_THROTTLE_MS = 500
@@ -70,7 +73,7 @@ class PipelineSubscription:
         source = PipelineSource(
             context.hub,
             key,
-            partial(_afresh, context, pipelines_by_key, key),
+            partial(_afresh, context, pipelines_by_key, key, columns=selected(info, PipelineRow) | PipelineSource.LOOKED_AT),
             is_resumable=partial(_asked, context, queries.is_resumable),
             has_changed=partial(_asked, context, queries.has_changed_since, pipeline_key=key),
             throttle_seconds=seconds,
@@ -100,7 +103,7 @@ class PipelineSubscription:
         context = info.context
         source = ListSource(
             context.hub,
-            _list_reader(context, filter, first),
+            _list_reader(info, filter, first),
             renew=context.renew_alone,
             with_snapshot=snapshot is not False,
             throttle_seconds=seconds,
@@ -170,7 +173,7 @@ class PipelineSubscription:
         if key is None:
             context.session.end()
             return
-        read = partial(_afresh, context, jobs_by_id, job_id)
+        read = partial(_afresh, context, jobs_by_id, job_id, columns=selected(info, JobRow) | ["state"])
         async with aclosing(_watched(context, key, read, seconds, is_last=_is_finished)) as samples:
             async for sample in samples:
                 yield JobProgressed(**moment(context.session.token), job=sample.value)
@@ -200,7 +203,7 @@ class ChangesQuery:
         ] = 100,
     ) -> ChangePage | None:
         context = info.context
-        reader = _list_reader(context, filter, first)
+        reader = _list_reader(info, filter, first)
         source = ListSource(context.hub, reader, renew=context.renew_alone)
         slice = await source.slice(context.tokens.open(after, context.viewer), reader.page_size)
         return ChangePage(
@@ -210,11 +213,12 @@ class ChangesQuery:
         )
 
 
-def _list_reader(context: Context, filter: PipelineFilter | None, first: int | None) -> ListReader:
+def _list_reader(info: Info, filter: PipelineFilter | None, first: int | None) -> ListReader:
     """Raises BadInput."""
+    context = info.context
     criteria = filter.criteria(context.viewer) if filter else PipelineCriteria()
     window = context.window("Query.pipelines", first=first, criteria=criteria, descending=True)
-    return ListReader(context.engine, context.viewer, criteria, window)
+    return ListReader(context.engine, context.viewer, criteria, window, selected(info, PipelineRow))
 
 
 def _watched(

@@ -22,8 +22,9 @@ from gql_server.graph.nodes import encode
 from gql_server.graph.pipelines.runs import FAILED
 from gql_server.graph.pipelines.types import Pipeline, PipelineConnection
 from gql_server.graph.scalars import FeedToken, SchemaCoordinate
+from gql_server.graph.selection import load, read
 from gql_server.reads.pagination import Page
-from gql_server.reads.pipelines.queries import page
+from gql_server.reads.pipelines.queries import OF_LIST, page
 
 THROTTLE_MS = 250
 THROTTLE_MAX_MS = 60_000
@@ -59,7 +60,8 @@ class PipelineChanged(FeedEvent):
     changed: list[SchemaCoordinate] = strawberry.field(
         description="Fields of the pipeline that differ from the message before, `progress` always among them; "
         "those of its jobs are not. If it failed, so are `isResolved` and `resolvedBy`, which later runs decide. Resumed "
-        "from a token, all that may differ."
+        "from a token, all that may differ.",
+        metadata={"of_rows": OF_LIST.names},
     )
     key: strawberry.Private[UUID]
     span: strawberry.Private[tuple[int, int] | None]
@@ -68,7 +70,7 @@ class PipelineChanged(FeedEvent):
     async def changed_jobs(self, info: Info) -> list[Job]:
         if self.span is None:
             return []
-        return await info.context.load(queries.jobs_by_event_span, (self.key, self.span))
+        return await load(info, queries.jobs_by_event_span, (self.key, self.span))
 
     @classmethod
     def of(cls, reading: Reading, token: str) -> "PipelineChanged":
@@ -118,7 +120,7 @@ class FeedSnapshot(FeedEvent):
             return self.page
         criteria = self.page.criteria
         window = info.context.window("Query.pipelines", first=first, after=after, criteria=criteria, descending=True)
-        return await info.context.read(page, criteria=criteria, window=window)
+        return await read(info, page, criteria=criteria, window=window)
 
 
 @strawberry.enum(

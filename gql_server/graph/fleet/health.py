@@ -10,6 +10,7 @@ from gql_server.graph.diagnosis import Diagnosis
 from gql_server.graph.fields import After, Before, First, Last, SemanticNonNull, access, access_sentence, may_read
 from gql_server.graph.jobs.types import JobConnection
 from gql_server.graph.scopes import StatusTone
+from gql_server.graph.selection import read
 from gql_server.graph.years.module_years import ModuleYear
 from gql_server.policy import GUARDS, permits
 from gql_server.reads.fleet import health as queries
@@ -43,7 +44,7 @@ class SystemHealth:
         before: Before = UNSET,
     ) -> JobConnection | None:
         window = info.context.window("SystemHealth.stuckJobs", first=first, after=after, last=last, before=before)
-        return await info.context.read(queries.stuck_jobs, window=window)
+        return await read(info, queries.stuck_jobs, window=window)
 
     @strawberry.field(
         description="Modules whose totals have to be computed anew, but for those that the settings of their year disable. "

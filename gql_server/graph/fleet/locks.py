@@ -7,6 +7,7 @@ import strawberry
 from gql_server.graph.context import Info
 from gql_server.graph.fields import Experimental, access, access_sentence, child, may_read
 from gql_server.graph.jobs.types import Job
+from gql_server.graph.selection import load
 from gql_server.reads.fleet import locks as queries
 from gql_server.reads.fleet.lock_graph import HeldLock
 from gql_server.reads.jobs.queries import jobs_by_id
@@ -26,7 +27,7 @@ class AdvisoryLock:
     @strawberry.field(description="Jobs that are due but wait for it, oldest first, of those you may see.")
     @staticmethod
     async def waiters(root: strawberry.Parent[HeldLock], info: Info) -> list[Job]:
-        found = await asyncio.gather(*(info.context.load(jobs_by_id, job_id) for job_id in root.waiter_ids))
+        found = await asyncio.gather(*(load(info, jobs_by_id, job_id) for job_id in root.waiter_ids))
         return [job for job in found if job is not None]
 
 

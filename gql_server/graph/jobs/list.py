@@ -11,6 +11,7 @@ from gql_server.graph.fields import After, Before, First, Last, SemanticNonNull,
 from gql_server.graph.filters import Direction, TimeRange, given, match, names, range_of
 from gql_server.graph.jobs.types import JobConnection, JobKind, JobResult, JobState
 from gql_server.graph.nodes import key_of
+from gql_server.graph.selection import read
 from gql_server.policy import Viewer
 from gql_server.reads.jobs import list as listing
 from gql_server.reads.jobs.filter import JobCriteria
@@ -90,7 +91,7 @@ class JobListQuery:
         window = info.context.window(
             "Query.jobs", first=first, after=after, last=last, before=before, criteria=criteria, **ordering(order_by)
         )
-        return await info.context.read(listing.page, criteria=criteria, window=window)
+        return await read(info, listing.page, criteria=criteria, window=window)
 
 
 def worker(viewer: Viewer, coordinate: str, global_id: str | None) -> str | None:

@@ -10,7 +10,9 @@ from gql_server.errors import BadInput
 from gql_server.graph.connections import COUNT_LIMIT, BoundedCount, Connection, CountLimit, CountPrecision, count_limit
 from gql_server.graph.context import Info
 from gql_server.graph.fields import After, First, SemanticNonNull, access, access_sentence, guarded, may_read
+from gql_server.graph.selection import made_of
 from gql_server.reads.jobs import row_errors as queries
+from gql_server.reads.jobs.row import JobRow
 from gql_server.reads.pagination import Page
 
 CONTAINS_MAX = 200
@@ -67,7 +69,7 @@ def row_errors() -> Any:
     coordinate = "Job.rowErrors"
 
     async def resolve(
-        root: strawberry.Parent[Any],
+        root: strawberry.Parent[JobRow],
         info: Info,
         first: First = 20,
         after: After = UNSET,
@@ -89,7 +91,7 @@ def row_errors() -> Any:
         description="Rejected rows, and rows that were taken with a warning, in the order of the file. "
         + access_sentence(coordinate),
         directives=access(coordinate),
-        metadata={"guard": coordinate},
+        metadata={"guard": coordinate, **made_of(JobRow.job_id)},
     )
 
 

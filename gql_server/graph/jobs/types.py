@@ -20,6 +20,7 @@ from gql_server.graph.pipelines.timeline import JobTimelineField
 from gql_server.graph.pipelines.viewer_can import JobCapabilities
 from gql_server.graph.scalars import JSON
 from gql_server.graph.scopes import StatusTone, WorkScope, scope
+from gql_server.graph.selection import load, made_of
 from gql_server.instants import recorded
 from gql_server.reads.diagnosis.queries import reasons_by_job
 from gql_server.reads.failures.queries import groups_by_fingerprint
@@ -243,7 +244,9 @@ class Job(JobDependencyFields, JobHistoryFields, JobTimelineField, Node):
     row_errors: RowErrorConnection | None = row_errors()
     meta: Meta = child(queries.meta_by_job, key="job_id", description="Metadata of the job.")
 
-    @strawberry.field(description="Checklist of named stages (unit sync and other staged jobs).")
+    @strawberry.field(
+        description="Checklist of named stages (unit sync and other staged jobs).", metadata=made_of(JobRow.phases_raw)
+    )
     @staticmethod
     def phases(root: strawberry.Parent[JobRow]) -> list[JobPhase]:
         return [JobPhase.of(cast(dict[str, Any], raw)) for raw in root.phases_raw or () if isinstance(raw, dict)]
@@ -276,4 +279,4 @@ def job_key(global_id: str) -> int:
 class JobQuery:
     @strawberry.field(description="One job, by whatever name you have; null when absent or not visible.")
     async def job(self, info: Info, by: Annotated[JobBy, strawberry.argument(description="Its name.")]) -> Job | None:
-        return await info.context.load(queries.jobs_by_id, by.key())
+        return await load(info, queries.jobs_by_id, by.key())

@@ -11,6 +11,7 @@ from gql_server.graph.context import Info
 from gql_server.graph.failures import GROUPS_MAX, FailureGroup
 from gql_server.graph.nodes import uuid_key
 from gql_server.graph.scopes import DataEntryType
+from gql_server.graph.selection import load, made_of
 from gql_server.reads.failures.queries import groups_by_fingerprint
 from gql_server.reads.pipelines.comparison.comparison import Comparison, Delta
 from gql_server.reads.pipelines.comparison.queries import comparisons_by_pipeline
@@ -62,7 +63,8 @@ class ComparisonFields:
 
     @strawberry.field(
         description="Difference to another run; without `with`, to the last successful one before it of the same kind on the "
-        "same scope. Null when there is no such run, or it is not visible."
+        "same scope. Null when there is no such run, or it is not visible.",
+        metadata=made_of(PipelineRow.key),
     )
     @staticmethod
     async def comparison(
@@ -73,9 +75,9 @@ class ComparisonFields:
         ] = UNSET,
     ) -> PipelineComparison | None:
         key = None if baseline is UNSET or baseline is None else uuid_key("Pipeline", baseline)
-        return await info.context.load(comparisons_by_pipeline, root.key, baseline=key)
+        return await load(info, comparisons_by_pipeline, root.key, baseline=key)
 
 
 async def _groups(info: Info, fingerprints: Sequence[str]) -> Any:
-    groups = await gather(*(info.context.load(groups_by_fingerprint, fingerprint) for fingerprint in fingerprints[:GROUPS_MAX]))
+    groups = await gather(*(load(info, groups_by_fingerprint, fingerprint) for fingerprint in fingerprints[:GROUPS_MAX]))
     return [group for group in groups if group is not None]

@@ -10,6 +10,7 @@ from strawberry import UNSET
 from gql_server.graph.context import Info
 from gql_server.graph.fields import Experimental, SemanticNonNull
 from gql_server.graph.nodes import encode
+from gql_server.graph.selection import load, made_of
 from gql_server.reads.jobs.queries import jobs_by_id
 from gql_server.reads.jobs.row import JobRow
 from gql_server.reads.pipelines.graph.graph import Graph, GraphEdge
@@ -25,6 +26,7 @@ Node = Annotated["Job", strawberry.lazy("gql_server.graph.jobs.types")]
 
 FirstJobs = Annotated[int | None, strawberry.argument(description="Jobs to show at most, lowest ids first.")]
 FirstLinks = Annotated[int | None, strawberry.argument(description="Edges to show at most.")]
+LINKED = made_of(JobRow.job_id, JobRow.pipeline_key)
 WITHIN = f", among the first {JOBS_MAX:,} jobs of the pipeline"
 
 
@@ -57,7 +59,7 @@ class PipelineGraph:
     )
     @staticmethod
     async def nodes(root: strawberry.Parent[Graph], info: Info) -> list[Node]:
-        found = await asyncio.gather(*(info.context.load(jobs_by_id, job.job_id) for job in root.nodes))
+        found = await asyncio.gather(*(load(info, jobs_by_id, job.job_id) for job in root.nodes))
         return [job for job in found if job is not None]
 
     edges: list[JobEdgeLink] = strawberry.field(description="Every job but the root has one into it.")
@@ -91,6 +93,7 @@ class GraphFields:
         graphql_type=PipelineGraph | None,
         description="The chain as nodes and edges, with the longest path marked.",
         directives=[SemanticNonNull()],
+        metadata=made_of(PipelineRow.key),
     )
     @staticmethod
     async def graph(root: strawberry.Parent[PipelineRow], info: Info, first: FirstJobs = UNSET) -> Any:
@@ -102,18 +105,18 @@ class GraphFields:
 class JobDependencyFields:
     """Fields of a job."""
 
-    @strawberry.field(description=f"Edges into this job, lowest id first{WITHIN}.")
+    @strawberry.field(description=f"Edges into this job, lowest id first{WITHIN}.", metadata=LINKED)
     @staticmethod
     async def depends_on(root: strawberry.Parent[JobRow], info: Info, first: FirstLinks = UNSET) -> list[JobEdgeLink]:
         return _links((await _graph(root, info)).into, root, _size(info, first))
 
-    @strawberry.field(description=f"Edges out of this job, lowest id first{WITHIN}.")
+    @strawberry.field(description=f"Edges out of this job, lowest id first{WITHIN}.", metadata=LINKED)
     @staticmethod
     async def dependents(root: strawberry.Parent[JobRow], info: Info, first: FirstLinks = UNSET) -> list[JobEdgeLink]:
         return _links((await _graph(root, info)).out_of, root, _size(info, first))
 
 
-async def _graph(job: Any, info: Info) -> Graph:
+async def _graph(job: JobRow, info: Info) -> Graph:
     return await info.context.load(graph_by_pipeline, job.pipeline_key) or Graph.of([])
 
 
@@ -121,5 +124,5 @@ def _size(info: Info, first: int | None) -> int:
     return info.context.window("Job.links", first=first).size
 
 
-def _links(edges: dict[int, list[GraphEdge]], job: Any, size: int) -> Any:
+def _links(edges: dict[int, list[GraphEdge]], job: JobRow, size: int) -> Any:
     return edges[job.job_id][:size]

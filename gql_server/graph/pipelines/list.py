@@ -16,6 +16,7 @@ from gql_server.graph.modules import entry_type_numbers, module_numbers
 from gql_server.graph.nodes import key_of, uuid_key
 from gql_server.graph.pipelines.types import PipelineConnection, PipelineStatus
 from gql_server.graph.scopes import ScopeLevel, StatusTone
+from gql_server.graph.selection import read
 from gql_server.policy import Viewer
 from gql_server.reads.jobs.search import TERM_MAX, TERM_MIN, term
 from gql_server.reads.pipelines import queries
@@ -197,11 +198,11 @@ class PipelineListQuery:
             "Query.pipelines", first=first, after=after, last=last, before=before, criteria=criteria, **_ordering(order_by)
         )
         if not around:
-            return await info.context.read(queries.page, criteria=criteria, window=window)
+            return await read(info, queries.page, criteria=criteria, window=window)
         if given(after) or given(before) or given(last):
             raise BadInput("`around` goes with `first` alone.")
         key = uuid_key("Pipeline", around)
-        return await info.context.read(queries.page_around, criteria=criteria, window=window, key=key)
+        return await read(info, queries.page_around, criteria=criteria, window=window, key=key)
 
 
 def _ordering(order_by: PipelineOrder | None) -> dict[str, Any]:

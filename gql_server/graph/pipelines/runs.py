@@ -1,12 +1,15 @@
 """Fields of a pipeline and a job on the other runs on their scope."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
+from uuid import UUID
 
 import strawberry
 
 from gql_server.graph.context import Info
 from gql_server.graph.fields import SemanticNonNull, child
+from gql_server.graph.selection import load, made_of
 from gql_server.reads.pipelines import runs as queries
+from gql_server.reads.pipelines.queries import pipelines_by_key
 from gql_server.reads.pipelines.row import PipelineRow
 
 if TYPE_CHECKING:
@@ -32,15 +35,20 @@ class RunHistoryFields:
     @strawberry.field(
         description="It is PARTIAL or FAILED, and a later run of the same kind on the same scope succeeded.",
         directives=[SemanticNonNull()],
+        metadata=made_of(PipelineRow.key, PipelineRow.status),
     )
     @staticmethod
     async def is_resolved(root: strawberry.Parent[PipelineRow], info: Info) -> bool | None:
-        return await _resolved_by(root, info) is not None
+        return await _resolving(root, info) is not None
 
-    @strawberry.field(description="The run that resolved it: the first later SUCCESS of the same kind on the same scope.")
+    @strawberry.field(
+        description="The run that resolved it: the first later SUCCESS of the same kind on the same scope.",
+        metadata=made_of(PipelineRow.key, PipelineRow.status),
+    )
     @staticmethod
     async def resolved_by(root: strawberry.Parent[PipelineRow], info: Info) -> Run | None:
-        return await _resolved_by(root, info)
+        key = await _resolving(root, info)
+        return None if key is None else await load(info, pipelines_by_key, key)
 
 
 @strawberry.type
@@ -57,5 +65,5 @@ class JobHistoryFields:
     )
 
 
-async def _resolved_by(pipeline: Any, info: Info) -> Any:
-    return await info.context.load(queries.resolved_by_pipeline, pipeline.key) if pipeline.status in FAILED else None
+async def _resolving(pipeline: PipelineRow, info: Info) -> UUID | None:
+    return await info.context.load(queries.resolving_by_pipeline, pipeline.key) if pipeline.status in FAILED else None

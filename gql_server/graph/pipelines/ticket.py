@@ -4,8 +4,9 @@ import strawberry
 
 from gql_server.graph.context import Info
 from gql_server.graph.fields import Experimental, SemanticNonNull, may_read
+from gql_server.graph.selection import made_of
 from gql_server.reads.pipelines.row import PipelineRow
-from gql_server.reads.pipelines.ticket.markdown import markdown
+from gql_server.reads.pipelines.ticket.markdown import SHOWN, markdown
 from gql_server.reads.pipelines.ticket.queries import failed_step_by_pipeline
 
 
@@ -17,6 +18,7 @@ class TicketFields:
         description="Markdown card for a ticket: status, scope, times, and the first step that failed with its message, as far "
         "as the viewer may know them. Quoted texts are escaped.",
         directives=[SemanticNonNull(), Experimental(since="0.2")],
+        metadata=made_of(*SHOWN),
     )
     @staticmethod
     async def ticket_markdown(root: strawberry.Parent[PipelineRow], info: Info) -> str | None:

@@ -42,6 +42,7 @@ from gql_server.graph.pipelines.timeline import PipelineTimelineField
 from gql_server.graph.pipelines.viewer_can import PipelineCapabilities
 from gql_server.graph.scalars import FeedToken
 from gql_server.graph.scopes import Actor, StatusTone, WorkScope, scope
+from gql_server.graph.selection import load, made_of, made_of_rows
 from gql_server.reads.diagnosis.queries import reasons_by_pipeline
 from gql_server.reads.jobs.filter import JobCriteria
 from gql_server.reads.jobs.list import page_by_pipeline
@@ -165,7 +166,10 @@ class Pipeline(RunHistoryFields, GraphFields, ImpactFields, ComparisonFields, Ti
     ) -> Any:
         return JOBS.load(root, info, filter=filter, order_by=order_by, first=first, after=after, last=last, before=before)
 
-    @strawberry.field(description="Position of the feed when this was read: whatever changes later has a later token.")
+    @strawberry.field(
+        description="Position of the feed when this was read: whatever changes later has a later token.",
+        metadata=made_of(PipelineRow.feed_position),
+    )
     @staticmethod
     def feed_token(root: strawberry.Parent[PipelineRow], info: Info) -> FeedToken:
         return FeedToken(info.context.token(Position.parse(root.feed_position)))
@@ -174,7 +178,8 @@ class Pipeline(RunHistoryFields, GraphFields, ImpactFields, ComparisonFields, Ti
 @strawberry.type(description="A page of pipelines.")
 class PipelineConnection(CountedConnection[Pipeline], FacetsField):
     @strawberry.field(
-        description="Position of the feed when this page was read: subscribe with `after: feedToken`, and nothing is missed."
+        description="Position of the feed when this page was read: subscribe with `after: feedToken`, and nothing is missed.",
+        metadata=made_of_rows(PipelineRow.feed_position, PipelineRow.key),
     )
     @staticmethod
     async def feed_token(root: strawberry.Parent[Page], info: Info) -> FeedToken:
@@ -213,4 +218,4 @@ class PipelineQuery:
         self, info: Info, by: Annotated[PipelineBy, strawberry.argument(description="Its name.")]
     ) -> Pipeline | None:
         key = await by.key(info)
-        return None if key is None else await info.context.load(queries.pipelines_by_key, key)
+        return None if key is None else await load(info, queries.pipelines_by_key, key)

@@ -8,33 +8,50 @@ import strawberry
 
 from gql_server.graph.context import Info
 from gql_server.graph.permission import Permission
+from gql_server.graph.selection import made_of
 from gql_server.policy import Viewer
 from gql_server.policy import pipelines as rules
 from gql_server.policy.capabilities import Capability
+from gql_server.reads.jobs.row import JobRow
 from gql_server.reads.pipelines.capabilities import retry_facts_by_pipeline
 from gql_server.reads.pipelines.row import PipelineRow
+from gql_server.reads.rows import Attribute
 
 
-def _permission(rule: Callable[[Viewer, Any], Capability], description: str) -> Any:
-    """A permission that the parent's row decides."""
+def _permission(rule: Callable[[Viewer, Any], Capability], description: str, *facts: Attribute[Any]) -> Any:
+    """A permission that these attributes of the parent's row decide."""
 
     def resolve(root: strawberry.Parent[Any], info: Info) -> Capability:
         return rule(info.context.viewer, root)
 
-    return strawberry.field(resolver=resolve, graphql_type=Permission, description=description)
+    return strawberry.field(resolver=resolve, graphql_type=Permission, description=description, metadata=made_of(*facts))
 
 
 @strawberry.type(description="What the viewer may do with this pipeline.")
 class PipelineCapabilities:
-    abort: Permission = _permission(rules.may_abort, "Stop what of it has not ended.")
-    view_error_details: Permission = _permission(
-        lambda viewer, row: rules.may_view_error(viewer, failed=row.error_count > 0), "Read the full text of its errors."
+    abort: Permission = _permission(
+        rules.may_abort,
+        "Stop what of it has not ended.",
+        PipelineRow.is_orphan,
+        PipelineRow.has_live_jobs,
+        PipelineRow.is_terminal,
     )
-    acknowledge: Permission = _permission(rules.may_acknowledge, "Take care of its failures, with `acknowledgeFailure`.")
+    view_error_details: Permission = _permission(
+        lambda viewer, row: rules.may_view_error(viewer, failed=row.error_count > 0),
+        "Read the full text of its errors.",
+        PipelineRow.error_count,
+    )
+    acknowledge: Permission = _permission(
+        rules.may_acknowledge,
+        "Take care of its failures, with `acknowledgeFailure`.",
+        PipelineRow.error_count,
+        PipelineRow.has_warning,
+    )
 
     @strawberry.field(
         description="Start the same work again, as a new pipeline. What has landed is not read again: only what failed runs.",
         graphql_type=Permission,
+        metadata=made_of(PipelineRow.key),
     )
     @staticmethod
     async def retry(root: strawberry.Parent[PipelineRow], info: Info) -> Capability:
@@ -44,6 +61,7 @@ class PipelineCapabilities:
         description="Start it again with `replaceNewer: true`, where `retry` is refused with `SUPERSEDED`: it is read again, "
         "in place of what the newer pipeline brought.",
         graphql_type=Permission,
+        metadata=made_of(PipelineRow.key),
     )
     @staticmethod
     async def retry_replacing_newer(root: strawberry.Parent[PipelineRow], info: Info) -> Capability:
@@ -52,11 +70,21 @@ class PipelineCapabilities:
 
 @strawberry.type(description="What the viewer may do with this job.")
 class JobCapabilities:
-    recover: Permission = _permission(rules.may_recover, "Put it back in the queue, when its worker has fallen silent.")
-    view_error_details: Permission = _permission(
-        lambda viewer, row: rules.may_view_error(viewer, failed=row.result == "ERROR"), "Read the full text of its error."
+    recover: Permission = _permission(
+        rules.may_recover, "Put it back in the queue, when its worker has fallen silent.", JobRow.recover_obstacle
     )
-    download_source: Permission = _permission(rules.may_download, "Get the file that it has read: `GET /jobs/{jobId}/source`.")
+    view_error_details: Permission = _permission(
+        lambda viewer, row: rules.may_view_error(viewer, failed=row.result == "ERROR"),
+        "Read the full text of its error.",
+        JobRow.result,
+    )
+    download_source: Permission = _permission(
+        rules.may_download,
+        "Get the file that it has read: `GET /jobs/{jobId}/source`.",
+        JobRow.has_source,
+        JobRow.module_type_id,
+        JobRow.unit_institutional_id,
+    )
 
 
 async def _may_retry(info: Info, key: UUID, *, replace_newer: bool = False) -> Capability:

@@ -12,6 +12,7 @@ from gql_server.graph.fields import access, access_sentence, child, guarded
 from gql_server.graph.jobs.types import Job
 from gql_server.graph.pipelines.types import Pipeline
 from gql_server.graph.scopes import DataEntryType, ModuleType
+from gql_server.graph.selection import load
 from gql_server.policy import GUARDS, permits
 from gql_server.reads.jobs.queries import jobs_by_id
 from gql_server.reads.loaders import Query
@@ -68,7 +69,7 @@ def _job(attribute: str, description: str) -> Any:
 
     async def resolve(root: strawberry.Parent[Any], info: Info) -> Job | None:
         job_id = getattr(root, attribute)
-        return None if job_id is None else await info.context.load(jobs_by_id, job_id)
+        return None if job_id is None else await load(info, jobs_by_id, job_id)
 
     return strawberry.field(resolver=resolve, description=description)
 
@@ -78,7 +79,7 @@ def _current(attribute: str, description: str) -> Any:
 
     async def resolve(root: strawberry.Parent[Any], info: Info) -> Job | None:
         current = getattr(root, attribute)
-        return None if current is None else await info.context.load(jobs_by_id, current.job_id)
+        return None if current is None else await load(info, jobs_by_id, current.job_id)
 
     return strawberry.field(resolver=resolve, description=f"{description}; null as well when you may not see it.")
 
@@ -88,7 +89,7 @@ def _pipeline(query: Query, description: str) -> Any:
 
     async def resolve(root: strawberry.Parent[Any], info: Info) -> Pipeline | None:
         key = await info.context.load(query, root.key)
-        return None if key is None else await info.context.load(pipelines_by_key, key)
+        return None if key is None else await load(info, pipelines_by_key, key)
 
     return strawberry.field(resolver=resolve, description=description)
 
@@ -248,7 +249,7 @@ class ModuleYear:
     @staticmethod
     async def last_aggregation(root: strawberry.Parent[ModuleYearKey], info: Info) -> Job | None:
         job_id = (await _freshness(root, info)).last_aggregation_job_id
-        return None if job_id is None else await info.context.load(jobs_by_id, job_id)
+        return None if job_id is None else await load(info, jobs_by_id, job_id)
 
     needs_recalculation: bool | None = guarded(
         "ModuleYear.needsRecalculation",

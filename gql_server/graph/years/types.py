@@ -17,8 +17,11 @@ from gql_server.graph.permission import Permission
 from gql_server.graph.pipelines.types import Pipeline, PipelineConnection
 from gql_server.graph.scalars import JSON
 from gql_server.graph.scopes import DataEntryType, ModuleType, Provider
+from gql_server.graph.selection import load, made_of
 from gql_server.graph.years.module_years import ModuleYear, module_years_of
+from gql_server.policy import GUARDS
 from gql_server.policy.capabilities import Capability
+from gql_server.policy.guards import attributes_of
 from gql_server.policy.years import may_open, may_upload
 from gql_server.reads.pipelines.queries import active_by_year, pipelines_by_key
 from gql_server.reads.years import queries
@@ -26,6 +29,8 @@ from gql_server.reads.years.blockers import Blocker, year_readiness
 from gql_server.reads.years.module_years import ModuleYearKey
 from gql_server.reads.years.queries import Pointer, YearKey, YearRow
 from gql_server.reads.years.readiness import ModuleReadiness
+
+OF_YEAR = made_of(YearRow.provider, YearRow.year)
 
 
 @strawberry.enum(description="Why a year is not ready.")
@@ -112,12 +117,14 @@ class YearConfiguration(Node):
     provisioned_at: datetime | None = strawberry.field(description="When the unit sync finished successfully.")
     updated_at: datetime = strawberry.field(description="Last change.")
 
-    @strawberry.field(description=DESCRIPTION)
+    @strawberry.field(description=DESCRIPTION, metadata=OF_YEAR)
     @staticmethod
     def id(root: strawberry.Parent[YearRow]) -> strawberry.ID:
         return strawberry.ID(encode("YearConfiguration", f"{root.provider}:{root.year}"))
 
-    @strawberry.field(description="Unfinished pipelines of this year.", directives=[SemanticNonNull()])
+    @strawberry.field(
+        description="Unfinished pipelines of this year.", directives=[SemanticNonNull()], metadata=made_of(YearRow.year)
+    )
     @staticmethod
     async def active_pipelines(
         root: strawberry.Parent[YearRow],
@@ -126,19 +133,27 @@ class YearConfiguration(Node):
         after: After = UNSET,
     ) -> PipelineConnection | None:
         window = info.context.window("YearConfiguration.activePipelines", first=first, after=after, descending=True)
-        return await info.context.load(active_by_year, root.year, window=window)
+        return await load(info, active_by_year, root.year, window=window)
 
     readiness: YearReadiness | None = guarded(
-        "YearConfiguration.readiness", "What this year still lacks, and what of it keeps it from being opened.", _readiness
+        "YearConfiguration.readiness",
+        "What this year still lacks, and what of it keeps it from being opened.",
+        _readiness,
+        of=["provider", "year", "is_provisioned"],
     )
 
-    @strawberry.field(description="Newest unit sync of this year; null when there is none, or you may not see it.")
+    @strawberry.field(
+        description="Newest unit sync of this year; null when there is none, or you may not see it.", metadata=OF_YEAR
+    )
     @staticmethod
     async def provisioning_pipeline(root: strawberry.Parent[YearRow], info: Info) -> Pipeline | None:
         sync = await info.context.load(queries.unit_sync_by_year, (root.provider, root.year))
-        return sync and await info.context.load(pipelines_by_key, sync.pipeline_key)
+        return sync and await load(info, pipelines_by_key, sync.pipeline_key)
 
-    @strawberry.field(description="What you may do here, with the reason when you may not.")
+    @strawberry.field(
+        description="What you may do here, with the reason when you may not.",
+        metadata=made_of(YearRow.is_started, YearRow.is_provisioned),
+    )
     @staticmethod
     def viewer_can(root: strawberry.Parent[YearRow], info: Info) -> YearCapabilities:
         viewer = info.context.viewer
@@ -151,6 +166,7 @@ class YearConfiguration(Node):
         description="Its modules, as far as you may see them: their totals in kilograms, how fresh these "
         "are, what was uploaded and which pipelines are at work. " + access_sentence("YearConfiguration.modules"),
         directives=access("YearConfiguration.modules"),
+        metadata=made_of(YearRow.year, *attributes_of(GUARDS["YearConfiguration.modules"])),
         graphql_type=list[ModuleYear] | None,
     )
     @staticmethod
@@ -162,6 +178,7 @@ class YearConfiguration(Node):
         "numbers or keys, to ship only parts, as an object with a key for each pointer. "
         + access_sentence("YearConfiguration.config"),
         directives=access("YearConfiguration.config"),
+        metadata=made_of(YearRow.provider, YearRow.year, *attributes_of(GUARDS["YearConfiguration.config"])),
     )
     @staticmethod
     async def config(

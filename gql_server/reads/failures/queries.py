@@ -28,7 +28,10 @@ from gql_server.reads.jobs.queries import JOBS
 from gql_server.reads.jobs.row import PIPELINE_KEY
 from gql_server.reads.pagination import CountQuery, Page, Window
 from gql_server.reads.pipelines.filter import PipelineCriteria
+from gql_server.reads.pipelines.queries import EVERY as EVERY_PIPELINE
 from gql_server.reads.pipelines.queries import pipelines_by_key
+from gql_server.reads.pipelines.row import PipelineRow
+from gql_server.reads.rows import Columns
 from gql_server.reads.turns import in_turns
 
 G, J, P = models.FailureGroup, models.Job, models.Pipeline
@@ -47,22 +50,38 @@ class Histogram:
     counts: list[int]
 
 
-async def groups_by_fingerprint(connection: AsyncConnection, viewer: Viewer, keys: Sequence[str]) -> dict[str, FailureGroupRow]:
-    groups = groups_of(viewer, FailureCriteria(), among(G.fingerprint, keys))
-    return {row.fingerprint: row for row in EVERY.rows(await connection.execute(select(groups)))}
+async def groups_by_fingerprint(
+    connection: AsyncConnection, viewer: Viewer, keys: Sequence[str], *, columns: Columns[FailureGroupRow] = EVERY
+) -> dict[str, FailureGroupRow]:
+    columns |= ["fingerprint"]
+    groups = groups_of(viewer, FailureCriteria(), among(G.fingerprint, keys), columns=columns)
+    return {row.fingerprint: row for row in columns.rows(await connection.execute(select(groups)))}
 
 
 async def page(
-    connection: AsyncConnection, viewer: Viewer, *, criteria: FailureCriteria, order: FailureOrder, window: Window
+    connection: AsyncConnection,
+    viewer: Viewer,
+    *,
+    criteria: FailureCriteria,
+    order: FailureOrder,
+    window: Window,
+    columns: Columns[FailureGroupRow] = EVERY,
 ) -> Page:
     """A page of groups; the tie-break is the fingerprint."""
-    rows = EVERY.rows(await connection.execute(page_statement(viewer, criteria, order, window)))
+    columns |= ["fingerprint", "value"]
+    rows = columns.rows(await connection.execute(page_statement(viewer, criteria, order, window, columns)))
     return replace(window.page(rows, "fingerprint"), counting=CountQuery(counts, ALL, {"criteria": criteria}))
 
 
-def page_statement(viewer: Viewer, criteria: FailureCriteria, order: FailureOrder, window: Window) -> AnySelect:
+def page_statement(
+    viewer: Viewer,
+    criteria: FailureCriteria,
+    order: FailureOrder,
+    window: Window,
+    columns: Columns[FailureGroupRow] = EVERY,
+) -> AnySelect:
     """The statement of a page. All visible groups are looked at, for none of them more than the ends of its occurrences."""
-    groups = groups_of(viewer, criteria, order=order)
+    groups = groups_of(viewer, criteria, order=order, columns=columns)
     [known, *_] = window.keyset_scans(select(groups), groups.c.fingerprint, str, groups.c.value)
     return known
 
@@ -91,7 +110,12 @@ async def fingerprints_by_pipeline(connection: AsyncConnection, viewer: Viewer, 
 
 
 async def pipelines_by_group(
-    connection: AsyncConnection, viewer: Viewer, keys: Sequence[str], *, window: Window
+    connection: AsyncConnection,
+    viewer: Viewer,
+    keys: Sequence[str],
+    *,
+    window: Window,
+    columns: Columns[PipelineRow] = EVERY_PIPELINE,
 ) -> dict[str, Page]:
     """A page of the pipelines of each group's failed jobs, in two statements."""
     seen, asked = seen_by(viewer), _asked(keys)
@@ -106,7 +130,8 @@ async def pipelines_by_group(
     named: defaultdict[str, list[UUID]] = defaultdict(list)
     for row in await connection.execute(select(hit).order_by(window.scan(hit.c.pipeline))):
         named[row.key].append(row.pipeline)
-    rows = await pipelines_by_key(connection, viewer, list({pipeline for found in named.values() for pipeline in found}))
+    keys_found = list({pipeline for found in named.values() for pipeline in found})
+    rows = await pipelines_by_key(connection, viewer, keys_found, columns=columns)
     return {
         key: replace(
             window.page([rows[pipeline] for pipeline in named[key] if pipeline in rows], "key"),

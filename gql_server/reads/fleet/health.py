@@ -1,7 +1,6 @@
 """Reads of the vital signs of an installation."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import ColumnElement, Float, cast, func, null, select, true
@@ -81,7 +80,7 @@ async def stuck_jobs(
     columns |= window.placed_by("job_id")
     statement = jobs.statement(viewer, columns).where(IS_STUCK)
     rows = columns.rows(await connection.execute(window.limited(statement, J.id, int)))
-    return replace(window.page(rows, "job_id"), counting=CountQuery(stuck_count, viewer.provider))
+    return window.page(rows, "job_id", counting=CountQuery(stuck_count, viewer.provider))
 
 
 async def stuck_count(connection: AsyncConnection, viewer: Viewer, keys: Sequence[str], *, limit: int) -> dict[str, int]:

@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import replace
 
 from sqlalchemy import func, select, true
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -66,9 +65,9 @@ async def jobs_by_worker(
     statement = select(*of_worker.c, asked.c.pod_id).join_from(asked, of_worker, true())
     found = (await connection.execute(statement.order_by(window.scan(of_worker.c.job_id)))).all()
     rows: defaultdict[str, list[JobRow]] = defaultdict(list)
-    for (*_, pod_id), row in zip(found, columns.rows(found), strict=True):
-        rows[pod_id].append(row)
-    return {key: replace(window.page(rows[key], "job_id"), counting=CountQuery(job_count_by_worker, key)) for key in keys}
+    for each, row in zip(found, columns.rows(found), strict=True):
+        rows[each[-1]].append(row)
+    return {key: window.page(rows[key], "job_id", counting=CountQuery(job_count_by_worker, key)) for key in keys}
 
 
 async def job_count_by_worker(

@@ -5,17 +5,20 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from sqlalchemy import ColumnElement, and_, false, func, not_, or_
+from sqlalchemy import ColumnElement, DateTime, Integer, Text, and_, false, func, not_, or_
 
 from gql_server.db import models
-from gql_server.db.expressions import Column, inline, one_of
+from gql_server.db.expressions import Column, inline, one_of, planned
 from gql_server.db.models import JobResult, JobState, JobType
 from gql_server.ledger.leases import IS_RUNNING, IS_STUCK
 from gql_server.policy import OPERATIONS_VIEW, Viewer
+from gql_server.reads.shapes import Types
 
 J = models.Job
 KINDS = {kind.name: kind.value for kind in JobType}
 T = TypeVar("T")
+FREE: Types = {"worker": Text(), "attempt_at_least": Integer(), "started_at": DateTime(timezone=True)}
+"""Criteria that may have any value, with its type."""
 Clauses = list[ColumnElement[bool]]
 
 
@@ -53,7 +56,7 @@ class JobCriteria:
         return repr({field.name: value for field in fields(self) if (value := getattr(self, field.name)) is not None})
 
     def clauses(self, viewer: Viewer) -> Clauses:
-        held = J.claimed_by == self.worker if viewer.may(OPERATIONS_VIEW) else false()
+        held = J.claimed_by == planned(self.worker, J.claimed_by) if viewer.may(OPERATIONS_VIEW) else false()
         return [
             *([_kind(self.kind)] if self.kind else []),
             *([_named(J.state, self.states, JobState)] if self.states is not None else []),
@@ -61,7 +64,7 @@ class JobCriteria:
             *flag(and_(IS_RUNNING, IS_STUCK), self.is_stuck),
             *flag(J.is_current.is_(True), self.is_current),
             *([held] if self.worker is not None else []),
-            *([J.attempts >= self.attempt_at_least] if self.attempt_at_least is not None else []),
+            *([J.attempts >= planned(self.attempt_at_least, J.attempts)] if self.attempt_at_least is not None else []),
             *within(J.started_at, self.started_at),
         ]
 
@@ -83,9 +86,10 @@ def within(column: Column, bounds: Range[Any] | None) -> Clauses:
     """The column lies between the bounds; null does not."""
     if bounds is None:
         return []
-    low = [] if bounds.low is None else [column >= bounds.low]
-    high = [] if bounds.high is None else [column <= bounds.high if bounds.closed else column < bounds.high]
-    return [*low, *high] or [column.is_not(None)]
+    low, high = (None if bound is None else planned(bound, column) for bound in (bounds.low, bounds.high))
+    at_least = [] if low is None else [column >= low]
+    at_most = [] if high is None else [column <= high if bounds.closed else column < high]
+    return [*at_least, *at_most] or [column.is_not(None)]
 
 
 def flag(clause: ColumnElement[bool], wanted: bool | None) -> Clauses:

@@ -2,9 +2,8 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -15,11 +14,12 @@ from gql_server.db import models
 from gql_server.db.expressions import Column, array, given_keys
 from gql_server.ledger.serving import serves
 from gql_server.policy import Viewer, job_clause
-from gql_server.reads.jobs.filter import JobCriteria
+from gql_server.reads.jobs.filter import FREE, JobCriteria
 from gql_server.reads.jobs.queries import EVERY, JOBS, in_pipeline, statement
 from gql_server.reads.jobs.row import JobRow
 from gql_server.reads.pagination import CountQuery, Page, SortValue, Window, newest
 from gql_server.reads.rows import Columns
+from gql_server.reads.shapes import built_once, parametrized, shaped
 
 J, P = models.Job, models.Pipeline
 
@@ -48,11 +48,19 @@ async def page(
     connection: AsyncConnection, viewer: Viewer, *, criteria: JobCriteria, window: Window, columns: Columns[JobRow] = EVERY
 ) -> Page:
     """A page of the viewer's jobs."""
-    keys, columns = _listed(viewer, criteria, window), columns | window.placed_by("job_id")
+    columns |= window.placed_by("job_id")
+    shape, values = shaped(criteria, FREE)
+    statement = _page(viewer.shared(), shape, window.shape(), columns)
+    found = await statement.rows(connection, {**values, **window.parameters(int)})
+    return window.page(columns.rows(found), "job_id", counting=CountQuery(counted, criteria))
+
+
+@built_once
+def _page(viewer: Viewer, shape: JobCriteria, window: Window, columns: Columns[JobRow]) -> Select[Any]:
+    keys = _listed(viewer, parametrized(shape, FREE), window)
     statement = select(*columns.select(viewer, given={"value": keys.c.value})).select_from(keys).join(J, J.id == keys.c.key)
     statement = statement.outerjoin(P, J.pipeline_id == P.id)
-    rows = await connection.execute(statement.order_by(*window.sorting(keys.c.key, keys.c.value)))
-    return replace(window.page(columns.rows(rows), "job_id"), counting=CountQuery(counted, criteria))
+    return statement.order_by(*window.sorting(keys.c.key, keys.c.value))
 
 
 async def counted(
@@ -78,20 +86,19 @@ async def page_by_pipeline(
 ) -> dict[UUID, Page]:
     """A page of the jobs of each pipeline, with those of others that work of it was merged into."""
     columns |= window.placed_by("job_id")
-    statement = _page_by_pipeline(replace(viewer, expires_at=None), criteria, window, columns)
-    found = (await connection.execute(statement, {"keys": list(keys)})).all()
+    shape, values = shaped(criteria, FREE)
+    statement = _page_by_pipeline(viewer.shared(), shape, window.shape(), columns)
+    found = await statement.rows(connection, {"keys": list(keys), **values, **window.parameters(int)})
     rows: defaultdict[UUID, list[JobRow]] = defaultdict(list)
-    for (*_, key), row in zip(found, columns.rows(found), strict=True):
-        rows[key].append(row)
+    for each, row in zip(found, columns.rows(found), strict=True):
+        rows[each[-1]].append(row)
     counting = {"criteria": criteria}
-    return {
-        key: replace(window.page(rows[key], "job_id"), counting=CountQuery(counted_by_pipeline, key, counting)) for key in keys
-    }
+    return {key: window.page(rows[key], "job_id", counting=CountQuery(counted_by_pipeline, key, counting)) for key in keys}
 
 
-@lru_cache(maxsize=64)
-def _page_by_pipeline(viewer: Viewer, criteria: JobCriteria, window: Window, columns: Columns[JobRow]) -> Select[Any]:
-    """Made once for a viewer: to make it takes longer than to execute it."""
+@built_once
+def _page_by_pipeline(viewer: Viewer, shape: JobCriteria, window: Window, columns: Columns[JobRow]) -> Select[Any]:
+    criteria = parametrized(shape, FREE)
     pipelines = func.unnest(given_keys(P.id)).table_valued("key").render_derived(name="asked")
     jobs = statement(viewer, columns, {"value": _value(window)})
     jobs = jobs.where(_works_for(pipelines.c.key), *criteria.clauses(viewer))
@@ -126,7 +133,7 @@ def _listed(viewer: Viewer, criteria: JobCriteria, window: Window) -> CTE:
     jobs = jobs.where(job_clause(viewer), *criteria.clauses(viewer))
     scans = window.keyset_scans(jobs, J.id, int, _ordered_by(window))
     merged = union_all(*(select(scan.subquery()) for scan in scans)).subquery()
-    return select(merged).order_by(*window.sorting(merged.c.key, merged.c.value)).limit(window.size + 1).cte()
+    return select(merged).order_by(*window.sorting(merged.c.key, merged.c.value)).limit(window.most).cte()
 
 
 def _ordered_by(window: Window) -> Column | None:

@@ -8,14 +8,27 @@ from sqlalchemy import ColumnElement, Float, Text, and_, any_, case, cast, func,
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gql_server.db import models
-from gql_server.db.expressions import AnySelect, among, array, at, constant, integer, number, one_of, seconds, text_at
+from gql_server.db.expressions import (
+    AnySelect,
+    among,
+    array,
+    at,
+    constant,
+    given_keys,
+    integer,
+    number,
+    one_of,
+    seconds,
+    text_at,
+)
 from gql_server.db.expressions import Column as Sql
 from gql_server.db.models import EntityType, JobResult, JobType
 from gql_server.ledger.serving import NO_PIPELINES
 from gql_server.policy import Viewer, job_clause, pipeline_clause
 from gql_server.reads.jobs import meta
 from gql_server.reads.jobs.row import ROWS_PROCESSED, ROWS_STAGE, ROWS_TOTAL, JobRow
-from gql_server.reads.rows import Column, Columns, Row
+from gql_server.reads.rows import Column, Columns, Row, mentions
+from gql_server.reads.shapes import built_once
 
 J, P, U = models.Job, models.Pipeline, models.Upload
 JOBS = J.__table__.outerjoin(P.__table__, J.pipeline_id == P.id)
@@ -41,7 +54,9 @@ ERROR_TEXT = func.coalesce(text_at(J.meta, "error"), text_at(J.meta, "validation
 
 def statement(viewer: Viewer, columns: Columns[JobRow], given: Mapping[str, ColumnElement[Any]] | None = None) -> AnySelect:
     """These columns of the jobs that the viewer may see."""
-    return select(*columns.select(viewer, given=given)).select_from(JOBS).where(job_clause(viewer))
+    selected, clause = columns.select(viewer, given=given), job_clause(viewer)
+    tables = JOBS if mentions([*selected, clause], P.__table__) else J.__table__
+    return select(*selected).select_from(tables).where(clause)
 
 
 def in_pipeline(key: Sql) -> ColumnElement[bool]:
@@ -67,8 +82,14 @@ def shared_in(keys: Sequence[UUID], viewer: Viewer) -> ColumnElement[bool]:
 async def jobs_by_id(
     connection: AsyncConnection, viewer: Viewer, keys: Sequence[int], *, columns: Columns[JobRow] = EVERY
 ) -> dict[int, JobRow]:
-    rows = await connection.execute(statement(viewer, columns).where(among(J.id, keys)))
-    return {row.job_id: row for row in columns.rows(rows)}
+    columns |= ["job_id"]
+    found = await _jobs_by_id(viewer.shared(), columns).rows(connection, {"keys": list(keys)})
+    return {row.job_id: row for row in columns.rows(found)}
+
+
+@built_once
+def _jobs_by_id(viewer: Viewer, columns: Columns[JobRow]) -> AnySelect:
+    return statement(viewer, columns).where(J.id == any_(given_keys(J.id)))
 
 
 class MetaRow(Row):

@@ -8,7 +8,7 @@ from unicodedata import normalize
 from sqlalchemy import ColumnElement, and_, func, select
 
 from gql_server.db import models
-from gql_server.db.expressions import Column
+from gql_server.db.expressions import Column, number, planned
 from gql_server.errors import BadInput
 from gql_server.policy import OPERATIONS_VIEW, Viewer
 from gql_server.reads.jobs.row import message_of
@@ -38,16 +38,23 @@ def matches(viewer: Viewer, text: str) -> ColumnElement[bool]:
 
 def contains(value: Column, text: str) -> ColumnElement[bool]:
     """The value has the text in it, whatever the case of either."""
-    return func.strpos(func.lower(value), func.lower(text)) > 0
+    return func.strpos(func.lower(value), func.lower(planned(text, J.status_message))) > number(0)
 
 
 def indexed_match(text: str) -> ColumnElement[bool]:
     """The whole message has the text in it: found by the index of trigrams."""
-    return and_(func.gql_trigrams(J.status_message).op("@>")(func.gql_trigrams(text)), contains(J.status_message, text))
+    return and_(
+        func.gql_trigrams(J.status_message).op("@>")(func.gql_trigrams(planned(text, J.status_message))),
+        contains(J.status_message, text),
+    )
 
 
 def is_frequent(text: str) -> ColumnElement[bool]:
     """One in twenty of the newest jobs says it, so that the index would find too many."""
-    newest = select(J.status_message).order_by(J.id.desc()).limit(SAMPLE).subquery()
-    said = select(func.count() * FREQUENT >= SAMPLE).select_from(newest).where(contains(newest.c.status_message, text))
+    newest = select(J.status_message).order_by(J.id.desc()).limit(number(SAMPLE)).subquery()
+    said = (
+        select(func.count() * number(FREQUENT) >= number(SAMPLE))
+        .select_from(newest)
+        .where(contains(newest.c.status_message, text))
+    )
     return said.scalar_subquery()

@@ -8,18 +8,20 @@ from math import prod
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, exists, false, func, not_, or_, select, true
+from sqlalchemy import ColumnElement, DateTime, Float, Text, Uuid, and_, exists, false, func, not_, or_, select, true
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from gql_server.db import models
-from gql_server.db.expressions import Column, among, constant, inline, one_of
+from gql_server.db.expressions import Column, among, constant, inline, one_of, planned
 from gql_server.db.models import EntityType, JobResult, JobState, PipelineStatus
 from gql_server.ledger.leases import IS_RUNNING, IS_STUCK
-from gql_server.policy import OPERATIONS_VIEW, Viewer, unit_clause
+from gql_server.policy import OPERATIONS_VIEW, Viewer, sees_orphans, unit_clause
 from gql_server.reads.jobs.filter import Match, Range, flag, kind_clause, kind_clauses, within
 from gql_server.reads.jobs.row import IS_ABORTED
 from gql_server.reads.jobs.search import is_indexed, matches
 from gql_server.reads.pipelines.neighbours import resolved
 from gql_server.reads.pipelines.row import FAILURES, ORPHAN_FAILED, ORPHAN_STATUS, ORPHAN_WARNED
+from gql_server.reads.shapes import Types
 
 J, P = models.Job, models.Pipeline
 OPEN_STATUSES = (PipelineStatus.NOT_STARTED, PipelineStatus.RUNNING)
@@ -40,6 +42,14 @@ ORPHAN_TONES: Mapping[str, ColumnElement[bool]] = {
 }
 SETTLED = frozenset({"ids", "years", "levels", "unit", "created_at", "is_orphan", "triggered_by", "not_triggered_by"})
 """Clauses on what a pipeline is created with."""
+
+FREE: Types = {
+    "ids": ARRAY(Uuid()),
+    **dict.fromkeys(("created_at", "started_at", "finished_at"), DateTime(timezone=True)),
+    "duration_seconds": Float(),
+    **dict.fromkeys(("failure_fingerprint", "triggered_by", "not_triggered_by", "worker"), Text()),
+}
+"""Criteria that may have any value, with its type."""
 
 Clause = ColumnElement[bool]
 Clauses = list[Clause]
@@ -152,8 +162,9 @@ class PipelineCriteria:
         return replace(self, kind=None, module_type_ids=None, years=None, failure_classes=None)
 
     def of_orphans(self, viewer: Viewer) -> Clauses | None:
-        """Clauses on orphan jobs; None when the criteria exclude them all: an orphan has no stored status, and no unit."""
-        if self.is_orphan is False or self.status is not None or self.unit is not None:
+        """Clauses on orphan jobs; None when the criteria or the viewer exclude them all: an orphan has no stored status, and no
+        unit."""
+        if self.is_orphan is False or self.status is not None or self.unit is not None or not sees_orphans(viewer):
             return None
         return [
             *([among(J.time_key, self.ids)] if self.ids is not None else []),
@@ -208,12 +219,16 @@ class PipelineCriteria:
 
     def _of_one_job(self, viewer: Viewer) -> Clauses:
         """The other row clauses."""
-        held = J.claimed_by == self.worker if viewer.may(OPERATIONS_VIEW) else false()
+        held = J.claimed_by == planned(self.worker, J.claimed_by) if viewer.may(OPERATIONS_VIEW) else false()
         return [
             *within(J.started_at, self.started_at),
             *within(J.finished_at, self.finished_at),
             *([one_of(J.failure_class, self.failure_classes)] if self.failure_classes is not None else []),
-            *([J.failure_fingerprint == self.failure_fingerprint] if self.failure_fingerprint is not None else []),
+            *(
+                [J.failure_fingerprint == planned(self.failure_fingerprint, J.failure_fingerprint)]
+                if self.failure_fingerprint is not None
+                else []
+            ),
             *([held] if self.worker is not None else []),
             *([matches(viewer, self.search)] if self.search and not is_indexed(viewer) else []),
         ]
@@ -223,8 +238,16 @@ class PipelineCriteria:
 
     def _triggered(self, user_id: Column) -> Clauses:
         return [
-            *([or_(false(), *(user_id == user for user in self.triggered_by))] if self.triggered_by is not None else []),
-            *([user_id.is_distinct_from(self.not_triggered_by)] if self.not_triggered_by is not None else []),
+            *(
+                [or_(false(), *(user_id == planned(user, P.creator) for user in self.triggered_by))]
+                if self.triggered_by is not None
+                else []
+            ),
+            *(
+                [user_id.is_distinct_from(planned(self.not_triggered_by, P.creator))]
+                if self.not_triggered_by is not None
+                else []
+            ),
         ]
 
 

@@ -26,7 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gql_server.db import models
-from gql_server.db.expressions import AnySelect, Column
+from gql_server.db.expressions import AnySelect, Column, number
 from gql_server.policy import Viewer, orphan_clause, pipeline_clause
 from gql_server.reads.jobs.search import indexed_match, is_frequent, matches
 from gql_server.reads.pagination import SortValue, Window, newest
@@ -94,7 +94,7 @@ def listed(viewer: Viewer, criteria: PipelineCriteria, window: Window) -> CTE | 
         scan for source in sources for scan in (_found(source, viewer, text, window) if text else source.keyset_scans(window))
     ]
     merged = _merged(scans, overlapping=bool(text) or len(stored) > 1)
-    return select(merged).order_by(*window.sorting(merged.c.key, merged.c.value)).limit(window.size + 1).cte()
+    return select(merged).order_by(*window.sorting(merged.c.key, merged.c.value)).limit(window.most).cte()
 
 
 async def counted(
@@ -155,13 +155,13 @@ def _found(source: IdSource, viewer: Viewer, text: str, window: Window) -> list[
     of all jobs says it, so that the index would name too many.
     """
     first = _merged(source.keyset_scans(replace(window, size=PROBE_ROWS - 1)), overlapping=False)
-    looked = select(first).order_by(*window.sorting(first.c.key, first.c.value)).limit(PROBE_ROWS).cte()
+    looked = select(first).order_by(*window.sorting(first.c.key, first.c.value)).limit(number(PROBE_ROWS)).cte()
     says = exists().where(source.is_job_of(looked.c.key), matches(viewer, text)).correlate(looked)
-    hits = select(looked).where(says).order_by(*window.sorting(looked.c.key, looked.c.value)).limit(window.size + 1).cte()
-    found, more = _count(hits), _count(looked) == PROBE_ROWS
-    promising = or_(found >= max(1, round(window.size * SCAN_HIT_RATIO)), is_frequent(text))
-    walk = source.with_jobs.where(found <= window.size, more, promising, matches(viewer, text))
-    look_up = source.with_jobs.where(found <= window.size, more, not_(promising), indexed_match(text))
+    hits = select(looked).where(says).order_by(*window.sorting(looked.c.key, looked.c.value)).limit(window.most).cte()
+    found, more = _count(hits), _count(looked) == number(PROBE_ROWS)
+    promising = or_(found >= number(max(1, round(window.size * SCAN_HIT_RATIO))), is_frequent(text))
+    walk = source.with_jobs.where(found <= number(window.size), more, promising, matches(viewer, text))
+    look_up = source.with_jobs.where(found <= number(window.size), more, not_(promising), indexed_match(text))
     return [select(hits), *source.keyset_scans(window, walk), *source.keyset_scans(window, look_up)]
 
 

@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, Select, and_, exists, or_, select, true, t
 from sqlalchemy.orm import aliased
 
 from gql_server.db import models
-from gql_server.db.expressions import AnySelect, Column
+from gql_server.db.expressions import AnySelect, Column, number, one_of
 from gql_server.db.models import PipelineStatus
 
 Run = type[models.Pipeline]
@@ -22,19 +22,19 @@ Run = type[models.Pipeline]
 
 def succeeded(run: Run) -> ColumnElement[bool]:
     """In the words of the partial index."""
-    return run.status == PipelineStatus.SUCCESS
+    return one_of(run.status, [PipelineStatus.SUCCESS])
 
 
 def nearest_after(run: Run, scope_key: Column, key: Column) -> Select[UUID]:
     """Id of the first run on the scope after the key."""
     on_scope_after = and_(tuple_(run.scope_key, run.id) > tuple_(scope_key, key), run.scope_key <= scope_key)
-    return select(run.id).where(on_scope_after).order_by(run.scope_key, run.id).limit(1)
+    return select(run.id).where(on_scope_after).order_by(run.scope_key, run.id).limit(number(1))
 
 
 def nearest_before(run: Run, scope_key: Column, key: Column) -> Select[UUID]:
     """Id of the last run on the scope before the key."""
     on_scope_before = and_(tuple_(run.scope_key, run.id) < tuple_(scope_key, key), run.scope_key >= scope_key)
-    return select(run.id).where(on_scope_before).order_by(run.scope_key.desc(), run.id.desc()).limit(1)
+    return select(run.id).where(on_scope_before).order_by(run.scope_key.desc(), run.id.desc()).limit(number(1))
 
 
 def unresolved(statement: AnySelect, scope_key: Column, key: Column) -> AnySelect:
@@ -44,7 +44,7 @@ def unresolved(statement: AnySelect, scope_key: Column, key: Column) -> AnySelec
     """
     success: Any = aliased(models.Pipeline)
     on_scope = and_(success.scope_key >= scope_key, success.scope_key <= scope_key, succeeded(success))
-    latest = select(success.id).where(on_scope).order_by(success.scope_key.desc(), success.id.desc()).limit(1).lateral()
+    latest = select(success.id).where(on_scope).order_by(success.scope_key.desc(), success.id.desc()).limit(number(1)).lateral()
     return statement.outerjoin(latest, true()).where(or_(latest.c.id.is_(None), latest.c.id < key))
 
 

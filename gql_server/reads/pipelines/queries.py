@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import lru_cache
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -14,16 +14,17 @@ from gql_server.db import models
 from gql_server.db.expressions import AnyRow, AnySelect, among, given_keys
 from gql_server.db.models import JobState
 from gql_server.ledger.progress import Progress, progress
-from gql_server.policy import Viewer, job_clause
+from gql_server.policy import Viewer, job_clause, sees_orphans
 from gql_server.reads.jobs import queries as jobs
 from gql_server.reads.jobs.row import PIPELINE_KEY
 from gql_server.reads.pagination import CountQuery, Page, Window, between
 from gql_server.reads.pipelines.counts import bound
-from gql_server.reads.pipelines.filter import PipelineCriteria
+from gql_server.reads.pipelines.filter import FREE, PipelineCriteria
 from gql_server.reads.pipelines.ids import counted, listed
 from gql_server.reads.pipelines.row import PipelineRow, orphans, stored
 from gql_server.reads.position import position
 from gql_server.reads.rows import Columns
+from gql_server.reads.shapes import built_once, parametrized, shaped
 from gql_server.reads.turns import in_turns
 
 J, P = models.Job, models.Pipeline
@@ -36,17 +37,16 @@ async def pipelines_by_key(
     connection: AsyncConnection, viewer: Viewer, keys: Sequence[UUID], *, columns: Columns[PipelineRow] = EVERY
 ) -> dict[UUID, PipelineRow]:
     columns |= KEY
-    statement = _pipelines_by_key(replace(viewer, expires_at=None), columns)
-    return {row.key: row for row in columns.rows(await connection.execute(statement, {"keys": list(keys)}))}
+    found = await _pipelines_by_key(viewer.shared(), columns).rows(connection, {"keys": list(keys)})
+    return {row.key: row for row in columns.rows(found)}
 
 
-@lru_cache(maxsize=32)
+@built_once
 def _pipelines_by_key(viewer: Viewer, columns: Columns[PipelineRow]) -> CompoundSelect[Any]:
-    """Made once for a viewer: to make it takes longer than to execute it, and every event of a live pipeline does."""
-    return union_all(
-        stored(viewer, columns, P.id == any_(given_keys(P.id))),
-        orphans(viewer, columns, J.time_key == any_(given_keys(J.time_key))),
-    )
+    parts = [stored(viewer, columns, P.id == any_(given_keys(P.id)))]
+    if sees_orphans(viewer):
+        parts.append(orphans(viewer, columns, J.time_key == any_(given_keys(J.time_key))))
+    return union_all(*parts)
 
 
 async def keys_by_job(connection: AsyncConnection, viewer: Viewer, keys: Sequence[int]) -> dict[int, UUID]:
@@ -67,10 +67,11 @@ async def page(
 ) -> Page:
     """A page of pipelines: the keys of the window, then what is shown of each.
 
-    Rows carry the position of the feed; an empty page is read once more, after the position that it then carries.
+    Rows carry the position of the feed, if that is asked for; an empty page is then read once more, after the position that it
+    carries.
     """
     rows = await rows_of_list(connection, viewer, criteria, window, columns)
-    if rows:
+    if rows or PipelineRow.feed_position not in columns:
         return _page(rows, criteria, window)
     before = await connection.scalar(select(position()))
     rows = await rows_of_list(connection, viewer, criteria, window, columns)
@@ -85,25 +86,38 @@ async def rows_of_list(
     columns: Columns[PipelineRow] = OF_LIST,
 ) -> list[PipelineRow]:
     """The pipelines in the window and one more, in the order in which they are read."""
-    statement = page_statement(viewer, criteria, window, columns)
-    return [] if statement is None else _placed(columns, window).rows(await connection.execute(statement))
+    shape, values = shaped(criteria, FREE)
+    statement = _page_statement(viewer.shared(), shape, window.shape(), columns)
+    return _placed(columns, window).rows(await statement.rows(connection, {**values, **window.parameters(UUID)}))
 
 
 async def page_around(
-    connection: AsyncConnection, viewer: Viewer, *, criteria: PipelineCriteria, window: Window, key: UUID
+    connection: AsyncConnection,
+    viewer: Viewer,
+    *,
+    criteria: PipelineCriteria,
+    window: Window,
+    key: UUID,
+    columns: Columns[PipelineRow] = OF_LIST,
 ) -> Page:
     """The page that has the pipeline of that key in its middle, as far as the ends of the list allow.
 
     If the list does not hold it, the first page: as if it did not exist.
     """
+    read = partial(page, connection, viewer, columns=columns)
     itself = replace(criteria, ids=(key,)) if criteria.ids is None or key in criteria.ids else replace(criteria, ids=())
-    [*found] = (await page(connection, viewer, criteria=itself, window=window)).nodes
+    [*found] = (await read(criteria=itself, window=window)).nodes
     if not found:
-        return await page(connection, viewer, criteria=criteria, window=window)
+        return await read(criteria=criteria, window=window)
     at = window.text(window.place(found[0], "key"))
-    until = await page(connection, viewer, criteria=criteria, window=replace(window, backward=True, before=at))
-    since = await page(connection, viewer, criteria=criteria, window=replace(window, after=at))
+    until = await read(criteria=criteria, window=replace(window, backward=True, before=at))
+    since = await read(criteria=criteria, window=replace(window, after=at))
     return between(until, found[0], since, window.size)
+
+
+@built_once
+def _page_statement(viewer: Viewer, shape: PipelineCriteria, window: Window, columns: Columns[PipelineRow]) -> AnySelect | None:
+    return page_statement(viewer, parametrized(shape, FREE), window, columns)
 
 
 def page_statement(
@@ -113,7 +127,11 @@ def page_statement(
     keys, columns = listed(viewer, criteria, window), _placed(columns, window)
     if keys is None:
         return None
-    rows = union_all(stored(viewer, columns, listed=keys), orphans(viewer, columns, listed=keys)).subquery()
+    parts = [
+        *([stored(viewer, columns, listed=keys)] if criteria.is_orphan is not True else []),
+        *([orphans(viewer, columns, listed=keys)] if criteria.of_orphans(viewer) is not None else []),
+    ]
+    rows = union_all(*parts).subquery()
     return select(rows).order_by(*window.sorting(rows.c.key, rows.c.get("value")))
 
 
@@ -139,13 +157,13 @@ async def active_by_year(
     every = union_all(*pages).subquery()
     found = (await connection.execute(select(every).order_by(window.scan(every.c.key)))).all()
     rows: defaultdict[int, list[PipelineRow]] = defaultdict(list)
-    for (*_, year), row in zip(found, _placed(columns, window).rows(found), strict=True):
-        rows[year].append(row)
+    for each, row in zip(found, _placed(columns, window).rows(found), strict=True):
+        rows[each[-1]].append(row)
     return {year: _page(rows[year], criteria[year], window) for year in keys}
 
 
 def _page(rows: Sequence[PipelineRow], criteria: PipelineCriteria, window: Window) -> Page:
-    return replace(window.page(rows, "key"), counting=CountQuery(counted, criteria, limit=bound(criteria)), criteria=criteria)
+    return window.page(rows, "key", counting=CountQuery(counted, criteria, limit=bound(criteria)), criteria=criteria)
 
 
 async def progress_by_pipeline(connection: AsyncConnection, viewer: Viewer, keys: Sequence[UUID]) -> dict[UUID, Progress]:

@@ -12,25 +12,30 @@ from gql_server.policy import Viewer, job_clause, orphan_clause, pipeline_clause
 from gql_server.reads.jobs import queries as jobs
 from gql_server.reads.jobs.row import JobRow
 from gql_server.reads.pipelines.neighbours import nearest_after, nearest_before, succeeded
-from gql_server.reads.pipelines.queries import pipelines_by_key
+from gql_server.reads.pipelines.queries import EVERY, pipelines_by_key
 from gql_server.reads.pipelines.row import PipelineRow
+from gql_server.reads.rows import Columns
 
 J, P = models.Job, models.Pipeline
 
 
-async def previous_by_pipeline(connection: AsyncConnection, viewer: Viewer, keys: Sequence[UUID]) -> dict[UUID, PipelineRow]:
+async def previous_by_pipeline(
+    connection: AsyncConnection, viewer: Viewer, keys: Sequence[UUID], *, columns: Columns[PipelineRow] = EVERY
+) -> dict[UUID, PipelineRow]:
     """The last run on the scope before each pipeline."""
-    return await _rows(connection, viewer, await neighbours(connection, viewer, keys, before=True))
+    return await _rows(connection, viewer, columns, await neighbours(connection, viewer, keys, before=True))
 
 
-async def next_by_pipeline(connection: AsyncConnection, viewer: Viewer, keys: Sequence[UUID]) -> dict[UUID, PipelineRow]:
+async def next_by_pipeline(
+    connection: AsyncConnection, viewer: Viewer, keys: Sequence[UUID], *, columns: Columns[PipelineRow] = EVERY
+) -> dict[UUID, PipelineRow]:
     """The first run on the scope after each pipeline."""
-    return await _rows(connection, viewer, await neighbours(connection, viewer, keys))
+    return await _rows(connection, viewer, columns, await neighbours(connection, viewer, keys))
 
 
-async def resolved_by_pipeline(connection: AsyncConnection, viewer: Viewer, keys: Sequence[UUID]) -> dict[UUID, PipelineRow]:
-    """The first run on the scope that succeeded after each pipeline."""
-    return await _rows(connection, viewer, await neighbours(connection, viewer, keys, successful=True))
+async def resolving_by_pipeline(connection: AsyncConnection, viewer: Viewer, keys: Sequence[UUID]) -> dict[UUID, UUID]:
+    """Id of the first run on the scope that succeeded after each pipeline."""
+    return await neighbours(connection, viewer, keys, successful=True)
 
 
 async def neighbours(
@@ -53,24 +58,32 @@ def neighbours_statement(viewer: Viewer, keys: Sequence[UUID], *, before: bool, 
     return select(asked.c.key, nearest.c.id).join_from(asked, nearest, true())
 
 
-async def _rows(connection: AsyncConnection, viewer: Viewer, found: dict[UUID, UUID]) -> dict[UUID, PipelineRow]:
-    rows = await pipelines_by_key(connection, viewer, list(set(found.values()))) if found else {}
+async def _rows(
+    connection: AsyncConnection, viewer: Viewer, columns: Columns[PipelineRow], found: dict[UUID, UUID]
+) -> dict[UUID, PipelineRow]:
+    rows = await pipelines_by_key(connection, viewer, list(set(found.values())), columns=columns) if found else {}
     return {key: rows[id] for key, id in found.items() if id in rows}
 
 
-async def superseded_by_job(connection: AsyncConnection, viewer: Viewer, keys: Sequence[int]) -> dict[int, JobRow]:
+async def superseded_by_job(
+    connection: AsyncConnection, viewer: Viewer, keys: Sequence[int], *, columns: Columns[JobRow] = jobs.EVERY
+) -> dict[int, JobRow]:
     """The last job of the same combination before each job."""
-    return await _lineage(connection, viewer, keys, before=True)
+    return await _lineage(connection, viewer, columns, keys, before=True)
 
 
-async def superseding_by_job(connection: AsyncConnection, viewer: Viewer, keys: Sequence[int]) -> dict[int, JobRow]:
+async def superseding_by_job(
+    connection: AsyncConnection, viewer: Viewer, keys: Sequence[int], *, columns: Columns[JobRow] = jobs.EVERY
+) -> dict[int, JobRow]:
     """The first job of the same combination after each job."""
-    return await _lineage(connection, viewer, keys, before=False)
+    return await _lineage(connection, viewer, columns, keys, before=False)
 
 
-async def _lineage(connection: AsyncConnection, viewer: Viewer, keys: Sequence[int], *, before: bool) -> dict[int, JobRow]:
+async def _lineage(
+    connection: AsyncConnection, viewer: Viewer, columns: Columns[JobRow], keys: Sequence[int], *, before: bool
+) -> dict[int, JobRow]:
     found = {row.key: row.id for row in await connection.execute(lineage_statement(viewer, keys, before=before))}
-    rows = await jobs.jobs_by_id(connection, viewer, list(set(found.values()))) if found else {}
+    rows = await jobs.jobs_by_id(connection, viewer, list(set(found.values())), columns=columns) if found else {}
     return {key: rows[id] for key, id in found.items() if id in rows}
 
 

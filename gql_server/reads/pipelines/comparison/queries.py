@@ -13,14 +13,21 @@ from gql_server.reads.failures.queries import fingerprints_by_pipeline
 from gql_server.reads.jobs import queries as jobs
 from gql_server.reads.jobs.row import FINISHED, PIPELINE_KEY
 from gql_server.reads.pipelines.comparison.comparison import ComparedJob, Comparison, RunFacts, compare
-from gql_server.reads.pipelines.queries import pipelines_by_key
+from gql_server.reads.pipelines.queries import EVERY, pipelines_by_key
+from gql_server.reads.pipelines.row import PipelineRow
 from gql_server.reads.pipelines.runs import neighbours
+from gql_server.reads.rows import Columns
 
 J = models.Job
 
 
 async def comparisons_by_pipeline(
-    connection: AsyncConnection, viewer: Viewer, keys: Sequence[UUID], *, baseline: UUID | None
+    connection: AsyncConnection,
+    viewer: Viewer,
+    keys: Sequence[UUID],
+    *,
+    baseline: UUID | None,
+    columns: Columns[PipelineRow] = EVERY,
 ) -> dict[UUID, Comparison]:
     """Each pipeline against that baseline or, without one, against the last success on its scope before it."""
     if baseline is None:
@@ -29,13 +36,16 @@ async def comparisons_by_pipeline(
         baselines = dict.fromkeys(keys, baseline)
     if not baselines:
         return {}
-    facts = await _facts(connection, viewer, list({*baselines, *baselines.values()}))
+    facts = await _facts(connection, viewer, list({*baselines, *baselines.values()}), columns)
     return {key: compare(facts[key], facts[other]) for key, other in baselines.items() if key in facts and other in facts}
 
 
-async def _facts(connection: AsyncConnection, viewer: Viewer, keys: Sequence[UUID]) -> dict[UUID, RunFacts]:
+async def _facts(
+    connection: AsyncConnection, viewer: Viewer, keys: Sequence[UUID], columns: Columns[PipelineRow]
+) -> dict[UUID, RunFacts]:
     """Facts on those of these pipelines that the viewer may see, in three statements."""
-    rows = await pipelines_by_key(connection, viewer, keys)
+    columns |= PipelineRow.columns(["duration_seconds", "is_terminal"]).names
+    rows = await pipelines_by_key(connection, viewer, keys, columns=columns)
     fingerprints = await fingerprints_by_pipeline(connection, viewer, list(rows))
     facts = {
         key: RunFacts(row, row.duration_seconds if row.is_terminal else None, fingerprints=fingerprints[key])

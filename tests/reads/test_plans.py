@@ -1,0 +1,165 @@
+"""A plan that PostgreSQL keeps for all values is as good as one that it makes for each, of statements that stay prepared."""
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import event, text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from gql_server.policy import Viewer
+from gql_server.reads.jobs.filter import JobCriteria, Match, Range
+from gql_server.reads.jobs.list import page as page_of_jobs
+from gql_server.reads.jobs.list import page_by_pipeline
+from gql_server.reads.jobs.queries import jobs_by_id
+from gql_server.reads.pagination import Window
+from gql_server.reads.pipelines.filter import PipelineCriteria
+from gql_server.reads.pipelines.ids import ORDERINGS
+from gql_server.reads.pipelines.queries import page, pipelines_by_key, rows_of_list
+from tests.graphql import PAGING, viewer
+
+NOW = datetime(2025, 6, 1, tzinfo=UTC)
+SLACK = 150
+LEDGER = """
+    INSERT INTO pipelines (provider, kind, status, entity_type, year, module_type_id, unit_institutional_id, created_by,
+                           created_at, started_at, finished_at, updated_at, job_count)
+    SELECT 'DEFAULT', 'csv_ingest', CASE WHEN i % 7 = 0 THEN 'FAILED' ELSE 'SUCCESS' END,
+           (CASE WHEN i % 3 = 0 THEN 'MODULE_UNIT_SPECIFIC' ELSE 'MODULE_PER_YEAR' END)::entity_type_enum,
+           2020 + i % 6, 1 + i % 7, CASE WHEN i % 3 = 0 THEN (10000 + i % 50)::text END,
+           jsonb_build_object('user_id', 'u' || i % 40),
+           at, at + interval '1 second', at + (i % 500) * interval '1 second', at + interval '1 hour', 4
+    FROM (SELECT i, timestamptz '2025-06-01Z' - (4000 - i) * interval '2 hours' AS at FROM generate_series(1, 4000) AS i) _;
+
+    INSERT INTO data_ingestion_jobs (pipeline_id, job_type, entity_type, state, result, status_message, year, module_type_id,
+                                     claimed_by, failure_class, failure_fingerprint, created_at, started_at, finished_at)
+    SELECT p.id, 'csv_ingest', p.entity_type, 'FINISHED',
+           (CASE p.status WHEN 'FAILED' THEN 'ERROR' ELSE 'SUCCESS' END)::ingestion_result_enum, 'Done ' || n,
+           p.year, p.module_type_id, 'w' || n, CASE p.status WHEN 'FAILED' THEN 'VALIDATION' END,
+           CASE p.status WHEN 'FAILED' THEN 'f' || p.module_type_id END, p.created_at, p.started_at, p.finished_at
+    FROM pipelines AS p, generate_series(1, 4) AS n;
+
+    INSERT INTO data_ingestion_jobs (job_type, entity_type, state, result)
+    SELECT 'csv_ingest', 'MODULE_PER_YEAR', 'FINISHED', 'ERROR' FROM generate_series(1, 300);
+"""
+
+
+class Executed(NamedTuple):
+    statement: str
+    parameters: Sequence[Any]
+
+
+def literal(value: Any) -> str:
+    if value is None:
+        return "NULL"
+    if isinstance(value, list | tuple):
+        return f"'{{{','.join(map(str, value))}}}'"
+    return f"'{value}'"
+
+
+async def buffers(connection: AsyncConnection, executed: Executed, mode: str) -> int:
+    """Pages that a prepared statement touches, once PostgreSQL has made up its mind about its plan."""
+    given = f"({', '.join(map(literal, executed.parameters))})" if executed.parameters else ""
+    await connection.execute(text(f"SET plan_cache_mode = {mode}"))
+    name = f"asked_{uuid4().hex}"
+    await connection.exec_driver_sql(f"PREPARE {name} AS {executed.statement}")
+    try:
+        for _ in range(7 if mode == "auto" else 1):
+            await connection.exec_driver_sql(f"EXECUTE {name}{given}")
+        explained = await connection.exec_driver_sql(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE {name}{given}")
+        found = explained.scalar_one()
+        plan = (json.loads(found) if isinstance(found, str) else found)[0]["Plan"]
+        return plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]
+    finally:
+        await connection.exec_driver_sql(f"DEALLOCATE {name}")
+        await connection.execute(text("RESET plan_cache_mode"))
+
+
+async def executed_by(connection: AsyncConnection, read: Any) -> list[Executed]:
+    found: list[Executed] = []
+
+    def record(_connection: object, _cursor: object, statement: str, parameters: Any, *_: object) -> None:
+        found.append(Executed(statement, parameters))
+
+    event.listen(connection.sync_connection, "before_cursor_execute", record)
+    try:
+        await read
+    finally:
+        event.remove(connection.sync_connection, "before_cursor_execute", record)
+    return found
+
+
+DAY, OLD = Range(NOW - timedelta(days=1), None), Range(NOW - timedelta(days=300), NOW - timedelta(days=290))
+CRITERIA: dict[str, PipelineCriteria] = {
+    "nothing": PipelineCriteria(),
+    "created_at": PipelineCriteria(created_at=DAY),
+    "created_at long ago": PipelineCriteria(created_at=OLD),
+    "started_at": PipelineCriteria(started_at=DAY),
+    "finished_at": PipelineCriteria(finished_at=OLD),
+    "duration_seconds": PipelineCriteria(duration_seconds=Range(490.0, None)),
+    "triggered_by": PipelineCriteria(triggered_by=("u7",)),
+    "not_triggered_by": PipelineCriteria(not_triggered_by="u7"),
+    "failure_fingerprint": PipelineCriteria(failure_fingerprint="f3"),
+    "worker": PipelineCriteria(worker="w2"),
+    "years and created_at": PipelineCriteria(years=(2023,), created_at=OLD),
+    "status and started_at": PipelineCriteria(status=Match(("FAILED",)), started_at=DAY),
+    "unresolved": PipelineCriteria(unresolved=True, created_at=OLD),
+    "search": PipelineCriteria(search="done 3"),
+    "unit": PipelineCriteria(unit="10003"),
+}
+
+
+@pytest.fixture
+async def ledger(engine: AsyncEngine) -> AsyncConnection:
+    """A connection to a ledger that is large enough for plans to differ."""
+    async with engine.connect() as connection:
+        await connection.execution_options(isolation_level="AUTOCOMMIT")
+        for statement in LEDGER.split(";\n"):
+            if statement.strip():
+                await connection.exec_driver_sql(statement)
+        await connection.exec_driver_sql("VACUUM ANALYZE pipelines, data_ingestion_jobs")
+        yield connection
+
+
+async def compare(connection: AsyncConnection, read: Any, *, slack: int = SLACK) -> None:
+    [asked] = await executed_by(connection, read)
+    custom, *kept = [
+        await buffers(connection, asked, f"{mode}") for mode in ("force_custom_plan", "force_generic_plan", "auto")
+    ]
+    assert max(kept) <= 2 * custom + slack, (custom, kept, asked)
+
+
+def window(order: str | None, size: int = 50) -> Window:
+    by = ORDERINGS[order].order if order else None
+    return PAGING.window("Query.pipelines", first=size, descending=True, order=by)
+
+
+@pytest.mark.parametrize("role", ["operator", "principal"])
+async def test_pages_of_pipelines_are_as_good_after_the_fifth_execution(ledger: AsyncConnection, role: str):
+    who: Viewer = viewer(role, unit="10003") if role == "principal" else viewer(role)
+    for name, criteria in CRITERIA.items():
+        if role == "principal" and criteria.worker:
+            continue
+        for order in (None, "DURATION"):
+            first = window(order)
+            await compare(ledger, rows_of_list(ledger, who, criteria, first))
+            found = await page(ledger, who, criteria=criteria, window=first)
+            if found.has_next_page:
+                after = PAGING.window("Query.pipelines", first=50, after=found.end_cursor, descending=True, order=first.order)
+                await compare(ledger, rows_of_list(ledger, who, criteria, after))
+            assert name
+
+
+async def test_reads_by_key_are_as_good_after_the_fifth_execution(ledger: AsyncConnection):
+    who = viewer("operator")
+    pipelines = [row.key for row in (await page(ledger, who, criteria=PipelineCriteria(), window=window(None))).nodes]
+    jobs = list(await ledger.scalars(text("SELECT id FROM data_ingestion_jobs ORDER BY id LIMIT 200")))
+
+    await compare(ledger, pipelines_by_key(ledger, who, pipelines))
+    await compare(ledger, jobs_by_id(ledger, who, jobs), slack=4 * len(jobs))  # each looks its pipeline up in an index
+    by_id = PAGING.window("Pipeline.jobs", first=20)
+    for criteria in (JobCriteria(), JobCriteria(worker="w2"), JobCriteria(started_at=DAY), JobCriteria(attempt_at_least=1)):
+        await compare(ledger, page_by_pipeline(ledger, who, pipelines, criteria=criteria, window=by_id))
+        await compare(ledger, page_of_jobs(ledger, who, criteria=criteria, window=by_id))
