@@ -33,18 +33,41 @@ class FileColumns:
     descriptive: Collection[str] = ()
     open: bool = False
 
-    def of(self, header: Sequence[str]) -> "Header":
+    def of(self, header: Sequence[str], kinds: Sequence["FileKind"] = ()) -> "Header":
         """The header with known columns as the format spells them. Raises FileRefused when one is missing, misspelt, or there
-        twice."""
-        spelled = {_letters(name): name for name in (*self.known, *self.other_names)}
-        names = tuple(spelled.get(_letters(name), name) for name in header)
+        twice, and for a file that is rather of one of the other `kinds`."""
+        names = self._spelled(header)
         meant = [self.other_names.get(name, name) for name in names]
         self._check_twice(header, names, meant)
-        read = {*self.known, *self.other_names}
-        unread = () if self.open else tuple(name for name in names if name and name not in read)
+        self._check_kind(header, kinds)
+        unread = () if self.open else self._unread(names)
         self._check_missing(meant, [name for name in names if name] if self.open else unread)
         self._check_misspelt(meant, unread)
         return Header(names, unread)
+
+    def _spelled(self, header: Sequence[str]) -> tuple[str, ...]:
+        spelled = {_letters(name): name for name in (*self.known, *self.other_names)}
+        return tuple(spelled.get(_letters(name), name) for name in header)
+
+    def _unread(self, names: Sequence[str]) -> tuple[str, ...]:
+        return tuple(name for name in names if name and name not in self.known and name not in self.other_names)
+
+    def _fit(self, header: Sequence[str]) -> tuple[bool, int]:
+        """True when all that is mandatory is there, and the number of columns that would not be read."""
+        names = self._spelled(header)
+        return {*self.required} <= {self.other_names.get(name, name) for name in names}, len(self._unread(names))
+
+    def _check_kind(self, header: Sequence[str], kinds: Sequence["FileKind"]) -> None:
+        """Refuse a file that lacks nothing as another kind, and of which more is read as that one: or all, if this lacks
+        something."""
+        complete, unread = self._fit(header)
+        if complete and self.open:
+            return
+        others = [(kind.columns._fit(header), kind) for kind in kinds if {*kind.columns.known} != {*self.known}]
+        better = [(left, kind) for (whole, left), kind in others if whole and left < max(unread, int(not complete))]
+        if better:
+            kind = min(better, key=itemgetter(0))[1]
+            raise FileRefused(f"this looks like {kind.name}: upload it with {kind.parameters}")
 
     def _check_twice(self, header: Sequence[str], names: Sequence[str], meant: Sequence[str]) -> None:
         for name in self.known:
@@ -76,6 +99,15 @@ class FileColumns:
         having = [name for name in self.known if words <= _words(name)] if len(_letters(column)) > len("id") else []
         among = [name for name in absent if _words(name) <= words]
         return next((name for name in (*(having if len(having) == 1 else ()), *among) if name in absent), None)
+
+
+@dataclass(frozen=True, slots=True)
+class FileKind:
+    """Name of a kind of file, the parameters of its upload in words, and its columns."""
+
+    name: str
+    parameters: str
+    columns: FileColumns
 
 
 @dataclass(frozen=True, slots=True)

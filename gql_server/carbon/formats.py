@@ -1,11 +1,11 @@
 """The files that can be uploaded: which module and entry types each serves, and which columns it must have."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from gql_server.carbon.catalog import EQUIPMENT, HEADCOUNT, MEMBER, PROCESS_EMISSIONS, PURCHASE, STUDENT, entry_types_of
-from gql_server.carbon.columns import FileColumns
+from gql_server.carbon.columns import FileColumns, FileKind
 from gql_server.carbon.rows import (
     EquipmentFactorRow,
     EquipmentRow,
@@ -91,17 +91,20 @@ def open_rows(
     unit: str | None = None,
     sheet: str | None = None,
     decimal: str | None = None,
+    kinds: Sequence[FileKind] = (),
 ) -> FileTable:
-    """Opens a file and checks its header: it needs all mandatory columns, and that of the unit unless it is of one `unit`.
+    """Opens a file and checks its header: it needs all mandatory columns, and that of the unit unless it is of one `unit`, and
+    may not look like another of the `kinds`.
 
     Raises FileRefused here, and while the rows are read.
     """
     numbers = format.row.number_columns() | {OVERRIDE_COLUMN}
-    expected = _columns_of(format, many_units=unit is None)
-    return open_table(path, numbers=numbers, ids=ID_COLUMNS, sheet=sheet, decimal=decimal, expected=expected)
+    expected = columns_of(format, many_units=unit is None)
+    return open_table(path, numbers=numbers, ids=ID_COLUMNS, sheet=sheet, decimal=decimal, expected=expected, kinds=kinds)
 
 
-def _columns_of(format: EntryFormat | FactorFormat, *, many_units: bool) -> FileColumns:
+def columns_of(format: EntryFormat | FactorFormat, *, many_units: bool) -> FileColumns:
+    """The columns of a file; that of the unit is mandatory in one of `many_units`."""
     row, required = format.row, format.row.required_columns()
     if isinstance(format, FactorFormat):
         return FileColumns(row.columns(), required, row.other_names, row.descriptive)

@@ -1,6 +1,6 @@
 """Reference data as a file gives it: a key a row, with what is known under it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from gql_server.carbon.catalog import PURCHASE, entry_types_of
-from gql_server.carbon.columns import FileColumns
+from gql_server.carbon.columns import FileColumns, FileKind
 from gql_server.carbon.readers import RowRejected, explained, said
 from gql_server.carbon.rows import ExchangeRateRow, FileRow
 from gql_server.carbon.tablefile import OUTSIDE, FileTable, open_table
@@ -50,10 +50,17 @@ def is_of_whole_module(module_id: int) -> bool:
     return module_id in _FORMATS
 
 
-def open_reference(path: Path, format: ReferenceFormat, *, sheet: str | None = None, decimal: str | None = None) -> FileTable:
+def open_reference(
+    path: Path,
+    format: ReferenceFormat,
+    *,
+    sheet: str | None = None,
+    decimal: str | None = None,
+    kinds: Sequence[FileKind] = (),
+) -> FileTable:
     """Opens a file and checks its header. Raises FileRefused here, and while the rows are read."""
     numbers = format.row.number_columns() if format.row else ()
-    return open_table(path, numbers=numbers, sheet=sheet, decimal=decimal, expected=format.columns)
+    return open_table(path, numbers=numbers, sheet=sheet, decimal=decimal, expected=format.columns, kinds=kinds)
 
 
 class ReferenceReader:

@@ -2,13 +2,13 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Generator, Iterator
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from gql_server.carbon.columns import FileColumns, Header
+from gql_server.carbon.columns import FileColumns, FileKind, Header
 from gql_server.carbon.csvfile import read_csv
 from gql_server.carbon.filekinds import START_BYTES, ZIP_MARK, kind_of, not_a_table
 from gql_server.carbon.numbers import Numbers, numbers_of
@@ -40,7 +40,8 @@ class FileTable:
 
     Cells of the columns `numbers` are written as computers do where they have one reading, and those of `ids` without the
     zeros that spreadsheets put behind a point. `decimal` is the decimal mark, when the sender has said which. `expected` are
-    the columns that the file is read for; without them every column is read.
+    the columns that the file is read for; without them every column is read. A file that is rather of another of the `kinds` is
+    refused.
     """
 
     def __init__(
@@ -51,20 +52,21 @@ class FileTable:
         ids: Collection[str] = (),
         decimal: str | None = None,
         expected: FileColumns | None = None,
+        kinds: Sequence[FileKind] = (),
     ) -> None:
         self._source = records
         self._respelled = Counter[str]()
         self._opened = self._numbered()
         try:
-            self._read_header(expected)
+            self._read_header(expected, kinds)
             self._read_numbers(numbers, ids, decimal)
         except FileRefused:
             self.close()
             raise
 
-    def _read_header(self, expected: FileColumns | None) -> None:
+    def _read_header(self, expected: FileColumns | None, kinds: Sequence[FileKind]) -> None:
         header = self._header()
-        self.header = expected.of(header) if expected else Header(header)
+        self.header = expected.of(header, kinds) if expected else Header(header)
         self.columns = self.header.names
 
     def _read_numbers(self, numbers: Collection[str], ids: Collection[str], decimal: str | None) -> None:
@@ -189,9 +191,10 @@ def open_table(
     sheet: str | None = None,
     decimal: str | None = None,
     expected: FileColumns | None = None,
+    kinds: Sequence[FileKind] = (),
 ) -> FileTable:
     """Opens a CSV file or a sheet of an .xlsx workbook. Raises FileRefused, or OSError without such a file."""
-    return FileTable(_records(path, sheet), numbers=numbers, ids=ids, decimal=decimal, expected=expected)
+    return FileTable(_records(path, sheet), numbers=numbers, ids=ids, decimal=decimal, expected=expected, kinds=kinds)
 
 
 def _records(path: Path, sheet: str | None) -> Records:

@@ -7,6 +7,7 @@ from itertools import islice
 from typing import Any
 
 from gql_server.carbon.numbers import DECIMALS
+from gql_server.carbon.recognition import FILE_KINDS
 from gql_server.carbon.refusals import FileRefused
 from gql_server.carbon.tablefile import FileTable
 from gql_server.worker import ClaimedJob, JobError, Run
@@ -18,12 +19,13 @@ NumberedRow = tuple[int, dict[str, str]]
 async def uploaded_table(
     job: ClaimedJob, run: Run, open: Callable[..., FileTable], *args: Any, **options: Any
 ) -> AsyncGenerator[FileTable]:
-    """The job's file as `open(path, *args, sheet=, decimal=)` reads it, whose refusals end the job with what had been found
-    out about the file; the sheet and the decimal mark are those that the upload named."""
+    """The job's file as `open(path, *args, sheet=, decimal=, kinds=)` reads it, whose refusals end the job with what had been
+    found out about the file; the sheet and the decimal mark are those that the upload named."""
     decimal = DECIMALS.get(job.config.get("decimal", ""))
     async with run.uploaded_file() as path:
         try:
-            table = await asyncio.to_thread(open, path, *args, sheet=job.config.get("sheet"), decimal=decimal, **options)
+            told = {"sheet": job.config.get("sheet"), "decimal": decimal, "kinds": FILE_KINDS}
+            table = await asyncio.to_thread(open, path, *args, **told, **options)
         except FileRefused as refused:
             raise JobError(str(refused)) from None
         try:

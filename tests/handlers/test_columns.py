@@ -193,3 +193,29 @@ async def test_words_of_a_columns_name_may_be_joined_or_not(world: World) -> Non
 
     assert (await world.root(pipeline_id)).status_message == "Success"
     assert [row.kg_co2eq for row in await world.query("SELECT kg_co2eq FROM data_entry_emissions")] == [6.0]
+
+
+async def test_members_sent_as_students_replace_no_students(world: World) -> None:
+    student = await world.upload("headcount", "unit_institutional_id,fte\n10208,12\n", data_entry_type_id=2)
+    members = "unit_institutional_id,name,sius_code,user_institutional_id,fte\n10208,Zoé,51,100001,1\n"
+    wrong = await world.upload("headcount", members, data_entry_type_id=2)
+
+    assert (await world.root(student)).status_message == "Success"
+    root = await world.root(wrong)
+    assert (root.result, root.failure_class, root.status_message) == (
+        "ERROR",
+        "VALIDATION",
+        "this looks like data of headcount (member): upload it with target=data, module=headcount and entryType=member",
+    )
+    stored = await world.query("SELECT data_entry_type_id, (data ->> 'fte')::float8 AS fte FROM data_entries")
+    assert [(row.data_entry_type_id, row.fte) for row in stored] == [(2, 12.0)]
+
+
+async def test_exchange_rates_sent_as_reference_data_of_another_module_are_recognised(world: World) -> None:
+    rates = "currency,per_eur,source\nchf,1,x\n"
+
+    pipeline_id = await world.upload("equipment_electric_consumption", rates, target=TargetType.REFERENCE_DATA)
+
+    assert (await world.root(pipeline_id)).status_message == (
+        "this looks like exchange rates: upload it with target=reference and module=purchase"
+    )

@@ -17,6 +17,7 @@ _MISSING_COLUMNS = re.compile(
 )
 
 _MISSPELT_COLUMNS = re.compile(r"\Ano columns? (?P<names>.+?) — (?P<hint>.+): correct the name, or leave it out\Z", re.DOTALL)
+_OTHER_KIND = re.compile(r"\Athis looks like (?P<kind>.+): upload it with (?P<parameters>.+)\Z")
 _PARAMETER = re.compile(r"\bsay which with (?P<name>\w+)")
 _VERDICT = re.compile(r"\A(?:ERROR|WARNING): ")
 CORRECTED: Mapping[str, str] = {
@@ -220,6 +221,9 @@ def _refused(job: DiagnosedJob) -> Advice:
         message = f"The file has no column {_cut(misspelt['names'])}: {_cut(misspelt['hint'])}."
         remedy = "Correct the name in the header of the file, or leave that column out, and upload it again."
         return Advice(Code.MISSING_COLUMN, message, remedy, Action.UPLOAD_FILE)
+    if other := _OTHER_KIND.search(job.message or ""):
+        remedy = f"Upload the same file again, with {other['parameters']}: nothing in it is to be corrected."
+        return Advice(Code.INPUT_REFUSED, f"The file looks like {other['kind']}.", remedy, Action.UPLOAD_FILE)
     if parameter := _PARAMETER.search(job.message or ""):
         remedy = f"Upload the same file again, with the parameter `{parameter['name']}`: nothing in it is to be corrected."
         return Advice(

@@ -177,6 +177,16 @@ CLASSES = [
         "UPLOAD_FILE",
     ),
     (
+        job(
+            FailureClass.VALIDATION,
+            "this looks like data of headcount (member): upload it with target=data, module=headcount and entryType=member",
+        ),
+        "INPUT_REFUSED",
+        "The file looks like data of headcount (member).",
+        "Upload the same file again, with target=data, module=headcount and entryType=member: nothing in it is to be corrected.",
+        "UPLOAD_FILE",
+    ),
+    (
         job(FailureClass.VALIDATION, "“1,234” is 1234 or 1.234: say which with decimalMark, POINT or COMMA"),
         "INPUT_REFUSED",
         "The file can be read in several ways: “1,234” is 1234 or 1.234: say which with decimalMark, POINT or COMMA",
