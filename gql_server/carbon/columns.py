@@ -92,13 +92,13 @@ class FileColumns:
             raise FileRefused(f"no {names} — {_told_alike(alike)}: correct the name, or leave it out")
 
     def _meant_by(self, column: str, absent: Sequence[str]) -> str | None:
-        """The absent column that this one is nearly, or whose name alone has the words of this one, or is among them."""
+        """The absent column that this one is nearly, or whose name alone has the words of this one, or has one fewer."""
         if name := _nearest(column, absent, _likeness, MISSPELT):
             return name
         words = _words(column)
         having = [name for name in self.known if words <= _words(name)] if len(_letters(column)) > len("id") else []
-        among = [name for name in absent if _words(name) <= words]
-        return next((name for name in (*(having if len(having) == 1 else ()), *among) if name in absent), None)
+        shorter = [name for name in absent if _joined(name) == _joined(column).rpartition("_")[0]]
+        return next((name for name in (*(having if len(having) == 1 else ()), *shorter) if name in absent), None)
 
 
 @dataclass(frozen=True, slots=True)
