@@ -183,7 +183,8 @@ CLASSES = [
         ),
         "INPUT_REFUSED",
         "The file looks like data of headcount (member).",
-        "Upload the same file again, with target=data, module=headcount and entryType=member: nothing in it is to be corrected.",
+        "Upload the same file again, with target=data, module=headcount and entryType=member: nothing in it is to be "
+        "corrected.",
         "UPLOAD_FILE",
     ),
     (
