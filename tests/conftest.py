@@ -9,12 +9,17 @@ from uuid import uuid4
 
 import pytest
 import structlog
+from hypothesis import HealthCheck, settings
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gql_server import db
 from gql_server.db import embedded, migrate
 from gql_server.db.embedded.programs import VERSION
 from tests.databases import Databases, execute, on_database, share_statements
+
+# how long an example takes is the machine's affair
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 # structlog's own printer shows the local variables of each frame, which takes seconds for an exception of ours
 PRINTER = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)

@@ -100,7 +100,7 @@ async def test_a_running_handler_is_cancelled_and_writes_nothing(work: Ledger) -
     aborted = await abort(work, submitted.pipeline_id)
     await wakeup.cancel_jobs(work.engine, aborted.aborted_job_ids)
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await cancelled.wait()
     await worker.stop()
     await running
@@ -127,7 +127,7 @@ async def test_an_abort_stops_what_the_database_does_for_the_job_and_frees_its_l
     aborted = await abort(work, submitted.pipeline_id)
     await wakeup.cancel_jobs(work.engine, aborted.aborted_job_ids)
 
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while (await work.job(follower.job_id)).state != "FINISHED":
             await asyncio.sleep(0.05)
     assert (await work.job(follower.job_id)).result == "SUCCESS"

@@ -50,7 +50,7 @@ FAILED = {"status": {"in": ["FAILED"]}}
 async def hub(dsn: str) -> AsyncIterator[Hub]:
     hub = Hub(connect_arguments(dsn, "hub"), poll_seconds=60)
     task = asyncio.create_task(hub.run())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await hub.connected.wait()
     yield hub
     task.cancel()
@@ -59,7 +59,7 @@ async def hub(dsn: str) -> AsyncIterator[Hub]:
 
 
 async def _next(results: AsyncIterator[Any]) -> dict[str, Any]:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         result = await anext(results)
     assert result.errors is None
     return result.data["pipelines"]
@@ -398,12 +398,12 @@ async def test_what_a_catch_up_reads_while_others_are_told_is_told_with_reads_of
             await _finish(engine, key, job_id)
         live: Any = source.live()
         async with aclosing(live) as events:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 told = [(await anext(events), len(renewals))]
             await _finish(engine, *running[2])
             joining = ListSource(hub, reader, renew=lambda: None)
             assert [event async for event in joining.catch_up(None, source)] == []
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 told += [(await anext(events), len(renewals)) for _ in range(2)]
 
     keys = [(event.row.key, renewal) for event, renewal in told if isinstance(event, Reading)]

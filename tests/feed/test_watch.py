@@ -31,7 +31,7 @@ JOB = """subscription ($id: Int!) { jobProgress(by: { jobId: $id }, throttleMs: 
 async def operations(engine: AsyncEngine, dsn: str) -> AsyncIterator[LiveOperations]:
     hub = Hub(connect_arguments(dsn, "hub"), poll_seconds=60)
     task = asyncio.create_task(hub.run())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await hub.connected.wait()
     yield endpoint(engine, hub).live
     task.cancel()
@@ -46,11 +46,11 @@ class Frames:
         self.frames = operations.frames(Operation(query, variables, None), viewer(role))
 
     async def next(self) -> Any:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             return json.loads((await anext(self.frames)).payload)
 
     async def ended(self) -> bool:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             return await anext(self.frames, None) is None
 
 

@@ -82,7 +82,7 @@ class Follower:
 async def operations(engine: AsyncEngine, dsn: str) -> AsyncIterator[LiveOperations]:
     hub = Hub(connect_arguments(dsn, "hub"), poll_seconds=0.1)
     task = asyncio.create_task(hub.run())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await hub.connected.wait()
     yield endpoint(engine, hub).live
     task.cancel()
@@ -118,7 +118,7 @@ async def test_what_a_client_is_told_is_relative_to_what_it_holds_whenever_it_co
     page = (await Client(engine, "operator").query(PAGE, filter=filter))["pipelines"]["nodes"]
     wanted = {row["id"]: row for row in page}
     with suppress(TimeoutError):
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while any(follower.rows != wanted for follower in followers):
                 await asyncio.sleep(0.05)
     for task in following:

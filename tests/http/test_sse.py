@@ -67,7 +67,7 @@ class Events:
     async def next(self) -> dict[str, str] | None:
         """The next event; None at the end of the stream."""
         fields: dict[str, str] = {}
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             async for line in self._lines:
                 if line and not line.startswith(":"):
                     name, _, value = line.partition(":")
@@ -236,7 +236,7 @@ async def test_a_quiet_stream_shows_that_it_is_alive(url: str, engine: AsyncEngi
     async with streamed(url, FOLLOW, id=str(pipeline_id)) as events:
         await events.next()
         line = None
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             async for line in events._lines:
                 if line:
                     break

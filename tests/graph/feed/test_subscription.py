@@ -34,7 +34,7 @@ WHERE datname = current_database() AND pid <> pg_backend_pid()"""
 async def hub(dsn: str) -> AsyncIterator[Hub]:
     hub = Hub(connect_arguments(dsn, "hub"), poll_seconds=60)
     task = asyncio.create_task(hub.run())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await hub.connected.wait()
     yield hub
     task.cancel()
@@ -43,14 +43,14 @@ async def hub(dsn: str) -> AsyncIterator[Hub]:
 
 
 async def _next(results: AsyncIterator[Any]) -> Any:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         result = await anext(results)
     assert result.errors is None
     return result.data["pipeline"]
 
 
 async def _ended(results: AsyncIterator[Any]) -> bool:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         return await anext(results, None) is None
 
 
@@ -238,7 +238,7 @@ async def test_a_change_while_the_snapshot_is_read_is_not_missed(engine: AsyncEn
         return True
 
     source = PipelineSource(hub, pipeline_id, read, is_resumable=yes, has_changed=yes, throttle_seconds=0)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         readings: list[Any] = [reading async for reading in run_session(Session(), source, None, sealed)]
 
     assert [reading.row.status for reading in readings] == ["RUNNING", "SUCCESS"]

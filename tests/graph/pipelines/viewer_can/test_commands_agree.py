@@ -40,7 +40,7 @@ Command = Callable[[AsyncConnection], Awaitable[object]]
 
 async def ledger(connection: AsyncConnection) -> None:
     """Pipelines of one unit and of the whole year in each state, with and without their file, and a job of no pipeline."""
-    await build.worker(connection, "alive", lease=timedelta(seconds=60))
+    await build.worker(connection, "alive", lease=timedelta(hours=1))
     await build.unit(connection, "A")
     silent = {"state": JobState.RUNNING, "locked_by": "gone", "locked_at": datetime.now(UTC) - timedelta(hours=1)}
     held = {"state": JobState.RUNNING, "locked_by": "alive", "locked_at": datetime.now(UTC)}
