@@ -16,6 +16,7 @@ from gql_server.db import work_engine
 from gql_server.db.models import JobType
 from gql_server.ledger import locks
 from gql_server.ledger.locks import Lock, Scope
+from gql_server.processes import run
 from gql_server.worker import ChildJob, ClaimedJob, Outcome, Registry, Run
 from gql_server.worker.worker import Worker, WorkerConfig
 
@@ -60,4 +61,4 @@ async def work(dsn: str, name: str) -> None:
 
 if __name__ == "__main__":
     logs.configure("ERROR", json=False)
-    asyncio.run(work(os.environ[DATABASE], sys.argv[1]))
+    run(work(os.environ[DATABASE], sys.argv[1]))

@@ -1,14 +1,18 @@
-"""Empty jobs a second, by the number of worker processes on one database."""
+"""Empty jobs a second, by the number of worker processes on one database, and the processor time of each; beside PgQueuer."""
 
 import asyncio
-from collections.abc import Sequence
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from statistics import median
 from typing import NamedTuple
 
 import psutil
+from pgqueuer import Queries
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from bench import pgqueuer
 from bench.database import connected
 from bench.processes import cpu_seconds, cpu_seconds_of_family, postmaster, running
 from bench.report import table
@@ -39,19 +43,23 @@ async def run(dsn: str, *, count: int = 1500, processes: Sequence[int] = (1, 2, 
     The machine is shared with the database and whoever else is on it, so the processor time a job takes is shown, too.
     """
     runs: dict[int, list[Run]] = {number: [] for number in processes}
+    of_pgqueuer: list[Run] = []
     async with connected(dsn) as engine:
         for _ in range(rounds):
             for number in processes:
                 commands = [("-m", "bench.empty", f"worker-{index}") for index in range(number)]
                 async with running(engine, dsn, *commands) as workers:
-                    runs[number].append(await _measured(engine, workers, count))
-    medians = {number: Run(*map(median, zip(*runs[number], strict=True))) for number in processes}
+                    runs[number].append(await _measured(engine, workers, count, _drained))
+            async with pgqueuer.queue(dsn) as queue, pgqueuer.working(dsn) as workers:
+                of_pgqueuer.append(await _measured(engine, workers, count, partial(_timed, queue)))
+    medians = {number: _median(runs[number]) for number in processes}
     one = medians[processes[0]].rate
+    named = {**{str(number): run for number, run in medians.items()}, "PgQueuer alone": _median(of_pgqueuer)}
     rows = [
-        (str(number), f"{run.rate:.0f}", f"{run.rate / one:.2f}", f"{run.worker_ms:.1f}", f"{run.database_ms:.1f}")
-        for number, run in medians.items()
+        (name, f"{run.rate:.0f}", f"{run.rate / one:.2f}", f"{run.worker_ms:.1f}", f"{run.database_ms:.1f}", f"{run.both:.1f}")
+        for name, run in named.items()
     ]
-    columns = ("processes", "jobs/s", f"to {processes[0]}", "worker CPU ms/job", "database CPU ms/job")
+    columns = ("processes", "jobs/s", f"to {processes[0]}", "worker CPU ms/job", "database CPU ms/job", "both")
     table(f"jobs: {count} empty jobs", columns, rows)
 
 
@@ -62,12 +70,24 @@ class Run(NamedTuple):
     worker_ms: float
     database_ms: float
 
+    @property
+    def both(self) -> float:
+        return self.worker_ms + self.database_ms
 
-async def _measured(engine: AsyncEngine, workers: Sequence[psutil.Process], count: int) -> Run:
-    await _drained(engine, WARM_UP * len(workers))
+
+def _median(runs: Sequence[Run]) -> Run:
+    return Run(*map(median, zip(*runs, strict=True)))
+
+
+Drained = Callable[[AsyncEngine, int], Awaitable[float]]
+"""Submits so many jobs; the seconds until all of them have ended."""
+
+
+async def _measured(engine: AsyncEngine, workers: Sequence[psutil.Process], count: int, drained: Drained) -> Run:
+    await drained(engine, WARM_UP * len(workers))
     database = await postmaster(engine)
     worker_before, database_before = cpu_seconds(workers), cpu_seconds_of_family(database)
-    seconds = await _drained(engine, count)
+    seconds = await drained(engine, count)
     worker_ms = (cpu_seconds(workers) - worker_before) * 1000 / count
     return Run(count / seconds, worker_ms, (cpu_seconds_of_family(database) - database_before) * 1000 / count)
 
@@ -76,6 +96,12 @@ async def submit(engine: AsyncEngine, count: int) -> None:
     """So many waiting jobs that do nothing, each with a pipeline of its own."""
     async with engine.begin() as connection:
         await connection.execute(_SUBMIT, {"count": count})
+
+
+async def _timed(queue: Queries, engine: AsyncEngine, count: int) -> float:
+    began = time.perf_counter()
+    await pgqueuer.drained(engine, queue, count)
+    return time.perf_counter() - began
 
 
 async def _drained(engine: AsyncEngine, count: int) -> float:
