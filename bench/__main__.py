@@ -6,7 +6,7 @@ import os
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
 
-from bench import console, execution, ingest, jobs, latency, live, loop, scale
+from bench import console, execution, indexes, ingest, jobs, latency, live, loop, scale
 from bench.database import fresh
 from bench.rivals import compare
 from bench.rivals.ledger import kept
@@ -18,6 +18,7 @@ BENCHMARKS: dict[str, Callable[[str], Awaitable[None]]] = {
     "ingest": ingest.run,
     "scale": scale.run,
     "console": console.run,
+    "indexes": indexes.run,
     "live": live.run,
     "loop": loop.run,
     "execution": execution.run,
@@ -40,7 +41,7 @@ def main() -> None:
 
 
 def _database(name: str) -> AbstractContextManager[str]:
-    return kept(KEPT_PIPELINES) if name == "graph" else fresh()
+    return kept(KEPT_PIPELINES) if name in ("graph", "indexes") else fresh()
 
 
 if __name__ == "__main__":

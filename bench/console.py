@@ -54,15 +54,15 @@ async def measure(engine: AsyncEngine, rounds: int) -> list[Cost]:
     try:
         first, *others = cases(graph)
         asked = [first, page(f"page {DEEP_PAGE:,}", after=await _deep_cursor(graph)), *others]
-        statements = [await _statements(engine, graph, case) for case in asked]
+        sent = [await statements(engine, graph, case) for case in asked]
         answers: dict[str, list[float]] = defaultdict(list)
         alone: dict[str, list[float]] = defaultdict(list)
         async with engine.connect() as connection:
             for _ in range(rounds):
-                for case, executed in zip(asked, statements, strict=True):
+                for case, executed in zip(asked, sent, strict=True):
                     answers[case.name].append(await _answer(graph, case))
                     alone[case.name].append(await _alone(connection, executed))
-            read = [await _read(connection, executed) for executed in statements]
+            read = [await _read(connection, executed) for executed in sent]
     finally:
         await graph.close()
     return [
@@ -82,7 +82,7 @@ async def _deep_cursor(graph: Graph) -> str | None:
     return cursor
 
 
-async def _statements(engine: AsyncEngine, graph: Graph, case: Case) -> list[Executed]:
+async def statements(engine: AsyncEngine, graph: Graph, case: Case) -> list[Executed]:
     graph.subject = case.subject
     with recorded(engine) as executed:
         await graph.ask(case.query, case.variables)

@@ -39,6 +39,12 @@ async def sequential_scans(connection: AsyncConnection, executed: Executed) -> l
     return [node["Relation Name"] for node in _nodes(explained.scalar_one()[0]["Plan"]) if _reads_everything(node)]
 
 
+async def indexes(connection: AsyncConnection, executed: Executed) -> set[str]:
+    """Names of the indexes that this statement would read."""
+    explained = await connection.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {executed.statement}", tuple(executed.parameters))
+    return {node["Index Name"] for node in _nodes(explained.scalar_one()[0]["Plan"]) if "Index Name" in node}
+
+
 async def buffers(connection: AsyncConnection, executed: Executed) -> int:
     """The shared buffers that this statement touches, the same in every run: a page that is looked at twice counts twice."""
     options = "ANALYZE, BUFFERS, TIMING OFF, FORMAT JSON"

@@ -5,7 +5,7 @@ from functools import partial
 
 import pytest
 
-from bench import console, ingest, jobs, latency, live, loop, scale
+from bench import console, indexes, ingest, jobs, latency, live, loop, scale
 
 pytestmark = pytest.mark.slow
 
@@ -15,6 +15,7 @@ TINY: dict[str, Callable[[str], Awaitable[None]]] = {
     "ingest": partial(ingest.run, rows=200, rounds=1, large_mb=1),
     "scale": partial(scale.run, sizes=(100, 500), times=2),
     "console": partial(console.run, pipelines=60, rounds=1, strict=False),
+    "indexes": indexes.run,
     "loop": partial(loop.run, jobs=30, rounds=1),
     "live": partial(
         live.run, changes=3, polls=1, crowd=20, pipelines=4, rounds=1, stock_rounds=1, followed=5, rate=20, seconds=1
