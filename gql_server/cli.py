@@ -97,7 +97,7 @@ def worker(
     with _database(settings) as dsn:
         from gql_server import processes
 
-        asyncio.run(processes.work(settings, dsn, drain=drain))
+        processes.run(processes.work(settings, dsn, drain=drain))
 
 
 @app.command(name="migrate")

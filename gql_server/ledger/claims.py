@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from uuid import UUID
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -46,8 +47,12 @@ jsonb_build_object('status_history', jsonb_path_query_array(
   '{LATEST}'))
 """
 
+_NAMES = tuple(ClaimedJob.__dataclass_fields__)
+_FIELDS = ", ".join("j.attempts AS attempt" if name == "attempt" else f"j.{name}" for name in _NAMES)
+_COLUMNS = ", ".join(f"c.{name}" for name in _NAMES)
+
 # The update waits for `demoted` by counting it, because the index of current jobs admits one of a combination at any time.
-_CLAIM = text(f"""
+_CLAIM = f"""
 WITH {_RUNNING}, pending AS (
   SELECT j.id, j.lock_keys, j.entity_type, {_COMBINATION.format("j")}
   FROM data_ingestion_jobs j
@@ -78,15 +83,34 @@ WITH {_RUNNING}, pending AS (
     AND o.target_type IS NOT DISTINCT FROM m.target_type
     AND o.year IS NOT DISTINCT FROM m.year
   RETURNING o.id
+), claimed AS (
+  UPDATE data_ingestion_jobs j
+  SET state = 'RUNNING', locked_by = :worker, claimed_by = :worker, locked_at = clock_timestamp(), attempts = j.attempts + 1,
+    started_at = coalesce(j.started_at, clock_timestamp()),
+    meta = j.meta - 'progress' || CASE WHEN j.started_at IS NULL THEN '{{}}' ELSE {_CLAIMED_AGAIN} END,
+    is_current = j.entity_type <> 'MODULE_UNIT_SPECIFIC'
+  FROM mine, (SELECT count(*) FROM demoted) AS first
+  WHERE j.id = mine.id
+  RETURNING j.started_at, {_FIELDS}
 )
-UPDATE data_ingestion_jobs j
-SET state = 'RUNNING', locked_by = :worker, claimed_by = :worker, locked_at = clock_timestamp(), attempts = j.attempts + 1,
-  started_at = coalesce(j.started_at, clock_timestamp()),
-  meta = j.meta - 'progress' || CASE WHEN j.started_at IS NULL THEN '{{}}' ELSE {_CLAIMED_AGAIN} END,
-  is_current = j.entity_type <> 'MODULE_UNIT_SPECIFIC'
-FROM mine, (SELECT count(*) FROM demoted) AS first
-WHERE j.id = mine.id
-RETURNING {", ".join("j.attempts AS attempt" if name == "attempt" else f"j.{name}" for name in ClaimedJob.__dataclass_fields__)}
+"""
+
+# Of a pipeline that has just been claimed from only these facts are new. Those that somebody holds are passed over, and told.
+_SHOW = """
+unstarted AS (
+  SELECT p.id FROM pipelines p WHERE p.id IN (SELECT pipeline_id FROM claimed) AND p.status <> 'RUNNING'
+), free AS (
+  SELECT id FROM pipelines WHERE id IN (SELECT id FROM unstarted) ORDER BY id FOR NO KEY UPDATE SKIP LOCKED
+), shown AS (
+  UPDATE pipelines p SET status = 'RUNNING', finished_at = NULL, updated_at = clock_timestamp(),
+    started_at = coalesce(p.started_at, (SELECT min(c.started_at) FROM claimed c WHERE c.pipeline_id = p.id))
+  FROM free WHERE p.id = free.id
+)
+"""
+_CLAIM_ALONE = text(f"{_CLAIM} SELECT {_COLUMNS} FROM claimed c")
+_CLAIM_AND_SHOW = text(f"""
+{_CLAIM}, {_SHOW}
+SELECT c.pipeline_id IN (SELECT id FROM unstarted EXCEPT SELECT id FROM free) AS is_busy, {_COLUMNS} FROM claimed c
 """)
 
 
@@ -99,8 +123,23 @@ async def claim(
     IntegrityError when another worker takes a job of the same combination at the same moment.
     """
     parameters = {"worker": worker, "job_types": list(job_types), "most": most, "held": list(held)}
-    taken = await connection.execute(_CLAIM, parameters)
+    taken = await connection.execute(_CLAIM_ALONE, parameters)
     return sorted((ClaimedJob(*row) for row in taken), key=lambda job: job.id)
+
+
+async def claim_and_show(
+    connection: AsyncConnection, worker: str, job_types: Sequence[str], most: int, *, held: Collection[int] = ()
+) -> tuple[list[ClaimedJob], set[UUID]]:
+    """Claim, and show the pipelines of what is claimed as running, in one statement.
+
+    Waits for nobody, because a claim holds rows that others wait for. Returns also the pipelines that somebody else holds, and
+    that are still to be shown.
+    """
+    parameters = {"worker": worker, "job_types": list(job_types), "most": most, "held": list(held)}
+    taken = (await connection.execute(_CLAIM_AND_SHOW, parameters)).all()
+    claimed = [(is_busy, ClaimedJob(*job)) for is_busy, *job in taken]
+    busy = {job.pipeline_id for is_busy, job in claimed if is_busy and job.pipeline_id}
+    return sorted((job for _, job in claimed), key=lambda job: job.id), busy
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,13 +81,6 @@ _LOCK = ForPipelines("""
 SELECT id, owes_aggregation AND aborted_at IS NULL AS owes FROM pipelines WHERE id {of} ORDER BY id FOR NO KEY UPDATE
 """)
 
-# Of these pipelines, those not yet shown as running: locked if nobody holds them, else told as busy.
-_LOCK_UNSTARTED = ForPipelines("""
-WITH unstarted AS (SELECT id FROM pipelines WHERE id {of} AND status <> 'RUNNING'),
-locked AS (SELECT id FROM pipelines WHERE id IN (SELECT id FROM unstarted) ORDER BY id FOR NO KEY UPDATE SKIP LOCKED)
-SELECT u.id, l.id IS NULL AS busy FROM unstarted u LEFT JOIN locked l ON l.id = u.id
-""")
-
 # What can have drifted: whatever is not terminal, what has a live job, and what changed lately. A pipeline that is
 # locked is being changed by somebody who will recompute it.
 _LOCK_SUSPECTS = text("""
@@ -121,19 +114,6 @@ async def recompute(connection: AsyncConnection, pipeline_ids: Collection[UUID])
 async def store(connection: AsyncConnection, pipeline_ids: Collection[UUID]) -> None:
     """Store what the jobs of these pipelines say, as `recompute` does, for pipelines that the transaction has locked."""
     await _AFTER_A_CHANGE.execute(connection, pipeline_ids)
-
-
-async def show_running(connection: AsyncConnection, pipeline_ids: Collection[UUID]) -> list[UUID]:
-    """Recompute those of these pipelines that are not shown as running yet, in the transaction that claimed their jobs.
-
-    Waits for nobody, because a claim holds rows that others wait for. Returns the pipelines that somebody else holds.
-    """
-    if not pipeline_ids:
-        return []
-    unstarted = await _LOCK_UNSTARTED.execute(connection, pipeline_ids)
-    if locked := [row.id for row in unstarted if not row.busy]:
-        await store(connection, locked)
-    return [row.id for row in unstarted if row.busy]
 
 
 async def suspects(connection: AsyncConnection) -> list[UUID]:

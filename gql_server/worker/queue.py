@@ -52,6 +52,7 @@ class LedgerQueue(Queries):
         super().__init__(listener, qbq=QueryQueueBuilder(settings=DBSettings(channel=channel)))
         self.listener = listener
         self.engine = engine
+        self._committing = engine.execution_options(isolation_level="AUTOCOMMIT")
         self.worker = worker
         self.concurrency = concurrency
         self.drain = drain
@@ -83,21 +84,20 @@ class LedgerQueue(Queries):
         return [_as_pgqueuer_job(job, queue_manager_id) for job in claimed]
 
     async def _claim(self, job_types: list[str], room: int) -> list[ClaimedJob]:
-        """Claim, and show the pipelines as running in the same transaction; if that fails, in one after it.
+        """Claim, and show the pipelines as running in the same statement; if that fails, after it.
 
         A claim fails when another worker takes a job of the same combination at that moment: the next look passes it over.
         """
         try:
-            async with self.engine.begin() as connection:
-                claimed = await claims.claim(connection, self.worker, job_types, room, held=self.held)
-                unshown = await reconcile.show_running(connection, _pipelines(claimed))
+            async with self._committing.connect() as connection:
+                claimed, unshown = await claims.claim_and_show(connection, self.worker, job_types, room, held=self.held)
         except DBAPIError as error:
             if is_connection_lost(error):
                 raise
             log.warning("job.claim_repeated", worker=self.worker, error=str(error.orig))
             async with self.engine.begin() as connection:
                 claimed = await claims.claim(connection, self.worker, job_types, room, held=self.held)
-            unshown = _pipelines(claimed)
+            unshown = {job.pipeline_id for job in claimed if job.pipeline_id}
         self.held |= {job.id: job for job in claimed}
         await self._show_running(unshown)
         return claimed
@@ -168,10 +168,6 @@ class LedgerQueue(Queries):
 
     async def has_user_defined_enum(self, key: str, enum: str) -> bool:
         return True
-
-
-def _pipelines(jobs: Collection[ClaimedJob]) -> list[UUID]:
-    return list({job.pipeline_id for job in jobs if job.pipeline_id})
 
 
 def _as_pgqueuer_job(job: ClaimedJob, queue_manager_id: QueueManagerId) -> Job:

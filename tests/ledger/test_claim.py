@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from bench.plans import recorded
 from gql_server.db.models import EntityType
-from gql_server.ledger import claims, reconcile
+from gql_server.ledger import attempts, claims, reconcile
 from gql_server.ledger.claims import LOOKAHEAD
 from gql_server.worker.queue import LedgerQueue, Listener
 from tests.ledger.conftest import Ledger
@@ -95,17 +95,41 @@ async def blocked(work: Ledger) -> None:
 async def test_a_claim_shows_its_pipelines_as_running_and_waits_for_none(work: Ledger) -> None:
     free, busy, running = [await work.submit("noop") for _ in range(3)]
     await work.execute("UPDATE pipelines SET status = 'RUNNING' WHERE id = :id", id=running.pipeline_id)
-    await work.claim(most=3)
     ids = [each.pipeline_id for each in (free, busy, running)]
     before = [(await work.pipeline(id)).updated_at for id in ids]
     async with work.engine.begin() as other:
         await reconcile.lock(other, [busy.pipeline_id])
 
         async with asyncio.timeout(5), work.engine.begin() as connection:
-            assert await reconcile.show_running(connection, ids) == [busy.pipeline_id]
+            claimed, unshown = await claims.claim_and_show(connection, "w1", ["noop"], 3)
 
+    assert [job.id for job in claimed] == [free.job_id, busy.job_id, running.job_id]
+    assert unshown == {busy.pipeline_id}
     assert [(await work.pipeline(id)).status for id in ids] == ["RUNNING", "NOT_STARTED", "RUNNING"]
     assert [(await work.pipeline(id)).updated_at > each for id, each in zip(ids, before, strict=True)] == [True, False, False]
+    assert (await work.pipeline(free.pipeline_id)).started_at == (await work.job(free.job_id)).started_at
+
+
+async def test_a_claim_of_several_pipelines_takes_one_statement(work: Ledger) -> None:
+    submitted = [await work.submit("noop") for _ in range(3)]
+    with recorded(work.engine) as executed:
+        assert await dequeue(work, "w1") == [each.job_id for each in submitted]
+
+    assert [each.statement.split()[:2] for each in executed] == [["WITH", "running"]]
+    assert {(await work.pipeline(each.pipeline_id)).status for each in submitted} == {"RUNNING"}
+
+
+async def test_a_heartbeat_changes_no_index(work: Ledger) -> None:
+    await work.submit("noop")
+    [job] = await work.claim()
+    async with work.engine.connect() as connection:
+        await connection.execution_options(isolation_level="AUTOCOMMIT")
+        await connection.execute(text("VACUUM FULL data_ingestion_jobs"))  # so that there is room on the page
+    async with work.engine.begin() as connection:
+        assert await attempts.beat(connection, "w1", {job.id: job.attempt}) == {job.id}
+        hot = await connection.scalar(text("SELECT pg_stat_get_xact_tuples_hot_updated('data_ingestion_jobs'::regclass)"))
+
+    assert hot == 1
 
 
 async def test_a_pipeline_that_was_busy_when_its_job_was_claimed_is_shown_as_running_after_it(work: Ledger) -> None:

@@ -73,7 +73,7 @@ JOB_INDEXES = (
         "id",
         postgresql_where=text("state IN ('NOT_STARTED', 'QUEUED') AND locked_by IS NULL AND job_type IS NOT NULL"),
     ),
-    Index("ix_data_ingestion_jobs_running", "locked_at", postgresql_where=text("state = 'RUNNING'")),
+    Index("ix_data_ingestion_jobs_running", "locked_by", postgresql_where=text("state = 'RUNNING'")),
     Index(
         "uq_aggregation_active",
         "provider",
@@ -120,7 +120,6 @@ JOB_INDEXES = (
         postgresql_where=text(f"job_type IS NULL OR job_type NOT IN ({_KNOWN_JOB_TYPES})"),
     ),
     Index("ix_data_ingestion_jobs_trigrams", text("gql_trigrams(status_message)"), postgresql_using="gin"),
-    Index("ix_data_ingestion_jobs_locked_by", "locked_by", postgresql_where=text("locked_by IS NOT NULL")),
     *(
         Index(
             f"ix_data_ingestion_jobs_{column}",
