@@ -15,7 +15,7 @@ RESOLVED_OR_NOT = (
     "A later file of the same unit has landed, and files of a unit add up: retry this one only if the later did not bring its "
     "rows."
 )
-REDONE = "Nothing is left to do here: a later run does, or did, the same for all that this is about, and says what still lacks."
+REDONE = "Nothing is left to do here: later work does, or did, the same for all that this is about, and says what still lacks."
 SETTLED = "Nothing is left to do: all its entries have their emissions by now."
 RATED = "The rates have come since, but the emissions were not computed with them: look at the pipeline that brought them."
 SUPERSEDED = "A newer pipeline brings the same data: look at that one, and do nothing about this."

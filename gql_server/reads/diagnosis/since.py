@@ -2,21 +2,21 @@
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, any_, case, exists, false, func, literal, null, or_, select, tuple_
+from sqlalchemy import ColumnElement, Integer, and_, any_, case, cast, exists, false, func, literal, null, or_, select, tuple_
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import aliased
 
 from gql_server.carbon.catalog import DATA_ENTRY_TYPES, PURCHASE
-from gql_server.carbon.lacks import Lack
 from gql_server.db import models
 from gql_server.db.expressions import integer
-from gql_server.db.models import FILE_JOBS, LIVE_STATES, RECALCULATIONS, EntityType, JobResult, JobState, JobType
-from gql_server.db.models.carbon import DataEntry, Factor
+from gql_server.db.models import LIVE_STATES, RECALCULATIONS, EntityType, JobResult, JobState, JobType
+from gql_server.db.models.carbon import DataEntry, DataEntryEmission, Factor
 from gql_server.ledger.endings import has_landed
 from gql_server.ledger.failures.classify import FailureClass
 from gql_server.policy import Viewer
 
 J, LATER, SYNC = models.Job, aliased(models.Job), aliased(models.Job)
+REDOING = aliased(models.Job)
 E = DataEntry
 COMPUTES = (*RECALCULATIONS, JobType.AGGREGATION)
 OF_MODULE = [(info.module_id, info.id) for info in DATA_ENTRY_TYPES.values()]
@@ -59,13 +59,38 @@ def _key(*where: ColumnElement[bool]) -> ColumnElement[Any]:
 
 
 def _redone_by(is_seen: ColumnElement[bool]) -> ColumnElement[Any]:
-    """The pipeline that does, or did, the same for at least the same units, by a job of the same sort or one that lists it."""
+    """The pipeline of the newest job that does, or did, the same for at least the same units and entry types. Several entry
+    types that failed are redone also one by one; of some that lack something, one job must tell what still does."""
     covers = or_(LATER.scope_module_ids.is_(None), LATER.scope_module_ids.contains(J.scope_module_ids))
-    of_module = (J.provider, JobType.MODULE_EMISSION_RECALC.value, J.entity_type, J.module_type_id, null(), J.year, null())
-    lists = LATER.config["data_entry_type_ids"].contains(func.to_jsonb(J.data_entry_type_id, type_=JSONB))
-    same = _key(LATER.scope_key == J.scope_key, covers, LANDS, is_seen)
-    listed = _key(LATER.scope_key == func.gql_scope_key(*of_module), lists, LANDS, is_seen)
-    return func.coalesce(same, case((J.job_type == JobType.EMISSION_RECALC, listed)))
+    lands = (covers, LANDS, is_seen)
+    listed = J.config["data_entry_type_ids"]
+    entry_types = func.jsonb_array_elements_text(listed).table_valued("value")
+    each = _newest_of(cast(entry_types.c.value, Integer), *lands)
+    of_all = select(case((func.bool_and(each.is_not(None)), func.max(each)))).select_from(entry_types).correlate(J)
+    lists = or_(J.job_type != JobType.MODULE_EMISSION_RECALC, LATER.config["data_entry_type_ids"].contains(listed))
+    newest = case(
+        (and_(HAS_FAILED, J.job_type == JobType.MODULE_EMISSION_RECALC), of_all.scalar_subquery()),
+        (J.job_type == JobType.EMISSION_RECALC, _newest_of(J.data_entry_type_id, *lands)),
+        else_=_newest(LATER.scope_key == J.scope_key, lists, *lands),
+    )
+    return select(func.coalesce(REDOING.pipeline_id, REDOING.time_key)).where(REDOING.id == newest).scalar_subquery()
+
+
+def _newest_of(entry_type: Any, *where: ColumnElement[bool]) -> ColumnElement[Any]:
+    """Id of the newest such recalculation of an entry type."""
+    kinds = ((JobType.EMISSION_RECALC, entry_type), (JobType.MODULE_EMISSION_RECALC, null()))
+    own, of_module = (
+        func.gql_scope_key(J.provider, kind.value, J.entity_type, J.module_type_id, named, J.year, null())
+        for kind, named in kinds
+    )
+    lists = LATER.config["data_entry_type_ids"].contains(func.to_jsonb(entry_type, type_=JSONB))
+    return func.greatest(_newest(LATER.scope_key == own, *where), _newest(LATER.scope_key == of_module, lists, *where))
+
+
+def _newest(*where: ColumnElement[bool]) -> ColumnElement[Any]:
+    """Id of the newest such job after this one; ordered as the index of scopes is."""
+    newest = select(LATER.id).where(LATER.id > J.id, *where).order_by(LATER.scope_key.desc(), LATER.id.desc()).limit(1)
+    return newest.correlate_except(LATER).scalar_subquery()
 
 
 def _rates_by(is_seen: ColumnElement[bool]) -> ColumnElement[Any]:
@@ -85,11 +110,12 @@ def _is_about(entry_type: Any) -> ColumnElement[bool]:
 
 
 def _is_settled() -> ColumnElement[bool]:
-    """The entries that it is about, of which some lacked something, are there, and none lacks anything any more."""
+    """The entries that it is about, of which some lacked something, are there, and each has an emission."""
     place = and_(E.provider == J.provider, E.year == J.year, _is_about(E.data_entry_type_id))
     of_upload = or_(J.upload_id.is_(None), E.upload_id == J.upload_id)
     of_units = or_(J.scope_module_ids.is_(None), E.carbon_report_module_id == any_(J.scope_module_ids))
     about = and_(place, of_upload, of_units)
-    waits = case((J.job_type.in_(FILE_JOBS), E.lack == Lack.MISSING_FACTOR), else_=E.lack.is_not(None))
     left_rows_out = and_(J.job_type.not_in(RECALCULATIONS), J.failure_class == FailureClass.SOME_ROWS_REJECTED)
-    return and_(~left_rows_out, exists().where(about), ~exists().where(about, E.lack.is_not(None), waits))
+    # most that lack something say so, in an index; the rest were not computed yet
+    lacks, has_emission = exists().where(about, E.lack.is_not(None)), exists().where(DataEntryEmission.data_entry_id == E.id)
+    return and_(~left_rows_out, exists().where(about), ~lacks, ~exists().where(about, ~has_emission))

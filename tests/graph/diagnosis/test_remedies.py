@@ -6,10 +6,12 @@ from uuid import UUID
 import pytest
 from sqlalchemy import text
 
+from gql_server.commands.recalculation import recalculate
 from gql_server.db.models import TargetType
+from gql_server.worker import registry
 from tests.commands.test_retry import UNIT_ROWS, YEAR_ROWS, entries, retry
 from tests.graphql import Client
-from tests.handlers.conftest import EQUIPMENT_FACTORS, PROCESS_FACTORS, PURCHASE_FACTORS, World, world
+from tests.handlers.conftest import EQUIPMENT_FACTORS, OPERATOR, PROCESS_FACTORS, PURCHASE_FACTORS, YEAR, World, world
 
 assert world
 QUERY = """query ($id: UUID!) { pipeline(by: { pipelineId: $id }) {
@@ -18,8 +20,9 @@ QUERY = """query ($id: UUID!) { pipeline(by: { pipelineId: $id }) {
 PURCHASES = "unit_institutional_id,name,purchase_institutional_code,total_spent_amount,currency\n"
 RATES = "currency,per_eur,source\nchf,0.8,Treasury\n"
 NOTHING_LEFT = (
-    "Nothing is left to do here: a later run does, or did, the same for all that this is about, and says what still lacks."
+    "Nothing is left to do here: later work does, or did, the same for all that this is about, and says what still lacks."
 )
+CATEGORIES = "unit_institutional_id,name,purchase_category,purchase_institutional_code,total_spent_amount,currency\n"
 SETTLED = "Nothing is left to do: all its entries have their emissions by now."
 
 
@@ -207,3 +210,101 @@ async def test_a_units_file_that_failed_is_made_good_by_itself_not_by_another_fi
         else "A later file of the same unit has landed, and files of a unit add up: retry this one only if the later did not "
         "bring its rows."
     )
+
+
+SERVICES = 64
+TWO_SERVICES = PURCHASES + "10208,Autre,S999,200,eur\n10209,Conseil,S100,200,eur\n"
+BREAK_FACTORS = "UPDATE factors SET values = values - 'ef_kg_co2eq_per_currency'"
+
+
+async def execute(world: World, statement: str) -> None:
+    async with world.engine.begin() as connection:
+        await connection.execute(text(statement))
+
+
+async def recalculate_purchases(world: World, **options: Any) -> UUID:
+    async with world.engine.begin() as connection:
+        submitted = await recalculate(connection, registry, OPERATOR, YEAR, 5, **options)
+    await world.drain()
+    return submitted.pipeline_id
+
+
+async def without_emission(world: World) -> int:
+    query = "SELECT count(*) AS entries FROM data_entries e WHERE NOT EXISTS (SELECT FROM data_entry_emissions m "
+    return (await world.query(f"{query} WHERE m.data_entry_id = e.id)"))[0].entries
+
+
+async def test_entries_whose_factor_came_but_not_their_rate_are_not_said_to_have_their_emissions(world: World) -> None:
+    await world.factors("purchase", PURCHASE_FACTORS)
+    first = await world.upload("purchase", TWO_SERVICES.replace("200,eur", "200,chf", 1), data_entry_type_id=SERVICES)
+
+    await world.factors("purchase", PURCHASE_FACTORS + "eur,services,S999,Autre,,1\n")
+    lacking, between = await without_emission(world), await told(world, first)
+    await world.upload("purchase", RATES, target=TargetType.REFERENCE_DATA)
+
+    assert lacking == 1
+    assert SETTLED not in [each["remedy"] for each in between]
+    assert SETTLED in [each["remedy"] for each in await told(world, first)]
+
+
+async def test_entries_that_were_read_again_but_not_computed_are_not_said_to_have_their_emissions(world: World) -> None:
+    await world.factors("purchase", PURCHASE_FACTORS)
+    first = await world.upload("purchase", TWO_SERVICES, data_entry_type_id=SERVICES)
+    await world.factors("purchase", PURCHASE_FACTORS + "eur,services,S999,Autre,,1\n")
+    settled = [each["remedy"] for each in await told(world, first)]
+    await execute(world, BREAK_FACTORS)
+
+    await retry(world, first)
+
+    assert settled == [SETTLED]
+    assert await without_emission(world) == 2
+    assert SETTLED not in [each["remedy"] for each in await told(world, first)]
+
+
+async def test_entries_of_a_newer_file_whose_recalculation_failed_settle_nothing(world: World) -> None:
+    await world.factors("purchase", PURCHASE_FACTORS)
+    first = await world.upload("purchase", TWO_SERVICES, data_entry_type_id=SERVICES)
+    await execute(world, BREAK_FACTORS)
+
+    await world.upload("purchase", PURCHASES + "10209,Conseil,S100,200,eur\n", data_entry_type_id=SERVICES)
+
+    assert await without_emission(world) == 1
+    assert SETTLED not in [each["remedy"] for each in await told(world, first)]
+
+
+async def test_a_recalculation_of_fewer_entry_types_is_not_the_same_and_one_of_all_is(world: World) -> None:
+    await world.factors("purchase", PURCHASE_FACTORS)
+    rows = "10208,Gants,consumable_accessories,C1,200,eur\n10209,Conseil,services,S100,200,eur\n"
+    await world.upload("purchase", CATEGORIES + rows)
+    first = await recalculate_purchases(world)
+    await world.factors("purchase", PURCHASE_FACTORS)
+    newest = "SELECT max(id) FROM data_ingestion_jobs WHERE job_type = 'emission_recalc' AND data_entry_type_id"
+    await execute(world, f"UPDATE data_ingestion_jobs SET result = 'ERROR' WHERE id = ({newest} = 64)")
+
+    await recalculate_purchases(world, only_stale=True)
+    fewer = await told(world, first)
+    every = await recalculate_purchases(world)
+
+    assert await without_emission(world) == 1
+    assert brief(fewer) == [("MISSING_FACTOR", "WARNING", "UPLOAD_FACTORS")]
+    [reason] = await told(world, first)
+    assert (reason["severity"], reason["action"], reason["remedy"]) == ("NEUTRAL", None, NOTHING_LEFT)
+    assert reason["blockedBy"] == {"pipelineId": str(every)}
+
+
+async def test_a_failed_recalculation_of_a_module_is_redone_once_each_of_its_entry_types_is(world: World) -> None:
+    await world.factors("purchase", PURCHASE_FACTORS)
+    await world.upload("purchase", CATEGORIES + "10209,Conseil,services,S100,200,eur\n")
+    await execute(world, BREAK_FACTORS)
+    first = await recalculate_purchases(world)
+    [before] = await told(world, first)
+
+    await recalculate_purchases(world, data_entry_type_id=SERVICES)
+    [of_one] = await told(world, first)
+    factors = await world.factors("purchase", PURCHASE_FACTORS)
+    [after] = await told(world, first)
+
+    assert before["action"] == of_one["action"] == "RETRY_PIPELINE"
+    assert await without_emission(world) == 0
+    assert (after["severity"], after["action"], after["remedy"]) == ("NEUTRAL", None, NOTHING_LEFT)
+    assert after["blockedBy"] == {"pipelineId": str(factors)}
