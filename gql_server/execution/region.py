@@ -5,7 +5,6 @@ succeeds as a whole, or raises; nothing has happened then, and graphql-core can 
 """
 
 from bisect import bisect_right
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate, compress
 from typing import Any
@@ -51,7 +50,7 @@ class Batch:
         owners: Sequence[int] | None = None,
     ) -> None:
         self.plan, self.rows, self.parent, self.field, self.values, self.owners = plan, rows, parent, field, values, owners
-        self.table = Table(rows)
+        self.table = parent.table if isinstance(parent, Batch) and rows is parent.rows else Table(rows)
         self.answers: list[dict[str, Any]] = []
         self.inner: dict[str, Batch] = {}
         self.permitted: dict[str, Sequence[bool]] = {}
@@ -111,7 +110,7 @@ class Region:
     def __init__(self, executor: Executor) -> None:
         self.executor = executor
         self.batches: list[Batch] = []
-        self.denials: Counter[Guard] = Counter()
+        self.denials: dict[Guard, int] = {}
         self.root: Batch | None = None
 
     def enter(self, entry: Entry, plan: ObjectPlan, rows: Sequence[Any]) -> None:
@@ -137,7 +136,8 @@ class Region:
 
     def _complete(self, batch: Batch, info: Any) -> list[dict[str, Any]]:
         plan, rows = batch.plan, batch.rows
-        if not all(map(is_ordinary, kinds := set(map(type, rows)))) or NOTHING in kinds:
+        kinds = batch.table.kinds
+        if NOTHING in kinds or not all(map(is_ordinary, kinds)):
             raise Unplanned
         if plan.type.is_type_of:
             self._check(batch, info)
@@ -201,7 +201,7 @@ class Region:
             may = [is_there and guard.permits(context, row) for is_there, row in zip(there, table.rows, strict=True)]
         else:
             may = there if verdict else [False] * count
-        self.denials[guard] += sum(there) - sum(may)
+        self.denials[guard] = self.denials.get(guard, 0) + sum(there) - sum(may)
         batch.permitted[field.key] = may
         batch.denied[field.key] = [is_there and not is_given for is_there, is_given in zip(there, may, strict=True)]
         return may

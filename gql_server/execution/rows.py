@@ -25,13 +25,14 @@ FIELD = type(getattr_static(_Sample, "field"))
 class Table:
     """Rows of one list, and their columns."""
 
-    __slots__ = ("_columns", "_kind", "rows")
+    __slots__ = ("_columns", "_kind", "kinds", "rows")
 
     def __init__(self, rows: Sequence[Any]) -> None:
         self.rows = rows
         self._columns: Columns | None = None
-        kinds = set(map(type, rows))
-        self._kind = kinds.pop() if len(kinds) == 1 else object
+        self.kinds = set(map(type, rows))
+        """Classes of the rows."""
+        self._kind = next(iter(self.kinds)) if len(self.kinds) == 1 else object
 
     @property
     def columns(self) -> Columns:
