@@ -73,7 +73,7 @@ def _only(workbook: CalamineWorkbook) -> CalamineSheet:
 
 def _named(workbook: CalamineWorkbook, name: str) -> CalamineSheet:
     if name not in workbook.sheet_names:
-        raise FileRefused(f"the workbook has no sheet {name}: there is {_listed(workbook.sheet_names)}")
+        raise FileRefused(f"the workbook has no sheet {name}: say which with sheet, one of {_listed(workbook.sheet_names)}")
     return workbook.get_sheet_by_name(name)
 
 

@@ -192,7 +192,9 @@ def test_of_several_sheets_the_sender_says_which(tmp_path: Path) -> None:
     assert refusal(path) == "the workbook has several sheets: say which with sheet, one of “Labo”, “Été”"
     assert read(path, sheet="Été")[0][0]["quantity"] == "2"
     assert read(path, sheet="Secret")[1]["sheet_from"] == "parameter"
-    assert refusal(path, sheet="Autre") == "the workbook has no sheet Autre: there is “Labo”, “Été”, “Secret”"
+    assert (
+        refusal(path, sheet="Autre") == "the workbook has no sheet Autre: say which with sheet, one of “Labo”, “Été”, “Secret”"
+    )
 
 
 def test_a_hidden_sheet_is_not_read_unasked(tmp_path: Path) -> None:
