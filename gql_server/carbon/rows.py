@@ -204,7 +204,7 @@ class ExchangeRateRow(FileRow):
     """Units of a currency for one euro, and who says so."""
 
     currency: Currency
-    per_eur: Annotated[Number, Field(gt=0, le=1e9)]
+    per_eur: Annotated[float, BeforeValidator(_plain), Field(gt=0, le=1e9, allow_inf_nan=False)]
     source: str
 
     @field_validator("per_eur")

@@ -188,7 +188,7 @@ async def test_reference_data_of_purchases_that_says_no_rate_is_none_and_hides_n
 
 
 async def test_what_is_no_rate_is_a_row_error(bought: World) -> None:
-    bad = "CHF,1,Twice\ngbp,0,Zero\neur,2,Euro\nsek,11,\nbtc,1,Coin\n"
+    bad = "CHF,1,Twice\ngbp,0,Zero\neur,2,Euro\nsek,11,\nbtc,1,Coin\njpy,-1,Minus\n"
 
     pipeline_id = await rates(bought, RATES + bad, max_rejected_share=1)
 
@@ -198,6 +198,7 @@ async def test_what_is_no_rate_is_a_row_error(bought: World) -> None:
         (5, "the rate of eur is 1"),
         (6, "source is blank"),
         (7, "currency must be 'aud', 'cad', 'chf', 'cny', 'eur', 'gbp', 'jpy', 'sek' or 'usd', not “btc”"),
+        (8, "per_eur must be greater than 0, not -1"),
     ]
 
 
