@@ -7,13 +7,14 @@ from types import MappingProxyType
 
 from pydantic import ValidationError
 
-from gql_server.carbon.catalog import DATA_ENTRY_TYPES, MODULES, entry_type_by_key
+from gql_server.carbon.catalog import DATA_ENTRY_TYPES, MODULES, PURCHASE, entry_type_by_key
 from gql_server.carbon.confusables import difference
 from gql_server.carbon.emissions import OVERRIDE_KEY, parse_override
 from gql_server.carbon.factors import (
     KIND_COLUMNS,
     NO_FACTOR_KEY,
     AmbiguousFactor,
+    Factor,
     FactorIndex,
     FactorInvalid,
     ParsedFactor,
@@ -25,19 +26,22 @@ from gql_server.carbon.refusals import FileRefused
 from gql_server.carbon.tablefile import OUTSIDE
 
 MEMBER_COLUMN = "user_institutional_id"
+ADDITIONAL_CODE = "purchase_additional_code"
 SAID_LENGTH = 60
 
+_COMMA = re.compile(r"-?\d+,\d+", re.ASCII)
 _NUMBER = re.compile(r"-?\d{1,20}(?:\.\d{1,20})?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class ParsedEntry:
-    """An accepted row. `data` is JSON; `warning` tells of a cell that was ignored, `lack` of a factor that is still to come."""
+    """An accepted row. `data` is JSON; `warnings` tell of cells that were ignored, with their columns, `lack` of a factor
+    that is still to come."""
 
     unit_institutional_id: str
     data_entry_type_id: int
     data: dict[str, object]
-    warning: str | None = None
+    warnings: tuple[tuple[str, str], ...] = ()
     lack: str | None = None
 
 
@@ -99,12 +103,13 @@ class EntryReader:
         data: dict[str, object] = self._format.row.model_validate(cells).model_dump(exclude_none=True)
         given = cells.get(OVERRIDE_COLUMN) if self._format.needs_factor else None
         override = parse_override(given)
-        entry_type, data, lack = self._classified(cells, data, has_override=override is not None)
+        entry_type, data, lack, average = self._classified(cells, data, has_override=override is not None)
         self._check_member(unit, data)
         if override is not None:
             data[OVERRIDE_KEY] = override
-        warning = f"{OVERRIDE_COLUMN} is not a number and was ignored: {said(given)}" if given and override is None else None
-        return ParsedEntry(unit, entry_type, data, warning, lack)
+        ignored = f"{OVERRIDE_COLUMN} is not a number and was ignored: {said(given)}" if given and override is None else None
+        told = ((OVERRIDE_COLUMN, ignored), (ADDITIONAL_CODE, average if override is None else None))
+        return ParsedEntry(unit, entry_type, data, tuple((column, reason) for column, reason in told if reason), lack)
 
     def _unit_of(self, cells: dict[str, str]) -> str:
         if OUTSIDE in cells:
@@ -122,22 +127,23 @@ class EntryReader:
 
     def _classified(
         self, cells: dict[str, str], data: dict[str, object], *, has_override: bool
-    ) -> tuple[int, dict[str, object], str | None]:
-        """Entry type, data, and which factor is lacking, if one is."""
+    ) -> tuple[int, dict[str, object], str | None, str | None]:
+        """Entry type, data, which factor is lacking, if one is, and that an average was taken, if so."""
         entry_types = self._candidates(data)
         if not self._format.needs_factor or (has_override and len(entry_types) == 1):
-            return entry_types[0], data, None
+            return entry_types[0], data, None, None
         kind_column, subkind_column = KIND_COLUMNS[self._format.module_id]
         try:
             factor = self._factors.match(entry_types, data)
         except AmbiguousFactor as error:
             raise _Rejected(kind_column, f"{error}: {said(cells.get(kind_column, ''))}") from None
         if factor is not None:
-            return factor.data_entry_type_id, self._factors.respell(factor, data), None
+            return factor.data_entry_type_id, self._factors.respell(factor, data), None, _average(factor, data)
         alike = self._factors.lookalike(entry_types, data)
         hint = f": {difference(*alike)}" if alike else ""
         if self._format.keeps_without_factor and len(entry_types) == 1:
-            return entry_types[0], {**data, NO_FACTOR_KEY: True}, f"{_shortened(no_factor_yet(entry_types[0], data))}{hint}"
+            lack = f"{_shortened(no_factor_yet(entry_types[0], data))}{hint}"
+            return entry_types[0], {**data, NO_FACTOR_KEY: True}, lack, None
         raise _Rejected(kind_column, self._no_factor(entry_types, cells.get(kind_column), cells.get(subkind_column)) + hint)
 
     def _candidates(self, data: dict[str, object]) -> tuple[int, ...]:
@@ -192,6 +198,14 @@ class FactorReader:
         return factors
 
 
+def _average(factor: Factor, data: Mapping[str, object]) -> str | None:
+    """Says that the factor of an institutional code stands in for that of an additional code which nobody gave."""
+    sent, code = data.get(ADDITIONAL_CODE), factor.classification.get(KIND_COLUMNS[PURCHASE][0], "")
+    if sent is None or factor.classification.get(ADDITIONAL_CODE):
+        return None
+    return f"{ADDITIONAL_CODE} {said(str(sent))} has no factor: the average of {said(code)} was taken"
+
+
 def named(entry_types: Sequence[int]) -> str:
     """Data entry types as a message names them."""
     *others, last = (DATA_ENTRY_TYPES[entry_type].key for entry_type in entry_types)
@@ -222,6 +236,9 @@ def explained(
     told = first["msg"].removeprefix("Value error, ").replace("should be", "must be")
     if told.startswith(("Input", "String")):
         reason = f"{column}{told.removeprefix('Input').removeprefix('String')}, not {said(cell or '')}"
+        reason += (
+            ": say decimalMark=COMMA if that is a decimal comma" if _COMMA.fullmatch(cell or "") and "number" in told else ""
+        )
     else:
         reason = told
     return column or None, reason, _shortened(cell)

@@ -9,7 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gql_server.carbon.catalog import entry_types_of
-from gql_server.carbon.formats import OVERRIDE_COLUMN, EntryFormat, entry_format
+from gql_server.carbon.formats import EntryFormat, entry_format
 from gql_server.carbon.lacks import Lack
 from gql_server.carbon.readers import EntryReader, ParsedEntry, RowRejected
 from gql_server.carbon.refusals import FileRefused
@@ -188,8 +188,7 @@ def _parse(
             rejected.append(parsed)
             continue
         accepted.append(parsed)
-        if parsed.warning is not None:
-            warned.append(RowRejected(number, OVERRIDE_COLUMN, parsed.warning, cells.get(OVERRIDE_COLUMN)))
+        warned += [RowRejected(number, column, reason, cells.get(column)) for column, reason in parsed.warnings]
         if parsed.lack is not None:
             waiting.append(RowRejected(number, reader.kind_column, parsed.lack, cells.get(reader.kind_column)))
     return accepted, rejected, warned, waiting

@@ -123,7 +123,12 @@ GOOD = {
         ("process_emissions", "quantity", "cent", "must be a number, not “cent”"),
         ("process_emissions", "quantity", "1_000", "must be a number, not “1_000”"),
         ("process_emissions", "quantity", "１００", "must be a number, not “１００”"),
-        ("process_emissions", "quantity", "1,5", "must be a number, not “1,5”"),
+        (
+            "process_emissions",
+            "quantity",
+            "1,5",
+            "must be a number, not “1,5”: say decimalMark=COMMA if that is a decimal comma",
+        ),
         ("process_emissions", "quantity", "-5", "must be greater than or equal to 0, not -5"),
         ("process_emissions", "quantity", "1e13", "must be less than or equal to 1000000000000, not “1e13”"),
         ("process_emissions", "quantity", "1e400", "must be a finite number, not “1e400”"),
@@ -307,7 +312,40 @@ def test_an_override_needs_no_factor_once_the_type_is_known():
 
 def test_an_override_that_is_no_number_is_ignored_with_a_warning():
     assert read("process_emissions", CO2 | {"kg_co2eq": "beaucoup"}) == ParsedEntry(
-        "10208", 50, {"category": "CO2", "quantity": 100.0}, "kg_co2eq is not a number and was ignored: “beaucoup”"
+        "10208",
+        50,
+        {"category": "CO2", "quantity": 100.0},
+        (("kg_co2eq", "kg_co2eq is not a number and was ignored: “beaucoup”"),),
+    )
+
+
+@pytest.mark.parametrize(
+    ("code", "additional", "warnings"),
+    [
+        (
+            "200",
+            "ZZ99",
+            (("purchase_additional_code", "purchase_additional_code “ZZ99” has no factor: the average of 200 was taken"),),
+        ),
+        ("200", "", ()),
+        ("100", "a", ()),
+    ],
+)
+def test_an_average_in_place_of_an_unknown_additional_code_is_a_warning(
+    code: str, additional: str, warnings: tuple[tuple[str, str], ...]
+):
+    entry = read(
+        "purchase",
+        PURCHASE | {"purchase_institutional_code": code} | ({"purchase_additional_code": additional} if additional else {}),
+    )
+
+    assert isinstance(entry, ParsedEntry)
+    assert entry.warnings == warnings
+
+
+def test_a_decimal_comma_in_a_cell_of_a_file_with_commas_is_told_with_its_parameter():
+    assert read("process_emissions", CO2 | {"quantity": "5,5"}) == RowRejected(
+        7, "quantity", "quantity must be a number, not “5,5”: say decimalMark=COMMA if that is a decimal comma", "5,5"
     )
 
 

@@ -219,3 +219,15 @@ async def test_exchange_rates_sent_as_reference_data_of_another_module_are_recog
     assert (await world.root(pipeline_id)).status_message == (
         "this looks like exchange rates: upload it with target=reference and module=purchase"
     )
+
+
+async def test_an_unknown_additional_code_takes_the_average_and_its_row_is_listed(world: World) -> None:
+    await world.factors("purchase", PURCHASE_FACTORS)
+
+    pipeline_id = await world.upload("purchase", PURCHASE.format("currency,purchase_additional_code", "eur,ZZ99"))
+
+    reason = "purchase_additional_code “ZZ99” has no factor: the average of “S100” was taken"
+    root = await world.root(pipeline_id)
+    assert (root.result, root.status_message) == ("WARNING", f"WARNING: 1 inserted, 0 skipped — first error: {reason}")
+    assert await world.row_errors(pipeline_id) == [(1, reason)]
+    assert [row.kg_co2eq for row in await world.query("SELECT kg_co2eq FROM data_entry_emissions")] == [50.0]
