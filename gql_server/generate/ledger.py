@@ -9,7 +9,7 @@ from itertools import count
 from typing import Any
 from uuid import UUID
 
-from gql_server.db.models import EntityType, Storage
+from gql_server.db.models import EntityType, JobType, Storage
 from gql_server.generate.calendar import Occasion, occasions
 from gql_server.generate.drafts import Draft, DraftJob, job_record, pipeline_record, uuid7
 from gql_server.generate.stories import ORPHANS, STORIES, not_started, running
@@ -103,13 +103,17 @@ class Ledger:
         root = story.jobs[0]
         if story.author is not None:
             root.meta["created_by"] = json.loads(story.author)
+        name_and_digest: tuple[object, object] = (None, None)
         if story.upload is not None:
-            batch.uploads.append(self._upload(story, *story.upload))
+            batch.uploads.append(upload := self._upload(story, *story.upload))
+            if root.job.entity_type == EntityType.MODULE_UNIT_SPECIFIC and root.job.job_type == JobType.CSV_INGEST:
+                name_and_digest = (upload[2], upload[4])
         if story.pipeline_id is not None:
             batch.pipelines.append(
                 pipeline_record(
                     [draft.job for draft in story.jobs],
                     unit=story.unit,
+                    file=name_and_digest,
                     owes_aggregation=story.owes_aggregation,
                     created_by=story.author,
                     aborted_at=story.aborted_at,

@@ -5,9 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import (
-    insert,
-)
+from sqlalchemy import Text, cast, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gql_server.db import models
@@ -20,7 +18,7 @@ from gql_server.db.models import (
 )
 from gql_server.ledger.locks import Lock
 
-jobs = models.Job
+jobs, uploads = models.Job, models.Upload
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +66,7 @@ async def submit(connection: AsyncConnection, new: NewJob, locks: Sequence[Lock]
         "expected_recalc": int(new.job_type == JobType.EMISSION_RECALC),
         "owes_aggregation": new.job_type in RECALCULATIONS,
         "job_count": 1,
+        **_file_of_unit(new),
     }
     pipeline_id = await connection.scalar(insert(models.Pipeline).values(pipeline).returning(models.Pipeline.id))
     job = {
@@ -93,3 +92,12 @@ async def submit(connection: AsyncConnection, new: NewJob, locks: Sequence[Lock]
     assert pipeline_id is not None
     assert job_id is not None
     return Submitted(job_id, pipeline_id)
+
+
+def _file_of_unit(new: NewJob) -> dict[str, Any]:
+    """Name and digest of the file that is read for one unit."""
+    if new.upload_id is None or (new.job_type, new.entity_type) != (JobType.CSV_INGEST, EntityType.MODULE_UNIT_SPECIFIC):
+        return {}
+    digest = func.coalesce(uploads.sha256, cast(uploads.id, Text))
+    of_upload = {"file_name": uploads.filename, "file_digest": digest}
+    return {name: select(value).where(uploads.id == new.upload_id).scalar_subquery() for name, value in of_upload.items()}

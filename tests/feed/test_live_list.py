@@ -411,6 +411,7 @@ async def test_what_a_catch_up_reads_while_others_are_told_is_told_with_reads_of
 
 
 UNRESOLVED = {"unresolved": True}
+PAGE_OF_IDS = "query ($filter: PipelineFilter) { pipelines(filter: $filter) { nodes { id } } }"
 RESOLUTION = """subscription { pipelines(filter: { status: { in: [FAILED] } }, throttleMs: 0) {
   ... on PipelineChanged { changed pipeline { isResolved resolvedBy { pipelineId } } }
 } }"""
@@ -441,6 +442,30 @@ async def test_a_failure_leaves_the_unresolved_ones_when_a_later_run_succeeds_an
     assert [_said(event) for event in again] == [("PipelineEntered", "import")] * 2
     assert {event["pipeline"]["id"] for event in again} == {encode("Pipeline", str(each)) for each in (failed, key)}
     assert encode("Pipeline", str(elsewhere)) not in {event["pipeline"]["id"] for event in again}
+
+
+async def test_a_failed_file_of_a_unit_leaves_the_unresolved_ones_when_the_same_file_succeeds_not_when_another_does(
+    engine: AsyncEngine, hub: Hub
+):
+    unit = {"entity_type": EntityType.MODULE_UNIT_SPECIFIC, "unit_institutional_id": "A"}
+    async with engine.begin() as connection:
+        failed, other_failed = [
+            await build.run(connection, JobResult.ERROR, **unit, file_name=name, file_digest=name)
+            for name in ("a.csv", "b.pdf")
+        ]
+    another, another_job = await _running(engine, "csv_ingest", **unit, file_name="c.csv", file_digest="c")
+    same, same_job = await _running(engine, "csv_ingest", **unit, file_name="renamed.csv", file_digest="a.csv")
+
+    async with subscribed(context(engine, viewer("operator"), hub), LIST, filter=UNRESOLVED) as results:
+        snapshot = await _next(results)
+        await _finish(engine, another, another_job)
+        await _finish(engine, same, same_job)
+        left = await _next(results)
+    remaining = (await Client(engine, "operator").query(PAGE_OF_IDS, filter=UNRESOLVED))["pipelines"]["nodes"]
+
+    assert len(snapshot["pipelines"]["nodes"]) == 2
+    assert _said(left) == ("PipelineLeft", encode("Pipeline", str(failed)))
+    assert remaining == [{"id": encode("Pipeline", str(other_failed))}]
 
 
 async def test_a_failed_orphan_leaves_the_unresolved_ones_when_a_later_run_on_its_scope_succeeds(engine: AsyncEngine, hub: Hub):

@@ -77,7 +77,12 @@ class World:
         data = content.encode() if isinstance(content, str) else content
         async with self.engine.begin() as connection:
             digest = hashlib.sha256(data).hexdigest()
-            values = {"provider": "ACCRED", "filename": "test.csv", "size_bytes": len(data), "sha256": digest}
+            values = {
+                "provider": "ACCRED",
+                "filename": ingestion.pop("filename", "test.csv"),
+                "size_bytes": len(data),
+                "sha256": digest,
+            }
             upload_id = await connection.scalar(insert(Upload).values(values).returning(Upload.id))
             assert upload_id is not None
             await connection.execute(insert(UploadChunk).values(upload_id=upload_id, seq=0, data=data))

@@ -26,7 +26,8 @@ class Pipeline(Base):
     """One run: a root job and everything it chained. Rows are never deleted.
 
     `data_entry_type_id` is the root job's; `scope_key` is equal for runs of one kind on the same scope. `signature` is equal
-    where jobs are alike (see `JobSignature`); null until the pipeline has come to rest.
+    where jobs are alike (see `JobSignature`); null until the pipeline has come to rest. `file_name` and `file_digest` are of
+    the file that was read for one unit: such files add up, so a later one resolves only what read the same.
     """
 
     __tablename__ = "pipelines"
@@ -47,6 +48,8 @@ class Pipeline(Base):
             persisted=True,
         )
     )
+    file_name: Mapped[str | None]
+    file_digest: Mapped[str | None]
     expected_recalc: Mapped[int | None]
     owes_aggregation: Mapped[bool] = mapped_column(server_default=text("false"))
     job_count: Mapped[int] = mapped_column(server_default=text("0"))

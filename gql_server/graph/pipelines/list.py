@@ -108,7 +108,8 @@ class PipelineFilter:
         "it with the next change of the pipeline, `Subscription.facets` within seconds.",
     )
     unresolved: bool | None = strawberry.field(
-        default=UNSET, description="Failed, and no later success on the same scope and kind; false means the others."
+        default=UNSET,
+        description="Failed, and no later success on the same scope and kind (`isResolved`); false means the others.",
     )
     failure_class: list[FailureClass] | None = strawberry.field(default=UNSET, description="Shape of the failure of a job.")
     failure_group: strawberry.ID | None = strawberry.field(

@@ -33,7 +33,8 @@ class RunHistoryFields:
     )
 
     @strawberry.field(
-        description="It is PARTIAL or FAILED, and a later run of the same kind on the same scope succeeded.",
+        description="It is PARTIAL or FAILED, and a later run of the same kind on the same scope succeeded. Files of a unit "
+        "add up, so one that FAILED is resolved only by the same file: by the same bytes, or by a file of the same name.",
         directives=[SemanticNonNull()],
         metadata=made_of(PipelineRow.key, PipelineRow.status),
     )
@@ -42,7 +43,8 @@ class RunHistoryFields:
         return await _resolving(root, info) is not None
 
     @strawberry.field(
-        description="The run that resolved it: the first later SUCCESS of the same kind on the same scope.",
+        description="The run that resolved it: the first later SUCCESS of the same kind on the same scope; for a file of a "
+        "unit that FAILED, of the same file.",
         metadata=made_of(PipelineRow.key, PipelineRow.status),
     )
     @staticmethod

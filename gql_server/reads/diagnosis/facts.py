@@ -12,14 +12,13 @@ from gql_server.policy.retry import RetryRefusal
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPreview:
     """Preview of starting a pipeline again: the refusal, as it is and with `replaceNewer`; the run that has brought newer data
-    in place of its own, and the one that has succeeded since. That one `adds_up` where it read another file of the same unit:
-    then it has not brought the same rows."""
+    in place of its own, the one that has succeeded since, and the newest that has since brought another file of the unit."""
 
     refusal: RetryRefusal | None = None
     refusal_replacing: RetryRefusal | None = None
     superseded_by: UUID | None = None
     resolved_by: UUID | None = None
-    adds_up: bool = False
+    other_file_by: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,8 +38,9 @@ class DiagnosedJob:
     expect.
 
     What has changed since it ended: `redone_by` is the pipeline that does, or did, the same work for at least the same units;
-    `rates_by` the one that brought exchange rates; `factors_have_come` for its entry types; it `is_settled` when all entries
-    that it was about have their emissions; `year_is_syncing` that the year's units are being read.
+    `reread_by` the newest that has landed the same upload again; `rates_by` the one that brought exchange rates;
+    `factors_have_come` for its entry types; it `is_settled` when all entries that it was about have their emissions;
+    `year_is_syncing` that the year's units are being read.
     """
 
     id: int
@@ -74,6 +74,7 @@ class DiagnosedJob:
     rejected_rows: int | None = None
     ignored_cells: int | None = None
     redone_by: UUID | None = None
+    reread_by: UUID | None = None
     rates_by: UUID | None = None
     factors_have_come: bool = False
     is_settled: bool = False

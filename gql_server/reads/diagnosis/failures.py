@@ -72,8 +72,8 @@ def _standing(reason: Reason, advice: Advice, job: DiagnosedJob, again: RetryPre
     """The reason while its cause stands: what landed needs advice on a retry only if that is what remedies it."""
     if job.result == JobResult.ERROR or advice.retries or job.claims_success:
         return advised(reason, again, retries=advice.retries)
-    if again.resolved_by is not None and again.adds_up and job.job_type in FILE_JOBS:
-        return replace(reason, remedy=MORE_OF_THE_UNIT, blocked_by=again.resolved_by)
+    if again.other_file_by is not None and job.job_type in FILE_JOBS:
+        return replace(reason, remedy=MORE_OF_THE_UNIT, blocked_by=again.other_file_by)
     return reason
 
 

@@ -43,7 +43,7 @@ from gql_server.reads.diagnosis.since import LATER, since, year_is_syncing
 from gql_server.reads.jobs import queries as jobs
 from gql_server.reads.jobs.row import IS_ABORTED, PIPELINE_KEY, message_of
 from gql_server.reads.pipelines.capabilities import retry_facts_by_pipeline
-from gql_server.reads.pipelines.runs import neighbours
+from gql_server.reads.pipelines.runs import neighbours, other_files_by_pipeline
 from gql_server.reads.turns import in_turns
 
 J, P, W, Y = models.Job, models.Pipeline, models.Pod, models.YearConfiguration
@@ -103,29 +103,19 @@ async def _again(
         return {}
     resolved = await neighbours(connection, viewer, list(failed), successful=True)
     facts = await retry_facts_by_pipeline(connection, viewer, list(failed))
-    of_units = {key: resolved[key] for key, known in facts.items() if known.unit_institutional_id and key in resolved}
-    uploads = await _uploads(connection, [*of_units, *of_units.values()]) if of_units else {}
-    return {
-        key: _met(viewer, known, served, resolved.get(key), adds_up=uploads.get(key) != uploads.get(of_units.get(key, key)))
-        for key, known in facts.items()
-    }
+    others = await other_files_by_pipeline(connection, viewer, list(failed))
+    return {key: _met(viewer, known, served, resolved.get(key), others.get(key)) for key, known in facts.items()}
 
 
-async def _uploads(connection: AsyncConnection, keys: Sequence[UUID]) -> dict[UUID, UUID]:
-    """The file that each pipeline has read."""
-    rows = await connection.execute(
-        select(J.pipeline_id, J.upload_id).where(among(J.pipeline_id, keys), J.upload_id.is_not(None))
-    )
-    return {row.pipeline_id: row.upload_id for row in rows}
-
-
-def _met(viewer: Viewer, facts: RetryFacts, served: Served, resolved_by: UUID | None, *, adds_up: bool) -> RetryPreview:
+def _met(
+    viewer: Viewer, facts: RetryFacts, served: Served, resolved_by: UUID | None, other_file_by: UUID | None
+) -> RetryPreview:
     return RetryPreview(
         refusal=refuse_retry(viewer, facts, served.job_types, served.api_sources),
         refusal_replacing=refuse_retry(viewer, facts, served.job_types, served.api_sources, replace_newer=True),
         superseded_by=facts.superseded_by,
         resolved_by=resolved_by,
-        adds_up=adds_up,
+        other_file_by=other_file_by,
     )
 
 

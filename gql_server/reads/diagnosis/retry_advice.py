@@ -10,11 +10,9 @@ from gql_server.reads.diagnosis.facts import DiagnosedJob, RetryPreview
 from gql_server.reads.diagnosis.reasons import Action, Reason, Severity
 
 READS = (*FILE_JOBS, JobType.API_INGEST)
-RESOLVED = "Nothing is left to do: a later run of the same has succeeded."
-RESOLVED_OR_NOT = (
-    "A later file of the same unit has landed, and files of a unit add up: retry this one only if the later did not bring its "
-    "rows."
-)
+RESOLVED = "Nothing is left to do here: a later run of the same has succeeded, and says itself if it left something out."
+ADDS_UP = "Another file of the unit has landed since, and files of a unit add up: leave out the rows that were in that one."
+REREAD = "Nothing is left to do here: the same was read again by a later run, which says itself what it left out."
 REDONE = "Nothing is left to do here: later work does, or did, the same for all that this is about, and says what still lacks."
 SETTLED = "Nothing is left to do: all its entries have their emissions by now."
 RATED = "The rates have come since, but the emissions were not computed with them: look at the pipeline that brought them."
@@ -36,6 +34,8 @@ def outdated(reason: Reason, job: DiagnosedJob, again: RetryPreview) -> Reason |
     neutral = replace(reason, severity=Severity.NEUTRAL, action=None)
     if job.result != JobResult.ERROR and again.superseded_by is not None and job.job_type in READS:
         return replace(neutral, remedy=SUPERSEDED, blocked_by=again.superseded_by)
+    if job.result != JobResult.ERROR and job.reread_by is not None:
+        return replace(neutral, remedy=REREAD, blocked_by=job.reread_by)
     if job.is_settled:
         return replace(neutral, remedy=SETTLED)
     if job.redone_by is not None:
@@ -47,15 +47,16 @@ def outdated(reason: Reason, job: DiagnosedJob, again: RetryPreview) -> Reason |
 
 def advised(failure: Reason, again: RetryPreview, *, retries: bool) -> Reason:
     """The failure with a remedy that can be followed. `retries` says that a retry is part of it."""
-    if again.resolved_by is not None and again.adds_up:
-        return replace(failure, remedy=RESOLVED_OR_NOT, action=None, blocked_by=again.resolved_by)
     if again.resolved_by is not None:
-        return replace(failure, remedy=RESOLVED, action=None)
+        return replace(failure, severity=Severity.NEUTRAL, remedy=RESOLVED, action=None, blocked_by=again.resolved_by)
     if again.superseded_by is not None:
         replaces = retries and again.refusal_replacing is None
         action = Action.REPLACE_NEWER if replaces else None
         return replace(failure, remedy=REPLACING if replaces else SUPERSEDED, action=action, blocked_by=again.superseded_by)
-    return _retried(failure, again.refusal) if retries else failure
+    told = _retried(failure, again.refusal) if retries else failure
+    if again.other_file_by is None or told.blocked_by is not None:
+        return told
+    return replace(told, remedy=_and(told, ADDS_UP), blocked_by=again.other_file_by)
 
 
 def _retried(failure: Reason, refusal: RetryRefusal | None) -> Reason:

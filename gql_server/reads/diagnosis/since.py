@@ -13,6 +13,7 @@ from gql_server.db.models import LIVE_STATES, RECALCULATIONS, EntityType, JobRes
 from gql_server.db.models.carbon import DataEntry, DataEntryEmission, Factor
 from gql_server.ledger.endings import has_landed
 from gql_server.ledger.failures.classify import FailureClass
+from gql_server.ledger.resume import RESUMED
 from gql_server.policy import Viewer
 
 J, LATER, SYNC = models.Job, aliased(models.Job), aliased(models.Job)
@@ -38,6 +39,7 @@ def since(is_seen: ColumnElement[bool]) -> dict[str, ColumnElement[Any]]:
         "rejected_rows": skipped,
         "ignored_cells": told - skipped - func.coalesce(integer(J.meta["without_factor"]), 0),
         "redone_by": case((and_(J.job_type.in_(COMPUTES), or_(HAS_FAILED, HAS_WARNED)), _redone_by(is_seen))),
+        "reread_by": case((and_(J.upload_id.is_not(None), HAS_WARNED), _reread_by(is_seen))),
         "rates_by": case((and_(J.job_type.in_(RECALCULATIONS), LACKS_RATES), _rates_by(is_seen))),
         "factors_have_come": case((and_(HAS_FAILED, LACKS_FACTORS), _has_factors()), else_=false()),
         "is_settled": case((and_(HAS_WARNED, LACKS_SOMETHING), _is_settled()), else_=false()),
@@ -91,6 +93,14 @@ def _newest(*where: ColumnElement[bool]) -> ColumnElement[Any]:
     """Id of the newest such job after this one; ordered as the index of scopes is."""
     newest = select(LATER.id).where(LATER.id > J.id, *where).order_by(LATER.scope_key.desc(), LATER.id.desc()).limit(1)
     return newest.correlate_except(LATER).scalar_subquery()
+
+
+def _reread_by(is_seen: ColumnElement[bool]) -> ColumnElement[Any]:
+    """The pipeline that has landed the rows of the same upload again, in the same place: they replaced those of this one."""
+    place = ("job_type", "year", "module_type_id", "data_entry_type_id", "entity_type")
+    same = [getattr(LATER, name).is_not_distinct_from(getattr(J, name)) for name in place]
+    unit = LATER.config["unit_institutional_id"].is_not_distinct_from(J.config["unit_institutional_id"])
+    return _key(LATER.upload_id == J.upload_id, *same, unit, ~LATER.config.has_key(RESUMED), has_landed(LATER), is_seen)
 
 
 def _rates_by(is_seen: ColumnElement[bool]) -> ColumnElement[Any]:

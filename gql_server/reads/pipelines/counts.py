@@ -135,7 +135,7 @@ def _of_jobs(job: Any) -> tuple[ColumnElement[Any], ...]:
 
 def _stored(viewer: Viewer, criteria: PipelineCriteria, statement: AnySelect, *clauses: ColumnElement[bool]) -> AnySelect:
     statement = statement.where(pipeline_clause(viewer), *criteria.of_pipeline(viewer), *clauses)
-    return unresolved(statement, P.scope_key, P.id) if criteria.unresolved else statement
+    return unresolved(statement, P.scope_key, P.id, P) if criteria.unresolved else statement
 
 
 def _orphans(viewer: Viewer, criteria: PipelineCriteria, statement: AnySelect) -> AnySelect | None:

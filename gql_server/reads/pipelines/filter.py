@@ -204,7 +204,7 @@ class PipelineCriteria:
             *flag(one_of(P.status, OPEN_STATUSES), self.is_active),
             *flag(P.aborted_at.is_not(None), self.is_aborted),
             *flag(_has_stuck_job(), self.is_stuck),
-            *_unresolved([one_of(P.status, FAILURES)], resolved(P.scope_key, P.id), self.unresolved),
+            *_unresolved([one_of(P.status, FAILURES)], resolved(P.scope_key, P.id, P), self.unresolved),
             *self._triggered(P.creator),
         ]
 

@@ -132,7 +132,7 @@ def _stored(viewer: Viewer, branch: Branch, by: PipelineOrdering | None, is_unre
     value = by and by.stored
     statement = select(P.id.label("key"), _labelled(value)).where(pipeline_clause(viewer), *branch.pipeline)
     if is_unresolved:
-        statement = unresolved(statement, P.scope_key, P.id)
+        statement = unresolved(statement, P.scope_key, P.id, P)
     of_one_job = and_(J.provider == viewer.provider, *branch.job)
     with_jobs = statement.join(J, J.pipeline_id == P.id).where(of_one_job).distinct()
     keys = with_jobs if branch.job else statement

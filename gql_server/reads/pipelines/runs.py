@@ -3,20 +3,23 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import and_, select, true, tuple_, union_all
+from sqlalchemy import and_, null, select, true, tuple_, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.orm import aliased
 
 from gql_server.db import models
 from gql_server.db.expressions import AnySelect, among
 from gql_server.policy import Viewer, job_clause, orphan_clause, pipeline_clause
 from gql_server.reads.jobs import queries as jobs
 from gql_server.reads.jobs.row import JobRow
-from gql_server.reads.pipelines.neighbours import nearest_after, nearest_before, succeeded
+from gql_server.reads.pipelines.neighbours import makes_good, nearest_after, nearest_before, succeeded
 from gql_server.reads.pipelines.queries import EVERY, pipelines_by_key
 from gql_server.reads.pipelines.row import PipelineRow
 from gql_server.reads.rows import Columns
 
 J, P = models.Job, models.Pipeline
+FIRST, OTHER = aliased(models.Pipeline), aliased(models.Pipeline)
+FILE = (P.status, P.file_digest, P.file_name)
 
 
 async def previous_by_pipeline(
@@ -34,7 +37,7 @@ async def next_by_pipeline(
 
 
 async def resolving_by_pipeline(connection: AsyncConnection, viewer: Viewer, keys: Sequence[UUID]) -> dict[UUID, UUID]:
-    """Id of the first run on the scope that succeeded after each pipeline."""
+    """Id of the first run on the scope that succeeded after each pipeline, and brought what that was to bring."""
     return await neighbours(connection, viewer, keys, successful=True)
 
 
@@ -49,13 +52,33 @@ async def neighbours(
 def neighbours_statement(viewer: Viewer, keys: Sequence[UUID], *, before: bool, successful: bool) -> AnySelect:
     """One step through an index for each pipeline."""
     asked = union_all(
-        select(P.id.label("key"), P.scope_key).where(among(P.id, keys), pipeline_clause(viewer)),
-        select(J.time_key, J.scope_key).where(J.pipeline_id.is_(None), among(J.time_key, keys), orphan_clause(viewer)),
+        select(P.id.label("key"), P.scope_key, *FILE).where(among(P.id, keys), pipeline_clause(viewer)),
+        select(J.time_key, J.scope_key, *(null() for _ in FILE)).where(
+            J.pipeline_id.is_(None), among(J.time_key, keys), orphan_clause(viewer)
+        ),
     ).subquery("asked")
     seek = nearest_before if before else nearest_after
-    found = seek(P, asked.c.scope_key, asked.c.key).where(pipeline_clause(viewer), succeeded(P) if successful else true())
+    found = seek(P, asked.c.scope_key, asked.c.key).where(
+        pipeline_clause(viewer), *((succeeded(P), makes_good(P, asked.c)) if successful else ())
+    )
     nearest = found.lateral("nearest")
     return select(asked.c.key, nearest.c.id).join_from(asked, nearest, true())
+
+
+async def other_files_by_pipeline(connection: AsyncConnection, viewer: Viewer, keys: Sequence[UUID]) -> dict[UUID, UUID]:
+    """The newest run that brought another file of the unit, since the file that each pipeline has read was first read."""
+    on_scope = and_(FIRST.scope_key == P.scope_key, FIRST.file_digest == P.file_digest)
+    first = select(FIRST.id).where(on_scope).order_by(FIRST.id).limit(1).correlate(P).scalar_subquery()
+    newest = (
+        select(OTHER.id)
+        .where(OTHER.scope_key == P.scope_key, OTHER.id > first, succeeded(OTHER), OTHER.file_digest != P.file_digest)
+        .order_by(OTHER.scope_key.desc(), OTHER.id.desc())
+        .limit(1)
+        .lateral("newest")
+    )
+    statement = select(P.id.label("key"), newest.c.id).join(newest, true())
+    rows = await connection.execute(statement.where(among(P.id, keys), P.file_digest.is_not(None), pipeline_clause(viewer)))
+    return {row.key: row.id for row in rows}
 
 
 async def _rows(

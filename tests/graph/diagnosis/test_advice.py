@@ -56,7 +56,9 @@ async def test_advice_follows_what_came_after_the_failure(world: World) -> None:
     assert (reason["action"], reason["blockedBy"]) == ("REPLACE_NEWER", {"pipelineId": str(new)})
     [reason] = resolved["diagnosis"]
     assert (resolved["isResolved"], reason["action"]) == (True, None)
-    assert reason["remedy"] == "Nothing is left to do: a later run of the same has succeeded."
+    assert reason["remedy"] == (
+        "Nothing is left to do here: a later run of the same has succeeded, and says itself if it left something out."
+    )
 
 
 async def test_a_pipeline_that_goes_on_after_its_root_says_what_it_is_at(engine: AsyncEngine) -> None:

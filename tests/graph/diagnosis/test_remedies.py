@@ -3,7 +3,6 @@
 from typing import Any
 from uuid import UUID
 
-import pytest
 from sqlalchemy import text
 
 from gql_server.commands.recalculation import recalculate
@@ -19,6 +18,14 @@ QUERY = """query ($id: UUID!) { pipeline(by: { pipelineId: $id }) {
 } }"""
 PURCHASES = "unit_institutional_id,name,purchase_institutional_code,total_spent_amount,currency\n"
 RATES = "currency,per_eur,source\nchf,0.8,Treasury\n"
+UNIT_HEADER = "category,subcategory,quantity,note\n"
+UNRESOLVED = """{
+  pipelines(filter: { unresolved: true }) { nodes { pipelineId } facets(keys: [STATUS]) { values { count { value } } } }
+  failed: pipelines(filter: { hasErrors: true }) { nodes { pipelineId isResolved } }
+  others: pipelines(filter: { unresolved: false }) { totalCount { value } }
+  all: pipelines { totalCount { value } }
+}"""
+RESOLVED = "Nothing is left to do here: a later run of the same has succeeded, and says itself if it left something out."
 NOTHING_LEFT = (
     "Nothing is left to do here: later work does, or did, the same for all that this is about, and says what still lacks."
 )
@@ -116,7 +123,7 @@ async def test_a_file_that_found_no_factors_is_retried_once_they_have_come(world
 
     assert brief(before) == [("MISSING_FACTOR", "DANGER", "UPLOAD_FACTORS")]
     assert (arrived["action"], arrived["remedy"]) == ("RETRY_PIPELINE", "They have come since. Retry the pipeline.")
-    assert (after["action"], after["remedy"]) == (None, "Nothing is left to do: a later run of the same has succeeded.")
+    assert (after["action"], after["remedy"]) == (None, RESOLVED)
     assert await entries(world) == [("10210", 10.0), ("10210", 1.0)]
     assert await told(world, again) == []
 
@@ -186,10 +193,7 @@ async def test_a_recalculation_that_failed_is_not_to_be_retried_when_another_has
     assert await world.totals(8) == {"10210": (43.0, 2, 43.0)}
 
 
-@pytest.mark.parametrize("same", [True, False], ids=["the same file", "another file"])
-async def test_a_units_file_that_failed_is_made_good_by_itself_not_by_another_file_of_the_unit(
-    world: World, same: bool
-) -> None:
+async def test_a_units_file_that_failed_is_made_good_by_itself_and_not_by_another_file_of_the_unit(world: World) -> None:
     await world.factors("process_emissions", PROCESS_FACTORS)
     async with world.engine.begin() as connection:
         await connection.execute(text("ALTER TABLE data_entries ADD CONSTRAINT small CHECK (source = 0) NOT VALID"))
@@ -197,19 +201,70 @@ async def test_a_units_file_that_failed_is_made_good_by_itself_not_by_another_fi
     async with world.engine.begin() as connection:
         await connection.execute(text("ALTER TABLE data_entries DROP CONSTRAINT small"))
 
-    if same:
-        await retry(world, first)
-    else:
-        await world.upload("process_emissions", "category,subcategory,quantity,note\nCO2,,5,\n", unit="10210")
+    other = await world.upload(
+        "process_emissions", "category,subcategory,quantity,note\nCO2,,5,\n", unit="10210", filename="other.csv"
+    )
+    [before] = await told(world, first)
+    unresolved_before = await unresolved(world)
+    again = await retry(world, first)
+    [after] = await told(world, first)
+
+    assert (before["severity"], before["blockedBy"]) == ("DANGER", {"pipelineId": str(other)})
+    assert before["remedy"].endswith(
+        "Another file of the unit has landed since, and files of a unit add up: leave out the rows that were in that one."
+    )
+    assert unresolved_before == ([str(first)], 1)
+    assert (after["severity"], after["action"], after["remedy"]) == ("NEUTRAL", None, RESOLVED)
+    assert after["blockedBy"] == {"pipelineId": str(again)}
+    assert await unresolved(world) == ([], 0)
+    assert await entries(world) == [("10210", 5.0), ("10210", 10.0), ("10210", 1.0)]
+
+
+async def test_a_units_file_of_which_all_rows_were_bad_is_resolved_by_its_correction_of_the_same_name(world: World) -> None:
+    await world.factors("process_emissions", PROCESS_FACTORS)
+    first = await world.upload("process_emissions", UNIT_HEADER + "CO2,,many,\n", unit="10210", filename="a.csv")
+
+    await world.upload("process_emissions", UNIT_HEADER + "CO2,,5,\n", unit="10210", filename="b.csv")
+    before = await unresolved(world)
+    corrected = await world.upload("process_emissions", UNIT_HEADER + "CO2,,20,\n", unit="10210", filename="a.csv")
     [reason] = await told(world, first)
 
-    assert reason["action"] is None
-    assert reason["remedy"] == (
-        "Nothing is left to do: a later run of the same has succeeded."
-        if same
-        else "A later file of the same unit has landed, and files of a unit add up: retry this one only if the later did not "
-        "bring its rows."
+    assert before == ([str(first)], 1)
+    assert await unresolved(world) == ([], 0)
+    assert (reason["severity"], reason["blockedBy"]) == ("NEUTRAL", {"pipelineId": str(corrected)})
+
+
+async def test_a_warned_upload_that_was_read_again_says_where_it_goes_on_and_the_retry_what_is_left(world: World) -> None:
+    await world.factors("process_emissions", PROCESS_FACTORS)
+    rows = UNIT_ROWS + "CO2,,many,\nCO2,,more,\n"
+    first = await world.upload("process_emissions", rows, unit="10210", filename="a.csv")
+
+    other = await world.upload("process_emissions", UNIT_HEADER + "CO2,,20,\n", unit="10210", filename="a.csv")
+    again = await retry(world, first)
+    [original], [retried] = await told(world, first), await told(world, again)
+
+    assert (original["severity"], original["action"], original["blockedBy"]) == ("NEUTRAL", None, {"pipelineId": str(again)})
+    assert original["remedy"] == (
+        "Nothing is left to do here: the same was read again by a later run, which says itself what it left out."
     )
+    assert retried["remedy"] == (
+        "See its row errors. Another file of the unit has landed since, and files of a unit add up: upload the corrected rows "
+        "only if they were not in that one."
+    )
+    assert retried["blockedBy"] == {"pipelineId": str(other)}
+    assert await entries(world) == [("10210", 20.0), ("10210", 10.0), ("10210", 1.0)]
+
+
+async def unresolved(world: World) -> tuple[list[str], int]:
+    """Pipelines that nothing has resolved, by the list and as facets count them; the list agrees with each of them."""
+    answer = await Client(world.engine, "operator", provider="ACCRED").query(UNRESOLVED)
+    listed = [row["pipelineId"] for row in answer["pipelines"]["nodes"]]
+    failed = [row for row in answer["failed"]["nodes"] if not row["isResolved"]]
+    assert listed == [row["pipelineId"] for row in failed]
+    others, every = (answer[name]["totalCount"]["value"] for name in ("others", "all"))
+    assert len(listed) + others == every
+    [facet] = answer["pipelines"]["facets"]
+    return listed, sum(value["count"]["value"] for value in facet["values"])
 
 
 SERVICES = 64

@@ -100,12 +100,18 @@ def is_in(value: Any, bounds: Range[Any]) -> bool:
 
 
 def resolved(item: Item, items: Sequence[Item]) -> bool:
-    """A younger stored pipeline of the same scope ended in SUCCESS."""
+    """A younger stored pipeline of the same scope ended in SUCCESS, for a file of a unit that FAILED with the same file."""
     scope = item.of["scope_key"]
+    later = [other.row for other in items if other.row is not None and other.key > item.key]
     return scope is not None and any(
-        other.row is not None and other.row["scope_key"] == scope and other.row["status"] == "SUCCESS" and other.key > item.key
-        for other in items
+        row["scope_key"] == scope and row["status"] == "SUCCESS" and makes_good(item.row, row) for row in later
     )
+
+
+def makes_good(row: Mapping[str, Any] | None, later: Mapping[str, Any]) -> bool:
+    if row is None or row["file_digest"] is None or row["status"] == "PARTIAL":
+        return True
+    return row["file_digest"] == later["file_digest"] or row["file_name"] == later["file_name"]
 
 
 JOB_RULES: Mapping[str, Callable[[Mapping[str, Any], Any], bool]] = {
@@ -208,9 +214,12 @@ class Ledger:
             marks = {"created_by": creator} | ({"aborted": True} if self.random.random() < 0.2 else {})
             await build.job(connection, **self._job(at), **of_all, meta=marks)
             return
+        of_unit = of_all["entity_type"] == "MODULE_UNIT_SPECIFIC"
+        file = {name: choice(("a", "b", "c")) for name in ("file_name", "file_digest")} if of_unit else {}
         key = await build.pipeline(
             connection,
             **of_all,
+            **file,
             kind=choice(("csv_ingest", "unit_sync")),
             created_by=creator,
             aborted_at=at if self.random.random() < 0.1 else None,

@@ -263,7 +263,10 @@ def test_a_failure_that_nobody_has_classified_yet_is_told_by_its_message() -> No
 def test_what_is_resolved_is_not_to_be_started_again(failure_class: FailureClass) -> None:
     found = reason(job(failure_class), resolved_by=NEWER, superseded_by=NEWER)
 
-    assert (found.remedy, found.action) == ("Nothing is left to do: a later run of the same has succeeded.", None)
+    assert (found.severity, found.blocked_by, found.action) == ("NEUTRAL", NEWER, None)
+    assert found.remedy == (
+        "Nothing is left to do here: a later run of the same has succeeded, and says itself if it left so mething out."
+    )
 
 
 SUPERSEDED = RetryRefusal("newer", RefusalReason.SUPERSEDED, NEWER)

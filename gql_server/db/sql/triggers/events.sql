@@ -19,7 +19,8 @@ BEGIN
   RETURN NULL;
 END $$;
 
--- A success resolves the failures before it, back to the success before; what was one and is no more leaves them open again.
+-- A success resolves the failures before it that it makes good, back to the success before, which for files of a unit need not
+-- be of the same; what was one and is no more leaves them open again.
 CREATE OR REPLACE FUNCTION gql_pipeline_event() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
   resolves boolean := TG_OP = 'INSERT' AND new.status = 'SUCCESS';
@@ -30,16 +31,25 @@ BEGIN
   IF TG_OP = 'UPDATE' THEN
     resolves := (old.status = 'SUCCESS') <> (new.status = 'SUCCESS');
   END IF;
-  IF resolves AND new.scope_key IS NOT NULL THEN
+  IF resolves AND new.scope_key IS NOT NULL AND new.file_digest IS NULL THEN
     SELECT p.id INTO since FROM pipelines p
       WHERE (p.scope_key, p.id) < (new.scope_key, new.id) AND p.scope_key >= new.scope_key AND p.status = 'SUCCESS'
       ORDER BY p.scope_key DESC, p.id DESC LIMIT 1;
-    since := coalesce(since, '00000000-0000-0000-0000-000000000000');
+  END IF;
+  since := coalesce(since, '00000000-0000-0000-0000-000000000000');
+  IF resolves AND new.scope_key IS NOT NULL THEN
     INSERT INTO events (seq, pipeline_key)
       SELECT gql_event_number(), failed.key FROM (
         SELECT p.id AS key FROM pipelines p
           WHERE (p.scope_key, p.id) > (new.scope_key, since) AND (p.scope_key, p.id) < (new.scope_key, new.id)
             AND p.status IN ('PARTIAL', 'FAILED')
+            AND gql_makes_good(p.status, p.file_digest, p.file_name, new.file_digest, new.file_name)
+            AND NOT EXISTS (
+              SELECT FROM pipelines s
+                WHERE (s.scope_key, s.id) > (p.scope_key, p.id) AND (s.scope_key, s.id) < (new.scope_key, new.id)
+                  AND s.status = 'SUCCESS'
+                  AND gql_makes_good(p.status, p.file_digest, p.file_name, s.file_digest, s.file_name)
+            )
         UNION ALL
         SELECT j.time_key FROM data_ingestion_jobs j
           WHERE j.provider = new.provider AND j.pipeline_id IS NULL AND j.state = 'FINISHED' AND j.result = 'ERROR'

@@ -108,6 +108,29 @@ async def test_a_principal_sees_the_neighbours_on_their_unit(engine: AsyncEngine
     assert await around(engine, failed, "principal", unit="A") == expected
 
 
+@pytest.mark.parametrize(
+    ("results", "later", "is_resolved"),
+    [
+        ((ERROR,), {"file_name": "b.csv", "file_digest": "b"}, False),
+        ((ERROR,), {"file_name": "b.csv", "file_digest": "a"}, True),
+        ((ERROR,), {"file_name": "a.csv", "file_digest": "b"}, True),
+        ((ERROR,), {}, False),
+        ((SUCCESS, ERROR), {"file_name": "b.csv", "file_digest": "b"}, True),
+    ],
+    ids=["another file", "the same bytes", "the same name", "no file", "rows in, recalculation failed"],
+)
+async def test_a_failed_file_of_a_unit_is_resolved_by_the_same_file_and_one_that_landed_by_any(
+    engine: AsyncEngine, results: tuple[JobResult, ...], later: dict[str, str], is_resolved: bool
+):
+    async with engine.begin() as connection:
+        failed = await build.run(connection, *results, **UNIT_SPECIFIC, file_name="a.csv", file_digest="a")
+        after = await build.run(connection, SUCCESS, **UNIT_SPECIFIC, **later)
+
+    resolved_by = after if is_resolved else None
+    expected = {"previous": None, "next": after, "isResolved": is_resolved, "resolvedBy": resolved_by}
+    assert await around(engine, failed) == expected
+
+
 async def test_an_orphan_that_failed_is_resolved_by_a_later_pipeline(engine: AsyncEngine):
     async with engine.begin() as connection:
         orphan = await build.job(connection, result=ERROR)
