@@ -28,6 +28,8 @@ from gql_server.carbon.tablefile import OUTSIDE
 MEMBER_COLUMN = "user_institutional_id"
 ADDITIONAL_CODE = "purchase_additional_code"
 SAID_LENGTH = 60
+NO_FACTOR = "no matching factor for "
+"""Beginning of the reason of a row that is rejected although nothing need be wrong with it."""
 
 _COMMA = re.compile(r"-?\d+,\d+", re.ASCII)
 _NUMBER = re.compile(r"-?\d{1,20}(?:\.\d{1,20})?", re.ASCII)
@@ -155,7 +157,7 @@ class EntryReader:
 
     def _no_factor(self, entry_types: tuple[int, ...], kind: str | None, subkind: str | None) -> str:
         name = DATA_ENTRY_TYPES[entry_types[0]].key if len(entry_types) == 1 else MODULES[self._format.module_id].key
-        return f"no matching factor for {name} (kind={_shortened(kind)}, subkind={_shortened(subkind)})"
+        return f"{NO_FACTOR}{name} (kind={_shortened(kind)}, subkind={_shortened(subkind)})"
 
     def _check_member(self, unit: str, data: dict[str, object]) -> None:
         member = data.get(MEMBER_COLUMN)

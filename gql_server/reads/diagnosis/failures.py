@@ -88,6 +88,8 @@ def _advice(job: DiagnosedJob) -> Advice | None:
         return _given_up(job)
     advice = WARNINGS if job.result == JobResult.WARNING else ADVICE
     known = _class(job)
+    if job.lack_factors and known in REJECTED:
+        return _without_factor(job, known)
     tell = advice.get(known, _other if job.result == JobResult.ERROR else None)
     return tell(job) if tell else None
 
@@ -153,6 +155,21 @@ def _too_many_rows(job: DiagnosedJob) -> Advice:
         "larger maxRejectedShare if the rejected rows shall be left out."
     )
     return Advice(Code.TOO_MANY_ROWS_REJECTED, f"It was refused: {_cut(job.message)}", remedy, Action.SEE_ROW_ERRORS)
+
+
+def _without_factor(job: DiagnosedJob, known: FailureClass) -> Advice:
+    """Of rows that were rejected for want of a factor: their file may be right, so it is read again once that is there."""
+    message = f"There is no factor for some of the rows: {_cut(job.message)}"
+    severity = Severity.DANGER if job.result == JobResult.ERROR else Severity.WARNING
+    code = REJECTED[known]
+    if job.factors_since:
+        remedy = "Emission factors have come since."
+        return Advice(code, message, remedy, retries=True, severity=severity)
+    remedy = (
+        f"See its row errors. Upload the emission factors of {_place(job)} that are missing, unless the rows name them wrong: "
+        "then correct the file."
+    )
+    return Advice(code, message, remedy, Action.UPLOAD_FACTORS, retries=True, severity=severity)
 
 
 def _left_out(job: DiagnosedJob) -> Advice:
@@ -241,6 +258,12 @@ def _other(job: DiagnosedJob) -> Advice:
     remedy = "See the full text of its error, and remove the cause."
     return Advice(Code.OTHER, f"It failed: {_cut(job.message)}", remedy, Action.SEE_ERROR_DETAIL, retries=True)
 
+
+REJECTED: Mapping[FailureClass, Code] = {
+    FailureClass.ALL_ROWS_REJECTED: Code.ALL_ROWS_REJECTED,
+    FailureClass.TOO_MANY_ROWS_REJECTED: Code.TOO_MANY_ROWS_REJECTED,
+    FailureClass.SOME_ROWS_REJECTED: Code.SOME_ROWS_REJECTED,
+}
 
 ADVICE: Mapping[FailureClass, Callable[[DiagnosedJob], Advice]] = {
     FailureClass.DEADLOCK: _deadlock,

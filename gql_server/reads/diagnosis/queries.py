@@ -38,6 +38,7 @@ from gql_server.policy.retry import RetryFacts, refuse_retry
 from gql_server.reads.diagnosis import rules
 from gql_server.reads.diagnosis.facts import DiagnosedJob, DiagnosedPipeline, Fleet, RetryPreview
 from gql_server.reads.diagnosis.noteworthy import CLAIMS_SUCCESS, noteworthy
+from gql_server.reads.diagnosis.permitted import permitted
 from gql_server.reads.diagnosis.reasons import Reason
 from gql_server.reads.diagnosis.since import LATER, since, year_is_syncing
 from gql_server.reads.jobs import queries as jobs
@@ -68,7 +69,8 @@ async def reasons_by_job(
     """Reasons for the state of each job, worst first."""
     found = [(_job(row), _fleet(row)) for row in await connection.execute(_facts(viewer).where(among(J.id, keys)))]
     again = await _again(connection, viewer, {job.pipeline_key for job, _ in found if _left_out(job)}, served)
-    return {job.id: rules.of_job(job, fleet, again.get(job.pipeline_key, RetryPreview())) for job, fleet in found}
+    told = {job.id: rules.of_job(job, fleet, again.get(job.pipeline_key, RetryPreview())) for job, fleet in found}
+    return {key: permitted(viewer, reasons) for key, reasons in told.items()}
 
 
 async def reasons_by_pipeline(
@@ -84,10 +86,11 @@ async def reasons_by_pipeline(
         rows[row.of_pipeline].append(row)
     told = [key for key, of_pipeline in rows.items() if any(map(_left_out, of_pipeline))]
     again = await _again(connection, viewer, told, served)
-    return {
+    reasons = {
         key: rules.of_pipeline(_pipeline(rows[key], again.get(key, RetryPreview())), _fleet(rows[key][0])) if rows[key] else []
         for key in keys
     }
+    return {key: permitted(viewer, each) for key, each in reasons.items()}
 
 
 def _left_out(job: Any) -> bool:

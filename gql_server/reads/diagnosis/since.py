@@ -7,6 +7,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import aliased
 
 from gql_server.carbon.catalog import DATA_ENTRY_TYPES, PURCHASE
+from gql_server.carbon.readers import NO_FACTOR
 from gql_server.db import models
 from gql_server.db.expressions import integer
 from gql_server.db.models import LIVE_STATES, RECALCULATIONS, EntityType, JobResult, JobState, JobType
@@ -15,6 +16,7 @@ from gql_server.ledger.endings import has_landed
 from gql_server.ledger.failures.classify import FailureClass
 from gql_server.ledger.resume import RESUMED
 from gql_server.policy import Viewer
+from gql_server.reads.pipelines.superseded import covering_entry_types
 
 J, LATER, SYNC = models.Job, aliased(models.Job), aliased(models.Job)
 REDOING = aliased(models.Job)
@@ -27,6 +29,11 @@ LACKS_FACTORS = J.failure_class == FailureClass.MISSING_FACTOR
 LACKS_SOMETHING = J.failure_class.in_(
     [FailureClass.MISSING_EXCHANGE_RATE, FailureClass.MISSING_FACTOR, FailureClass.SOME_ROWS_REJECTED]
 )
+REJECTED_ROWS = J.failure_class.in_(
+    [FailureClass.ALL_ROWS_REJECTED, FailureClass.TOO_MANY_ROWS_REJECTED, FailureClass.SOME_ROWS_REJECTED]
+)
+LACKING_ROW = and_(models.RowError.job_id == J.id, models.RowError.reason.startswith(NO_FACTOR, autoescape=True))
+REJECTED_FOR_FACTORS = and_(J.job_type == JobType.CSV_INGEST, REJECTED_ROWS, exists().where(LACKING_ROW).correlate(J))
 HAS_WARNED = and_(J.state == JobState.FINISHED, J.result == JobResult.WARNING)
 HAS_FAILED = and_(J.state == JobState.FINISHED, J.result == JobResult.ERROR)
 
@@ -42,6 +49,8 @@ def since(is_seen: ColumnElement[bool]) -> dict[str, ColumnElement[Any]]:
         "reread_by": case((and_(J.upload_id.is_not(None), HAS_WARNED), _reread_by(is_seen))),
         "rates_by": case((and_(J.job_type.in_(RECALCULATIONS), LACKS_RATES), _rates_by(is_seen))),
         "factors_have_come": case((and_(HAS_FAILED, LACKS_FACTORS), _has_factors()), else_=false()),
+        "lack_factors": func.coalesce(REJECTED_FOR_FACTORS, false()),
+        "factors_since": case((REJECTED_FOR_FACTORS, _factors_since()), else_=false()),
         "is_settled": case((and_(HAS_WARNED, LACKS_SOMETHING), _is_settled()), else_=false()),
     }
 
@@ -107,6 +116,15 @@ def _rates_by(is_seen: ColumnElement[bool]) -> ColumnElement[Any]:
     level = literal(EntityType.MODULE_PER_YEAR, models.entity_type_enum)
     scope = (J.provider, JobType.REFERENCE_INGEST.value, level, PURCHASE, null(), J.year, null())
     return _key(LATER.scope_key == func.gql_scope_key(*scope), has_landed(LATER), is_seen)
+
+
+def _factors_since() -> ColumnElement[bool]:
+    """A later file of factors has landed, of the entry type, or of any where the job is of a whole module."""
+    level = literal(EntityType.MODULE_PER_YEAR, models.entity_type_enum)
+    covering = func.unnest(covering_entry_types()).table_valued("id").render_derived(name="covering")
+    scope = (J.provider, JobType.FACTOR_INGEST.value, level, J.module_type_id, covering.c.id, J.year, null())
+    on_scope = and_(LATER.scope_key == func.gql_scope_key(*scope), LATER.id > J.id, has_landed(LATER))
+    return exists(select(LATER.id).select_from(covering).join(LATER, on_scope)).correlate(J)
 
 
 def _has_factors() -> ColumnElement[bool]:

@@ -24,7 +24,7 @@ INTEGERS = ARRAY(Integer)
 
 def superseding() -> ColumnElement[UUID | None]:
     """Key of the newest such pipeline, for jobs that are selected; null when their data is the newest."""
-    covering = func.unnest(_covering_entry_types()).table_valued("id").render_derived(name="covering")
+    covering = func.unnest(covering_entry_types()).table_valued("id").render_derived(name="covering")
     scope = (J.provider, J.job_type, J.entity_type, J.module_type_id, covering.c.id, J.year, null())
     nearest = (
         select(NEWER.id, func.coalesce(NEWER.pipeline_id, NEWER.time_key).label("key"))
@@ -38,7 +38,7 @@ def superseding() -> ColumnElement[UUID | None]:
     return case((J.job_type.in_(READING_JOBS), newest.correlate(J).scalar_subquery()))
 
 
-def _covering_entry_types() -> ColumnElement[Any]:
+def covering_entry_types() -> ColumnElement[Any]:
     """Entry types of jobs whose data takes the place of this one's: its own, and all or any of the module."""
     own: Any = array([J.data_entry_type_id])
     every = literal([None, *DATA_ENTRY_TYPES], INTEGERS)

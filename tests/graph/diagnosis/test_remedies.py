@@ -3,6 +3,7 @@
 from typing import Any
 from uuid import UUID
 
+import pytest
 from sqlalchemy import text
 
 from gql_server.commands.recalculation import recalculate
@@ -16,6 +17,7 @@ assert world
 QUERY = """query ($id: UUID!) { pipeline(by: { pipelineId: $id }) {
   diagnosis { code severity message remedy action blockedBy { pipelineId } }
 } }"""
+NEON = "CO2,Neon,kg,2\n"
 PURCHASES = "unit_institutional_id,name,purchase_institutional_code,total_spent_amount,currency\n"
 RATES = "currency,per_eur,source\nchf,0.8,Treasury\n"
 UNIT_HEADER = "category,subcategory,quantity,note\n"
@@ -253,6 +255,54 @@ async def test_a_warned_upload_that_was_read_again_says_where_it_goes_on_and_the
     )
     assert retried["blockedBy"] == {"pipelineId": str(other)}
     assert await entries(world) == [("10210", 20.0), ("10210", 10.0), ("10210", 1.0)]
+
+
+@pytest.mark.parametrize(
+    ("rows", "options", "code"),
+    [
+        ("CO2,Neon,5,\n", {}, "ALL_ROWS_REJECTED"),
+        ("CO2,Neon,5,\nCO2,Neon,6,\nCH4,,1,\n", {}, "TOO_MANY_ROWS_REJECTED"),
+        ("CO2,Neon,5,\nCH4,,1,\n", {}, "SOME_ROWS_REJECTED"),
+    ],
+    ids=["all", "too many", "some"],
+)
+async def test_rows_that_no_factor_matches_ask_for_the_factor_then_for_a_retry_and_then_for_nothing(
+    world: World, rows: str, options: dict[str, Any], code: str
+) -> None:
+    await world.factors("process_emissions", PROCESS_FACTORS)
+    first = await world.upload("process_emissions", UNIT_HEADER + rows, unit="10210", **options)
+
+    [lacking] = await told(world, first)
+    await world.factors("process_emissions", PROCESS_FACTORS + NEON)
+    [arrived] = await told(world, first)
+    again = await retry(world, first)
+    [after] = await told(world, first)
+
+    assert (lacking["code"], lacking["action"]) == (code, "UPLOAD_FACTORS")
+    assert lacking["remedy"] == (
+        "See its row errors. Upload the emission factors of the module `process_emissions` for 2025 that are missing, unless "
+        "the rows name them wrong: then correct the file. Then retry the pipeline."
+    )
+    assert (arrived["action"], arrived["remedy"]) == (
+        "RETRY_PIPELINE",
+        "Emission factors have come since. Retry the pipeline.",
+    )
+    assert (after["severity"], after["action"], after["blockedBy"]) == ("NEUTRAL", None, {"pipelineId": str(again)})
+    assert await told(world, again) == []
+    assert len(await entries(world)) == rows.count("\n")
+
+
+async def test_who_may_not_read_row_errors_or_upload_factors_is_told_whom_to_ask(world: World) -> None:
+    await world.factors("process_emissions", PROCESS_FACTORS)
+    bad = await world.upload("process_emissions", UNIT_ROWS + "CO2,,many,\n", unit="10210")
+    lacking = await world.upload("process_emissions", UNIT_HEADER + "CO2,Neon,5,\n", unit="10210")
+    principal = Client(world.engine, "principal", provider="ACCRED", unit="10210")
+
+    [of_rows], [of_factor] = [(await principal.query(QUERY, id=str(each)))["pipeline"]["diagnosis"] for each in (bad, lacking)]
+
+    assert (of_rows["action"], of_factor["action"]) == (None, None)
+    assert of_rows["remedy"].endswith("You may not read the row errors or the full text: ask an operator for them.")
+    assert of_factor["remedy"].endswith("That is an operator's to do: ask one.")
 
 
 async def unresolved(world: World) -> tuple[list[str], int]:

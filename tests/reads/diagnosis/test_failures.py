@@ -265,7 +265,7 @@ def test_what_is_resolved_is_not_to_be_started_again(failure_class: FailureClass
 
     assert (found.severity, found.blocked_by, found.action) == ("NEUTRAL", NEWER, None)
     assert found.remedy == (
-        "Nothing is left to do here: a later run of the same has succeeded, and says itself if it left so mething out."
+        "Nothing is left to do here: a later run of the same has succeeded, and says itself if it left something out."
     )
 
 
@@ -324,6 +324,8 @@ FOLLOWED: dict[Action, list[tuple[Case, Case]]] = {
         (({"failure_class": FailureClass.DEADLOCK}, {}, {}), ({}, {"resolved_by": NEWER}, {})),
         (({"failure_class": FailureClass.DEADLOCK, **RECALCULATION}, {}, {}), ({"redone_by": NEWER}, {}, {})),
         (({"failure_class": FACTORS, "factors_have_come": True}, {}, {}), ({}, {"resolved_by": NEWER}, {})),
+        (({"failure_class": ROWS, "lack_factors": True, "factors_since": True, **WARNING}, {}, {}),
+         ({"reread_by": NEWER}, {}, {})),
     ],
     Action.REPLACE_NEWER: [
         (({"failure_class": FailureClass.TIMEOUT}, {"superseded_by": NEWER, "refusal": SUPERSEDED}, {}),
@@ -333,6 +335,7 @@ FOLLOWED: dict[Action, list[tuple[Case, Case]]] = {
     Action.UPLOAD_FACTORS: [
         (({"failure_class": FACTORS}, {}, {}), ({"factors_have_come": True}, {}, {})),
         (({"failure_class": FACTORS, **WARNING}, {}, {}), ({"is_settled": True}, {}, {})),
+        (({"failure_class": ROWS, "lack_factors": True, **WARNING}, {}, {}), ({"factors_since": True}, {}, {})),
         (({"failure_class": FACTORS, **WARNING, **RECALCULATION}, {}, {}), ({"redone_by": NEWER}, {}, {})),
         (({"failure_class": ROWS, **WARNING, **RECALCULATION}, {}, {}), ({"is_settled": True}, {}, {})),
     ],
