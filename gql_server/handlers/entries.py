@@ -103,7 +103,7 @@ async def replace_entries(
     tally.unread = unread
     try:
         factors = await factor_index(connection, target.provider, target.year, target.data_entry_types, ignore_case=True)
-        replaced = await _delete_previous(connection, run, target, modules)
+        replaced = await _delete_previous(connection, target, modules)
         reader = EntryReader(
             target.format,
             factors,
@@ -129,10 +129,9 @@ async def replace_entries(
     )
 
 
-async def _delete_previous(connection: AsyncConnection, run: Run, target: Target, modules: ReportModules) -> set[int]:
+async def _delete_previous(connection: AsyncConnection, target: Target, modules: ReportModules) -> set[int]:
     """Entries of the whole year replace their predecessors; a unit's only those that the same upload brought when it was read
     before. Returns the modules that lost entries."""
-    await run.progress("Deleting previous entries")
     parameters = {
         "provider": target.provider,
         "year": target.year,
