@@ -31,8 +31,9 @@ RELAY := tests/relay/node_modules/.installed
 CLIENTS := tests/js/node_modules/.installed
 POSTGRAPHILE := bench/rivals/postgraphile/node_modules/.installed
 PAGE := .venv/.page
-FAST := tests/ledger tests/policy/test_access.py tests/policy/test_guards.py tests/policy/test_permissions.py tests/policy/test_rows.py \
-	tests/feed tests/graph/cost tests/graph/test_schema.py tests/graph/test_lint.py tests/graph/test_document_limits.py tests/test_cli.py
+FAST := tests/ledger tests/policy/test_guards.py tests/policy/test_permissions.py tests/policy/test_rows.py tests/feed \
+	tests/graph/cost tests/graph/test_schema.py tests/graph/test_lint.py tests/graph/test_document_limits.py \
+	tests/test_cli.py::test_two_workers_beside_serve_share_an_uploaded_file
 COVERED := gql_server/ledger/*,gql_server/policy/*,gql_server/feed/*
 PAGE_SOURCES := $(wildcard frontend/*.json frontend/*.js frontend/*.html frontend/.npmrc) $(shell find frontend/src frontend/public -type f 2>/dev/null)
 

@@ -61,7 +61,7 @@ async def ids_of_each_type(engine: AsyncEngine) -> dict[str, list[str]]:
 @pytest.mark.parametrize("role", ["superadmin", "operator", "principal"])
 async def test_each_field_alone_says_what_it_says_among_all_others(engine: AsyncEngine, role: str):
     ids = await ids_of_each_type(engine)
-    client = Client(engine, role, **({"unit": "10208"} if role == "principal" else {}))
+    client = Client(engine, role, unit="10208" if role == "principal" else None)
 
     for name, of_type in ids.items():
         query = "query ($ids: [ID!]!) {{ nodes(ids: $ids) {{ ... on {} {{ {} }} }} }}"

@@ -1,7 +1,7 @@
 """A plan that PostgreSQL keeps for all values is as good as one that it makes for each, of statements that stay prepared."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import uuid4
@@ -112,7 +112,7 @@ CRITERIA: dict[str, PipelineCriteria] = {
 
 
 @pytest.fixture
-async def ledger(engine: AsyncEngine) -> AsyncConnection:
+async def ledger(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     """A connection to a ledger that is large enough for plans to differ."""
     async with engine.connect() as connection:
         await connection.execution_options(isolation_level="AUTOCOMMIT")
