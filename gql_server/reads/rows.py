@@ -182,6 +182,6 @@ def _declared(row: type[Row]) -> list[Column[Any]]:
     return [attribute for attribute in row.attributes.values() if isinstance(attribute, Column)]
 
 
-@lru_cache(maxsize=2048)
+@lru_cache(maxsize=1024)
 def _columns(row: type[R], names: frozenset[str]) -> Columns[R]:
     return Columns(row, [column for column in _declared(row) if column.name in names])

@@ -20,8 +20,8 @@ from gql_server.db.expressions import AnyRow
 C = TypeVar("C", bound=Any)
 P = ParamSpec("P")
 Types = Mapping[str, TypeEngine[Any]]
-BUILT = 512
-"""Statements of one sort that are kept."""
+BUILT = 128
+"""Statements of one sort that are kept: a quarter of a megabyte each, with what they are compiled to."""
 
 
 class Compilations(dict[Any, Any]):
