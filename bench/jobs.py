@@ -12,7 +12,7 @@ from pgqueuer import Queries
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from bench import pgqueuer
+from bench import bare_queue
 from bench.database import connected
 from bench.processes import cpu_seconds, cpu_seconds_of_family, postmaster, running
 from bench.report import table
@@ -50,7 +50,7 @@ async def run(dsn: str, *, count: int = 1500, processes: Sequence[int] = (1, 2, 
                 commands = [("-m", "bench.empty", f"worker-{index}") for index in range(number)]
                 async with running(engine, dsn, *commands) as workers:
                     runs[number].append(await _measured(engine, workers, count, _drained))
-            async with pgqueuer.queue(dsn) as queue, pgqueuer.working(dsn) as workers:
+            async with bare_queue.queue(dsn) as queue, bare_queue.working(dsn) as workers:
                 of_pgqueuer.append(await _measured(engine, workers, count, partial(_timed, queue)))
     medians = {number: _median(runs[number]) for number in processes}
     one = medians[processes[0]].rate
@@ -100,7 +100,7 @@ async def submit(engine: AsyncEngine, count: int) -> None:
 
 async def _timed(queue: Queries, engine: AsyncEngine, count: int) -> float:
     began = time.perf_counter()
-    await pgqueuer.drained(engine, queue, count)
+    await bare_queue.drained(engine, queue, count)
     return time.perf_counter() - began
 
 

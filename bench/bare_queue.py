@@ -1,4 +1,4 @@
-"""PgQueuer on its own tables, and `python -m bench.pgqueuer`, a worker process of it with an empty job.
+"""PgQueuer on its own tables, and `python -m bench.bare_queue`, a worker process of it with an empty job.
 
 It keeps none of what ours does: no pipelines, history, events or lists. What it takes is the price of a queue alone.
 """
@@ -37,7 +37,7 @@ async def queue(dsn: str) -> AsyncGenerator[Queries]:
 @asynccontextmanager
 async def working(dsn: str) -> AsyncGenerator[list[psutil.Process]]:
     """A worker process meanwhile."""
-    command = (sys.executable, "-m", "bench.pgqueuer")
+    command = (sys.executable, "-m", "bench.bare_queue")
     process = await asyncio.create_subprocess_exec(*command, env={**os.environ, DATABASE: dsn})
     try:
         yield [psutil.Process(process.pid)]
