@@ -106,6 +106,22 @@ async def test_every_screen_says_that_purchases_have_no_emission_for_want_of_a_r
     }
 
 
+async def test_a_year_whose_rates_lack_a_currency_that_purchases_are_in_is_not_ready_until_it_comes(bought: World) -> None:
+    await rates(bought, "currency,per_eur,source\nusd,1.25,Treasury\n")
+    needed_by_none = await board(bought)
+    await bought.upload("purchase", PURCHASES + FRANCS)
+    without = await board(bought)
+
+    await rates(bought, RATES)
+    converted = await board(bought)
+
+    assert (needed_by_none["isIncomplete"], needed_by_none["blockers"]) == (False, [])
+    assert (without["isIncomplete"], without["blockers"]) == (True, ["MISSING_EXCHANGE_RATE"])
+    assert without["totals"] == counted(0.0, 1, MISSING_EXCHANGE_RATE=1)
+    assert (converted["isIncomplete"], converted["blockers"]) == (False, [])
+    assert converted["totals"] == counted(125.0, 1)
+
+
 async def test_where_no_purchase_at_all_can_be_converted_the_others_emissions_are_none_either(bought: World) -> None:
     await rates(bought, RATES)
     await bought.upload("purchase", PURCHASES + FRANCS)

@@ -45,7 +45,8 @@ class YearBlockerCode(Enum):
         "MISSING_REFERENCE", description="Reference data of an entry type was never uploaded."
     )
     MISSING_EXCHANGE_RATE = strawberry.enum_value(
-        "MISSING_EXCHANGE_RATE", description="Nobody said at which rates of the year purchases are converted."
+        "MISSING_EXCHANGE_RATE",
+        description="Nobody said at which rates of the year purchases are converted, or not at that of a currency of some.",
     )
 
 

@@ -9,12 +9,13 @@ from sqlalchemy import ColumnElement, Text, and_, cast, exists, func, select, tu
 from sqlalchemy.dialects.postgresql import array, distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gql_server.carbon.catalog import PURCHASE
+from gql_server.carbon.catalog import PURCHASE, entry_types_of
+from gql_server.carbon.lacks import Lack
 from gql_server.carbon.rates import shipped_rates
 from gql_server.db import models
 from gql_server.db.expressions import AnyRow, AnySelect, integer
 from gql_server.db.models import LIVE_STATES, JobType, Provider
-from gql_server.db.models.carbon import ReferenceData
+from gql_server.db.models.carbon import DataEntry, ReferenceData
 from gql_server.policy import Viewer, year_clause
 from gql_server.reads.jobs.row import PIPELINE_KEY
 from gql_server.reads.rows import Column, Row, derived
@@ -22,6 +23,7 @@ from gql_server.reads.values import known
 from gql_server.reads.years.blockers import UnitSync
 from gql_server.reads.years.readiness import ModuleReadiness, readiness
 
+E = DataEntry
 J = models.Job
 Y = models.YearConfiguration
 YearKey = tuple[str, int]
@@ -101,9 +103,13 @@ async def readiness_by_year(
 ) -> dict[YearKey, dict[int, ModuleReadiness]]:
     """The modules in the settings of each year, by their number, and what they lack."""
     years = await connection.execute(
-        select(cast(Y.provider, Text).label("provider"), Y.year, Y.config, _has_uploaded_rates().label("has_rates")).where(
-            _named(keys), year_clause(viewer)
-        )
+        select(
+            cast(Y.provider, Text).label("provider"),
+            Y.year,
+            Y.config,
+            _has_uploaded_rates().label("has_rates"),
+            _lacks_rates().label("lacks_rates"),
+        ).where(_named(keys), year_clause(viewer))
     )
     jobs: dict[YearKey, Any] = {**await current_jobs_by_year(connection, viewer, keys)}
     return {
@@ -112,7 +118,7 @@ async def readiness_by_year(
             for module in readiness(
                 row.config,
                 jobs.get((row.provider, row.year), []),
-                has_exchange_rates=row.has_rates or bool(shipped_rates(row.year).per_eur),
+                has_exchange_rates=not row.lacks_rates and (row.has_rates or bool(shipped_rates(row.year).per_eur)),
             )
         }
         for row in years
@@ -126,6 +132,12 @@ def _has_uploaded_rates() -> ColumnElement[bool]:
         R.provider == Y.provider, R.year == Y.year, R.module_type_id == PURCHASE, R.data_entry_type_id.is_(None)
     )
     return exists().where(of_purchases, R.data.has_all(array(["per_eur", "source"])))
+
+
+def _lacks_rates() -> ColumnElement[bool]:
+    """A purchase of the year has no emission, because nobody said at which rate its currency is converted."""
+    of_purchases = E.data_entry_type_id.in_(entry_types_of(PURCHASE))
+    return exists().where(E.provider == Y.provider, E.year == Y.year, of_purchases, E.lack == Lack.MISSING_EXCHANGE_RATE)
 
 
 async def unit_sync_by_year(connection: AsyncConnection, viewer: Viewer, keys: Sequence[YearKey]) -> dict[YearKey, UnitSync]:
