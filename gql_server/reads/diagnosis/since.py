@@ -2,7 +2,23 @@
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Integer, and_, any_, case, cast, exists, false, func, literal, null, or_, select, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    Integer,
+    and_,
+    any_,
+    case,
+    cast,
+    exists,
+    false,
+    func,
+    literal,
+    null,
+    or_,
+    select,
+    true,
+    tuple_,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import aliased
 
@@ -124,7 +140,9 @@ def _factors_since() -> ColumnElement[bool]:
     covering = func.unnest(covering_entry_types()).table_valued("id").render_derived(name="covering")
     scope = (J.provider, JobType.FACTOR_INGEST.value, level, J.module_type_id, covering.c.id, J.year, null())
     on_scope = and_(LATER.scope_key == func.gql_scope_key(*scope), LATER.id > J.id, has_landed(LATER))
-    return exists(select(LATER.id).select_from(covering).join(LATER, on_scope)).correlate(J)
+    newest = select(LATER.id).where(on_scope).order_by(LATER.scope_key.desc(), LATER.id.desc()).limit(1)
+    of_each = newest.correlate(J, covering).lateral()
+    return exists(select(of_each.c.id).select_from(covering).join(of_each, true())).correlate(J)
 
 
 def _has_factors() -> ColumnElement[bool]:

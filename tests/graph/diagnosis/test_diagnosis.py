@@ -263,7 +263,7 @@ async def test_a_year_without_its_unit_sync_explains_failures(engine: AsyncEngin
         await build.job(connection, sync, **job)
         await build.settle(connection, sync)
 
-    [other, year] = await reasons(engine, failed)
+    [year, other] = await reasons(engine, failed)
     assert (other["code"], other["message"]) == ("OTHER", "It failed: Job created")
     assert (year["remedy"], year["action"]) == (
         "Its unit sync is under way: wait until it has succeeded.",

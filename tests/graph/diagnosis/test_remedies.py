@@ -17,7 +17,7 @@ assert world
 QUERY = """query ($id: UUID!) { pipeline(by: { pipelineId: $id }) {
   diagnosis { code severity message remedy action blockedBy { pipelineId } }
 } }"""
-NEON = "CO2,Neon,kg,2\n"
+NEON = "N2O,Neon,kg,2\n"
 PURCHASES = "unit_institutional_id,name,purchase_institutional_code,total_spent_amount,currency\n"
 RATES = "currency,per_eur,source\nchf,0.8,Treasury\n"
 UNIT_HEADER = "category,subcategory,quantity,note\n"
@@ -260,9 +260,9 @@ async def test_a_warned_upload_that_was_read_again_says_where_it_goes_on_and_the
 @pytest.mark.parametrize(
     ("rows", "options", "code"),
     [
-        ("CO2,Neon,5,\n", {}, "ALL_ROWS_REJECTED"),
-        ("CO2,Neon,5,\nCO2,Neon,6,\nCH4,,1,\n", {}, "TOO_MANY_ROWS_REJECTED"),
-        ("CO2,Neon,5,\nCH4,,1,\n", {}, "SOME_ROWS_REJECTED"),
+        ("N2O,Neon,5,\n", {}, "ALL_ROWS_REJECTED"),
+        ("N2O,Neon,5,\nN2O,Neon,6,\nCH4,,1,\n", {}, "TOO_MANY_ROWS_REJECTED"),
+        ("N2O,Neon,5,\nCH4,,1,\n", {}, "SOME_ROWS_REJECTED"),
     ],
     ids=["all", "too many", "some"],
 )
@@ -295,7 +295,7 @@ async def test_rows_that_no_factor_matches_ask_for_the_factor_then_for_a_retry_a
 async def test_who_may_not_read_row_errors_or_upload_factors_is_told_whom_to_ask(world: World) -> None:
     await world.factors("process_emissions", PROCESS_FACTORS)
     bad = await world.upload("process_emissions", UNIT_ROWS + "CO2,,many,\n", unit="10210")
-    lacking = await world.upload("process_emissions", UNIT_HEADER + "CO2,Neon,5,\n", unit="10210")
+    lacking = await world.upload("process_emissions", UNIT_HEADER + "N2O,Neon,5,\n", unit="10210")
     principal = Client(world.engine, "principal", provider="ACCRED", unit="10210")
 
     [of_rows], [of_factor] = [(await principal.query(QUERY, id=str(each)))["pipeline"]["diagnosis"] for each in (bad, lacking)]
