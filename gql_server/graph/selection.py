@@ -1,4 +1,4 @@
-"""What an operation selects of rows, as the columns that have to be read for it.
+"""Columns of rows that an operation selects: those that have to be read for it.
 
 A field says which attributes of the row it is made of. The columns of a statement are those of all fields that are selected,
 through connections, edges, payloads, fragments and embedded objects; worked out once for a field of a document.
@@ -47,7 +47,7 @@ REMEMBERED = 4096
 
 
 class Document(NamedTuple):
-    """What the fields of a document mean: the schema, the fragments, and the values of variables."""
+    """Meaning of the fields of a document: the schema, the fragments, and the values of variables."""
 
     schema: GraphQLSchema
     fragments: Mapping[str, FragmentDefinitionNode]

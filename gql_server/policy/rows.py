@@ -45,14 +45,15 @@ def orphan_clause(viewer: Viewer) -> ColumnElement[bool]:
 
 
 def sees_orphans(viewer: Viewer) -> bool:
-    """Whether `orphan_clause` keeps any."""
+    """True if `orphan_clause` keeps any."""
     return viewer.may(OPERATIONS_VIEW)
 
 
-def job_clause(viewer: Viewer) -> ColumnElement[bool]:
-    """Jobs the viewer may see, over jobs outer-joined to their pipelines."""
+def job_clause(viewer: Viewer, *, are_pipelines_seen: bool = False) -> ColumnElement[bool]:
+    """Jobs the viewer may see, over jobs outer-joined to their pipelines, unless only jobs of pipelines that are seen are read:
+    a job may stand in a pipeline of another provider."""
     job, pipeline = models.Job, models.Pipeline
-    if sees_all_jobs(viewer):
+    if are_pipelines_seen and sees_all_jobs(viewer):
         return _of_provider(job.provider, viewer)
     return and_(
         _of_provider(job.provider, viewer),
@@ -64,7 +65,7 @@ def job_clause(viewer: Viewer) -> ColumnElement[bool]:
 
 
 def sees_all_jobs(viewer: Viewer) -> bool:
-    """True if `job_clause` keeps every job of the provider, so that a read need not look at their pipelines."""
+    """True if `job_clause` keeps every job of the provider's pipelines, so that a read of these need not look at them."""
     return viewer.may(OPERATIONS_VIEW)
 
 

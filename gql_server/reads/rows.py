@@ -150,7 +150,7 @@ class Columns(Generic[R]):
         return [new(self.row_type, row) for row in found]
 
     def _derived(self) -> dict[str, tuple[Callable[..., Any], tuple[str, ...]]]:
-        """What follows from these columns: the function and the names of the columns, as `execution.rows` takes rows apart."""
+        """Derived attributes: the function and the names of its columns, as `execution.rows` takes rows apart."""
         return {
             name: (attribute.function, tuple(column.name for column in attribute.columns))
             for name, attribute in self.row.attributes.items()

@@ -25,7 +25,7 @@ BUILT = 128
 
 
 class Compilations(dict[Any, Any]):
-    """What SQLAlchemy makes of one statement: found by dialect and parameters, while it would compare whole statements."""
+    """Compiled forms of one statement: found by dialect and parameters, while SQLAlchemy would compare whole statements."""
 
     def get(self, key: Any, default: Any = None) -> Any:
         dialect, _, *others = key

@@ -35,7 +35,8 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    op.drop_index("ix_pipelines_warned", table_name="pipelines")
-    for name, (columns, where) in TOLD.items():
-        op.drop_index(name, table_name="pipelines")
-        op.create_index(name, "pipelines", columns, postgresql_where=where and sa.text(where))
+    with op.get_context().autocommit_block():
+        op.drop_index("ix_pipelines_warned", table_name="pipelines", postgresql_concurrently=True)
+        for name, (columns, where) in TOLD.items():
+            op.drop_index(name, table_name="pipelines", postgresql_concurrently=True)
+            op.create_index(name, "pipelines", columns, postgresql_where=where and sa.text(where), postgresql_concurrently=True)

@@ -56,7 +56,7 @@ class Asker:
 
 # Types and fields that differ between two databases or moments; and those about the caller, and not about what they see.
 OF_A_DATABASE = {"FeedToken", "FeedReset.at", "FeedSnapshot.at", "QueryCost.resetAt"}
-OF_A_CALLER = {"Permission", "Viewer", "Pipeline.ticketMarkdown"}
+OF_A_CALLER = {"Permission", "Viewer", "Pipeline.ticketMarkdown", "Diagnosis.action", "Diagnosis.remedy"}
 
 
 def required(coordinate: str, argument: GraphQLArgument) -> str | None:

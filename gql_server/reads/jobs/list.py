@@ -100,7 +100,7 @@ async def page_by_pipeline(
 def _page_by_pipeline(viewer: Viewer, shape: JobCriteria, window: Window, columns: Columns[JobRow]) -> Select[Any]:
     criteria = parametrized(shape, FREE)
     pipelines = func.unnest(given_keys(P.id)).table_valued("key").render_derived(name="asked")
-    jobs = statement(viewer, columns, {"value": _value(window)})
+    jobs = statement(viewer, columns, {"value": _value(window)}, are_pipelines_seen=True)
     jobs = jobs.where(_works_for(pipelines.c.key), *criteria.clauses(viewer))
     of_key = window.sorted(jobs, J.id, int, _ordered_by(window)).lateral("of_key")
     return (

@@ -52,9 +52,15 @@ ROW_PROGRESS = (
 ERROR_TEXT = func.coalesce(text_at(J.meta, "error"), text_at(J.meta, "validation_error"), J.status_message, type_=Text())
 
 
-def statement(viewer: Viewer, columns: Columns[JobRow], given: Mapping[str, ColumnElement[Any]] | None = None) -> AnySelect:
-    """These columns of the jobs that the viewer may see."""
-    selected, clause = columns.select(viewer, given=given), job_clause(viewer)
+def statement(
+    viewer: Viewer,
+    columns: Columns[JobRow],
+    given: Mapping[str, ColumnElement[Any]] | None = None,
+    *,
+    are_pipelines_seen: bool = False,
+) -> AnySelect:
+    """These columns of the jobs that the viewer may see; of pipelines that are known to be seen, without another look."""
+    selected, clause = columns.select(viewer, given=given), job_clause(viewer, are_pipelines_seen=are_pipelines_seen)
     tables = JOBS if mentions([*selected, clause], P.__table__) else J.__table__
     return select(*selected).select_from(tables).where(clause)
 
