@@ -207,7 +207,7 @@ async def test_a_mistake_in_our_sql_is_masked(engine: AsyncEngine, logged: list[
     async with engine.begin() as connection:
         await connection.exec_driver_sql("ALTER TABLE pipelines RENAME COLUMN last_error TO renamed")
 
-    answer = await Client(engine).execute("{ pipelines { nodes { id } } }")
+    answer = await Client(engine).execute("{ pipelines { nodes { id lastError } } }")
 
     assert answer["errors"][0]["extensions"]["code"] == "INTERNAL"
     assert "last_error" not in str(answer)
