@@ -16,8 +16,8 @@ from tests.faults.site import Site
 MEBIBYTE = 1024 * 1024
 PARAMETERS = {"module": PROCESS, "year": "2025"}
 POISON = {
-    "NUL": (PROCESS_HEADER + b"10208,CO2,\0,1,\n", "line 2 contains NUL bytes: the file is not UTF-8 text, perhaps UTF-16"),
-    "UTF-16": (PROCESS_HEADER.decode().encode("utf-16"), "the file is UTF-16, not UTF-8: save it as “CSV UTF-8”"),
+    "NUL": (PROCESS_HEADER + b"10208,CO2,\0,1,\n", "line 2 contains NUL bytes: the file is not UTF-8 text"),
+    "half UTF-16": (b"u\0n\0it,", "the file contains NUL bytes and is not UTF-16 text: save it as “CSV UTF-8”"),
     "one endless line": (b"x" * 20 * MEBIBYTE, "the row at line 1 is longer than 65536 characters: is a quote left open?"),
     "ten thousand columns": (b",".join(b"c%d" % n for n in range(10_000)), "the file has 10000 columns, at most 100 are read"),
     "an unclosed quote": (PROCESS_HEADER + b'10208,CO2,"Glace,1,\n', "a quote opened in the row at line 2 is never closed"),
