@@ -45,7 +45,7 @@ from gql_server.reads.jobs import queries as jobs
 from gql_server.reads.jobs.row import IS_ABORTED, PIPELINE_KEY, message_of
 from gql_server.reads.pipelines.capabilities import retry_facts_by_pipeline
 from gql_server.reads.pipelines.runs import neighbours, other_files_by_pipeline
-from gql_server.reads.turns import in_turns
+from gql_server.reads.turns import in_turns, turn
 
 J, P, W, Y = models.Job, models.Pipeline, models.Pod, models.YearConfiguration
 OTHER = aliased(models.Job)
@@ -80,9 +80,14 @@ async def reasons_by_pipeline(
     worst = noteworthy(viewer, keys)
     whole = (P.status, P.owes_aggregation, _taken_over(viewer).label("taken_over_by"))
     tables = J.__table__.join(worst, J.id == worst.c.id).outerjoin(P.__table__, P.id == worst.c.of_pipeline)
-    statement = _all_facts(viewer, tables).add_columns(*(column for column in worst.c if column.name != "id"), *whole)
+    statement = (
+        _all_facts(viewer, tables)
+        .add_columns(*(column for column in worst.c if column.name != "id"), *whole)
+        .order_by(worst.c.urgency, J.id)
+    )
+    await turn()  # to build it takes as long as to compile it
     rows: defaultdict[UUID, list[AnyRow]] = defaultdict(list)
-    async for row in in_turns(await connection.execute(statement.order_by(worst.c.urgency, J.id))):
+    async for row in in_turns(await connection.execute(statement)):
         rows[row.of_pipeline].append(row)
     told = [key for key, of_pipeline in rows.items() if any(map(_left_out, of_pipeline))]
     again = await _again(connection, viewer, told, served)
