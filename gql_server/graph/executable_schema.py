@@ -53,14 +53,7 @@ class Schema(strawberry.Schema):
         Raises MissingQueryError, CannotGetOperationTypeError, InvalidOperationTypeError.
         """
         prepared = self._allowed(query, operation_name, allowed_operation_types)
-        try:
-            document = self._checked(prepared, variable_values, context_value)
-            result = await self._result(document, prepared.name, variable_values, context_value, root_value)
-        except Refused as refused:
-            return PreExecutionError(None, refused.errors)
-        except Exception as error:
-            return PreExecutionError(None, [_located(error)])
-        return ExecutionResult(result.data, result.errors, redactions(context_value))
+        return await self._executed(prepared, variable_values, context_value, root_value)
 
     async def stream(  # pyright: ignore[reportIncompatibleMethodOverride]
         self,
@@ -87,7 +80,7 @@ class Schema(strawberry.Schema):
         try:
             prepared = self._allowed(query, name, allowed)
             if prepared.document is not None and prepared.type is not OperationType.SUBSCRIPTION:
-                yield await self.execute(query, variables, context, root, name)
+                yield await self._executed(prepared, variables, context, root)
                 return
             document = self._checked(prepared, variables, context)
         except Refused as refused:
@@ -99,6 +92,17 @@ class Schema(strawberry.Schema):
         async with aclosing(self._events(document, prepared.name, variables, context, root)) as results:
             async for result in results:
                 yield result
+
+    async def _executed(self, prepared: Prepared, variables: dict[str, Any] | None, context: Any, root: Any) -> ExecutionResult:
+        """The result of a query or a mutation, or why it was not executed."""
+        try:
+            document = self._checked(prepared, variables, context)
+            result = await self._result(document, prepared.name, variables, context, root)
+        except Refused as refused:
+            return PreExecutionError(None, refused.errors)
+        except Exception as error:
+            return PreExecutionError(None, [_located(error)])
+        return ExecutionResult(result.data, result.errors, redactions(context))
 
     async def _events(
         self, document: DocumentNode, name: str | None, variables: dict[str, Any] | None, context: Any, root: Any
