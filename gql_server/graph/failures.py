@@ -11,7 +11,7 @@ from strawberry import UNSET
 from gql_server.errors import BadInput
 from gql_server.graph.connections import BoundedCount, CountedConnection, CountLimit, own_limit
 from gql_server.graph.context import Info
-from gql_server.graph.fields import After, First, SemanticNonNull, embedded, guarded
+from gql_server.graph.fields import After, ChildField, First, SemanticNonNull, embedded, guarded
 from gql_server.graph.filters import Direction, TimeRange
 from gql_server.graph.modules import module_numbers
 from gql_server.graph.nodes import Node, global_id, key_of
@@ -112,8 +112,7 @@ class FailureGroup(Node):
     sample: str | None = guarded(
         "FailureGroup.sample",
         "One full message, the latest.",
-        lambda row, info: info.context.load(queries.samples, row.fingerprint),
-        of=["fingerprint"],
+        ChildField(queries.samples, "fingerprint"),
     )
     first_seen_at: datetime = strawberry.field(description="When the first of these jobs ended.")
     last_seen_at: datetime = strawberry.field(description="When the latest of these jobs ended.")

@@ -117,7 +117,8 @@ class Columns(Generic[R]):
         self.row, self.columns = row, columns
         self.names = tuple(column.name for column in columns)
         self.index: Mapping[str, int] = {name: index for index, name in enumerate(self.names)}
-        members = {"__slots__": (), "read": self, "_fields": self.names, "_derived": self._derived(), **self._getters()}
+        derived = self._derived()
+        members = {"__slots__": (), "read": self, "_fields": self.names, "_derived": derived, **self._getters(derived)}
         self.row_type: type[R] = cast(Any, type(row.__name__, (row,), members))
 
     def __contains__(self, attribute: Attribute[Any]) -> bool:
@@ -157,11 +158,11 @@ class Columns(Generic[R]):
             if isinstance(attribute, Derived) and attribute in self
         }
 
-    def _getters(self) -> dict[str, Any]:
+    def _getters(self, derived: Mapping[str, tuple[Callable[..., Any], tuple[str, ...]]]) -> dict[str, Any]:
         by_position = {name: property(itemgetter(index)) for name, index in self.index.items()}
         computed = {
             name: property(_computed(function, [self.index[column] for column in columns]))
-            for name, (function, columns) in self._derived().items()
+            for name, (function, columns) in derived.items()
         }
         return {**by_position, **computed}
 

@@ -80,9 +80,7 @@ def year_is_syncing(viewer: Viewer) -> ColumnElement[bool]:
 
 def _key(*where: ColumnElement[bool]) -> ColumnElement[Any]:
     """Key of the pipeline of the newest such job after this one."""
-    key = func.coalesce(LATER.pipeline_id, LATER.time_key)
-    newest = select(key).where(LATER.id > J.id, *where).order_by(LATER.scope_key.desc(), LATER.id.desc()).limit(1)
-    return newest.correlate(J).scalar_subquery()
+    return _newest(func.coalesce(LATER.pipeline_id, LATER.time_key), *where)
 
 
 def _redone_by(is_seen: ColumnElement[bool]) -> ColumnElement[Any]:
@@ -98,7 +96,7 @@ def _redone_by(is_seen: ColumnElement[bool]) -> ColumnElement[Any]:
     newest = case(
         (and_(HAS_FAILED, J.job_type == JobType.MODULE_EMISSION_RECALC), of_all.scalar_subquery()),
         (J.job_type == JobType.EMISSION_RECALC, _newest_of(J.data_entry_type_id, *lands)),
-        else_=_newest(LATER.scope_key == J.scope_key, lists, *lands),
+        else_=_newest(LATER.id, LATER.scope_key == J.scope_key, lists, *lands),
     )
     return select(func.coalesce(REDOING.pipeline_id, REDOING.time_key)).where(REDOING.id == newest).scalar_subquery()
 
@@ -111,12 +109,14 @@ def _newest_of(entry_type: Any, *where: ColumnElement[bool]) -> ColumnElement[An
         for kind, named in kinds
     )
     lists = LATER.config["data_entry_type_ids"].contains(func.to_jsonb(entry_type, type_=JSONB))
-    return func.greatest(_newest(LATER.scope_key == own, *where), _newest(LATER.scope_key == of_module, lists, *where))
+    return func.greatest(
+        _newest(LATER.id, LATER.scope_key == own, *where), _newest(LATER.id, LATER.scope_key == of_module, lists, *where)
+    )
 
 
-def _newest(*where: ColumnElement[bool]) -> ColumnElement[Any]:
-    """Id of the newest such job after this one; ordered as the index of scopes is."""
-    newest = select(LATER.id).where(LATER.id > J.id, *where).order_by(LATER.scope_key.desc(), LATER.id.desc()).limit(1)
+def _newest(value: Any, *where: ColumnElement[bool]) -> ColumnElement[Any]:
+    """That value of the newest such job after this one; ordered as the index of scopes is."""
+    newest = select(value).where(LATER.id > J.id, *where).order_by(LATER.scope_key.desc(), LATER.id.desc()).limit(1)
     return newest.correlate_except(LATER).scalar_subquery()
 
 
