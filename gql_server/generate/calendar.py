@@ -17,7 +17,7 @@ MODULES = {5: 45, 4: 28, 1: 13, 2: 7, 3: 2, 6: 1.5, 7: 1.5, 8: 2}
 
 @dataclass(frozen=True, slots=True)
 class Occasion:
-    """Somebody starts something about one module in one reporting year."""
+    """Moment at which a story begins, with the reporting year and the module that it is about."""
 
     at: datetime
     year: int

@@ -49,7 +49,7 @@ def alone(story: Story) -> None:
 
 
 def by_hand(story: Story) -> None:
-    """Somebody has a module recalculated."""
+    """Recalculation of a module that a person asks for."""
     config = {"data_entry_type_ids": list(entry_types_of(story.occasion.module_type_id)), "only_stale": False}
     root = story.submit(JobType.MODULE_EMISSION_RECALC.value, story.occasion.at, config=dumps(config))
     at = story.finish(root, SUCCESS, "Module emission recalculation completed", total_recalculated=9_555, total_errors=0)

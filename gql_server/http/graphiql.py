@@ -45,7 +45,7 @@ class Tab:
 
 @dataclass(frozen=True)
 class Persona:
-    """Somebody the page can act as: a name to choose, and the headers that make it so."""
+    """Viewer whom the page can act as: a name to choose, and the headers that make it so."""
 
     label: str
     headers: Headers

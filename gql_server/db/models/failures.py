@@ -24,7 +24,7 @@ class FailureGroup(Base):
 
 
 class Acknowledgement(Base):
-    """Somebody takes care of a failure group, until a time if they said so. The latest one counts."""
+    """Acknowledgement of a failure group: who takes care of it, and until when if that was said. The latest one counts."""
 
     __tablename__ = "failure_acknowledgements"
 

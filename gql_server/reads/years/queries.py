@@ -126,7 +126,7 @@ async def readiness_by_year(
 
 
 def _has_uploaded_rates() -> ColumnElement[bool]:
-    """Somebody said how money is converted in the year."""
+    """True if exchange rates of the year were uploaded."""
     R = ReferenceData
     of_purchases = and_(
         R.provider == Y.provider, R.year == Y.year, R.module_type_id == PURCHASE, R.data_entry_type_id.is_(None)
