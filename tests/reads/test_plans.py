@@ -1,15 +1,16 @@
 """A plan that PostgreSQL keeps for all values is as good as one that it makes for each, of statements that stay prepared."""
 
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from bench.plans import Executed, recorded
 from gql_server.policy import Viewer
 from gql_server.reads.jobs.filter import JobCriteria, Match, Range
 from gql_server.reads.jobs.list import page as page_of_jobs
@@ -46,11 +47,6 @@ LEDGER = """
 """
 
 
-class Executed(NamedTuple):
-    statement: str
-    parameters: Sequence[Any]
-
-
 def literal(value: Any) -> str:
     if value is None:
         return "NULL"
@@ -78,16 +74,8 @@ async def buffers(connection: AsyncConnection, executed: Executed, mode: str) ->
 
 
 async def executed_by(connection: AsyncConnection, read: Any) -> list[Executed]:
-    found: list[Executed] = []
-
-    def record(_connection: object, _cursor: object, statement: str, parameters: Any, *_: object) -> None:
-        found.append(Executed(statement, parameters))
-
-    event.listen(connection.sync_connection, "before_cursor_execute", record)
-    try:
+    with recorded(connection.engine) as found:
         await read
-    finally:
-        event.remove(connection.sync_connection, "before_cursor_execute", record)
     return found
 
 
