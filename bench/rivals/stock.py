@@ -33,71 +33,41 @@ def global_id(kind: str, key: object) -> strawberry.ID:
     return strawberry.ID(base64.b64encode(f"{kind}:{key}".encode()).decode())
 
 
+def kind_of(stored: str | None) -> str:
+    return (stored or "").upper()
+
+
 @strawberry.type
 class Job:
-    """A job over its ORM row."""
+    """A job. Its fields are attributes of the ORM row, which stands in its place."""
 
-    row: strawberry.Private[models.Job]
-
-    @strawberry.field
-    def id(self) -> strawberry.ID:
-        return global_id("Job", self.row.id)
-
-    @strawberry.field
-    def job_id(self) -> int:
-        return self.row.id
-
-    @strawberry.field
-    def kind(self) -> str:
-        return (self.row.job_type or "").upper()
-
-    @strawberry.field
-    def kind_raw(self) -> str | None:
-        return self.row.job_type
+    job_type: str | None = strawberry.field(name="kindRaw")
+    state: str | None
+    result: str | None
+    status_message: str | None = strawberry.field(name="message")
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    attempts: int = strawberry.field(name="attempt")
+    max_attempts: int
+    duration_seconds: float | None
+    target_type: str | None = strawberry.field(name="target")
+    ingestion_method: str = strawberry.field(name="method")
 
     @strawberry.field
-    def state(self) -> str | None:
-        return self.row.state
+    @staticmethod
+    def id(root: strawberry.Parent[models.Job]) -> strawberry.ID:
+        return global_id("Job", root.id)
 
     @strawberry.field
-    def result(self) -> str | None:
-        return self.row.result
+    @staticmethod
+    def job_id(root: strawberry.Parent[models.Job]) -> int:
+        return root.id
 
     @strawberry.field
-    def message(self) -> str | None:
-        return self.row.status_message
-
-    @strawberry.field
-    def created_at(self) -> datetime:
-        return self.row.created_at
-
-    @strawberry.field
-    def started_at(self) -> datetime | None:
-        return self.row.started_at
-
-    @strawberry.field
-    def finished_at(self) -> datetime | None:
-        return self.row.finished_at
-
-    @strawberry.field
-    def attempt(self) -> int:
-        return self.row.attempts
-
-    @strawberry.field
-    def max_attempts(self) -> int:
-        return self.row.max_attempts
-
-    @strawberry.field
-    def duration_seconds(self) -> float | None:
-        return self.row.duration_seconds
-
-    @strawberry.field
-    def target(self) -> str | None:
-        return self.row.target_type
-
-    @strawberry.field
-    def method(self) -> str:
-        return self.row.ingestion_method
+    @staticmethod
+    def kind(root: strawberry.Parent[models.Job]) -> str:
+        return kind_of(root.job_type)
 
 
 @strawberry.type
@@ -109,50 +79,31 @@ class Jobs:
 
 @strawberry.type
 class Pipeline:
-    """A pipeline over its ORM row."""
+    """A pipeline. Its fields are attributes of the ORM row, which stands in its place."""
 
-    row: strawberry.Private[models.Pipeline]
-
-    @strawberry.field
-    def id(self) -> strawberry.ID:
-        return global_id("Pipeline", self.row.id)
-
-    @strawberry.field
-    def status(self) -> str:
-        return self.row.status
+    status: str
+    job_count: int
+    error_count: int
+    started_at: datetime | None
+    finished_at: datetime | None
+    created_at: datetime
+    last_error: str | None = strawberry.field(name="message")
 
     @strawberry.field
-    def kind(self) -> str:
-        return (self.row.kind or "").upper()
+    @staticmethod
+    def id(root: strawberry.Parent[models.Pipeline]) -> strawberry.ID:
+        return global_id("Pipeline", root.id)
 
     @strawberry.field
-    def job_count(self) -> int:
-        return self.row.job_count
+    @staticmethod
+    def kind(root: strawberry.Parent[models.Pipeline]) -> str:
+        return kind_of(root.kind)
 
     @strawberry.field
-    def error_count(self) -> int:
-        return self.row.error_count
-
-    @strawberry.field
-    def started_at(self) -> datetime | None:
-        return self.row.started_at
-
-    @strawberry.field
-    def finished_at(self) -> datetime | None:
-        return self.row.finished_at
-
-    @strawberry.field
-    def created_at(self) -> datetime:
-        return self.row.created_at
-
-    @strawberry.field
-    def message(self) -> str | None:
-        return self.row.last_error
-
-    @strawberry.field
-    async def jobs(self, info: Info, first: int) -> Jobs:
-        rows = await info.context["jobs"].load(self.row.id)
-        return Jobs(nodes=[Job(row=row) for row in rows[:first]])
+    @staticmethod
+    async def jobs(root: strawberry.Parent[models.Pipeline], info: Info, first: int) -> Jobs:
+        rows: Any = await info.context["jobs"].load(root.id)
+        return Jobs(nodes=rows[:first])
 
 
 @strawberry.type
@@ -207,8 +158,8 @@ class Query:
             page = page.where(models.Pipeline.id < UUID(after))
         async with info.context["sessions"]() as session:
             rows = (await session.scalars(page)).all()
-        nodes = [Pipeline(row=row) for row in rows[:first]]
-        edges = [Edge(cursor=str(node.row.id), node=node) for node in nodes]
+        nodes: Any = rows[:first]
+        edges = [Edge(cursor=str(node.id), node=node) for node in nodes]
         return Pipelines(
             edges=edges, nodes=nodes, page_info=PageInfo(has_next_page=len(rows) > first, end_cursor=edges[-1].cursor)
         )
