@@ -153,7 +153,8 @@ def test_the_key_is_not_shown():
 
 
 def test_the_signature_of_a_token_is_verified_once_and_its_expiry_each_time(monkeypatch: pytest.MonkeyPatch):
-    token, verified = _token(exp=NOW + timedelta(minutes=5)), list[str]()
+    expiry = datetime.now(UTC) + timedelta(minutes=5)
+    token, verified = _token(exp=expiry), list[str]()
     decode = jwt.decode
     monkeypatch.setattr(jwt, "decode", lambda token, *rest, **named: verified.append(token) or decode(token, *rest, **named))
 
@@ -163,7 +164,7 @@ def test_the_signature_of_a_token_is_verified_once_and_its_expiry_each_time(monk
     class Later(datetime):
         @classmethod
         def now(cls, tz: Any = None) -> datetime:
-            return NOW + timedelta(minutes=5)
+            return expiry
 
     monkeypatch.setattr("gql_server.http.authentication.datetime", Later)
     _refused(f"Bearer {token}")
