@@ -21,11 +21,13 @@ RUN pip wheel --no-deps --no-build-isolation --wheel-dir /wheels . \
 
 FROM python:3.13-slim
 
-RUN useradd --system --uid 10001 --create-home gql && install -d -o gql -g gql -m 0700 /data
+# Nothing is written but the volume and /tmp: run it with --read-only --tmpfs /tmp.
+RUN groupadd --system --gid 10001 gql && useradd --system --uid 10001 --gid gql --no-create-home --home-dir /data gql \
+    && install -d -o gql -g gql -m 0700 /data
 COPY --from=build /venv /venv
-ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 GQL_DATA_DIR=/data GQL_LOG_JSON=true
-USER gql
-WORKDIR /home/gql
+ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 GQL_DATA_DIR=/data GQL_LOG_JSON=true GQL_HOST=0.0.0.0
+USER 10001:10001
+WORKDIR /data
 VOLUME /data
 EXPOSE 8000
 STOPSIGNAL SIGTERM

@@ -6,13 +6,15 @@ import signal
 import socket
 import sys
 import tempfile
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal, NoReturn
 
 import typer
 from pydantic import ValidationError
 from rich.console import Console
+from rich.markup import escape
 
 from gql_server import logs
 from gql_server.db import embedded
@@ -37,6 +39,14 @@ err = Console(stderr=True, soft_wrap=True)
 
 Port = Annotated[int | None, typer.Option(help="Port to listen on (default: GQL_PORT, 8000).")]
 Host = Annotated[str | None, typer.Option(help="Address to listen on (default: GQL_HOST, 127.0.0.1).")]
+
+
+def is_loopback(host: str) -> bool:
+    """True if only this machine reaches that address."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def main() -> None:
@@ -69,7 +79,7 @@ def demo(
     examples: Annotated[Path, typer.Option(help="Folder of the example files.")] = ROOT / "examples",
 ) -> None:
     """Run everything here: database, API, worker, and a real operating day on the first start."""
-    settings = _settings(host, port, log_level="ERROR")
+    settings = _settings(host, port, otherwise={"log_level": "ERROR"})
     if not examples.is_dir():
         raise Stop(f"the example files are not in {examples}: name their folder with --examples")
     with _listening(settings) as listener, _database(settings) as dsn:
@@ -82,6 +92,7 @@ def demo(
 def serve(port: Port = None, host: Host = None) -> None:
     """Serve the API only; workers run beside it."""
     settings = _settings(host, port)
+    _refuse_development_secret(settings)
     with _listening(settings) as listener, _database(settings) as dsn:
         from gql_server import processes
 
@@ -155,7 +166,13 @@ def token(
     """Mint a development token and print nothing else."""
     from gql_server.http.authentication import TokenAuthority
 
-    authority = TokenAuthority.of(_settings())
+    settings = _settings()
+    if settings.known_signing_key() is None:
+        raise Stop(
+            f"no server has made a signing key in {settings.data_dir.expanduser().absolute()}: start one there first, "
+            "name its directory with GQL_DATA_DIR, or its key with GQL_JWT_SECRET"
+        )
+    authority = TokenAuthority.of(settings)
     try:
         minted = authority.mint(role, unit=unit, provider=provider)
     except ValueError as error:
@@ -193,6 +210,17 @@ def _check_schema(sdl: str) -> None:
     out.print("schema.graphql is up to date, and lint has nothing to say")
 
 
+@app.command(name="settings")
+def show_settings(
+    changed: Annotated[bool, typer.Option("--changed", help="Only those that are not at their default.")] = False,
+) -> None:
+    """Print every setting: its name in the environment, its value (secrets are hidden), where that comes from, what it does."""
+    for knob in _settings().knobs():
+        if not changed or knob.source != "default":
+            out.print(f"[bold]{knob.name}[/bold]={escape(knob.value)}  [dim]({knob.source})[/dim]", highlight=False)
+            out.print(f"    {knob.description}", markup=False, highlight=False)
+
+
 @app.command()
 def doctor() -> None:
     """Check the database: what `serve` and `worker` will do with it, tried; and say what to do."""
@@ -226,13 +254,25 @@ def doctor() -> None:
 # ── what the commands share ──
 
 
-def _settings(host: str | None = None, port: int | None = None, **overrides: str) -> Settings:
+def _settings(host: str | None = None, port: int | None = None, *, otherwise: Mapping[str, object] = {}) -> Settings:
+    """The settings of the environment, and of the command line before them; `otherwise` stands for what neither says."""
     for name, nearest in Settings.unknown_names():
         raise Stop(f"{name} is not a setting{f': is {nearest} meant?' if nearest else ''}")
-    given = {"host": host, "port": port, **overrides}
+    given = {"host": host, "port": port}
     settings = Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+    unsaid = {name: value for name, value in otherwise.items() if name not in settings.model_fields_set}
+    settings = settings.model_copy(update=unsaid)
     logs.configure(settings.log_level, json=settings.log_json)
     return settings
+
+
+def _refuse_development_secret(settings: Settings) -> None:
+    """Raises Stop where others could reach a server whose tokens anybody may mint."""
+    if settings.has_development_secret and not is_loopback(settings.host):
+        raise Stop(
+            f"GQL_JWT_SECRET is one that others know, and {settings.host} is not this machine alone: give a secret of its own, "
+            "as from `openssl rand -base64 48`, or listen on 127.0.0.1"
+        )
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, NoDecode, SettingsConfigDict
@@ -15,6 +15,8 @@ from pydantic_settings import BaseSettings, DotEnvSettingsSource, NoDecode, Sett
 JWT_SECRET_FILE = "jwt_secret"
 PREFIX, ENV_FILE = "GQL_", ".env"
 INSTANT = timedelta(0)
+SECRET_CHARACTERS_MIN = 10
+"""Different characters of a secret that nobody guesses."""
 OTHERS = ("GQL_URL", "GQL_TOKEN", "GQL_TEST_", "GQL_BENCH_", "GQL_REPLAY_", "GQL_FEED_", "GQL_HICCUPS_", "GQL_DATABASE_DOWN_")
 """Beginnings of names that examples, benchmarks and tests read."""
 
@@ -106,7 +108,9 @@ class Settings(BaseSettings):
         Field(description="Modules with job types of your own, as import paths separated by commas."),
     ] = ()
 
-    log_level: Annotated[str, Field(description="Least severe log level written.")] = "INFO"
+    log_level: Annotated[
+        Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], Field(description="Least severe log level written.")
+    ] = "INFO"
     log_json: Annotated[bool, Field(description="Write logs as JSON lines.")] = False
 
     @field_validator("database_url")
@@ -138,6 +142,11 @@ class Settings(BaseSettings):
             raise ValueError("must be s3://bucket or s3://bucket/prefix")
         return url
 
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _in_capitals(cls, level: object) -> object:
+        return level.upper() if isinstance(level, str) else level
+
     @field_validator("job_modules", mode="before")
     @classmethod
     def _by_commas(cls, modules: object) -> object:
@@ -152,9 +161,31 @@ class Settings(BaseSettings):
             if name.startswith(PREFIX) and not name.startswith(OTHERS):
                 yield name, next(iter(get_close_matches(name, known, n=1)), None)
 
+    @property
+    def has_development_secret(self) -> bool:
+        """True if somebody else may know the key of tokens: it says that it is for development, or is all but one character."""
+        secret = "" if self.jwt_secret is None else self.jwt_secret.get_secret_value()
+        return bool(secret) and ("development" in secret.lower() or len(set(secret)) < SECRET_CHARACTERS_MIN)
+
+    def knobs(self) -> Iterator["Knob"]:
+        """Every setting, in the order of this class; the value of a secret is hidden."""
+        in_file = {name.upper() for name in DotEnvSettingsSource(type(self)).env_vars}
+        in_environment = {name.upper() for name in os.environ}
+        for field, info in type(self).model_fields.items():
+            name = f"{PREFIX}{field.upper()}"
+            source = "environment" if name in in_environment else ENV_FILE if name in in_file else "default"
+            yield Knob(name, _shown(getattr(self, field)), source, info.description or "")
+
     def worker_name(self) -> str:
         """The name this worker goes by in the ledger; unique, also where every container has process id 1."""
         return self.worker_id or f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
+
+    def known_signing_key(self) -> str | None:
+        """The key of bearer tokens, if it was given, or a server has made one in the data directory."""
+        if self.jwt_secret is not None:
+            return self.jwt_secret.get_secret_value()
+        path = self.data_dir / JWT_SECRET_FILE
+        return path.read_text() if path.exists() else None
 
     def signing_key(self) -> str:
         """The key of bearer tokens; generated and kept in the data directory when none is given."""
@@ -168,3 +199,26 @@ class Settings(BaseSettings):
         except FileExistsError:
             pass
         return path.read_text()
+
+
+class Knob(NamedTuple):
+    """A setting as a person reads it; `value` is empty for one that is unset."""
+
+    name: str
+    value: str
+    source: str
+    description: str
+
+
+def _shown(value: object) -> str:
+    match value:
+        case None:
+            return ""
+        case timedelta():
+            return f"{value.total_seconds():g}"
+        case bool():
+            return str(value).lower()
+        case tuple():
+            return ",".join(map(str, value))  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+        case _:
+            return str(value)

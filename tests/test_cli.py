@@ -15,6 +15,7 @@ import jwt
 import pytest
 
 ROOT = Path(__file__).parent.parent
+SECRET = "q8Zt3vKp0sLr5nWy7uBd2xEh4jGc6mAf"
 COMMAND = [sys.executable, "-c", "from gql_server.cli import main; main()"]
 
 
@@ -84,12 +85,12 @@ def test_help_names_every_command(tmp_path: Path) -> None:
     result = run(tmp_path, "--help")
 
     assert result.returncode == 0
-    for command in ("demo", "serve", "worker", "migrate", "year", "token", "schema", "doctor"):
+    for command in ("demo", "serve", "worker", "migrate", "year", "token", "schema", "settings", "doctor"):
         assert f" {command} " in result.stdout
 
 
 def test_a_token_is_all_that_is_printed(tmp_path: Path) -> None:
-    result = run(tmp_path, "token", "--role", "principal", "--unit", "10208")
+    result = run(tmp_path, "token", "--role", "principal", "--unit", "10208", GQL_JWT_SECRET=SECRET)
 
     assert (result.returncode, result.stderr) == (0, "")
     claims = jwt.decode(result.stdout.strip(), options={"verify_signature": False})
@@ -99,7 +100,7 @@ def test_a_token_is_all_that_is_printed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "given", "message"),
     [
-        (["token", "--role", "principal"], {}, "gql-server: A principal needs a unit."),
+        (["token", "--role", "principal"], {"GQL_JWT_SECRET": SECRET}, "gql-server: A principal needs a unit."),
         (["token"], {"GQL_DATABASE_URL": "mysql://x"}, "gql-server: GQL_DATABASE_URL: must begin with postgresql://"),
         (
             ["serve"],
@@ -107,6 +108,17 @@ def test_a_token_is_all_that_is_printed(tmp_path: Path) -> None:
             "gql-server: the database at 127.0.0.1:1/x cannot be reached",
         ),
         (["token"], {"GQL_DATABSE_WAIT": "5"}, "gql-server: GQL_DATABSE_WAIT is not a setting: is GQL_DATABASE_WAIT meant?"),
+        (
+            ["token"],
+            {"GQL_LOG_LEVEL": "LOUD"},
+            "gql-server: GQL_LOG_LEVEL: Input should be 'DEBUG', 'INFO', 'WARNING'",
+        ),
+        (["token"], {}, "gql-server: no server has made a signing key in "),
+        (
+            ["serve", "--host", "0.0.0.0"],
+            {"GQL_JWT_SECRET": "for-development-only-change-it-elsewhere"},
+            "gql-server: GQL_JWT_SECRET is one that others know, and 0.0.0.0 is not this machine alone",
+        ),
         (["token"], {"GQL_ZZZZ": "5"}, "gql-server: GQL_ZZZZ is not a setting\n"),
         (["token"], {"GQL_DATABASE_WAIT": "-1"}, "gql-server: GQL_DATABASE_WAIT: Input should be greater than or equal to"),
         (["token"], {"GQL_STATEMENT_TIMEOUT": "0"}, "gql-server: GQL_STATEMENT_TIMEOUT: Input should be greater than"),
@@ -157,6 +169,20 @@ def test_doctor_makes_no_database_where_none_is_and_names_the_directory(tmp_path
     assert (result.returncode, result.stdout) == (1, "")
     assert result.stderr.startswith(f"gql-server: there is no embedded database in {tmp_path / 'data'}: ")
     assert not (tmp_path / "data").exists()
+
+
+def test_no_token_is_minted_with_a_key_that_no_server_has(tmp_path: Path) -> None:
+    assert run(tmp_path, "token").returncode == 1
+    assert not (tmp_path / "data").exists()
+
+
+def test_settings_prints_what_is_set_and_where_and_no_secret(tmp_path: Path) -> None:
+    result = run(tmp_path, "settings", "--changed", GQL_JWT_SECRET=SECRET, GQL_PORT="8123")
+
+    assert result.returncode == 0
+    names = [line.split("  ")[0] for line in result.stdout.splitlines() if line.startswith("GQL_")]
+    assert names == [f"GQL_DATA_DIR={tmp_path / 'data'}", "GQL_PORT=8123", "GQL_JWT_SECRET=**********"]
+    assert run(tmp_path, "settings").stdout.count("(default)") > 20
 
 
 def test_migrate_then_doctor_finds_everything_in_order(tmp_path: Path) -> None:
