@@ -33,6 +33,7 @@ from gql_server.http.authentication import TokenAuthority
 from gql_server.http.endpoint import GraphQLEndpoint
 from gql_server.http.graphiql import PageConfig, redirect_to_page, routes
 from gql_server.http.live import Limits
+from gql_server.http.request_log import RequestLog
 from gql_server.http.sources import Sources
 from gql_server.http.uploads import Uploads
 from gql_server.reads.pagination import CursorCodec, Paging
@@ -110,7 +111,10 @@ def create_app(
             *routes(page),
             *(Mount(path, StaticFiles(directory=folder, html=True)) for path, folder in pages.items()),
         ],
-        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=list(allowed_hosts), www_redirect=False)],
+        middleware=[
+            Middleware(RequestLog),
+            Middleware(TrustedHostMiddleware, allowed_hosts=list(allowed_hosts), www_redirect=False),
+        ],
     )
     app.state.drain = graphql.drain
     return app

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import signal
 import socket
 import sys
@@ -35,7 +36,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 out = Console(soft_wrap=True)
-err = Console(stderr=True, soft_wrap=True)
 
 Port = Annotated[int | None, typer.Option(help="Port to listen on (default: GQL_PORT, 8000).")]
 Host = Annotated[str | None, typer.Option(help="Address to listen on (default: GQL_HOST, 127.0.0.1).")]
@@ -55,6 +55,7 @@ def main() -> None:
     for name in ("SIGTERM", "SIGHUP"):
         if hasattr(signal, name) and signal.getsignal(getattr(signal, name)) is not signal.SIG_IGN:
             signal.signal(getattr(signal, name), signal.default_int_handler)
+    logs.configure("INFO", json=os.environ.get("GQL_LOG_JSON", "").lower() in ("1", "true", "yes", "on"))
     try:
         app()
     except (Stop, embedded.EmbeddedError) as error:
@@ -64,10 +65,13 @@ def main() -> None:
         name = "_".join(str(part) for part in first["loc"]).upper()
         example = ": seconds, or ISO 8601 such as P30D or PT10S" if first["type"].startswith("time_delta") else ""
         _fail(f"GQL_{name}: {first['msg'].removeprefix('Value error, ')}{example}")
+    except Exception as error:
+        logs.crashed(error)
+        sys.exit(1)
 
 
 def _fail(message: str) -> NoReturn:
-    err.print(f"gql-server: {message}", style="red", markup=False, highlight=False)
+    logs.failed(message)
     sys.exit(1)
 
 
@@ -125,7 +129,7 @@ def migrate_database(
 
     with _database(settings) as dsn:
         asyncio.run(bring_up_to_date(dsn))
-    out.print(f"at migration {migrate.head_revision()}")
+    logs.announce(f"at migration {migrate.head_revision()}", "database.migrated", revision=migrate.head_revision())
 
 
 @app.command()

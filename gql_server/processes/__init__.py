@@ -10,6 +10,7 @@ from uuid import UUID
 from rich.console import Console
 from uvicorn.loops.auto import auto_loop_factory
 
+from gql_server import logs
 from gql_server.app import create_worker
 from gql_server.commands import years
 from gql_server.db import work_engine
@@ -29,7 +30,6 @@ from gql_server.settings import Settings
 from gql_server.worker import registry
 
 out = Console(soft_wrap=True)
-err = Console(stderr=True, soft_wrap=True)
 
 __all__ = ["create_year", "demo", "generate", "run", "serve", "web", "work"]
 
@@ -45,7 +45,7 @@ async def serve(settings: Settings, dsn: str, listener: socket.socket) -> None:
     server = create_server(settings, dsn, PageConfig(tabs=operator_tabs()))
     async with stopped_by_signal() as stop, guarding(settings):
         serving = await start(server, listener)
-        err.print(f"serving on {origin_of(settings)}", highlight=False)
+        logs.announce(f"serving on {origin_of(settings)}", "server.started", address=origin_of(settings))
         await until(stop, serving)
         server.should_exit = True
         await serving
@@ -59,7 +59,7 @@ async def work(settings: Settings, dsn: str, *, drain: bool) -> None:
         async with stopped_by_signal() as stop, guarding(settings):
             working = asyncio.create_task(worker.run(drain=drain))
             heap.settle()
-            err.print(f"worker {worker.config.name} is working", highlight=False)
+            logs.announce(f"worker {worker.config.name} is working", "worker.started", worker=worker.config.name)
             await until(stop, working)
             await worker.stop()
             await working

@@ -5,18 +5,16 @@ import time
 from datetime import timedelta
 
 import asyncpg
-from rich.console import Console
 
 from gql_server.db import address, connect_arguments, migrate
 from gql_server.db.doctor import Finding, migration, said, session_settings, statements, version, writing
 from gql_server.db.outages import is_outage
 from gql_server.errors import Stop
+from gql_server.logs import announce
 from gql_server.settings import Settings
 
 AT_ONCE = timedelta(0)
 RETRY_SECONDS = 0.5
-
-err = Console(stderr=True, soft_wrap=True)
 
 
 async def prepare(settings: Settings, dsn: str, *, wait: timedelta = AT_ONCE) -> None:
@@ -63,7 +61,8 @@ async def reachable(dsn: str, *, wait: timedelta = AT_ONCE) -> asyncpg.Connectio
             if not _may_pass(error) or time.monotonic() >= until:
                 raise Stop(f"the database at {address(dsn)} cannot be reached: {said(error)}") from None
             if not has_waited:
-                err.print(f"waiting for the database at {address(dsn)}: {said(error)}", markup=False, highlight=False)
+                waiting = f"waiting for the database at {address(dsn)}: {said(error)}"
+                announce(waiting, "database.awaited", address=address(dsn), reason=said(error))
                 has_waited = True
         await asyncio.sleep(RETRY_SECONDS)
     stop_unless(await version(connection), dsn)

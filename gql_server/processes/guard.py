@@ -5,14 +5,11 @@ import contextlib
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
-from rich.console import Console
-
 from gql_server.db import embedded
+from gql_server.logs import announce
 from gql_server.settings import Settings
 
 GUARD_SECONDS = 2
-
-err = Console(stderr=True, soft_wrap=True)
 
 
 @contextlib.asynccontextmanager
@@ -34,6 +31,6 @@ async def _guard(data_dir: Path) -> None:
         await asyncio.sleep(GUARD_SECONDS)
         try:
             if await asyncio.to_thread(embedded.revive, data_dir):
-                err.print("the embedded PostgreSQL had stopped; it was started again", style="yellow")
+                announce("the embedded PostgreSQL had stopped; it was started again", "database.revived", style="yellow")
         except embedded.EmbeddedError as error:
-            err.print(f"the embedded PostgreSQL has stopped: {error}", style="red", markup=False)
+            announce(f"the embedded PostgreSQL has stopped: {error}", "database.stopped", style="red", reason=str(error))

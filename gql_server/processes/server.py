@@ -43,6 +43,7 @@ def web(app: ASGIApp) -> uvicorn.Config:
     it."""
     return uvicorn.Config(
         app,
+        log_config=None,
         log_level="warning",
         access_log=False,
         server_header=False,

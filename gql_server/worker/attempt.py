@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import timedelta
@@ -55,26 +56,37 @@ class Runner:
     async def run(self, job: ClaimedJob) -> None:
         """Run one claimed job to its end. Never raises for a failing handler: the ledger says what happened."""
         run = Run(self.engine, self.worker, job, self.resources)
+        with structlog.contextvars.bound_contextvars(**self._named(job)):
+            await self._run(job, run)
+
+    def _named(self, job: ClaimedJob) -> dict[str, object]:
+        """Fields of every line that is logged about the attempt."""
+        pipeline = {"pipeline_id": str(job.pipeline_id)} if job.pipeline_id else {}
+        return {"worker": self.worker, "job_id": job.id, "job_type": job.job_type, "attempt": job.attempt, **pipeline}
+
+    async def _run(self, job: ClaimedJob, run: Run) -> None:
+        began = time.perf_counter()
         try:
             outcome = await self._attempt(job, run)
         except LockHeld:
-            log.info("job.lock_held", job_id=job.id, retry_seconds=LOCK_RETRY.total_seconds())
+            log.info("job.lock_held", retry_seconds=LOCK_RETRY.total_seconds())
             await self.release(job, delay=LOCK_RETRY)
         except LeaseLost:
-            log.warning("job.lease_lost", job_id=job.id, attempt=job.attempt)
+            log.warning("job.lease_lost")
         except HandlerRefused as refused:
-            await self._fail(job, run, refused.outcome)
+            await self._fail(job, run, refused.outcome, began)
         except JobError as error:
-            await self._fail(job, run, Outcome(result=JobResult.ERROR, message=str(error), meta=error.meta))
+            await self._fail(job, run, Outcome(result=JobResult.ERROR, message=str(error), meta=error.meta), began)
         except Exception as error:
             if is_connection_lost(error):
                 # Like a crash: whether the commit arrived is for the database to say, and the lease to decide.
-                log.warning("job.connection_lost", job_id=job.id, error=str(error))
+                log.warning("job.connection_lost", error=str(error))
                 return
-            log.exception("job.failed", job_id=job.id, job_type=job.job_type)
-            await self._fail(job, run, Outcome(result=JobResult.ERROR, message=describe(error), meta=unexpected(error)))
+            log.exception("job.failed")
+            outcome = Outcome(result=JobResult.ERROR, message=describe(error), meta=unexpected(error))
+            await self._fail(job, run, outcome, began)
         else:
-            log.info("job.finished", job_id=job.id, job_type=job.job_type, result=outcome.result, message=outcome.message)
+            log.info("job.finished", **_ended(outcome, began))
         finally:
             await self.waker.wake_all()
 
@@ -92,7 +104,7 @@ class Runner:
             except Exception as error:
                 if sqlstate(error) not in RETRYABLE_SQLSTATES or attempt + 1 == DEADLOCK_TRIES:
                     raise
-                log.warning("job.retried", job_id=job.id, error=describe(error))
+                log.warning("job.retried", error=describe(error))
                 await asyncio.sleep(random.uniform(0.05, 0.25) * 2**attempt)
         raise AssertionError("unreachable")
 
@@ -123,18 +135,18 @@ class Runner:
             await debts.settle(connection, self.registry, job.pipeline_ids, recalculated=recalculated)
             await self._store_status(connection, job.pipeline_ids)
 
-    async def _fail(self, job: ClaimedJob, run: Run, outcome: Outcome) -> None:
+    async def _fail(self, job: ClaimedJob, run: Run, outcome: Outcome, began: float) -> None:
         """Write ERROR, children none, in a small transaction of its own; what it had to do it is still about."""
         kept = job.affected_module_ids
         outcome = replace(outcome, meta={**outcome.meta, **run.phases("failed")}, children=(), affected_module_ids=kept)
-        log.warning("job.finished", job_id=job.id, job_type=job.job_type, result=outcome.result, message=outcome.message)
+        log.warning("job.finished", **_ended(outcome, began))
         try:
             async with self.engine.begin() as connection:
                 await self._complete(connection, job, outcome)
         except LeaseLost:
-            log.warning("job.lease_lost", job_id=job.id, attempt=job.attempt)
+            log.warning("job.lease_lost")
         except (SQLAlchemyError, OSError):
-            log.exception("job.finish_failed", job_id=job.id)
+            log.exception("job.finish_failed")
 
     async def _store_status(self, connection: AsyncConnection, pipeline_ids: Collection[UUID]) -> None:
         """The sweep heals what fails here; only a lost connection ends the job's transaction too. They are locked."""
@@ -145,7 +157,12 @@ class Runner:
             if is_connection_lost(error):
                 raise
             await savepoint.rollback()
-            log.exception("pipeline.recompute_failed", worker=self.worker, pipeline_ids=[str(each) for each in pipeline_ids])
+            log.exception("pipeline.recompute_failed", pipeline_ids=[str(each) for each in pipeline_ids])
+
+
+def _ended(outcome: Outcome, began: float) -> dict[str, object]:
+    duration_ms = round(1000 * (time.perf_counter() - began), 1)
+    return {"result": outcome.result, "message": outcome.message, "duration_ms": duration_ms}
 
 
 def describe(error: BaseException) -> str:

@@ -94,7 +94,7 @@ class LedgerQueue(Queries):
         except DBAPIError as error:
             if is_connection_lost(error):
                 raise
-            log.warning("job.claim_repeated", worker=self.worker, error=str(error.orig))
+            log.warning("job.claim_repeated", error=str(error.orig))
             async with self.engine.begin() as connection:
                 claimed = await claims.claim(connection, self.worker, job_types, room, held=self.held)
             unshown = {job.pipeline_id for job in claimed if job.pipeline_id}
@@ -109,7 +109,7 @@ class LedgerQueue(Queries):
                 async with self.engine.begin() as connection:
                     await reconcile.recompute(connection, pipeline_ids)
         except (SQLAlchemyError, OSError):
-            log.exception("pipeline.recompute_failed", worker=self.worker)
+            log.exception("pipeline.recompute_failed")
 
     async def update_heartbeat(self, job_ids: list[JobId]) -> None:
         held = {int(job_id): self.held[job_id].attempt for job_id in set(job_ids) if job_id in self.held}
@@ -118,7 +118,7 @@ class LedgerQueue(Queries):
                 kept = await ledger.beat(connection, self.worker, held)
         except (SQLAlchemyError, OSError) as error:
             self._failed_beats += 1
-            log.warning("job.beat_failed", worker=self.worker, times=self._failed_beats, error=str(error))
+            log.warning("job.beat_failed", times=self._failed_beats, error=str(error))
             if self._failed_beats >= FAILED_BEATS_MAX:
                 self._stop_working_on(set(held))
             raise
@@ -128,7 +128,7 @@ class LedgerQueue(Queries):
     def _stop_working_on(self, job_ids: Collection[int]) -> None:
         for job_id in job_ids:
             if context := self.contexts.get(JobId(job_id)):
-                log.warning("job.lease_lost", worker=self.worker, job_id=job_id)
+                log.warning("job.lease_lost", job_id=job_id)
                 context.cancellation.cancel()
 
     async def log_jobs(self, job_status: list[tuple[Job, JOB_STATUS, TracebackRecord | None]]) -> None:

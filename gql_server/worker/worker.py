@@ -68,6 +68,7 @@ class Worker:
 
     async def run(self, *, drain: bool = False) -> None:
         """Work until `stop`, or, to drain, until nothing is left to claim and every job has ended."""
+        structlog.contextvars.bind_contextvars(worker=self.config.name)
         chores = [
             asyncio.create_task(self._every(self.config.pod_interval, self._register)),
             asyncio.create_task(self._every(self.config.lease / 4, self._recover)),
@@ -80,16 +81,12 @@ class Worker:
                     break
                 except FailingListenerError:
                     # a pooler that swallows LISTEN, or a connection that died without a word
-                    log.warning(
-                        "worker.listener_silent",
-                        worker=self.config.name,
-                        polling_seconds=self.config.poll_interval.total_seconds(),
-                    )
+                    log.warning("worker.listener_silent", polling_seconds=self.config.poll_interval.total_seconds())
                     self._trusts_listener = False
                 except (asyncpg.PostgresError, asyncpg.InterfaceError, SQLAlchemyError, OSError, TimeoutError) as error:
                     if sqlstate(error) == INSUFFICIENT_PRIVILEGE:
                         raise Stop(f"the worker may not do its work: {getattr(error, 'orig', error)}") from None
-                    log.warning("worker.restarting", worker=self.config.name, error=str(error))
+                    log.warning("worker.restarting", error=str(error))
                     await self._pause(RESTART_AFTER_SECONDS)
         finally:
             for chore in chores:
@@ -175,7 +172,7 @@ class Worker:
             try:
                 await chore()
             except (SQLAlchemyError, OSError, TimeoutError) as error:
-                log.warning("worker.chore_failed", worker=self.config.name, chore=chore.__name__, error=str(error))
+                log.warning("worker.chore_failed", chore=chore.__name__, error=str(error))
             await self._pause(interval.total_seconds())
 
     async def _pause(self, seconds: float) -> None:

@@ -1,0 +1,95 @@
+"""Requests and sockets: each has an id and a trace, which it is answered with and every line about it names, and a line when
+it has ended."""
+
+import re
+import time
+from dataclasses import dataclass
+from uuid import uuid4
+
+import structlog
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+REQUEST_ID = "x-request-id"
+TRACEPARENT = "traceparent"
+ACCEPTED_ID = re.compile(r"[A-Za-z0-9._:+/=@-]{1,128}")
+ACCEPTED_TRACE = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})(?P<trace_id>[0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+PROBES = ("/livez", "/readyz")
+NORMAL_CLOSURE = 1000
+UNKNOWN = 1006
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class _Seen:
+    """Outcome of a request, as its messages tell it."""
+
+    status: int | None = None
+    bytes: int = 0
+
+
+class RequestLog:
+    """Middleware that gives each request its id, the client's own if it is well formed."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            await self.app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        answered = {REQUEST_ID: request_id(headers), **_trace(headers)}
+        seen, began = _Seen(), time.perf_counter()
+        with structlog.contextvars.bound_contextvars(**_fields(answered)):
+            try:
+                await self.app(scope, receive, _watched(send, seen, answered))
+            finally:
+                _tell(scope, seen, time.perf_counter() - began)
+
+
+def request_id(headers: Headers) -> str:
+    """The id that the client gave its request, else a new one."""
+    given = headers.get(REQUEST_ID, "")
+    return given if ACCEPTED_ID.fullmatch(given) else uuid4().hex
+
+
+def _trace(headers: Headers) -> dict[str, str]:
+    given = headers.get(TRACEPARENT, "")
+    return {TRACEPARENT: given} if ACCEPTED_TRACE.fullmatch(given) else {}
+
+
+def _fields(answered: dict[str, str]) -> dict[str, str]:
+    trace = ACCEPTED_TRACE.fullmatch(answered.get(TRACEPARENT, ""))
+    return {"request_id": answered[REQUEST_ID], **({"trace_id": trace["trace_id"]} if trace else {})}
+
+
+def _watched(send: Send, seen: _Seen, answered: dict[str, str]) -> Send:
+    async def watched(message: Message) -> None:
+        match message["type"]:
+            case "http.response.start" | "websocket.http.response.start":
+                seen.status = message["status"]
+                MutableHeaders(scope=message).update(answered)
+            case "websocket.accept":
+                message.setdefault("headers", [])
+                MutableHeaders(scope=message).update(answered)
+            case "http.response.body":
+                seen.bytes += len(message.get("body", b""))
+            case "websocket.close":
+                seen.status = message.get("code", NORMAL_CLOSURE)
+            case _:
+                pass
+        await send(message)
+
+    return watched
+
+
+def _tell(scope: Scope, seen: _Seen, seconds: float) -> None:
+    """Probes are told of to those who debug alone."""
+    fields = {"path": scope["path"], "duration_ms": round(1000 * seconds, 1), "client": (scope.get("client") or [None])[0]}
+    if scope["type"] == "websocket":
+        log.info("socket.closed", **fields, code=seen.status or UNKNOWN)
+        return
+    tell = log.debug if scope["path"] in PROBES else log.info
+    tell("request.ended", method=scope["method"], **fields, status=seen.status, response_bytes=seen.bytes)
