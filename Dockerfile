@@ -25,13 +25,14 @@ FROM python:3.13-slim
 RUN groupadd --system --gid 10001 gql && useradd --system --uid 10001 --gid gql --no-create-home --home-dir /data gql \
     && install -d -o gql -g gql -m 0700 /data
 COPY --from=build /venv /venv
-ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 GQL_DATA_DIR=/data GQL_LOG_JSON=true GQL_HOST=0.0.0.0
+ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 GQL_DATA_DIR=/data GQL_LOG_JSON=true \
+    GQL_HOST=0.0.0.0 GQL_METRICS_HOST=0.0.0.0 GQL_METRICS_PORT=9090
 USER 10001:10001
 WORKDIR /data
 VOLUME /data
-EXPOSE 8000
+EXPOSE 8000 9090
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s \
-    CMD ["python", "-c", "import os, urllib.request as u; u.urlopen(f\"http://127.0.0.1:{os.environ.get('GQL_PORT', 8000)}/livez\", timeout=2)"]
+    CMD ["python", "-c", "import os, urllib.request as u; u.urlopen(f\"http://127.0.0.1:{os.environ['GQL_METRICS_PORT']}/livez\", timeout=2)"]
 ENTRYPOINT ["gql-server"]
 CMD ["serve"]

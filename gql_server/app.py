@@ -32,10 +32,14 @@ from gql_server.handlers.units import UNIT_SOURCES, default_unit_sources
 from gql_server.http.authentication import TokenAuthority
 from gql_server.http.endpoint import GraphQLEndpoint
 from gql_server.http.graphiql import PageConfig, redirect_to_page, routes
+from gql_server.http.ledger_metrics import LedgerMetrics
 from gql_server.http.live import Limits
+from gql_server.http.metrics import Gauges, Pools, metrics_app
 from gql_server.http.request_log import RequestLog
 from gql_server.http.sources import Sources
+from gql_server.http.tabs import operation_names
 from gql_server.http.uploads import Uploads
+from gql_server.metrics import LABELS
 from gql_server.reads.pagination import CursorCodec, Paging
 from gql_server.release import build_version
 from gql_server.settings import Settings
@@ -44,6 +48,8 @@ from gql_server.worker.plugins import load_job_modules
 from gql_server.worker.worker import Worker, WorkerConfig
 
 READY_WITHIN_SECONDS = 2
+SILENT_BEATS = 4
+"""Heartbeats that a worker may miss before its probe fails."""
 
 assert handlers.__all__  # importing it registers the job types
 
@@ -65,8 +71,10 @@ def create_app(
     paging, feed_tokens = Paging(CursorCodec(secret), settings.page_size_max), Tokens(secret)
     commands = Commands(write_engine, registry, entry_sources)
     budgets = Budgets(settings.cost_max, settings.cost_budget)
+    schema = create_schema()
+    schema.slow_seconds = settings.slow_operation.total_seconds()
     graphql = GraphQLEndpoint(
-        create_schema(),
+        schema,
         authenticate=tokens.authenticate,
         create_context=lambda viewer: Context(
             viewer=viewer, engine=engine, hub=hub, paging=paging, tokens=feed_tokens, commands=commands, budgets=budgets
@@ -117,7 +125,23 @@ def create_app(
         ],
     )
     app.state.drain = graphql.drain
+    LABELS.know(operation_names())
+    ledger = LedgerMetrics(engine, hub.health_arguments)
+    pools = Pools({"read": engine, "write": write_engine})
+    app.state.metrics = metrics_app([ledger, pools, _gauges(graphql, hub)], ready, ledger)
     return app
+
+
+def _gauges(graphql: GraphQLEndpoint, hub: Hub) -> Gauges:
+    return Gauges(
+        {
+            "gql_sockets_open": ("Open WebSockets.", lambda: graphql.sockets.count),
+            "gql_live_operations": ("Subscriptions that clients follow.", lambda: graphql.live.subscribers),
+            "gql_live_streams": ("Executions that they share.", lambda: len(graphql.live.streams)),
+            "gql_feed_position": ("Number of the newest event that this process has read.", lambda: hub.sequence),
+            "gql_feed_deaf": ("1 while notifications do not arrive, so that the feed is polled.", lambda: float(hub.is_deaf)),
+        }
+    )
 
 
 def create_worker(settings: Settings, dsn: str) -> tuple[Worker, AsyncEngine]:
@@ -140,6 +164,27 @@ def create_worker(settings: Settings, dsn: str) -> tuple[Worker, AsyncEngine]:
         },
     )
     return Worker(dsn, engine, registry, config), engine
+
+
+def worker_metrics(worker: Worker, engine: AsyncEngine) -> Starlette:
+    """The port for machines that watch a worker: ready while its heartbeats reach the database."""
+    patience = SILENT_BEATS * worker.config.pod_interval.total_seconds()
+
+    async def ready(request: Request) -> Response:
+        silent = worker.silent_seconds
+        if silent is None or silent > patience:
+            since = "yet" if silent is None else f"for {silent:.0f} s"
+            return JSONResponse({"ready": False, "reason": f"the worker has not reached the database {since}"}, 503)
+        return JSONResponse({"ready": True})
+
+    gauges = Gauges(
+        {
+            "gql_jobs_running": ("Jobs that this worker works on.", lambda: worker.held),
+            "gql_worker_concurrency": ("Jobs that it runs at a time.", lambda: worker.config.concurrency),
+            "gql_worker_silent_seconds": ("Time since its heartbeat reached the database.", lambda: worker.silent_seconds),
+        }
+    )
+    return metrics_app([Pools({"work": engine}), gauges], ready)
 
 
 def files_bucket(settings: Settings) -> FileStore | None:

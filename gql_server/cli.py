@@ -25,6 +25,7 @@ from gql_server.settings import Settings
 ROOT = Path(__file__).parent.parent
 SCHEMA_FILE = Path("schema.graphql")
 PROVIDERS = Literal["ACCRED", "DEFAULT", "TEST"]
+DEMO_METRICS_PORT = 9090
 UNREAD_MILLISECONDS = 11_000
 """Time for which a client may leave unacknowledged what it was sent: a little longer than the server waits itself."""
 ROLES = Literal["superadmin", "operator", "principal", "standard"]
@@ -86,10 +87,10 @@ def demo(
     settings = _settings(host, port, otherwise={"log_level": "ERROR"})
     if not examples.is_dir():
         raise Stop(f"the example files are not in {examples}: name their folder with --examples")
-    with _listening(settings) as listener, _database(settings) as dsn:
+    with _listening(settings) as listener, _watched(settings, DEMO_METRICS_PORT) as watched, _database(settings) as dsn:
         from gql_server import processes
 
-        processes.run(processes.demo(settings, dsn, listener, examples, replay=replay))
+        processes.run(processes.demo(settings, dsn, listener, examples, replay=replay, watched=watched))
 
 
 @app.command()
@@ -97,10 +98,10 @@ def serve(port: Port = None, host: Host = None) -> None:
     """Serve the API only; workers run beside it."""
     settings = _settings(host, port)
     _refuse_development_secret(settings)
-    with _listening(settings) as listener, _database(settings) as dsn:
+    with _listening(settings) as listener, _watched(settings) as watched, _database(settings) as dsn:
         from gql_server import processes
 
-        processes.run(processes.serve(settings, dsn, listener))
+        processes.run(processes.serve(settings, dsn, listener, watched))
 
 
 @app.command()
@@ -109,10 +110,10 @@ def worker(
 ) -> None:
     """Claim and run jobs, on any number of machines that reach the database."""
     settings = _settings()
-    with _database(settings) as dsn:
+    with _watched(settings) as watched, _database(settings) as dsn:
         from gql_server import processes
 
-        processes.run(processes.work(settings, dsn, drain=drain))
+        processes.run(processes.work(settings, dsn, drain=drain, watched=watched))
 
 
 @app.command(name="migrate")
@@ -292,19 +293,37 @@ def _database(settings: Settings) -> Generator[str]:
 @contextlib.contextmanager
 def _listening(settings: Settings) -> Generator[socket.socket]:
     """The listening socket, taken before anything is started, so that a taken port costs nothing."""
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    with _bound(settings.host, settings.port, "choose another with --port or GQL_PORT") as listener:
+        yield listener
+
+
+@contextlib.contextmanager
+def _watched(settings: Settings, otherwise: int | None = None) -> Generator[socket.socket | None]:
+    """The socket for machines that watch, if one is wanted; at the other port, if none is named and that is free."""
+    with contextlib.ExitStack() as opened:
+        listener = None
+        if settings.metrics_port is not None:
+            hint = "choose another with GQL_METRICS_PORT"
+            listener = opened.enter_context(_bound(settings.metrics_host, settings.metrics_port, hint))
+        elif otherwise is not None:
+            with contextlib.suppress(Stop):
+                listener = opened.enter_context(_bound(settings.metrics_host, otherwise, ""))
+        yield listener
+
+
+@contextlib.contextmanager
+def _bound(host: str, port: int, hint: str) -> Generator[socket.socket]:
+    """Raises Stop for an address that cannot be had."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if hasattr(socket, "TCP_USER_TIMEOUT"):  # connections inherit it: whoever takes nothing in is given up
             listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_MILLISECONDS)
-        listener.bind((settings.host, settings.port))
+        listener.bind((host, port))
     except OSError as error:
         listener.close()
-        hint = "choose another with --port or GQL_PORT"
-        raise Stop(
-            f"cannot listen on {settings.host}:{settings.port}, {(error.strerror or 'refused').lower()}; {hint}"
-        ) from None
+        raise Stop(f"cannot listen on {host}:{port}, {(error.strerror or 'refused').lower()}; {hint}") from None
     try:
         yield listener
     finally:

@@ -3,6 +3,7 @@
 import logging
 import sys
 import threading
+from contextvars import ContextVar
 from types import TracebackType
 from typing import Any
 
@@ -19,6 +20,9 @@ SHARED: list[Processor] = [
     structlog.processors.TimeStamper(fmt="iso", utc=True),
     structlog.processors.StackInfoRenderer(),
 ]
+
+NOTES: ContextVar[dict[str, object] | None] = ContextVar("notes", default=None)
+"""Fields for the line that tells of a request when it has ended."""
 
 err = Console(stderr=True, soft_wrap=True)
 log = structlog.get_logger(__name__)
@@ -52,6 +56,12 @@ def configure(level: str, *, json: bool) -> None:
     logging.captureWarnings(True)
     sys.excepthook = _hooked if json else sys.__excepthook__
     threading.excepthook = _thread_crashed if json else threading.__excepthook__
+
+
+def note(**fields: object) -> None:
+    """Add fields to the line that tells of the request, if there is one."""
+    if (notes := NOTES.get()) is not None:
+        notes.update(fields)
 
 
 def announce(sentence: str, event: str, *, style: str | None = None, **fields: object) -> None:

@@ -108,6 +108,20 @@ class Settings(BaseSettings):
         Field(description="Modules with job types of your own, as import paths separated by commas."),
     ] = ()
 
+    metrics_port: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=65535,
+            description="Port of /metrics, /livez and /readyz of `serve` and `worker`, which asks for no token. Unset: none; "
+            "the demo takes 9090.",
+        ),
+    ] = None
+    metrics_host: Annotated[str, Field(description="Address that port listens on.")] = "127.0.0.1"
+    slow_operation: Annotated[
+        timedelta, Field(gt=INSTANT, description="An operation that takes as long is named in the log.")
+    ] = timedelta(seconds=1)
+
     log_level: Annotated[
         Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], Field(description="Least severe log level written.")
     ] = "INFO"
@@ -123,7 +137,9 @@ class Settings(BaseSettings):
             raise ValueError("must begin with postgresql://")
         return SecretStr(f"postgresql://{rest}")
 
-    @field_validator("statement_timeout", "database_wait", "lease", "sweep_interval", "upload_retention", mode="before")
+    @field_validator(
+        "statement_timeout", "database_wait", "lease", "sweep_interval", "upload_retention", "slow_operation", mode="before"
+    )
     @classmethod
     def _in_seconds(cls, duration: object) -> object:
         """Seconds arrive from the environment as text, which pydantic takes for ISO 8601 only."""

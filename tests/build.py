@@ -123,6 +123,20 @@ async def unit(connection: AsyncConnection, institutional_id: str, **values: Any
     await connection.execute(statement, {"id": institutional_id, "provider": Provider.DEFAULT.value, **values})
 
 
+async def reports(connection: AsyncConnection, *modules: int) -> None:
+    """Reports of 2025 of one unit, with these modules."""
+    await unit(connection, "10208")
+    await connection.execute(text("INSERT INTO carbon_projects (unit_id) SELECT id FROM units"))
+    await connection.execute(
+        text("INSERT INTO carbon_reports (carbon_project_id, unit_id, year) SELECT id, unit_id, 2025 FROM carbon_projects")
+    )
+    await connection.execute(
+        text("""INSERT INTO carbon_report_modules (module_type_id, carbon_report_id)
+                SELECT module, id FROM carbon_reports, unnest(CAST(:modules AS int[])) AS module"""),
+        {"modules": list(modules)},
+    )
+
+
 async def worker(connection: AsyncConnection, pod_id: str, **values: Any) -> None:
     """A live worker that beats every 30 seconds; `silent` is how long ago it did so last."""
     silent = values.pop("silent", timedelta(0))

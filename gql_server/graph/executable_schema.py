@@ -20,7 +20,9 @@ from strawberry.types.graphql import OperationType
 from gql_server.graph.context import Context
 from gql_server.graph.cost.prices import Prices
 from gql_server.graph.cost.pricing import charge
+from gql_server.graph.observation import Observed
 from gql_server.graph.operations import Operations, Prepared
+from gql_server.metrics import EVENTS_SENT
 from gql_server.policy import GUARDS
 
 REQUEST_ERRORS = (CannotGetOperationTypeError, InvalidOperationTypeError, MissingQueryError)
@@ -29,6 +31,8 @@ EVERY_TYPE = frozenset(OperationType)
 
 class Schema(strawberry.Schema):
     """Does for each operation only what depends on its viewer and its variables. Its extensions are not asked."""
+
+    slow_seconds = 1.0
 
     @property
     def executable(self) -> GraphQLSchema:
@@ -94,7 +98,15 @@ class Schema(strawberry.Schema):
                 yield result
 
     async def _executed(self, prepared: Prepared, variables: dict[str, Any] | None, context: Any, root: Any) -> ExecutionResult:
-        """The result of a query or a mutation, or why it was not executed."""
+        """The result of a query or a mutation, or why it was not executed; counted."""
+        observed = Observed(prepared, context, self.slow_seconds)
+        result: ExecutionResult | None = None
+        try:
+            return (result := await self._outcome(prepared, variables, context, root))
+        finally:
+            observed.ended(result)
+
+    async def _outcome(self, prepared: Prepared, variables: dict[str, Any] | None, context: Any, root: Any) -> ExecutionResult:
         try:
             document = self._checked(prepared, variables, context)
             result = await self._result(document, prepared.name, variables, context, root)
@@ -117,6 +129,7 @@ class Schema(strawberry.Schema):
                 return
             async with aclosing(events):
                 async for event in events:
+                    EVENTS_SENT.inc()
                     yield ExecutionResult(event.data, event.errors, redactions(context))
         except Exception as error:
             yield ExecutionResult(None, [_located(error)])

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, lru_cache
+from hashlib import sha256
 from typing import Any
 
 from graphql import (
@@ -30,6 +31,7 @@ KEPT = 128
 KEPT_CHARACTERS_MAX = 16_384
 """Longer documents are prepared each time, so that what is kept stays small."""
 ESTIMATES_KEPT = 64
+DIGEST_CHARACTERS = 12
 SEVERAL = "The document has several operations: say which one in `operationName`."
 SIZING = frozenset({"first", "last", "if"})
 RULES = (DocumentLimits, NoNul, *(ValuesWithCode if rule is ValuesOfCorrectTypeRule else rule for rule in specified_rules))
@@ -40,6 +42,7 @@ class Prepared:
 
     def __init__(self, document: DocumentNode | None, name: str | None, errors: Sequence[GraphQLError]) -> None:
         self.document, self.name, self._errors = document, name, errors
+        self.digest = ""
         self._estimates: dict[Any, int] = {}
 
     @cached_property
@@ -110,6 +113,11 @@ class Operations:
         return self._kept(query, name) if len(query) <= KEPT_CHARACTERS_MAX else self._prepare(query, name)
 
     def _prepare(self, query: str, name: str | None) -> Prepared:
+        prepared = self._read(query, name)
+        prepared.digest = sha256(query.encode("utf-8", "replace")).hexdigest()[:DIGEST_CHARACTERS]
+        return prepared
+
+    def _read(self, query: str, name: str | None) -> Prepared:
         try:
             document = parse(query, max_tokens=MAX_TOKENS)
         except GraphQLError as error:

@@ -25,7 +25,7 @@ from gql_server.graph.document_limits import REQUEST_SECONDS, SUBSCRIPTIONS_PER_
 from gql_server.graph.executable_schema import Schema
 from gql_server.http import sse
 from gql_server.http.live import Limits, LiveOperations, Operation
-from gql_server.http.masking import internal, masked, public, refusal
+from gql_server.http.masking import counted, internal, masked, public, refusal
 from gql_server.http.websocket import SocketContext, Sockets, TransportHandler
 from gql_server.policy import Viewer
 
@@ -229,4 +229,5 @@ def _too_large(max_bytes: int) -> HTTPException:
 
 
 def _failure(error: GraphQLError, status: int, headers: dict[str, str] | None = None) -> Response:
-    return Response(orjson.dumps({"errors": [error.formatted]}), status, headers, "application/json")
+    body = {"errors": [each.formatted for each in counted([error])]}
+    return Response(orjson.dumps(body), status, headers, "application/json")

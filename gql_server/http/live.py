@@ -68,6 +68,11 @@ class LiveOperations:
         """Plan for sharing the operation."""
         return plan(self._schema.executable, operation.query, operation.name)
 
+    @property
+    def subscribers(self) -> int:
+        """Number of live operations that clients follow; those that are equal share one of `streams`."""
+        return self._followed.total()
+
     def drain(self) -> None:
         """End every operation so that it can be resumed elsewhere, and begin none."""
         self.is_draining = True

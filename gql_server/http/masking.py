@@ -11,6 +11,7 @@ from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOpe
 
 from gql_server.db.outages import is_outage
 from gql_server.errors import ErrorCode, PublicError
+from gql_server.metrics import ERRORS, OTHER
 
 CODES = frozenset(code.value for code in ErrorCode)
 REQUEST_ERRORS = (CannotGetOperationTypeError, InvalidOperationTypeError, MissingQueryError)
@@ -24,7 +25,19 @@ log = structlog.get_logger(__name__)
 
 def masked(errors: Iterable[GraphQLError], schema: GraphQLSchema) -> list[GraphQLError]:
     """The errors as the client sees them; what is hidden is logged with its request id."""
-    return [_masked(error, schema) for error in errors]
+    return counted([_masked(error, schema) for error in errors])
+
+
+def counted(errors: list[GraphQLError]) -> list[GraphQLError]:
+    """The errors, counted by their codes: each goes through here once, on its way to a client."""
+    for error in errors:
+        count_code((error.extensions or {}).get("code"))
+    return errors
+
+
+def count_code(code: object) -> None:
+    """Count an error of that code."""
+    ERRORS.labels(str(code) if code in CODES else OTHER).inc()
 
 
 def _masked(error: GraphQLError, schema: GraphQLSchema) -> GraphQLError:

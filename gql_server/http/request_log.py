@@ -3,18 +3,25 @@ it has ended."""
 
 import re
 import time
-from dataclasses import dataclass
-from uuid import uuid4
+from dataclasses import dataclass, field
+from functools import lru_cache
+from secrets import token_hex
 
 import structlog
+from prometheus_client import Counter
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from gql_server.logs import NOTES
+from gql_server.metrics import HTTP_REQUESTS, HTTP_SECONDS, OTHER
 
 REQUEST_ID = "x-request-id"
 TRACEPARENT = "traceparent"
 ACCEPTED_ID = re.compile(r"[A-Za-z0-9._:+/=@-]{1,128}")
 ACCEPTED_TRACE = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})(?P<trace_id>[0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 PROBES = ("/livez", "/readyz")
+METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
+CLIENT_GONE = 499
 NORMAL_CLOSURE = 1000
 UNKNOWN = 1006
 
@@ -27,6 +34,7 @@ class _Seen:
 
     status: int | None = None
     bytes: int = 0
+    notes: dict[str, object] = field(default_factory=dict[str, object])
 
 
 class RequestLog:
@@ -42,17 +50,20 @@ class RequestLog:
         headers = Headers(scope=scope)
         answered = {REQUEST_ID: request_id(headers), **_trace(headers)}
         seen, began = _Seen(), time.perf_counter()
+        NOTES.set(seen.notes if scope["type"] == "http" else None)
         with structlog.contextvars.bound_contextvars(**_fields(answered)):
             try:
                 await self.app(scope, receive, _watched(send, seen, answered))
             finally:
-                _tell(scope, seen, time.perf_counter() - began)
+                seconds = time.perf_counter() - began
+                _tell(scope, seen, seconds)
+                _count(scope, seen, seconds)
 
 
 def request_id(headers: Headers) -> str:
     """The id that the client gave its request, else a new one."""
     given = headers.get(REQUEST_ID, "")
-    return given if ACCEPTED_ID.fullmatch(given) else uuid4().hex
+    return given if ACCEPTED_ID.fullmatch(given) else token_hex(16)
 
 
 def _trace(headers: Headers) -> dict[str, str]:
@@ -92,4 +103,19 @@ def _tell(scope: Scope, seen: _Seen, seconds: float) -> None:
         log.info("socket.closed", **fields, code=seen.status or UNKNOWN)
         return
     tell = log.debug if scope["path"] in PROBES else log.info
-    tell("request.ended", method=scope["method"], **fields, status=seen.status, response_bytes=seen.bytes)
+    tell("request.ended", method=scope["method"], **fields, status=seen.status, response_bytes=seen.bytes, **seen.notes)
+
+
+def _count(scope: Scope, seen: _Seen, seconds: float) -> None:
+    route = getattr(scope.get("route"), "path", OTHER)
+    if scope["type"] == "http":
+        method = scope["method"] if scope["method"] in METHODS else OTHER
+        _counter(route, method, seen.status or CLIENT_GONE).inc()
+        HTTP_SECONDS.labels(route).observe(seconds)
+    else:
+        _counter(route, "WEBSOCKET", seen.status or UNKNOWN).inc()
+
+
+@lru_cache(maxsize=512)
+def _counter(route: str, method: str, status: int) -> Counter:
+    return HTTP_REQUESTS.labels(route, method, str(status))

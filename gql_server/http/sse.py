@@ -15,7 +15,7 @@ from starlette.types import Message, Send
 
 from gql_server.errors import PublicError, Unauthenticated
 from gql_server.http.live import LiveOperations, Operation, OperationRefused
-from gql_server.http.masking import internal, public
+from gql_server.http.masking import counted, internal, public
 from gql_server.http.streams import Draining, Interrupted, TooSlow
 from gql_server.policy import Viewer
 
@@ -85,9 +85,9 @@ async def _events(
     except OperationRefused as refused:
         yield _errors(refused.errors)
     except PublicError as error:
-        yield _errors([public(error)])
+        yield _errors(counted([public(error)]))
     except Exception as error:
-        yield _errors([internal(error)])
+        yield _errors(counted([internal(error)]))
         return
     else:
         has_begun = False

@@ -1,9 +1,12 @@
 """The operations an operator starts from, each a file under `operations/`, in the order of their tabs."""
 
+import re
 from importlib import resources
 
 from gql_server.feed.tokens import NOWHERE
 from gql_server.http.graphiql import Tab
+
+NAME = re.compile(r"^(?:query|mutation|subscription) (\w+)", re.MULTILINE)
 
 
 def operator_tabs(job_id: int = 1, ingest_id: int = 1, year: int = 2025) -> tuple[Tab, ...]:
@@ -25,6 +28,12 @@ def operator_tabs(job_id: int = 1, ingest_id: int = 1, year: int = 2025) -> tupl
         Tab(_operation("price_first")),
         Tab(_operation("who_am_i")),
     )
+
+
+def operation_names() -> list[str]:
+    """Names of the operations that are kept here."""
+    kept = resources.files("gql_server.http").joinpath("operations").iterdir()
+    return [name for file in kept for name in NAME.findall(file.read_text("utf-8"))]
 
 
 def _operation(name: str) -> str:

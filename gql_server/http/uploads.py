@@ -24,7 +24,7 @@ from gql_server.db.models import TargetType
 from gql_server.errors import BadInput, ErrorCode, Forbidden, PublicError, Unavailable
 from gql_server.files import Files, FileStore, NewUpload, StoreUnavailable
 from gql_server.files.store import CHUNK_BYTES
-from gql_server.http.masking import concealed
+from gql_server.http.masking import concealed, count_code, counted
 from gql_server.ledger.wakeup import wake_all
 from gql_server.policy import OPERATIONS_EDIT, Viewer, may_upload
 from gql_server.worker import Registry
@@ -137,13 +137,14 @@ class MultipartRefused(PublicError):
 
 def refusal(error: PublicError) -> Response:
     """An error as the client reads it."""
+    count_code(error.code)
     status = getattr(error, "status", None) or STATUS_OF.get(error.code, 400)
     return JSONResponse({"error": {"message": error.message, **error.extensions}}, status)
 
 
 def failure(error: Exception) -> Response:
     """An exception that is not for the client as it reads it; what is hidden is logged."""
-    shown = concealed(error)
+    shown = counted([concealed(error)])[0]
     extensions = shown.extensions or {}
     status = 503 if extensions["code"] == ErrorCode.UNAVAILABLE else 500
     return JSONResponse({"error": {"message": shown.message, **extensions}}, status)

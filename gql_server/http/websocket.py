@@ -24,7 +24,7 @@ from gql_server.errors import PublicError, Unauthenticated
 from gql_server.graph.context import Context
 from gql_server.graph.executable_schema import Schema
 from gql_server.http import live, streams
-from gql_server.http.masking import internal, masked, public
+from gql_server.http.masking import counted, internal, masked, public
 from gql_server.policy import Viewer
 
 SEND_SECONDS = 10.0
@@ -73,6 +73,11 @@ class Sockets:
             yield
         finally:
             self._open.discard(handler)
+
+    @property
+    def count(self) -> int:
+        """Number of open sockets."""
+        return len(self._open)
 
     async def drain(self) -> None:
         """Let all clients go, at the same time."""
@@ -161,11 +166,11 @@ class TransportHandler(BaseGraphQLTransportWSHandler[Any, None]):
         except live.OperationRefused as refused:
             await operation.send_initial_errors(refused.errors)
         except PublicError as error:
-            await operation.send_initial_errors([public(error)])
+            await operation.send_initial_errors(counted([public(error)]))
         except GraphQLError as error:
             await operation.send_initial_errors(masked([error], cast(Schema, self.schema).executable))
         except Exception as error:
-            await operation.send_initial_errors([internal(error)])
+            await operation.send_initial_errors(counted([internal(error)]))
 
     async def _run(self, operation: Operation[Any, None]) -> None:
         """Raises Expired when the caller's token expires meanwhile."""

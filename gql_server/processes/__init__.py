@@ -11,7 +11,7 @@ from rich.console import Console
 from uvicorn.loops.auto import auto_loop_factory
 
 from gql_server import logs
-from gql_server.app import create_worker
+from gql_server.app import create_worker, worker_metrics
 from gql_server.commands import years
 from gql_server.db import work_engine
 from gql_server.errors import PublicError, Stop
@@ -24,7 +24,7 @@ from gql_server.processes import heap
 from gql_server.processes.database import prepare, writable
 from gql_server.processes.demonstration import demo
 from gql_server.processes.guard import guarding
-from gql_server.processes.server import create_server, origin_of, start, web
+from gql_server.processes.server import create_server, exposing, origin_of, start, web
 from gql_server.processes.stopping import stopped_by_signal, until
 from gql_server.settings import Settings
 from gql_server.worker import registry
@@ -40,10 +40,10 @@ def run(main: Coroutine[Any, Any, None]) -> None:
         runner.run(main)
 
 
-async def serve(settings: Settings, dsn: str, listener: socket.socket) -> None:
+async def serve(settings: Settings, dsn: str, listener: socket.socket, watched: socket.socket | None = None) -> None:
     await prepare(settings, dsn, wait=settings.database_wait)
     server = create_server(settings, dsn, PageConfig(tabs=operator_tabs()))
-    async with stopped_by_signal() as stop, guarding(settings):
+    async with stopped_by_signal() as stop, guarding(settings), exposing(server.metrics, watched):
         serving = await start(server, listener)
         logs.announce(f"serving on {origin_of(settings)}", "server.started", address=origin_of(settings))
         await until(stop, serving)
@@ -51,12 +51,12 @@ async def serve(settings: Settings, dsn: str, listener: socket.socket) -> None:
         await serving
 
 
-async def work(settings: Settings, dsn: str, *, drain: bool) -> None:
+async def work(settings: Settings, dsn: str, *, drain: bool, watched: socket.socket | None = None) -> None:
     await prepare(settings, dsn, wait=settings.database_wait)
     await writable(dsn)
     worker, engine = create_worker(settings, dsn)
     try:
-        async with stopped_by_signal() as stop, guarding(settings):
+        async with stopped_by_signal() as stop, guarding(settings), exposing(worker_metrics(worker, engine), watched):
             working = asyncio.create_task(worker.run(drain=drain))
             heap.settle()
             logs.announce(f"worker {worker.config.name} is working", "worker.started", worker=worker.config.name)

@@ -17,7 +17,7 @@ from gql_server.http.tabs import operator_tabs
 from gql_server.processes.database import prepare
 from gql_server.processes.guard import guarding
 from gql_server.processes.operating_day import YEAR, Demo, summary
-from gql_server.processes.server import create_server, origin_of, start
+from gql_server.processes.server import create_server, exposing, origin_of, start
 from gql_server.processes.stopping import stopped_by_signal, until
 from gql_server.settings import Settings
 from gql_server.worker import registry
@@ -28,7 +28,15 @@ LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 out = Console(soft_wrap=True)
 
 
-async def demo(settings: Settings, dsn: str, listener: socket.socket, examples: Path, *, replay: bool) -> None:
+async def demo(
+    settings: Settings,
+    dsn: str,
+    listener: socket.socket,
+    examples: Path,
+    *,
+    replay: bool,
+    watched: socket.socket | None = None,
+) -> None:
     await prepare(settings, dsn)
     origin = origin_of(settings)
     authority = TokenAuthority.of(settings)
@@ -42,13 +50,13 @@ async def demo(settings: Settings, dsn: str, listener: socket.socket, examples: 
 
     async def live() -> None:
         await day.play()
-        _explain(settings, origin, as_operator()["Authorization"].removeprefix("Bearer "))
+        _explain(settings, origin, watched, as_operator()["Authorization"].removeprefix("Bearer "))
         if replay:
             await day.replay()
         else:
             await asyncio.Event().wait()
 
-    async with stopped_by_signal() as stop, guarding(settings):
+    async with stopped_by_signal() as stop, guarding(settings), exposing(server.metrics, watched):
         serving = await start(server, listener)
         working = asyncio.create_task(worker.run())
         living = asyncio.create_task(live())
@@ -96,11 +104,12 @@ def _token_command(settings: Settings) -> str:
     return f"{secret}gql-server token --role superadmin"
 
 
-def _explain(settings: Settings, origin: str, minted: str) -> None:
+def _explain(settings: Settings, origin: str, watched: socket.socket | None, minted: str) -> None:
     database = "the embedded PostgreSQL" if settings.database_url is None else address(settings.database_url.get_secret_value())
     out.print()
     place = _data_dir_of(settings)
     reset = {"Reset": f"{place}make reset"} if settings.database_url is None else {}
+    metrics = {"Metrics": f"http://{settings.metrics_host}:{watched.getsockname()[1]}/metrics"} if watched else {}
     out.print(
         summary(
             {
@@ -108,6 +117,7 @@ def _explain(settings: Settings, origin: str, minted: str) -> None:
                 "Live list": f"{origin}/live/  (asks for the token below)",
                 "GraphQL": f"{origin}/graphql",
                 "Database": f"{database}" + (f", in {settings.data_dir}" if settings.database_url is None else ""),
+                **metrics,
                 "Stop": "Ctrl-C (or SIGTERM); the data stays",
                 **reset,
             }

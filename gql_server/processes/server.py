@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from typing import Any
 
 import uvicorn
@@ -20,9 +20,10 @@ DRAIN_SECONDS = 7
 class Server(uvicorn.Server):
     """Uvicorn, with the signals left to us: it is not the only thing to stop. Streams end so that they can be resumed."""
 
-    def __init__(self, config: uvicorn.Config, drain: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, config: uvicorn.Config, drain: Callable[[], Awaitable[None]], metrics: ASGIApp | None = None) -> None:
         super().__init__(config)
         self._drain = drain
+        self.metrics = metrics
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:
@@ -35,7 +36,7 @@ class Server(uvicorn.Server):
 
 def create_server(settings: Settings, dsn: str, page: PageConfig, **served: Any) -> Server:
     app = create_app(settings, dsn, page, **served)
-    return Server(web(app), app.state.drain)
+    return Server(web(app), app.state.drain, app.state.metrics)
 
 
 def web(app: ASGIApp) -> uvicorn.Config:
@@ -53,6 +54,25 @@ def web(app: ASGIApp) -> uvicorn.Config:
         ws_ping_timeout=20,
         timeout_graceful_shutdown=DRAIN_SECONDS,
     )
+
+
+@contextlib.asynccontextmanager
+async def exposing(app: ASGIApp | None, listener: socket.socket | None) -> AsyncGenerator[None]:
+    """Serve what machines watch meanwhile, if somebody listens."""
+    if listener is None or app is None:
+        yield
+        return
+    server = Server(web(app), _at_once)
+    serving = asyncio.create_task(server.serve([listener]))
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        await serving
+
+
+async def _at_once() -> None:
+    """Drain nothing."""
 
 
 async def start(server: Server, listener: socket.socket) -> asyncio.Task[None]:

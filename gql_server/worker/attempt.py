@@ -20,6 +20,7 @@ from gql_server.ledger import chain, debts, locks, reconcile, resume, wakeup
 from gql_server.ledger.attempts import AT_ONCE
 from gql_server.ledger.job import ClaimedJob, Outcome
 from gql_server.ledger.locks import Lock
+from gql_server.metrics import JOB_SECONDS, JOBS_FINISHED, LEASES_LOST
 from gql_server.worker.registry import JobSpec, Registry
 from gql_server.worker.run import JobError, LeaseLost, Run
 
@@ -72,6 +73,7 @@ class Runner:
             log.info("job.lock_held", retry_seconds=LOCK_RETRY.total_seconds())
             await self.release(job, delay=LOCK_RETRY)
         except LeaseLost:
+            LEASES_LOST.inc()
             log.warning("job.lease_lost")
         except HandlerRefused as refused:
             await self._fail(job, run, refused.outcome, began)
@@ -86,7 +88,7 @@ class Runner:
             outcome = Outcome(result=JobResult.ERROR, message=describe(error), meta=unexpected(error))
             await self._fail(job, run, outcome, began)
         else:
-            log.info("job.finished", **_ended(outcome, began))
+            log.info("job.finished", **_ended(job, outcome, began))
         finally:
             await self.waker.wake_all()
 
@@ -139,11 +141,12 @@ class Runner:
         """Write ERROR, children none, in a small transaction of its own; what it had to do it is still about."""
         kept = job.affected_module_ids
         outcome = replace(outcome, meta={**outcome.meta, **run.phases("failed")}, children=(), affected_module_ids=kept)
-        log.warning("job.finished", **_ended(outcome, began))
         try:
             async with self.engine.begin() as connection:
                 await self._complete(connection, job, outcome)
+            log.warning("job.finished", **_ended(job, outcome, began))
         except LeaseLost:
+            LEASES_LOST.inc()
             log.warning("job.lease_lost")
         except (SQLAlchemyError, OSError):
             log.exception("job.finish_failed")
@@ -160,9 +163,12 @@ class Runner:
             log.exception("pipeline.recompute_failed", pipeline_ids=[str(each) for each in pipeline_ids])
 
 
-def _ended(outcome: Outcome, began: float) -> dict[str, object]:
-    duration_ms = round(1000 * (time.perf_counter() - began), 1)
-    return {"result": outcome.result, "message": outcome.message, "duration_ms": duration_ms}
+def _ended(job: ClaimedJob, outcome: Outcome, began: float) -> dict[str, object]:
+    """Fields of the line that tells of a job that has finished, which is counted."""
+    seconds = time.perf_counter() - began
+    JOBS_FINISHED.labels(job.job_type, outcome.result).inc()
+    JOB_SECONDS.labels(job.job_type).observe(seconds)
+    return {"result": outcome.result, "message": outcome.message, "duration_ms": round(1000 * seconds, 1)}
 
 
 def describe(error: BaseException) -> str:

@@ -21,6 +21,7 @@ from gql_server import ledger
 from gql_server.db.outages import is_connection_lost
 from gql_server.ledger import claims, reconcile, wakeup
 from gql_server.ledger.job import ClaimedJob
+from gql_server.metrics import BEATS_FAILED, JOBS_CLAIMED, LEASES_LOST
 
 BEAT_DEADLINE_SECONDS = 2.0
 FAILED_BEATS_MAX = 4
@@ -99,6 +100,8 @@ class LedgerQueue(Queries):
                 claimed = await claims.claim(connection, self.worker, job_types, room, held=self.held)
             unshown = {job.pipeline_id for job in claimed if job.pipeline_id}
         self.held |= {job.id: job for job in claimed}
+        for job in claimed:
+            JOBS_CLAIMED.labels(job.job_type).inc()
         await self._show_running(unshown)
         return claimed
 
@@ -118,6 +121,7 @@ class LedgerQueue(Queries):
                 kept = await ledger.beat(connection, self.worker, held)
         except (SQLAlchemyError, OSError) as error:
             self._failed_beats += 1
+            BEATS_FAILED.inc()
             log.warning("job.beat_failed", times=self._failed_beats, error=str(error))
             if self._failed_beats >= FAILED_BEATS_MAX:
                 self._stop_working_on(set(held))
@@ -128,6 +132,7 @@ class LedgerQueue(Queries):
     def _stop_working_on(self, job_ids: Collection[int]) -> None:
         for job_id in job_ids:
             if context := self.contexts.get(JobId(job_id)):
+                LEASES_LOST.inc()
                 log.warning("job.lease_lost", job_id=job_id)
                 context.cancellation.cancel()
 

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from gql_server import ledger
 from gql_server.db.models import EVENT_RETENTION
 from gql_server.ledger import debts, reconcile
+from gql_server.metrics import JOBS_RECOVERED, SWEEP_CORRECTED
 from gql_server.worker.registry import Registry
 
 log = structlog.get_logger(__name__)
@@ -44,6 +45,7 @@ async def recover_lost(engine: AsyncEngine, registry: Registry) -> list[ledger.R
             await debts.settle(connection, registry, pipeline_ids)
             await reconcile.recompute(connection, pipeline_ids)
     for job in recovered:
+        JOBS_RECOVERED.labels("given_up" if job.given_up else "requeued").inc()
         log.warning("job.recovered", job_id=job.job_id, lost_worker=job.lost_worker, given_up=job.given_up)
     return recovered
 
@@ -76,6 +78,7 @@ async def sweep(engine: AsyncEngine, registry: Registry) -> int:
             log.exception("sweep.failed", pipelines=len(suspects))
             corrected = [healed for suspect in suspects for healed in await _heal_or_skip(connection, registry, suspect)]
     if corrected:
+        SWEEP_CORRECTED.inc(len(corrected))
         log.info("sweep.corrected", pipelines=len(corrected))
     return len(corrected)
 

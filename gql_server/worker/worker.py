@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ from gql_server.files import BUCKET, Files
 from gql_server.files.prune import prune
 from gql_server.ledger import signatures, wakeup
 from gql_server.ledger.failures import record as failure_records
+from gql_server.metrics import CHORES, SWEEP_SECONDS
 from gql_server.worker import fleet, sweep
 from gql_server.worker.attempt import Runner
 from gql_server.worker.queue import LedgerQueue, Listener
@@ -65,6 +67,17 @@ class Worker:
         self._trusts_listener = True
         self._manager: QueueManager | None = None
         self._queue: LedgerQueue | None = None
+        self._registered_at: float | None = None
+
+    @property
+    def held(self) -> int:
+        """Number of jobs that it works on."""
+        return len(self._queue.held) if self._queue else 0
+
+    @property
+    def silent_seconds(self) -> float | None:
+        """Time since its heartbeat last reached the database; None before the first."""
+        return None if self._registered_at is None else time.monotonic() - self._registered_at
 
     async def run(self, *, drain: bool = False) -> None:
         """Work until `stop`, or, to drain, until nothing is left to claim and every job has ended."""
@@ -153,12 +166,17 @@ class Worker:
             interval=config.pod_interval,
             lease=config.lease,
         )
+        self._registered_at = time.monotonic()
 
     async def _recover(self) -> None:
         if await sweep.recover_lost(self.engine, self.registry):
             await wakeup.wake_all(self.engine)
 
     async def _sweep(self) -> None:
+        with SWEEP_SECONDS.time():
+            await self._sweep_all()
+
+    async def _sweep_all(self) -> None:
         if await sweep.sweep(self.engine, self.registry):
             await wakeup.wake_all(self.engine)
         await failure_records.record_left_over(self.engine)
@@ -171,7 +189,9 @@ class Worker:
         while not self._stopping.is_set():
             try:
                 await chore()
+                CHORES.labels(chore.__name__.removeprefix("_"), "ok").inc()
             except (SQLAlchemyError, OSError, TimeoutError) as error:
+                CHORES.labels(chore.__name__.removeprefix("_"), "failed").inc()
                 log.warning("worker.chore_failed", chore=chore.__name__, error=str(error))
             await self._pause(interval.total_seconds())
 

@@ -9,7 +9,6 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
-from starlette.testclient import TestClient
 from starlette.websockets import WebSocket
 
 from gql_server.http.request_log import RequestLog
@@ -81,13 +80,21 @@ async def test_probes_are_told_of_to_those_who_debug_alone() -> None:
     assert [(line["log_level"], line["path"]) for line in logs] == [("debug", "/readyz")]
 
 
-def test_a_socket_is_answered_with_its_id_and_told_of_when_it_closes() -> None:
-    with (
-        structlog.testing.capture_logs() as logs,
-        TestClient(APP) as client,
-        client.websocket_connect("/graphql", headers={"X-Request-ID": "socket-1"}) as socket,
-    ):
-        assert (b"x-request-id", b"socket-1") in (socket.extra_headers or [])
-        socket.receive()
+async def test_a_socket_is_answered_with_its_id_and_told_of_when_it_closes() -> None:
+    scope = {"type": "websocket", "path": "/graphql", "headers": [(b"x-request-id", b"socket-1")], "client": ("127.0.0.1", 7)}
+    sent: list[Any] = []
 
-    assert [(line["event"], line["code"]) for line in logs if line["event"] == "socket.closed"] == [("socket.closed", 4401)]
+    async def receive() -> Any:
+        return {"type": "websocket.connect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    with structlog.testing.capture_logs() as logs:
+        await APP(scope, receive, send)
+
+    assert [(message["type"], message.get("headers")) for message in sent] == [
+        ("websocket.accept", [(b"x-request-id", b"socket-1")]),
+        ("websocket.close", None),
+    ]
+    assert [(line["event"], line["code"]) for line in logs] == [("socket.closed", 4401)]

@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+import structlog
 from sqlalchemy import text
 
 from gql_server.db import models
@@ -240,3 +241,18 @@ async def test_a_lost_connection_leaves_the_job_to_its_lease(work: Ledger) -> No
 
     assert (row.state, row.result, row.locked_by) == ("RUNNING", None, "w1")
     assert await written(work) == 0
+
+
+async def test_each_line_about_a_job_names_its_worker_pipeline_and_attempt_and_the_last_how_long_it_took(work: Ledger) -> None:
+    async def handler(job: ClaimedJob, connection: Any, run: Any) -> Outcome:
+        structlog.get_logger().info("noop.looked")
+        raise JobError("nothing to do")
+
+    with structlog.testing.capture_logs(processors=[structlog.contextvars.merge_contextvars]) as logs:
+        row = await run_with(work, handler)
+
+    named = {"worker": "w1", "job_id": row.id, "job_type": "noop", "attempt": 1, "pipeline_id": str(row.pipeline_id)}
+    assert [line["event"] for line in logs] == ["noop.looked", "job.finished"]
+    assert [{name: line.get(name) for name in named} for line in logs] == [named, named]
+    assert (logs[-1]["result"], logs[-1]["message"]) == ("ERROR", "nothing to do")
+    assert 0 < logs[-1]["duration_ms"] < 60_000

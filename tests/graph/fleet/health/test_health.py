@@ -134,7 +134,7 @@ async def test_r12_the_four_stale_situations_are_shown_as_modules_of_years(engin
     aggregation = {"job_type": JobType.AGGREGATION, "year": 2025, "target_type": None}
     long_ago = {"created_at": now - timedelta(hours=3), "started_at": now - timedelta(hours=3)}
     async with engine.begin() as connection:
-        await _reports(connection, 1, 2, 3, 4, 5)
+        await build.reports(connection, 1, 2, 3, 4, 5)
         await build.job(connection, module_type_id=2, **aggregation, created_at=now - timedelta(hours=3))
         await build.job(connection, module_type_id=3, **aggregation, result=JobResult.ERROR)
         old = {**long_ago, "finished_at": now - timedelta(hours=2)}
@@ -161,7 +161,7 @@ async def test_r12_the_four_stale_situations_are_shown_as_modules_of_years(engin
 async def test_r14_the_newest_aggregation_decides(engine: AsyncEngine):
     aggregation = {"job_type": JobType.AGGREGATION, "year": 2025, "target_type": None}
     async with engine.begin() as connection:
-        await _reports(connection, 1, 2)
+        await build.reports(connection, 1, 2)
         for module, results in {1: (JobResult.ERROR, JobResult.SUCCESS), 2: (JobResult.SUCCESS, JobResult.ERROR)}.items():
             for result in results:
                 await build.job(connection, module_type_id=module, result=result, **aggregation)
@@ -169,20 +169,6 @@ async def test_r14_the_newest_aggregation_decides(engine: AsyncEngine):
     answer = await Client(engine, "operator").query("{ health { staleScopes { module { typeId } freshness } } }")
 
     assert answer["health"]["staleScopes"] == [{"module": {"typeId": 2}, "freshness": "LAST_AGGREGATION_FAILED"}]
-
-
-async def _reports(connection: Any, *modules: int) -> None:
-    """Reports of 2025 of one unit, with these modules."""
-    await build.unit(connection, "10208")
-    await connection.execute(text("INSERT INTO carbon_projects (unit_id) SELECT id FROM units"))
-    await connection.execute(
-        text("INSERT INTO carbon_reports (carbon_project_id, unit_id, year) SELECT id, unit_id, 2025 FROM carbon_projects")
-    )
-    await connection.execute(
-        text("""INSERT INTO carbon_report_modules (module_type_id, carbon_report_id)
-                SELECT module, id FROM carbon_reports, unnest(CAST(:modules AS int[])) AS module"""),
-        {"modules": list(modules)},
-    )
 
 
 async def test_a_server_that_is_not_notified_says_so(engine: AsyncEngine, hub: Hub):

@@ -1,0 +1,64 @@
+"""Operations that have ended: counted by what they are known as, noted for the line of their request, and told of if slow."""
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+from strawberry.types import ExecutionResult
+from strawberry.types.execution import PreExecutionError
+
+from gql_server.graph.context import Context
+from gql_server.graph.operations import Prepared
+from gql_server.logs import note
+from gql_server.metrics import LABELS, OPERATION_COST, OPERATION_SECONDS, OPERATIONS
+
+INVALID = "invalid"
+"""Label of documents that are not executed, whatever they are."""
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class Observed:
+    """One operation, from when it was asked."""
+
+    prepared: Prepared
+    context: Any
+    slow_seconds: float
+    began: float = field(default_factory=time.perf_counter)
+
+    def ended(self, result: ExecutionResult | None) -> None:
+        """Count it; without a result, it was cancelled."""
+        seconds, label = time.perf_counter() - self.began, self._label(result)
+        type_ = self._type
+        cost = self.context.estimated if isinstance(self.context, Context) else 0
+        OPERATIONS.labels(label, type_, _outcome(result)).inc()
+        OPERATION_SECONDS.labels(label).observe(seconds)
+        OPERATION_COST.labels(label).inc(cost)
+        fields = {"operation": self.prepared.name, "operation_type": type_, "document": self.prepared.digest, "cost": cost}
+        note(**fields)
+        if seconds >= self.slow_seconds:
+            log.warning("operation.slow", **fields, **self._viewer, duration_ms=round(1000 * seconds, 1))
+
+    @property
+    def _type(self) -> str:
+        return self.prepared.operation.operation.value if self.prepared.operation else INVALID
+
+    @property
+    def _viewer(self) -> dict[str, str]:
+        viewer = getattr(self.context, "viewer", None)
+        return {"provider": viewer.provider, "subject": viewer.subject} if viewer else {}
+
+    def _label(self, result: ExecutionResult | None) -> str:
+        if isinstance(result, PreExecutionError):
+            return INVALID
+        return LABELS.of(self.prepared.name, self.prepared.digest)
+
+
+def _outcome(result: ExecutionResult | None) -> str:
+    if result is None:
+        return "cancelled"
+    if isinstance(result, PreExecutionError):
+        return "refused"
+    return "errors" if result.errors else "ok"
