@@ -20,7 +20,8 @@ from gql_server.db.models import (
     PipelineStatus,
     TargetType,
 )
-from gql_server.ledger.failures.classify import Ending, Failure, classify
+from gql_server.ledger.failures.classify import Failure, classify
+from gql_server.ledger.failures.ending import Ending
 from gql_server.ledger.history import HISTORY_LIMIT
 from gql_server.ledger.progress import is_error, pipeline_status
 

@@ -17,7 +17,7 @@ from gql_server.graph.modules import module_numbers
 from gql_server.graph.nodes import Node, global_id, key_of
 from gql_server.graph.scopes import Actor
 from gql_server.graph.selection import load, made_of, read
-from gql_server.ledger.failures.classify import FailureClass as Class
+from gql_server.ledger.failures.rules import FailureClass as Class
 from gql_server.reads.failures import queries
 from gql_server.reads.failures.filter import FailureCriteria, FailureOrder
 from gql_server.reads.failures.row import FailureGroupRow

@@ -6,7 +6,7 @@ from typing import Any, Self
 
 from gql_server.carbon.readers import RowRejected
 from gql_server.db.models import JobResult
-from gql_server.ledger.failures.classify import TOO_MANY_ROWS_REJECTED
+from gql_server.ledger.failures.ending import TOO_MANY_ROWS_REJECTED
 from gql_server.worker import ClaimedJob, RejectedRow, Run
 
 MAX_REJECTED_SHARE = "max_rejected_share"

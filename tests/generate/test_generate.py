@@ -30,8 +30,8 @@ from gql_server.generate.ledger import Ledger, LedgerBatch
 from gql_server.generate.load import generate
 from gql_server.generate.story import World
 from gql_server.ledger import reconcile
-from gql_server.ledger.failures.classify import FailureClass
 from gql_server.ledger.failures.record import record_left_over
+from gql_server.ledger.failures.rules import FailureClass
 from gql_server.ledger.progress import pipeline_status
 from gql_server.worker import registry
 

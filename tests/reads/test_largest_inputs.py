@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from gql_server.db.models import JobState, JobType
-from gql_server.ledger.failures.classify import FailureClass
 from gql_server.ledger.failures.fingerprint import cause_of
+from gql_server.ledger.failures.rules import FailureClass
 from gql_server.ledger.progress import pipeline_status, progress
 from gql_server.reads.diagnosis.facts import DiagnosedPipeline, Fleet
 from gql_server.reads.diagnosis.rules import REASONS_MAX, of_pipeline

@@ -10,7 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from gql_server.db import models
 from gql_server.db.expressions import AnyRow
 from gql_server.db.models import JobState
-from gql_server.ledger.failures.classify import FAILED_RESULTS, TOO_MANY_ROWS_REJECTED, Ending, Failure, classify
+from gql_server.ledger.failures.classify import FAILED_RESULTS, Failure, classify
+from gql_server.ledger.failures.ending import TOO_MANY_ROWS_REJECTED, Ending
 from gql_server.ledger.job import ClaimedJob, Outcome
 
 BATCH_JOBS = 500

@@ -6,7 +6,9 @@ from dataclasses import dataclass, replace
 
 from gql_server.carbon.catalog import DATA_ENTRY_TYPES, MODULES
 from gql_server.db.models import FILE_JOBS, RECALCULATIONS, JobResult, JobType
-from gql_server.ledger.failures.classify import Ending, FailureClass, classify
+from gql_server.ledger.failures.classify import classify
+from gql_server.ledger.failures.ending import Ending
+from gql_server.ledger.failures.rules import FailureClass
 from gql_server.reads.diagnosis.facts import DiagnosedJob, RetryPreview
 from gql_server.reads.diagnosis.reasons import Action, Code, Reason, Severity
 from gql_server.reads.diagnosis.retry_advice import advised, outdated

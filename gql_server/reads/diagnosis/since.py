@@ -29,7 +29,7 @@ from gql_server.db.expressions import integer
 from gql_server.db.models import LIVE_STATES, RECALCULATIONS, EntityType, JobResult, JobState, JobType
 from gql_server.db.models.carbon import DataEntry, DataEntryEmission, Factor
 from gql_server.ledger.endings import has_landed
-from gql_server.ledger.failures.classify import FailureClass
+from gql_server.ledger.failures.rules import FailureClass
 from gql_server.ledger.resume import RESUMED
 from gql_server.policy import Viewer
 from gql_server.reads.pipelines.superseded import covering_entry_types

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from gql_server.ledger.failures.classify import FailureClass
+from gql_server.ledger.failures.rules import FailureClass
 
 
 class FailureOrder(StrEnum):

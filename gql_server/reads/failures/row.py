@@ -8,7 +8,7 @@ from sqlalchemy.sql.selectable import LateralFromClause
 
 from gql_server.db import models
 from gql_server.db.expressions import AnySelect, among, array, constant
-from gql_server.ledger.failures.classify import FailureClass
+from gql_server.ledger.failures.rules import FailureClass
 from gql_server.policy import OPERATIONS_VIEW, Viewer, job_clause, sees_all_jobs
 from gql_server.reads.failures.filter import FailureCriteria, FailureOrder
 from gql_server.reads.jobs.queries import JOBS

@@ -9,7 +9,9 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gql_server.ledger.failures import classify as classification
-from gql_server.ledger.failures.classify import RULES, Ending, Failure, FailureClass, classify
+from gql_server.ledger.failures.classify import Failure, classify
+from gql_server.ledger.failures.ending import Ending
+from gql_server.ledger.failures.rules import RULES, FailureClass
 from tests.ledger.failures import causes
 
 REASON = "no matching factor for scientific (kind=Microscope, subkind=None)"

@@ -8,7 +8,7 @@ import pytest
 
 from gql_server.db.models import JobResult, JobState, JobType
 from gql_server.errors import RefusalReason
-from gql_server.ledger.failures.classify import FailureClass
+from gql_server.ledger.failures.rules import FailureClass
 from gql_server.policy.retry import RetryRefusal
 from gql_server.reads.diagnosis.facts import DiagnosedJob, Fleet, RetryPreview
 from gql_server.reads.diagnosis.failures import ADVICE
