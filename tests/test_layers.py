@@ -8,7 +8,7 @@ TYPES_OF_THE_GRAPH = {
     f"gql_server.graph.{name}"
     for name in (
         "diagnosis",
-        "failures",
+        "failures.types",
         "fleet.workers",
         "jobs.list",
         "jobs.types",

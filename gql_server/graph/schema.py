@@ -15,7 +15,8 @@ from gql_server.graph.cost.sdl import DIRECTIVES, show_prices
 from gql_server.graph.cost.types import CostQuery
 from gql_server.graph.document_limits import bound_validation
 from gql_server.graph.executable_schema import Schema
-from gql_server.graph.failures import FailureQuery, group_key
+from gql_server.graph.failures.list import FailureQuery
+from gql_server.graph.failures.types import group_key
 from gql_server.graph.feed.subscriptions import ChangesQuery, PipelineSubscription
 from gql_server.graph.feed.types import EVENTS
 from gql_server.graph.fields import SemanticNonNull

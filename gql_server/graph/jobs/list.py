@@ -9,7 +9,8 @@ from strawberry import UNSET
 from gql_server.graph.context import Info
 from gql_server.graph.fields import After, Before, First, Last, SemanticNonNull, check_filter, guarded_filter
 from gql_server.graph.filters import Direction, TimeRange, given, match, names, range_of
-from gql_server.graph.jobs.types import JobConnection, JobKind, JobResult, JobState
+from gql_server.graph.jobs.enums import JobKind, JobResult, JobState
+from gql_server.graph.jobs.types import JobConnection
 from gql_server.graph.nodes import key_of
 from gql_server.graph.selection import read
 from gql_server.policy import Viewer

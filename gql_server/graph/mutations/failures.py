@@ -9,7 +9,7 @@ from strawberry import UNSET
 
 from gql_server.commands.failures import acknowledge
 from gql_server.graph.context import Info
-from gql_server.graph.failures import FailureGroup, group_key
+from gql_server.graph.failures.types import FailureGroup, group_key
 from gql_server.graph.mutations.resolver import about, argument, idempotency_key, mutation, resolve, still_visible
 from gql_server.graph.problems import Problems
 from gql_server.reads.failures.queries import groups_by_fingerprint

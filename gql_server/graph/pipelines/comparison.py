@@ -8,7 +8,8 @@ import strawberry
 from strawberry import UNSET
 
 from gql_server.graph.context import Info
-from gql_server.graph.failures import GROUPS_MAX, FailureGroup
+from gql_server.graph.failures.types import GROUPS_MAX, FailureGroup
+from gql_server.graph.jobs.enums import JobKind
 from gql_server.graph.nodes import uuid_key
 from gql_server.graph.scopes import DataEntryType
 from gql_server.graph.selection import load, made_of
@@ -18,15 +19,12 @@ from gql_server.reads.pipelines.comparison.queries import comparisons_by_pipelin
 from gql_server.reads.pipelines.row import PipelineRow
 
 if TYPE_CHECKING:
-    from gql_server.graph.jobs.types import JobKind
     from gql_server.graph.pipelines.types import Pipeline
 
 
 @strawberry.type(description="Duration change of one step.")
 class JobDelta:
-    kind: Annotated["JobKind", strawberry.lazy("gql_server.graph.jobs.types")] = strawberry.field(
-        description="Kind of the jobs."
-    )
+    kind: JobKind = strawberry.field(description="Kind of the jobs.")
     delta_seconds: float = strawberry.field(description="How much longer they took, together.")
 
     @strawberry.field(description="Kind of data entry they are about; null when all of the module are meant.")

@@ -8,7 +8,7 @@ from strawberry import UNSET
 
 from gql_server.errors import BadInput
 from gql_server.graph.context import Info
-from gql_server.graph.failures import FailureClass
+from gql_server.graph.failures.types import FailureClass
 from gql_server.graph.fields import After, Before, First, Last, SemanticNonNull, check_filter, guarded_filter
 from gql_server.graph.filters import Direction, FloatRange, TimeRange, given, match, names, range_of, text, texts, values
 from gql_server.graph.jobs.list import KindMatch, worker

@@ -14,7 +14,7 @@ from gql_server.graph.connections import CountedConnection
 from gql_server.graph.context import Info
 from gql_server.graph.diagnosis import Diagnosis, diagnosis_of
 from gql_server.graph.facets import FacetsField
-from gql_server.graph.failures import FailureGroup, failures_of
+from gql_server.graph.failures.types import FailureGroup, failures_of
 from gql_server.graph.fields import (
     After,
     Before,
@@ -27,10 +27,13 @@ from gql_server.graph.fields import (
     child,
     embedded,
 )
+from gql_server.graph.jobs.enums import JobKind
 from gql_server.graph.jobs.list import OLDEST_FIRST, ordering
 from gql_server.graph.jobs.list import Filter as JobsWanted
 from gql_server.graph.jobs.list import OrderBy as JobsOrderedBy
-from gql_server.graph.jobs.types import Job, JobConnection, JobKind, Meta, NoMeta, RowProgress
+from gql_server.graph.jobs.meta import Meta, NoMeta
+from gql_server.graph.jobs.progress import RowProgress
+from gql_server.graph.jobs.types import Job, JobConnection
 from gql_server.graph.nodes import Node, global_id, uuid_key
 from gql_server.graph.pipelines.comparison import ComparisonFields
 from gql_server.graph.pipelines.estimates import EstimateField

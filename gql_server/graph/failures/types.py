@@ -12,30 +12,20 @@ from gql_server.errors import BadInput
 from gql_server.graph.connections import BoundedCount, CountedConnection, CountLimit, own_limit
 from gql_server.graph.context import Info
 from gql_server.graph.fields import After, ChildField, First, SemanticNonNull, embedded, guarded
-from gql_server.graph.filters import Direction, TimeRange
-from gql_server.graph.modules import module_numbers
+from gql_server.graph.jobs.enums import JobKind
 from gql_server.graph.nodes import Node, global_id, key_of
 from gql_server.graph.scopes import Actor
-from gql_server.graph.selection import load, made_of, read
-from gql_server.ledger.failures.rules import FailureClass as Class
+from gql_server.graph.selection import load, made_of
 from gql_server.reads.failures import queries
-from gql_server.reads.failures.filter import FailureCriteria, FailureOrder
 from gql_server.reads.failures.row import FailureGroupRow
-from gql_server.reads.pagination import SortValue
 
 if TYPE_CHECKING:
-    from gql_server.graph.jobs.types import JobKind
     from gql_server.graph.pipelines.types import PipelineConnection
 
 BUCKETS_MAX = 200
 GROUPS_MAX = 100
 """Failure groups that are listed of one pipeline."""
 OF_GROUP = made_of(FailureGroupRow.fingerprint)
-PARSERS = {
-    FailureOrder.LAST_SEEN: datetime.fromisoformat,
-    FailureOrder.FIRST_SEEN: datetime.fromisoformat,
-    FailureOrder.PIPELINE_COUNT: int,
-}
 
 
 @strawberry.enum(description="Shape of a failure, decided by rules published in `FailureGroup.rule`.")
@@ -67,13 +57,6 @@ class FailureClass(Enum):
     UNCLASSIFIED = strawberry.enum_value("UNCLASSIFIED", description="No rule of this server applies.")
 
 
-@strawberry.enum(description="Sort keys of failure groups. The tie-break is the fingerprint.")
-class FailureGroupOrderField(Enum):
-    LAST_SEEN = strawberry.enum_value("LAST_SEEN", description="Latest occurrence. It moves while failures happen.")
-    FIRST_SEEN = strawberry.enum_value("FIRST_SEEN", description="First occurrence.")
-    PIPELINE_COUNT = strawberry.enum_value("PIPELINE_COUNT", description="Pipelines hit.")
-
-
 @strawberry.type(
     description="Someone has taken this; it reopens by itself when `until` passes, or when it happens again after a revision "
     "that no worker had run before began to work."
@@ -101,9 +84,7 @@ class FailureGroup(Node):
     id: strawberry.ID = global_id("fingerprint")
     fingerprint: str = strawberry.field(description="Hash of the normalised message, job kind and class.")
     failure_class: FailureClass = strawberry.field(name="class", description="Shape of the failure.")
-    kind: Annotated["JobKind", strawberry.lazy("gql_server.graph.jobs.types")] = strawberry.field(
-        description="Kind of the jobs that failed."
-    )
+    kind: JobKind = strawberry.field(description="Kind of the jobs that failed.")
     kind_raw: str | None = strawberry.field(description="Stored text of the kind; read it when `kind` is OTHER.")
     title: str = strawberry.field(
         description="What failed; for viewers with operations view, with the error's words, in which values are left out."
@@ -189,69 +170,6 @@ class FailureGroupConnection(CountedConnection[FailureGroup]):
     pass
 
 
-@strawberry.input(
-    description="All clauses are ANDed. `seenAt`, `years`, `modules` and `moduleTypeIds` must hold for the same failed job of "
-    "the group."
-)
-class FailureGroupFilter:
-    failure_class: list[FailureClass] | None = strawberry.field(name="class", default=UNSET, description="Any of these.")
-    seen_at: TimeRange | None = strawberry.field(default=UNSET, description="It happened then.")
-    years: list[int] | None = strawberry.field(default=UNSET, description="Reporting year of a job.")
-    modules: list[str] | None = strawberry.field(
-        default=UNSET, description="Module of a job, by key such as `process_emissions` (`ModuleType.key`)."
-    )
-    module_type_ids: list[int] | None = strawberry.field(default=UNSET, description="Module of a job, by number.")
-    acknowledged: bool | None = strawberry.field(
-        default=UNSET, description="Somebody has taken it and it has not reopened; false means the others."
-    )
-    is_new: bool | None = strawberry.field(default=UNSET, description="First seen on the current revision, or before.")
-
-    def criteria(self) -> FailureCriteria:
-        seen_from, seen_to = self.seen_at.bounds()[:2] if self.seen_at else (None, None)
-        classes = None if self.failure_class is UNSET else self.failure_class
-        return FailureCriteria(
-            classes=tuple(sorted({Class[each.name] for each in classes}))
-            if classes is not UNSET and classes is not None
-            else None,
-            seen_from=seen_from,
-            seen_to=seen_to,
-            years=_values(self.years),
-            module_type_ids=module_numbers(self.modules, self.module_type_ids),
-            acknowledged=None if self.acknowledged is UNSET else self.acknowledged,
-            is_new=None if self.is_new is UNSET else self.is_new,
-        )
-
-
-@strawberry.input(description="Sort order of failure groups.")
-class FailureGroupOrder:
-    field: FailureGroupOrderField = strawberry.field(description="By what.")
-    direction: Direction = strawberry.field(default=Direction.DESC, description="Which way.")
-
-
-@strawberry.type
-class FailureQuery:
-    @strawberry.field(description="What is broken, by cause; the latest first.", directives=[SemanticNonNull()])
-    async def failure_groups(
-        self,
-        info: Info,
-        filter: Annotated[FailureGroupFilter | None, strawberry.argument(description="Which ones; all without it.")] = UNSET,
-        order_by: Annotated[FailureGroupOrder | None, strawberry.argument(description="The latest first without it.")] = UNSET,
-        first: First = 25,
-        after: After = UNSET,
-    ) -> FailureGroupConnection | None:
-        criteria = filter.criteria() if filter else FailureCriteria()
-        order = FailureOrder[order_by.field.name] if order_by else FailureOrder.LAST_SEEN
-        window = info.context.window(
-            "Query.failureGroups",
-            first=first,
-            after=after,
-            criteria=criteria,
-            order=SortValue(order.name, PARSERS[order]),
-            descending=not order_by or order_by.direction is Direction.DESC,
-        )
-        return await read(info, queries.page, criteria=criteria, order=order, window=window)
-
-
 def failures_of(key: str) -> Any:
     """The distinct failures inside the pipeline whose key that attribute holds."""
 
@@ -291,7 +209,3 @@ def _past(since: datetime | None) -> datetime | None:
     if since >= datetime.now(UTC):
         raise BadInput("`since` must be in the past.")
     return since
-
-
-def _values(values: list[int] | None) -> tuple[int, ...] | None:
-    return tuple(sorted(set(values))) if values is not UNSET and values is not None else None
