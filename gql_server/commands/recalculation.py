@@ -16,7 +16,7 @@ from gql_server.errors import BadInput, Conflict, Forbidden, RefusalReason
 from gql_server.ledger import NewJob, Submitted, submit
 from gql_server.ledger.deduplication import EMISSION_RECALC
 from gql_server.policy import OPERATIONS_EDIT, Viewer
-from gql_server.reads.years.module_years import entry_types_to_recalculate
+from gql_server.reads.years.recalculations import entry_types_to_recalculate
 from gql_server.worker import Registry
 
 

@@ -15,7 +15,8 @@ from gql_server.graph.years.module_years import ModuleYear
 from gql_server.policy import GUARDS, permits
 from gql_server.reads.fleet import health as queries
 from gql_server.reads.fleet.checks import HealthChecks
-from gql_server.reads.years.module_years import ModuleYearKey, stale_aggregations
+from gql_server.reads.years.aggregations import stale_aggregations
+from gql_server.reads.years.module_years import ModuleYearKey
 
 MINUTES = 60
 

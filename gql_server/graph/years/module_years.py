@@ -1,6 +1,5 @@
 """The year × module matrix as a client sees it."""
 
-from datetime import datetime
 from enum import Enum
 from typing import Any, NamedTuple
 
@@ -13,14 +12,17 @@ from gql_server.graph.jobs.types import Job
 from gql_server.graph.pipelines.types import Pipeline
 from gql_server.graph.scopes import DataEntryType, ModuleType
 from gql_server.graph.selection import load
+from gql_server.graph.years.readiness import DataEntryTypeReadiness, ModuleReadiness
+from gql_server.graph.years.totals import ModuleTotals
 from gql_server.policy import GUARDS, permits
 from gql_server.reads.jobs.queries import jobs_by_id
 from gql_server.reads.loaders import Query
 from gql_server.reads.pipelines.queries import pipelines_by_key
-from gql_server.reads.years import module_years as queries
+from gql_server.reads.years.aggregations import freshness_by_module_year
 from gql_server.reads.years.freshness import EntryTypeRecalculation
-from gql_server.reads.years.module_years import ModuleYearKey
+from gql_server.reads.years.module_years import ModuleYearKey, current_pipeline_by_module_year, last_successful_by_module_year
 from gql_server.reads.years.queries import readiness_by_year
+from gql_server.reads.years.recalculations import recalculations_by_module_year
 from gql_server.reads.years.totals import totals_by_module_year
 
 
@@ -46,24 +48,6 @@ class Freshness(Enum):
     )
 
 
-@strawberry.enum(description="Why a data entry has no emission.")
-class EmissionLack(Enum):
-    MISSING_FACTOR = strawberry.enum_value("MISSING_FACTOR", description="There is no emission factor for it yet.")
-    MISSING_EXCHANGE_RATE = strawberry.enum_value(
-        "MISSING_EXCHANGE_RATE", description="Nobody said at which rate of its year its money is converted."
-    )
-    INVALID_VALUE = strawberry.enum_value("INVALID_VALUE", description="Something in it cannot be computed with.")
-    NOT_COMPUTED = strawberry.enum_value("NOT_COMPUTED", description="It was not computed: its recalculation failed.")
-
-
-@strawberry.enum(description="What a data entry type lacks.")
-class IncompleteReason(Enum):
-    MISSING_FACTOR = strawberry.enum_value(
-        "MISSING_FACTOR", description="No factor file of its own, and none for the whole module, was uploaded."
-    )
-    MISSING_REFERENCE = strawberry.enum_value("MISSING_REFERENCE", description="No reference file was uploaded.")
-
-
 def _job(attribute: str, description: str) -> Any:
     """The job whose number the attribute of the parent holds."""
 
@@ -72,16 +56,6 @@ def _job(attribute: str, description: str) -> Any:
         return None if job_id is None else await load(info, jobs_by_id, job_id)
 
     return strawberry.field(resolver=resolve, description=description)
-
-
-def _current(attribute: str, description: str) -> Any:
-    """The current job that the attribute of the parent holds."""
-
-    async def resolve(root: strawberry.Parent[Any], info: Info) -> Job | None:
-        current = getattr(root, attribute)
-        return None if current is None else await load(info, jobs_by_id, current.job_id)
-
-    return strawberry.field(resolver=resolve, description=f"{description}; null as well when you may not see it.")
 
 
 def _pipeline(query: Query, description: str) -> Any:
@@ -94,62 +68,8 @@ def _pipeline(query: Query, description: str) -> Any:
     return strawberry.field(resolver=resolve, description=description)
 
 
-@strawberry.type(
-    description="What a data entry type has and lacks for its year to be ready: nothing while it or its module is disabled. A "
-    "failed upload counts as uploaded: that it failed is shown by its job."
-)
-class DataEntryTypeReadiness:
-    enabled: bool = strawberry.field(name="isEnabled", description="The settings of the year use it.")
-    incomplete: bool = strawberry.field(name="isIncomplete", description="Something mandatory was never uploaded.")
-    incomplete_reasons: list[IncompleteReason] = strawberry.field(description="What was never uploaded.")
-    current_data_job: Job | None = _current("latest_data_job", "Newest file of data for all units")
-    current_api_data_job: Job | None = _current("latest_api_data_job", "Newest data from another system")
-    current_factor_job: Job | None = _current("latest_factor_job", "Newest factors of its own, failed ones included")
-    current_reference_job: Job | None = _current("latest_reference_job", "Newest reference data")
-
-
-@strawberry.type(description="What a module has and lacks for its year to be ready: nothing while it is disabled.")
-class ModuleReadiness:
-    enabled: bool = strawberry.field(name="isEnabled", description="The settings of the year use it.")
-    incomplete: bool = strawberry.field(
-        name="isIncomplete",
-        description="It lacks the factors common to its entry types, or the exchange rates of the year, or an entry type is "
-        "incomplete.",
-    )
-    current_common_data_job: Job | None = _current("latest_common_data_job", "Newest file of data for all its entry types")
-    current_common_factor_job: Job | None = _current(
-        "latest_common_factor_job", "Newest factors for all its entry types, failed ones included"
-    )
-
-
-@strawberry.type(description="Data entries that have no emission for the same reason.")
-class EntriesWithoutEmission:
-    reason: EmissionLack = strawberry.field(description="What they lack.")
-    entry_count: int = strawberry.field(description="How many they are.")
-
-
-@strawberry.type(
-    description="What a module adds up to in a year, in kilograms of CO2-equivalents: over all units for who sees the module "
-    "as a whole, else over the units of which you may view it. As the last aggregations stored it: `freshness` says whether it "
-    "is what is there."
-)
-class ModuleTotals:
-    kg_co2eq: float = strawberry.field(name="kgCo2eq", description="All emissions.")
-    scope1_kg_co2eq: float = strawberry.field(name="scope1KgCo2eq", description="Direct ones (scope 1).")
-    scope2_kg_co2eq: float = strawberry.field(name="scope2KgCo2eq", description="From energy that was bought (scope 2).")
-    scope3_kg_co2eq: float = strawberry.field(name="scope3KgCo2eq", description="All other indirect ones (scope 3).")
-    it_kg_co2eq: float = strawberry.field(name="itKgCo2eq", description="Of information technology, in whichever scope.")
-    entry_count: int = strawberry.field(description="Data entries, those without an emission among them.")
-    entries_without_emission: int = strawberry.field(
-        description="How many of those have no emission, and are in no total: what is missing makes the totals too low."
-    )
-    without_emission: list[EntriesWithoutEmission] = strawberry.field(description="The same by reason; empty if all have one.")
-    unit_count: int = strawberry.field(description="Units that have such entries.")
-    computed_at: datetime = strawberry.field(description="When the newest of these totals was computed.")
-
-
 async def _freshness(cell: ModuleYearKey, info: Info) -> Any:
-    return await info.context.load(queries.freshness_by_module_year, cell.key, older_than_minutes=cell.older_than_minutes)
+    return await info.context.load(freshness_by_module_year, cell.key, older_than_minutes=cell.older_than_minutes)
 
 
 async def _state(cell: ModuleYearKey, info: Info) -> Any:
@@ -161,7 +81,7 @@ async def _needs_recalculation(cell: ModuleYearKey, info: Info) -> bool:
 
 
 async def _recalculations(cell: ModuleYearKey, info: Info) -> dict[int, EntryTypeRecalculation]:
-    return await info.context.load(queries.recalculations_by_module_year, cell.key) or {}
+    return await info.context.load(recalculations_by_module_year, cell.key) or {}
 
 
 async def _module_readiness(cell: ModuleYearKey, info: Info) -> Any:
@@ -264,10 +184,10 @@ class ModuleYear:
         return [EntryTypeYearRow(root, entry_type, found.get(entry_type)) for entry_type in entry_types_of(root.module_type_id)]
 
     current_pipeline: Pipeline | None = _pipeline(
-        queries.current_pipeline_by_module_year, "Newest unfinished pipeline on this cell, of those you may see."
+        current_pipeline_by_module_year, "Newest unfinished pipeline on this cell, of those you may see."
     )
     last_successful: Pipeline | None = _pipeline(
-        queries.last_successful_by_module_year, "Newest pipeline on this cell that ended in SUCCESS, of those you may see."
+        last_successful_by_module_year, "Newest pipeline on this cell that ended in SUCCESS, of those you may see."
     )
     readiness: ModuleReadiness | None = guarded(
         "ModuleYear.readiness",

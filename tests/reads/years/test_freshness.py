@@ -13,8 +13,9 @@ from gql_server.db.models import JobResult, JobState, JobType, Provider, TargetT
 from gql_server.errors import BadInput
 from gql_server.handlers.reports import create_modules, create_reports
 from gql_server.policy import Viewer
+from gql_server.reads.years.aggregations import stale_aggregations
 from gql_server.reads.years.freshness import EntryTypeRecalculation, Freshness, freshness
-from gql_server.reads.years.module_years import entry_types_to_recalculate, recalculations_by_module_year, stale_aggregations
+from gql_server.reads.years.recalculations import entry_types_to_recalculate, recalculations_by_module_year
 from tests import build
 from tests.graph.test_queries import statements
 from tests.graphql import viewer

@@ -13,7 +13,8 @@ from gql_server.carbon.year_configuration import default_config, merge
 from gql_server.db.models import EntityType, JobResult, JobState, JobType, Provider, TargetType
 from gql_server.handlers.reports import create_modules, create_reports
 from gql_server.policy import CONFIGURATION_VIEW, Viewer
-from gql_server.reads.years.module_years import LAST_AGGREGATIONS, RECALCULATIONS
+from gql_server.reads.years.aggregations import LAST_AGGREGATIONS
+from gql_server.reads.years.recalculations import RECALCULATIONS
 from tests import build
 from tests.graph.test_queries import statements
 from tests.graphql import SCHEMA, Client, context
