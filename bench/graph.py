@@ -16,7 +16,8 @@ from gql_server.graph.schema import create_schema
 from gql_server.handlers.api import entry_sources
 from gql_server.http.endpoint import GraphQLEndpoint
 from gql_server.policy import Role, Viewer, permissions_of
-from gql_server.reads.pagination import CursorCodec, Paging
+from gql_server.reads.pagination.cursors import CursorCodec
+from gql_server.reads.pagination.paging import Paging
 from gql_server.worker import registry
 
 UNLIMITED = 10**12

@@ -36,7 +36,8 @@ from gql_server.graph.cost.budgets import Budgets
 from gql_server.graph.schema import create_schema
 from gql_server.handlers.api import entry_sources
 from gql_server.http.authentication import TokenAuthority
-from gql_server.reads.pagination import CursorCodec, Paging
+from gql_server.reads.pagination.cursors import CursorCodec
+from gql_server.reads.pagination.paging import Paging
 from gql_server.settings import Settings
 from gql_server.worker import registry
 

@@ -40,7 +40,8 @@ from gql_server.http.sources import Sources
 from gql_server.http.tabs import operation_names
 from gql_server.http.uploads import Uploads
 from gql_server.metrics import LABELS
-from gql_server.reads.pagination import CursorCodec, Paging
+from gql_server.reads.pagination.cursors import CursorCodec
+from gql_server.reads.pagination.paging import Paging
 from gql_server.release import build_version
 from gql_server.settings import Settings
 from gql_server.worker import registry

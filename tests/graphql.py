@@ -21,7 +21,8 @@ from gql_server.handlers.api import entry_sources
 from gql_server.http.authentication import DEVELOPMENT_ROLES, TokenAuthority
 from gql_server.http.endpoint import GraphQLEndpoint
 from gql_server.policy import Viewer, permissions_of
-from gql_server.reads.pagination import CursorCodec, Paging
+from gql_server.reads.pagination.cursors import CursorCodec
+from gql_server.reads.pagination.paging import Paging
 from gql_server.worker import registry
 
 AUTHORITY = TokenAuthority(key="a key that is long enough for HS256", issuer="tests", audience="tests")

@@ -8,7 +8,7 @@ from uuid import UUID
 from gql_server.feed.held import Held
 from gql_server.feed.members import Place
 from gql_server.feed.tokens import NOTHING, Position
-from gql_server.reads.pagination import Page
+from gql_server.reads.pagination.pages import Page
 
 LOOKED_AT = ("key", "status", "is_terminal")
 """Attributes of a row that a feed looks at, whatever is shown of it."""

@@ -14,7 +14,8 @@ from gql_server.feed.held import ALL_BELOW, Held, digest
 from gql_server.feed.queries import Changed
 from gql_server.feed.tokens import Position
 from gql_server.policy import OPERATIONS_VIEW, Viewer
-from gql_server.reads.pagination import Page, Window, newest
+from gql_server.reads.pagination.pages import Page
+from gql_server.reads.pagination.windows import Window, newest
 from gql_server.reads.pipelines.filter import PipelineCriteria
 from gql_server.reads.pipelines.ids import members
 from gql_server.reads.pipelines.queries import OF_LIST, page, rows_of_list

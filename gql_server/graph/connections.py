@@ -9,7 +9,7 @@ from strawberry import UNSET
 from gql_server.errors import BadInput
 from gql_server.graph.context import Info
 from gql_server.graph.fields import SemanticNonNull, embedded
-from gql_server.reads.pagination import COUNT_LIMIT, Page
+from gql_server.reads.pagination.pages import COUNT_LIMIT, Page
 from gql_server.reads.pipelines.counts import BOUND, BOUND_OF_SEARCH
 
 T = TypeVar("T")

@@ -18,7 +18,8 @@ from gql_server.feed.tokens import Position, Tokens
 from gql_server.graph.cost.budgets import Budgets
 from gql_server.policy import Viewer
 from gql_server.reads.loaders import Loaders, Query, ReadPolicy, SharedLoaders, once, retried_on_outage
-from gql_server.reads.pagination import Paging, Window
+from gql_server.reads.pagination.paging import Paging
+from gql_server.reads.pagination.windows import Window
 
 
 class Context:

@@ -13,7 +13,7 @@ from gql_server.graph.context import Info
 from gql_server.graph.fields import SemanticNonNull
 from gql_server.graph.scalars import JSON
 from gql_server.reads.facets import Value, facets
-from gql_server.reads.pagination import Page
+from gql_server.reads.pagination.pages import Page
 
 
 @strawberry.enum(description="Dimensions a pipeline list can be counted by.")

@@ -34,7 +34,7 @@ from gql_server.db.models import EntityType, PipelineStatus
 from gql_server.policy import USERS_VIEW, Viewer
 from gql_server.reads.alerts import ALERTS, alerts
 from gql_server.reads.jobs.queries import kind_of
-from gql_server.reads.pagination import newest
+from gql_server.reads.pagination.windows import newest
 from gql_server.reads.pipelines.counts import bound, cells, matching, meeting
 from gql_server.reads.pipelines.filter import ORPHAN_CREATOR, PipelineCriteria
 from gql_server.reads.pipelines.ids import listed

@@ -20,7 +20,7 @@ from gql_server.feed.list_reader import ListReader
 from gql_server.feed.live_list import ListSource
 from gql_server.feed.tokens import Position
 from gql_server.graph.nodes import encode
-from gql_server.reads.pagination import newest
+from gql_server.reads.pagination.windows import newest
 from gql_server.reads.pipelines.filter import PipelineCriteria
 from tests import build
 from tests.graphql import Client, context, opened, sealed, subscribed, viewer

@@ -17,7 +17,7 @@ from gql_server.graph.context import Context
 from gql_server.graph.planned import Executor
 from gql_server.graph.schema import create_schema
 from gql_server.policy import Viewer
-from gql_server.reads.pagination import Page
+from gql_server.reads.pagination.pages import Page
 from gql_server.reads.rows import Row
 from tests.execution.documents import Documents
 from tests.execution.library import Dice, Junk, Mishap

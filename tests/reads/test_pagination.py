@@ -9,7 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gql_server.db.models import JobResult, JobState
 from gql_server.errors import BadInput, CursorFilterMismatch, CursorInvalid
-from gql_server.reads.pagination import CursorCodec, Paging
+from gql_server.reads.pagination.cursors import CursorCodec
+from gql_server.reads.pagination.paging import Paging
 from tests import build
 from tests.graphql import Client
 

@@ -16,7 +16,7 @@ from gql_server.reads.jobs.filter import JobCriteria, Match, Range
 from gql_server.reads.jobs.list import page as page_of_jobs
 from gql_server.reads.jobs.list import page_by_pipeline
 from gql_server.reads.jobs.queries import jobs_by_id
-from gql_server.reads.pagination import Window
+from gql_server.reads.pagination.windows import Window
 from gql_server.reads.pipelines.filter import PipelineCriteria
 from gql_server.reads.pipelines.ids import ORDERINGS
 from gql_server.reads.pipelines.queries import page, pipelines_by_key, rows_of_list

@@ -31,7 +31,7 @@ from graphql import (
 from graphql.utilities import value_from_ast_untyped
 
 from gql_server.graph.cost.table import ASSUMED_SIZE, ASSUMED_SIZES, weight_of
-from gql_server.reads.pagination import DEFAULT_PAGE_SIZE
+from gql_server.reads.pagination.paging import DEFAULT_PAGE_SIZE
 
 PAGED = ("edges", "nodes", "events")
 SLICING = ("first", "last")

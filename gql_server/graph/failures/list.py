@@ -16,7 +16,7 @@ from gql_server.graph.selection import read
 from gql_server.ledger.failures import rules
 from gql_server.reads.failures import queries
 from gql_server.reads.failures.filter import FailureCriteria, FailureOrder
-from gql_server.reads.pagination import SortValue
+from gql_server.reads.pagination.cursors import SortValue
 
 PARSERS = {
     FailureOrder.LAST_SEEN: datetime.fromisoformat,

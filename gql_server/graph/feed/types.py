@@ -23,7 +23,7 @@ from gql_server.graph.pipelines.runs import FAILED
 from gql_server.graph.pipelines.types import Pipeline, PipelineConnection
 from gql_server.graph.scalars import FeedToken, SchemaCoordinate
 from gql_server.graph.selection import load, read
-from gql_server.reads.pagination import Page
+from gql_server.reads.pagination.pages import Page
 from gql_server.reads.pipelines.queries import OF_LIST, page
 
 THROTTLE_MS = 250

@@ -13,7 +13,7 @@ from gql_server.graph.fields import After, First, SemanticNonNull, access, acces
 from gql_server.graph.selection import made_of
 from gql_server.reads.jobs import row_errors as queries
 from gql_server.reads.jobs.row import JobRow
-from gql_server.reads.pagination import Page
+from gql_server.reads.pagination.pages import Page
 
 CONTAINS_MAX = 200
 GROUPS_MAX = 100

@@ -10,7 +10,7 @@ from gql_server.graph.connections import Connection, Edge
 from gql_server.graph.fields import child, child_connection, embedded
 from gql_server.graph.scopes import Actor
 from gql_server.reads.jobs.queries import jobs_by_id
-from gql_server.reads.pagination import Page
+from gql_server.reads.pagination.pages import Page
 from gql_server.reads.pipelines.timeline import queries
 
 if TYPE_CHECKING:

@@ -50,7 +50,7 @@ from gql_server.reads.diagnosis.queries import reasons_by_pipeline
 from gql_server.reads.jobs.filter import JobCriteria
 from gql_server.reads.jobs.list import page_by_pipeline
 from gql_server.reads.jobs.queries import jobs_by_id, meta_by_job
-from gql_server.reads.pagination import Page
+from gql_server.reads.pagination.pages import Page
 from gql_server.reads.pipelines import queries
 from gql_server.reads.pipelines.row import PipelineRow
 

@@ -26,7 +26,8 @@ from gql_server.reads.failures.row import EVERY, FailureGroupRow, groups_of, see
 from gql_server.reads.jobs import queries as jobs
 from gql_server.reads.jobs.queries import JOBS
 from gql_server.reads.jobs.row import PIPELINE_KEY
-from gql_server.reads.pagination import CountQuery, Page, Window
+from gql_server.reads.pagination.pages import CountQuery, Page
+from gql_server.reads.pagination.windows import Window
 from gql_server.reads.pipelines.filter import PipelineCriteria
 from gql_server.reads.pipelines.queries import EVERY as EVERY_PIPELINE
 from gql_server.reads.pipelines.queries import pipelines_by_key

@@ -14,7 +14,8 @@ from gql_server.policy import Viewer, job_clause, worker_clause
 from gql_server.reads.fleet.checks import HealthChecks
 from gql_server.reads.jobs import queries as jobs
 from gql_server.reads.jobs.row import JobRow
-from gql_server.reads.pagination import CountQuery, Page, Window
+from gql_server.reads.pagination.pages import CountQuery, Page
+from gql_server.reads.pagination.windows import Window
 from gql_server.reads.rows import Columns
 
 E, J, W = models.Event, models.Job, models.Pod

@@ -17,7 +17,9 @@ from gql_server.policy import Viewer, job_clause
 from gql_server.reads.jobs.filter import FREE, JobCriteria
 from gql_server.reads.jobs.queries import EVERY, JOBS, in_pipeline, statement
 from gql_server.reads.jobs.row import JobRow
-from gql_server.reads.pagination import CountQuery, Page, SortValue, Window, newest
+from gql_server.reads.pagination.cursors import SortValue
+from gql_server.reads.pagination.pages import CountQuery, Page
+from gql_server.reads.pagination.windows import Window, newest
 from gql_server.reads.rows import Columns
 from gql_server.reads.shapes import built_once, parametrized, shaped
 

@@ -18,7 +18,8 @@ from gql_server.ledger.failures.fingerprint import cause_of
 from gql_server.policy import Viewer, job_clause
 from gql_server.reads.jobs import search
 from gql_server.reads.jobs.queries import JOBS
-from gql_server.reads.pagination import CountQuery, Page, Window
+from gql_server.reads.pagination.pages import CountQuery, Page
+from gql_server.reads.pagination.windows import Window
 
 J = models.Job
 

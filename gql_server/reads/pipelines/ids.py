@@ -29,7 +29,8 @@ from gql_server.db import models
 from gql_server.db.expressions import AnySelect, Column, number
 from gql_server.policy import Viewer, orphan_clause, pipeline_clause
 from gql_server.reads.jobs.search import indexed_match, is_frequent, matches
-from gql_server.reads.pagination import SortValue, Window, newest
+from gql_server.reads.pagination.cursors import SortValue
+from gql_server.reads.pagination.windows import Window, newest
 from gql_server.reads.pipelines.counts import bound, matching
 from gql_server.reads.pipelines.filter import Branch, Clauses, PipelineCriteria
 from gql_server.reads.pipelines.neighbours import unresolved

@@ -17,7 +17,8 @@ from gql_server.ledger.progress import Progress, progress
 from gql_server.policy import Viewer, job_clause, sees_orphans
 from gql_server.reads.jobs import queries as jobs
 from gql_server.reads.jobs.row import PIPELINE_KEY
-from gql_server.reads.pagination import CountQuery, Page, Window, between
+from gql_server.reads.pagination.pages import CountQuery, Page, between
+from gql_server.reads.pagination.windows import Window
 from gql_server.reads.pipelines.counts import bound
 from gql_server.reads.pipelines.filter import FREE, PipelineCriteria
 from gql_server.reads.pipelines.ids import counted, listed

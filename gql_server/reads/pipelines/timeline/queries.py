@@ -18,7 +18,8 @@ from gql_server.policy import Viewer, job_clause, pipeline_clause
 from gql_server.reads.jobs import queries as jobs
 from gql_server.reads.jobs.meta import shown
 from gql_server.reads.jobs.row import IS_ABORTED, PIPELINE_KEY, creator, message_of
-from gql_server.reads.pagination import Page, Window
+from gql_server.reads.pagination.pages import Page
+from gql_server.reads.pagination.windows import Window
 from gql_server.reads.pipelines.timeline.entries import (
     AFTER_ALL_JOBS,
     TimelineKind,

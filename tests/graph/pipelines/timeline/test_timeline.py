@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from gql_server import ledger
 from gql_server.db.models import EntityType, IngestionMethod, JobResult, JobState, JobType, Provider, TargetType
 from gql_server.ledger import claims, interventions
-from gql_server.reads.pagination import Page
+from gql_server.reads.pagination.pages import Page
 from gql_server.reads.pipelines.timeline.queries import timeline_by_job, timeline_by_pipeline
 from gql_server.worker import Outcome
 from tests import build

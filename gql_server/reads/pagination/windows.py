@@ -1,127 +1,18 @@
-"""Keyset pages: opaque signed cursors, the window they cut out of a list, and the page it yields."""
+"""Windows: the part of a list that its cursors cut out, by keys and not by numbers of rows."""
 
-import hashlib
-import hmac
 import json
-from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple, cast
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, cast
 
 from sqlalchemy import ColumnElement, UnaryExpression, and_, literal, or_, tuple_
 
 from gql_server.db.expressions import AnySelect, Column, number, type_of
-from gql_server.errors import BadInput, CursorFilterMismatch, CursorInvalid
+from gql_server.reads.pagination.cursors import NOBODYS, Cursor, CursorCodec, SortValue
+from gql_server.reads.pagination.pages import Page
 from gql_server.reads.shapes import Free
 
-MAC_BYTES = 16
-SCOPE_BYTES = 8
-DEFAULT_PAGE_SIZE = 50
-COUNT_LIMIT = 1000
 ENDS = ("after", "before")
-
-
-@dataclass(frozen=True, slots=True)
-class PageEdge:
-    """A row and its cursor."""
-
-    cursor: str
-    node: Any
-
-
-@dataclass(frozen=True, slots=True)
-class CountQuery:
-    """Count of the list behind a page: a batched query, called as `query(..., keys, limit=n, **arguments)`, that says for each
-    key how many items there are, but never more than one above the limit."""
-
-    query: Callable[..., Any]
-    key: Any = None
-    arguments: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    limit: int | None = COUNT_LIMIT
-    """Of those who name none; None lets the query count to the end."""
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Rows of one page in list order: the source of a connection, and of its page info."""
-
-    nodes: Sequence[Any]
-    has_next_page: bool
-    has_previous_page: bool
-    cursor: Callable[[Any], str]
-    counting: CountQuery | None = None
-    criteria: Any = None
-    """Criteria that all items of the list match, where it can be counted by facet."""
-    position: str | None = None
-    """Position of the feed, of an empty page that was read after it."""
-    is_head: bool = False
-    """It begins with the newest of its list, and goes back in time."""
-
-    @property
-    def counted(self) -> CountQuery:
-        """Count query of its list. Raises LookupError for one that is not."""
-        if self.counting is None:
-            raise LookupError("nobody said how this list is counted")
-        return self.counting
-
-    @property
-    def edges(self) -> list[PageEdge]:
-        return [PageEdge(self.cursor(node), node) for node in self.nodes]
-
-    @property
-    def start_cursor(self) -> str | None:
-        return self.cursor(self.nodes[0]) if self.nodes else None
-
-    @property
-    def end_cursor(self) -> str | None:
-        return self.cursor(self.nodes[-1]) if self.nodes else None
-
-
-class CursorCodec:
-    """Makes and checks cursors: a MAC, a digest of the list they belong to, and the key of a row, in base64url."""
-
-    def __init__(self, secret: bytes) -> None:
-        self._secret = hmac.digest(secret, b"cursors", "sha256")
-
-    def encode(self, scope: str, key: str) -> str:
-        signed = _digest(scope) + key.encode()
-        return urlsafe_b64encode(self._mac(signed) + signed).rstrip(b"=").decode()
-
-    def decode(self, scope: str, cursor: str) -> str:
-        """The key of the row. Raises CursorInvalid when not of this server's making, else CursorFilterMismatch."""
-        try:
-            raw = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
-        except ValueError:
-            raise CursorInvalid("This cursor is not valid.") from None
-        mac, signed = raw[:MAC_BYTES], raw[MAC_BYTES:]
-        canonical = urlsafe_b64encode(raw).rstrip(b"=").decode() == cursor
-        if not canonical or not hmac.compare_digest(mac, self._mac(signed)):
-            raise CursorInvalid("This cursor is not valid.")
-        if signed[:SCOPE_BYTES] != _digest(scope):
-            raise CursorFilterMismatch("This cursor belongs to another list, filter or order: start again without it.")
-        return signed[SCOPE_BYTES:].decode()
-
-    def _mac(self, signed: bytes) -> bytes:
-        return hmac.digest(self._secret, signed, "sha256")[:MAC_BYTES]
-
-
-NOBODYS = CursorCodec(b"")
-
-
-@dataclass(frozen=True, slots=True)
-class SortValue:
-    """Value by which a list is ordered before its unique key. Rows without a value come last, whichever the direction."""
-
-    name: str
-    parse: Callable[[str], Any]
-    """Reads a value from the text in a cursor."""
-
-
-class Cursor(NamedTuple):
-    """Place of a row in its list: its value, if the list is ordered by one, and its unique key."""
-
-    value: Any
-    key: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,69 +169,9 @@ class Window:
         return statement.order_by(*(self.scan(column) for column in columns)).limit(self.most)
 
 
-@dataclass(frozen=True, slots=True)
-class Paging:
-    """Turns the arguments of a connection into a window."""
-
-    cursors: CursorCodec
-    size_max: int
-
-    def window(
-        self,
-        coordinate: str,
-        *,
-        first: int | None = None,
-        after: str | None = None,
-        last: int | None = None,
-        before: str | None = None,
-        criteria: object = None,
-        descending: bool = False,
-        order: SortValue | None = None,
-    ) -> Window:
-        """The window of a list; its cursors fit only the same coordinate, criteria, order and direction."""
-        scope = repr((coordinate, criteria, order and order.name, "DESC" if descending else "ASC"))
-        if first is not None and last is not None:
-            raise BadInput("Give `first` or `last`, not both.")
-        backward = last is not None or (first is None and before is not None)
-        return Window(
-            cursors=self.cursors,
-            scope=scope,
-            size=self._size("last" if backward else "first", last if backward else first),
-            backward=backward,
-            after=None if after is None else self.cursors.decode(scope, after),
-            before=None if before is None else self.cursors.decode(scope, before),
-            descending=descending,
-            order=order,
-        )
-
-    def _size(self, argument: str, size: int | None) -> int:
-        if size is None:
-            return min(DEFAULT_PAGE_SIZE, self.size_max)
-        if not 1 <= size <= self.size_max:
-            raise BadInput(f"`{argument}` must be between 1 and {self.size_max}.")
-        return size
-
-
-def between(until: Page, item: Any, since: Page, size: int) -> Page:
-    """The page of that size with the item in its middle, out of the pages before and after it; fuller where one is short."""
-    room = size - 1
-    before = min(len(until.nodes), max(room // 2, room - len(since.nodes)))
-    after = min(len(since.nodes), room - before)
-    return replace(
-        since,
-        nodes=[*until.nodes[len(until.nodes) - before :], item, *since.nodes[:after]],
-        has_previous_page=until.has_previous_page or before < len(until.nodes),
-        has_next_page=since.has_next_page or after < len(since.nodes),
-    )
-
-
 def newest(size: int) -> Window:
     """The first so many of a list in the order of its keys, newest first; it has no cursors to give away."""
     return Window(NOBODYS, "", size, descending=True)
-
-
-def _digest(scope: str) -> bytes:
-    return hashlib.sha256(scope.encode()).digest()[:SCOPE_BYTES]
 
 
 def _row(columns: Sequence[Column]) -> Any:

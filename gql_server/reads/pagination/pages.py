@@ -1,0 +1,76 @@
+"""Pages: the rows of a part of a list, in its order, with their cursors."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+COUNT_LIMIT = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class PageEdge:
+    """A row and its cursor."""
+
+    cursor: str
+    node: Any
+
+
+@dataclass(frozen=True, slots=True)
+class CountQuery:
+    """Count of the list behind a page: a batched query, called as `query(..., keys, limit=n, **arguments)`, that says for each
+    key how many items there are, but never more than one above the limit."""
+
+    query: Callable[..., Any]
+    key: Any = None
+    arguments: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    limit: int | None = COUNT_LIMIT
+    """Of those who name none; None lets the query count to the end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Rows of one page in list order: the source of a connection, and of its page info."""
+
+    nodes: Sequence[Any]
+    has_next_page: bool
+    has_previous_page: bool
+    cursor: Callable[[Any], str]
+    counting: CountQuery | None = None
+    criteria: Any = None
+    """Criteria that all items of the list match, where it can be counted by facet."""
+    position: str | None = None
+    """Position of the feed, of an empty page that was read after it."""
+    is_head: bool = False
+    """It begins with the newest of its list, and goes back in time."""
+
+    @property
+    def counted(self) -> CountQuery:
+        """Count query of its list. Raises LookupError for one that is not."""
+        if self.counting is None:
+            raise LookupError("nobody said how this list is counted")
+        return self.counting
+
+    @property
+    def edges(self) -> list[PageEdge]:
+        return [PageEdge(self.cursor(node), node) for node in self.nodes]
+
+    @property
+    def start_cursor(self) -> str | None:
+        return self.cursor(self.nodes[0]) if self.nodes else None
+
+    @property
+    def end_cursor(self) -> str | None:
+        return self.cursor(self.nodes[-1]) if self.nodes else None
+
+
+def between(until: Page, item: Any, since: Page, size: int) -> Page:
+    """The page of that size with the item in its middle, out of the pages before and after it; fuller where one is short."""
+    room = size - 1
+    before = min(len(until.nodes), max(room // 2, room - len(since.nodes)))
+    after = min(len(since.nodes), room - before)
+    return replace(
+        since,
+        nodes=[*until.nodes[len(until.nodes) - before :], item, *since.nodes[:after]],
+        has_previous_page=until.has_previous_page or before < len(until.nodes),
+        has_next_page=since.has_next_page or after < len(since.nodes),
+    )
