@@ -30,7 +30,7 @@ from gql_server.db import models
 from gql_server.db.expressions import Column, array
 from gql_server.feed.tokens import Position
 from gql_server.policy import Viewer, job_clause, orphan_clause, pipeline_clause
-from gql_server.reads.jobs import queries as jobs
+from gql_server.reads.jobs.queries import EVERY_JOB, JOBS
 from gql_server.reads.jobs.row import JobRow
 from gql_server.reads.position import EPOCH, position
 from gql_server.reads.rows import Columns
@@ -135,7 +135,7 @@ EventSpan = tuple[UUID, tuple[int, int]]
 
 
 async def jobs_by_event_span(
-    connection: AsyncConnection, viewer: Viewer, keys: Sequence[EventSpan], *, columns: Columns[JobRow] = jobs.EVERY
+    connection: AsyncConnection, viewer: Viewer, keys: Sequence[EventSpan], *, columns: Columns[JobRow] = EVERY_JOB
 ) -> dict[EventSpan, list[JobRow]]:
     """Jobs that the pipeline's events after the first number, up to the second, name; lowest id first."""
     spans = {key: number for number, key in enumerate(keys)}
@@ -150,7 +150,7 @@ async def jobs_by_event_span(
     rows = (
         await connection.execute(
             select(*columns.select(viewer), named.c.number)
-            .select_from(jobs.JOBS.join(named, named.c.job_id == J.id))
+            .select_from(JOBS.join(named, named.c.job_id == J.id))
             .where(job_clause(viewer))
             .order_by(J.id)
         )

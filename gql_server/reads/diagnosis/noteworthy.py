@@ -11,7 +11,7 @@ from gql_server.db.expressions import AnySelect, integer
 from gql_server.db.models import LIVE_STATES, RECALCULATIONS, JobResult, JobState
 from gql_server.ledger.endings import has_failed
 from gql_server.policy import Viewer, job_clause
-from gql_server.reads.jobs import queries as jobs
+from gql_server.reads.jobs.queries import JOBS, SHARED, in_pipelines, shared_in
 from gql_server.reads.jobs.row import PIPELINE_KEY
 
 J, P = models.Job, models.Pipeline
@@ -44,8 +44,8 @@ NOTHING_TO_SAY = 5
 def noteworthy(viewer: Viewer, keys: Sequence[UUID]) -> Any:
     """Ids of at most 50 jobs of each pipeline: one of each sort of failure comes before a second of any; with the counts of all
     that work for it, own or of others."""
-    own = _facts(PIPELINE_KEY, true()).select_from(jobs.JOBS).where(job_clause(viewer), jobs.in_pipelines(keys))
-    shared = _facts(P.id, false()).select_from(jobs.SHARED).where(jobs.shared_in(keys, viewer))
+    own = _facts(PIPELINE_KEY, true()).select_from(JOBS).where(job_clause(viewer), in_pipelines(keys))
+    shared = _facts(P.id, false()).select_from(SHARED).where(shared_in(keys, viewer))
     every = union_all(own, shared).subquery("every")
     counted = select(every, *_counts(every.c)).subquery("counted")
     row = counted.c

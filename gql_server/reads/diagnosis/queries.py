@@ -41,7 +41,7 @@ from gql_server.reads.diagnosis.noteworthy import CLAIMS_SUCCESS, noteworthy
 from gql_server.reads.diagnosis.permitted import permitted
 from gql_server.reads.diagnosis.reasons import Reason
 from gql_server.reads.diagnosis.since import LATER, since, year_is_syncing
-from gql_server.reads.jobs import queries as jobs
+from gql_server.reads.jobs.queries import JOBS
 from gql_server.reads.jobs.row import IS_ABORTED, PIPELINE_KEY, message_of
 from gql_server.reads.pipelines.capabilities import retry_facts_by_pipeline
 from gql_server.reads.pipelines.runs import neighbours, other_files_by_pipeline
@@ -129,7 +129,7 @@ def _met(
 
 def _facts(viewer: Viewer) -> AnySelect:
     """Of the jobs that the viewer may see."""
-    return _all_facts(viewer, jobs.JOBS).where(job_clause(viewer))
+    return _all_facts(viewer, JOBS).where(job_clause(viewer))
 
 
 def _all_facts(viewer: Viewer, tables: FromClause) -> AnySelect:

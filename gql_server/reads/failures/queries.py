@@ -23,14 +23,12 @@ from gql_server.db.expressions import AnySelect, among, array
 from gql_server.policy import Viewer, job_clause
 from gql_server.reads.failures.filter import FailureCriteria, FailureOrder
 from gql_server.reads.failures.row import EVERY, FailureGroupRow, groups_of, seen_by
-from gql_server.reads.jobs import queries as jobs
-from gql_server.reads.jobs.queries import JOBS
+from gql_server.reads.jobs.queries import ERROR_TEXT, JOBS, SHARED, in_pipelines, shared_in
 from gql_server.reads.jobs.row import PIPELINE_KEY
 from gql_server.reads.pagination.pages import CountQuery, Page
 from gql_server.reads.pagination.windows import Window
 from gql_server.reads.pipelines.filter import PipelineCriteria
-from gql_server.reads.pipelines.queries import EVERY as EVERY_PIPELINE
-from gql_server.reads.pipelines.queries import pipelines_by_key
+from gql_server.reads.pipelines.queries import EVERY_PIPELINE, pipelines_by_key
 from gql_server.reads.pipelines.row import PipelineRow
 from gql_server.reads.rows import Columns
 from gql_server.reads.turns import in_turns
@@ -99,8 +97,8 @@ async def counts(
 async def fingerprints_by_pipeline(connection: AsyncConnection, viewer: Viewer, keys: Sequence[UUID]) -> dict[UUID, list[str]]:
     """The groups of the failed jobs that work for each pipeline, in the order in which they first failed."""
     columns, failed = (J.id, J.failure_fingerprint.label("fingerprint")), J.failure_fingerprint.is_not(None)
-    own = select(PIPELINE_KEY.label("key"), *columns).select_from(JOBS).where(jobs.in_pipelines(keys), failed)
-    shared = select(P.id.label("key"), *columns).select_from(jobs.SHARED).where(jobs.shared_in(keys, viewer), failed)
+    own = select(PIPELINE_KEY.label("key"), *columns).select_from(JOBS).where(in_pipelines(keys), failed)
+    shared = select(P.id.label("key"), *columns).select_from(SHARED).where(shared_in(keys, viewer), failed)
     every = union_all(own.where(job_clause(viewer)), shared).subquery()
     first = func.min(every.c.id)
     distinct = select(every.c.key, every.c.fingerprint).group_by(every.c.key, every.c.fingerprint).order_by(first)
@@ -196,9 +194,7 @@ async def samples(connection: AsyncConnection, viewer: Viewer, keys: Sequence[st
         .lateral("latest")
     )
     rows = await connection.execute(
-        select(asked.c.key, jobs.ERROR_TEXT.label("text")).select_from(
-            asked.join(latest, true()).join(J, J.id == latest.c.job_id)
-        )
+        select(asked.c.key, ERROR_TEXT.label("text")).select_from(asked.join(latest, true()).join(J, J.id == latest.c.job_id))
     )
     return {row.key: row.text for row in rows}
 

@@ -12,7 +12,7 @@ from gql_server.db.expressions import seconds
 from gql_server.ledger.leases import CLAIMABLE, IS_LIVE, IS_STUCK, REVISION
 from gql_server.policy import Viewer, job_clause, worker_clause
 from gql_server.reads.fleet.checks import HealthChecks
-from gql_server.reads.jobs import queries as jobs
+from gql_server.reads.jobs.queries import EVERY_JOB, JOBS, select_jobs
 from gql_server.reads.jobs.row import JobRow
 from gql_server.reads.pagination.pages import CountQuery, Page
 from gql_server.reads.pagination.windows import Window
@@ -26,7 +26,7 @@ async def health_checks(
 ) -> HealthChecks:
     """The vital signs, in one statement. `feed_sequence` is the number of the newest event that this process has read."""
     due_at = func.greatest(J.created_at, J.run_after)
-    due = select(J.id, seconds(due_at, func.now()).label("waited")).select_from(jobs.JOBS)
+    due = select(J.id, seconds(due_at, func.now()).label("waited")).select_from(JOBS)
     due = due.where(CLAIMABLE, due_at <= func.now(), job_clause(viewer)).order_by(J.id).limit(1).subquery("due")
     stuck = (
         select(
@@ -34,7 +34,7 @@ async def health_checks(
             func.min(J.id).label("id"),
             func.array_agg(aggregate_order_by(J.locked_by, J.id)).label("workers"),
         )
-        .select_from(jobs.JOBS)
+        .select_from(JOBS)
         .where(IS_STUCK, job_clause(viewer))
         .subquery("stuck")
     )
@@ -75,17 +75,17 @@ def _lag(feed_sequence: int | None) -> ColumnElement[Any]:
 
 
 async def stuck_jobs(
-    connection: AsyncConnection, viewer: Viewer, *, window: Window, columns: Columns[JobRow] = jobs.EVERY
+    connection: AsyncConnection, viewer: Viewer, *, window: Window, columns: Columns[JobRow] = EVERY_JOB
 ) -> Page:
     """A page of the jobs that are stuck, oldest first."""
     columns |= window.placed_by("job_id")
-    statement = jobs.statement(viewer, columns).where(IS_STUCK)
+    statement = select_jobs(viewer, columns).where(IS_STUCK)
     rows = columns.rows(await connection.execute(window.limited(statement, J.id, int)))
     return window.page(rows, "job_id", counting=CountQuery(stuck_count, viewer.provider))
 
 
 async def stuck_count(connection: AsyncConnection, viewer: Viewer, keys: Sequence[str], *, limit: int) -> dict[str, int]:
     """Number of stuck jobs of a provider: never more than run, so that they are counted without the limit's help."""
-    statement = select(func.count()).select_from(jobs.JOBS).where(IS_STUCK, job_clause(viewer))
+    statement = select(func.count()).select_from(JOBS).where(IS_STUCK, job_clause(viewer))
     count = await connection.scalar(statement) or 0
     return dict.fromkeys(keys, min(count, limit + 1))

@@ -11,7 +11,7 @@ from gql_server.ledger.leases import CLAIMABLE, IS_RUNNING
 from gql_server.ledger.locks import MODULE_OF_YEAR, REPORTS_OF_YEAR, UNITS
 from gql_server.policy import Viewer, job_clause
 from gql_server.reads.fleet.lock_graph import HeldLock, LockObservation, lock_graph
-from gql_server.reads.jobs import queries as jobs
+from gql_server.reads.jobs.queries import JOBS
 
 J = models.Job
 WAITERS_SHOWN = 500
@@ -44,7 +44,7 @@ def _holding(viewer: Viewer) -> AnySelect:
         cast(null(), Integer).label("waiter_id"),
         false().label("is_taken"),
         case((seen, seconds(J.started_at, func.now()))).label("seconds"),
-    ).select_from(jobs.JOBS).where(IS_RUNNING, J.lock_keys != [])  # fmt: skip
+    ).select_from(JOBS).where(IS_RUNNING, J.lock_keys != [])  # fmt: skip
 
 
 def _waiting(viewer: Viewer) -> AnySelect:
@@ -60,7 +60,7 @@ def _waiting(viewer: Viewer) -> AnySelect:
             literal(False).label("is_taken"),
             cast(null(), Float).label("seconds"),
         )
-        .select_from(jobs.JOBS.join(key, key.c.key.in_(select(running.c.key))))
+        .select_from(JOBS.join(key, key.c.key.in_(select(running.c.key))))
         .where(CLAIMABLE, due, job_clause(viewer))
         .order_by(J.id)
         .limit(WAITERS_SHOWN)

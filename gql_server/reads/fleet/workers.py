@@ -10,7 +10,7 @@ from gql_server.db import models
 from gql_server.db.expressions import AnySelect, among, array, seconds
 from gql_server.ledger.leases import IS_LIVE, IS_RUNNING, REVISION
 from gql_server.policy import Viewer, job_clause, worker_clause
-from gql_server.reads.jobs import queries as jobs
+from gql_server.reads.jobs.queries import EVERY_JOB, JOBS, select_jobs
 from gql_server.reads.jobs.row import JobRow
 from gql_server.reads.pagination.pages import CountQuery, Page
 from gql_server.reads.pagination.windows import Window
@@ -56,12 +56,12 @@ async def jobs_by_worker(
     keys: Sequence[str],
     *,
     window: Window,
-    columns: Columns[JobRow] = jobs.EVERY,
+    columns: Columns[JobRow] = EVERY_JOB,
 ) -> dict[str, Page]:
     """A page of the jobs that each worker holds, oldest first."""
     columns |= window.placed_by("job_id")
     asked = func.unnest(array(W.pod_id, keys)).table_valued("pod_id").render_derived(name="asked")
-    held = jobs.statement(viewer, columns).where(J.locked_by == asked.c.pod_id, IS_RUNNING)
+    held = select_jobs(viewer, columns).where(J.locked_by == asked.c.pod_id, IS_RUNNING)
     of_worker = window.limited(held, J.id, int).lateral("of_worker")
     statement = select(*of_worker.c, asked.c.pod_id).join_from(asked, of_worker, true())
     found = (await connection.execute(statement.order_by(window.scan(of_worker.c.job_id)))).all()
@@ -77,7 +77,7 @@ async def job_count_by_worker(
     """Number of jobs that each worker holds: few, so that they are counted without the limit's help."""
     rows = await connection.execute(
         select(J.locked_by, func.count())
-        .select_from(jobs.JOBS)
+        .select_from(JOBS)
         .where(among(J.locked_by, keys), IS_RUNNING, job_clause(viewer))
         .group_by(J.locked_by)
     )

@@ -15,7 +15,7 @@ from gql_server.db.expressions import Column, array, given_keys
 from gql_server.ledger.serving import serves
 from gql_server.policy import Viewer, job_clause
 from gql_server.reads.jobs.filter import FREE, JobCriteria
-from gql_server.reads.jobs.queries import EVERY, JOBS, in_pipeline, statement
+from gql_server.reads.jobs.queries import EVERY_JOB, JOBS, in_pipeline, select_jobs
 from gql_server.reads.jobs.row import JobRow
 from gql_server.reads.pagination.cursors import SortValue
 from gql_server.reads.pagination.pages import CountQuery, Page
@@ -47,7 +47,7 @@ ORDERINGS: Mapping[str, JobOrdering] = {
 
 
 async def page(
-    connection: AsyncConnection, viewer: Viewer, *, criteria: JobCriteria, window: Window, columns: Columns[JobRow] = EVERY
+    connection: AsyncConnection, viewer: Viewer, *, criteria: JobCriteria, window: Window, columns: Columns[JobRow] = EVERY_JOB
 ) -> Page:
     """A page of the viewer's jobs."""
     columns |= window.placed_by("job_id")
@@ -84,7 +84,7 @@ async def page_by_pipeline(
     *,
     criteria: JobCriteria,
     window: Window,
-    columns: Columns[JobRow] = EVERY,
+    columns: Columns[JobRow] = EVERY_JOB,
 ) -> dict[UUID, Page]:
     """A page of the jobs of each pipeline, with those of others that work of it was merged into."""
     columns |= window.placed_by("job_id")
@@ -102,7 +102,7 @@ async def page_by_pipeline(
 def _page_by_pipeline(viewer: Viewer, shape: JobCriteria, window: Window, columns: Columns[JobRow]) -> Select[Any]:
     criteria = parametrized(shape, FREE)
     pipelines = func.unnest(given_keys(P.id)).table_valued("key").render_derived(name="asked")
-    jobs = statement(viewer, columns, {"value": _value(window)}, are_pipelines_seen=True)
+    jobs = select_jobs(viewer, columns, {"value": _value(window)}, are_pipelines_seen=True)
     jobs = jobs.where(_works_for(pipelines.c.key), *criteria.clauses(viewer))
     of_key = window.sorted(jobs, J.id, int, _ordered_by(window)).lateral("of_key")
     return (

@@ -32,7 +32,7 @@ from gql_server.reads.shapes import built_once
 
 J, P, U = models.Job, models.Pipeline, models.Upload
 JOBS = J.__table__.outerjoin(P.__table__, J.pipeline_id == P.id)
-EVERY = JobRow.every()
+EVERY_JOB = JobRow.every()
 
 
 def kind_of(job_type: Sql) -> ColumnElement[str]:
@@ -40,19 +40,19 @@ def kind_of(job_type: Sql) -> ColumnElement[str]:
     return case((one_of(job_type, tuple(JobType)), func.upper(job_type)), else_=constant("OTHER"))
 
 
-KIND = kind_of(J.job_type)
-DURATION = seconds(J.started_at, func.coalesce(J.finished_at, func.now()))
+JOB_KIND = kind_of(J.job_type)
+JOB_DURATION = seconds(J.started_at, func.coalesce(J.finished_at, func.now()))
 ROW_PROGRESS = (
     ROWS_STAGE.label("rows_stage"),
     ROWS_PROCESSED.label("rows_processed"),
     ROWS_TOTAL.label("rows_total"),
-    (cast(ROWS_PROCESSED, Float) / func.nullif(DURATION, number(0))).label("rows_per_second"),
+    (cast(ROWS_PROCESSED, Float) / func.nullif(JOB_DURATION, number(0))).label("rows_per_second"),
 )
 
 ERROR_TEXT = func.coalesce(text_at(J.meta, "error"), text_at(J.meta, "validation_error"), J.status_message, type_=Text())
 
 
-def statement(
+def select_jobs(
     viewer: Viewer,
     columns: Columns[JobRow],
     given: Mapping[str, ColumnElement[Any]] | None = None,
@@ -86,7 +86,7 @@ def shared_in(keys: Sequence[UUID], viewer: Viewer) -> ColumnElement[bool]:
 
 
 async def jobs_by_id(
-    connection: AsyncConnection, viewer: Viewer, keys: Sequence[int], *, columns: Columns[JobRow] = EVERY
+    connection: AsyncConnection, viewer: Viewer, keys: Sequence[int], *, columns: Columns[JobRow] = EVERY_JOB
 ) -> dict[int, JobRow]:
     columns |= ["job_id"]
     found = await _jobs_by_id(viewer.shared(), columns).rows(connection, {"keys": list(keys)})
@@ -95,7 +95,7 @@ async def jobs_by_id(
 
 @built_once
 def _jobs_by_id(viewer: Viewer, columns: Columns[JobRow]) -> AnySelect:
-    return statement(viewer, columns).where(J.id == any_(given_keys(J.id)))
+    return select_jobs(viewer, columns).where(J.id == any_(given_keys(J.id)))
 
 
 class MetaRow(Row):

@@ -18,7 +18,7 @@ from gql_server.ledger.endings import has_landed
 from gql_server.ledger.resume import RESUMED, has_failed_steps
 from gql_server.policy import Viewer, job_clause, year_clause
 from gql_server.policy.retry import RetryFacts
-from gql_server.reads.jobs import queries as jobs
+from gql_server.reads.jobs.queries import JOBS, in_pipelines
 from gql_server.reads.jobs.row import PIPELINE_KEY
 from gql_server.reads.pipelines.same_file import ADD_AGAIN, bringing_same_file
 from gql_server.reads.pipelines.superseded import superseding
@@ -61,13 +61,13 @@ async def retry_facts_by_pipeline(connection: AsyncConnection, viewer: Viewer, k
     roots = (
         select(J.id)
         .ext(distinct_on(PIPELINE_KEY))
-        .select_from(jobs.JOBS)
-        .where(jobs.in_pipelines(keys), job_clause(viewer))
+        .select_from(JOBS)
+        .where(in_pipelines(keys), job_clause(viewer))
         .order_by(PIPELINE_KEY, J.id)
         .cte("roots")
         .prefix_with("MATERIALIZED")
     )
-    rows = await connection.execute(select(*columns).select_from(jobs.JOBS.join(roots, roots.c.id == J.id)))
+    rows = await connection.execute(select(*columns).select_from(JOBS.join(roots, roots.c.id == J.id)))
     return {row.key: RetryFacts(**{name: getattr(row, name) for name in FACTS}) for row in rows}
 
 

@@ -10,7 +10,7 @@ from gql_server.db import models
 from gql_server.db.expressions import AnyRow, integer
 from gql_server.db.models.carbon import CarbonReport, CarbonReportModule
 from gql_server.policy import Viewer, job_clause
-from gql_server.reads.jobs import queries as jobs
+from gql_server.reads.jobs.queries import JOBS, in_pipelines
 from gql_server.reads.jobs.row import PIPELINE_KEY
 
 J = models.Job
@@ -24,8 +24,8 @@ async def impact_by_pipeline(connection: AsyncConnection, viewer: Viewer, keys: 
             integer(J.meta["inserted"]).label("inserted"),
             J.affected_module_ids.label("module_ids"),
         )
-        .select_from(jobs.JOBS)
-        .where(jobs.in_pipelines(keys), job_clause(viewer))
+        .select_from(JOBS)
+        .where(in_pipelines(keys), job_clause(viewer))
         .cte("did")
     )
     each = func.unnest(did.c.module_ids).table_valued("id").render_derived(name="each")

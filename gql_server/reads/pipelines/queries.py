@@ -15,7 +15,7 @@ from gql_server.db.expressions import AnyRow, AnySelect, among, given_keys
 from gql_server.db.models import JobState
 from gql_server.ledger.progress import Progress, progress
 from gql_server.policy import Viewer, job_clause, sees_orphans
-from gql_server.reads.jobs import queries as jobs
+from gql_server.reads.jobs.queries import JOBS, ROW_PROGRESS, SHARED, in_pipelines, shared_in
 from gql_server.reads.jobs.row import PIPELINE_KEY
 from gql_server.reads.pagination.pages import CountQuery, Page, between
 from gql_server.reads.pagination.windows import Window
@@ -29,13 +29,13 @@ from gql_server.reads.shapes import built_once, parametrized, shaped
 from gql_server.reads.turns import in_turns
 
 J, P = models.Job, models.Pipeline
-EVERY = PipelineRow.every()
-OF_LIST = EVERY - ["event_sequence"]
+EVERY_PIPELINE = PipelineRow.every()
+OF_LIST = EVERY_PIPELINE - ["event_sequence"]
 KEY = ("key",)
 
 
 async def pipelines_by_key(
-    connection: AsyncConnection, viewer: Viewer, keys: Sequence[UUID], *, columns: Columns[PipelineRow] = EVERY
+    connection: AsyncConnection, viewer: Viewer, keys: Sequence[UUID], *, columns: Columns[PipelineRow] = EVERY_PIPELINE
 ) -> dict[UUID, PipelineRow]:
     columns |= KEY
     found = await _pipelines_by_key(viewer.shared(), columns).rows(connection, {"keys": list(keys)})
@@ -53,7 +53,7 @@ def _pipelines_by_key(viewer: Viewer, columns: Columns[PipelineRow]) -> Compound
 async def keys_by_job(connection: AsyncConnection, viewer: Viewer, keys: Sequence[int]) -> dict[int, UUID]:
     """The key of the pipeline that each job is in."""
     rows = await connection.execute(
-        select(J.id, PIPELINE_KEY.label("key")).select_from(jobs.JOBS).where(among(J.id, keys), job_clause(viewer))
+        select(J.id, PIPELINE_KEY.label("key")).select_from(JOBS).where(among(J.id, keys), job_clause(viewer))
     )
     return {row.id: row.key for row in rows}
 
@@ -171,11 +171,9 @@ async def progress_by_pipeline(connection: AsyncConnection, viewer: Viewer, keys
     """Progress of each pipeline, from all jobs that work for it and its stored row."""
     state, result = cast(J.state, Text).label("state"), cast(J.result, Text).label("result")
     facts = (J.id, J.job_type, state, result, P.id.label("pipeline_id"), P.kind, P.status, P.expected_recalc)
-    own = select(PIPELINE_KEY.label("key"), true().label("is_own"), *facts, *jobs.ROW_PROGRESS).select_from(jobs.JOBS)
-    shared = select(P.id.label("key"), false().label("is_own"), *facts, *jobs.ROW_PROGRESS).select_from(jobs.SHARED)
-    every = union_all(
-        own.where(jobs.in_pipelines(keys), job_clause(viewer)), shared.where(jobs.shared_in(keys, viewer))
-    ).subquery()
+    own = select(PIPELINE_KEY.label("key"), true().label("is_own"), *facts, *ROW_PROGRESS).select_from(JOBS)
+    shared = select(P.id.label("key"), false().label("is_own"), *facts, *ROW_PROGRESS).select_from(SHARED)
+    every = union_all(own.where(in_pipelines(keys), job_clause(viewer)), shared.where(shared_in(keys, viewer))).subquery()
     of_pipeline: defaultdict[UUID, list[AnyRow]] = defaultdict(list)
     async for row in in_turns(await connection.execute(select(every).order_by(every.c.id))):
         of_pipeline[row.key].append(row)

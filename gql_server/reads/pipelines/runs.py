@@ -10,10 +10,10 @@ from sqlalchemy.orm import aliased
 from gql_server.db import models
 from gql_server.db.expressions import AnySelect, among
 from gql_server.policy import Viewer, job_clause, orphan_clause, pipeline_clause
-from gql_server.reads.jobs import queries as jobs
+from gql_server.reads.jobs.queries import EVERY_JOB, JOBS, jobs_by_id
 from gql_server.reads.jobs.row import JobRow
 from gql_server.reads.pipelines.neighbours import makes_good, nearest_after, nearest_before, succeeded
-from gql_server.reads.pipelines.queries import EVERY, pipelines_by_key
+from gql_server.reads.pipelines.queries import EVERY_PIPELINE, pipelines_by_key
 from gql_server.reads.pipelines.row import PipelineRow
 from gql_server.reads.rows import Columns
 
@@ -23,14 +23,14 @@ FILE = (P.status, P.file_digest, P.file_name)
 
 
 async def previous_by_pipeline(
-    connection: AsyncConnection, viewer: Viewer, keys: Sequence[UUID], *, columns: Columns[PipelineRow] = EVERY
+    connection: AsyncConnection, viewer: Viewer, keys: Sequence[UUID], *, columns: Columns[PipelineRow] = EVERY_PIPELINE
 ) -> dict[UUID, PipelineRow]:
     """The last run on the scope before each pipeline."""
     return await _rows(connection, viewer, columns, await neighbours(connection, viewer, keys, before=True))
 
 
 async def next_by_pipeline(
-    connection: AsyncConnection, viewer: Viewer, keys: Sequence[UUID], *, columns: Columns[PipelineRow] = EVERY
+    connection: AsyncConnection, viewer: Viewer, keys: Sequence[UUID], *, columns: Columns[PipelineRow] = EVERY_PIPELINE
 ) -> dict[UUID, PipelineRow]:
     """The first run on the scope after each pipeline."""
     return await _rows(connection, viewer, columns, await neighbours(connection, viewer, keys))
@@ -89,14 +89,14 @@ async def _rows(
 
 
 async def superseded_by_job(
-    connection: AsyncConnection, viewer: Viewer, keys: Sequence[int], *, columns: Columns[JobRow] = jobs.EVERY
+    connection: AsyncConnection, viewer: Viewer, keys: Sequence[int], *, columns: Columns[JobRow] = EVERY_JOB
 ) -> dict[int, JobRow]:
     """The last job of the same combination before each job."""
     return await _lineage(connection, viewer, columns, keys, before=True)
 
 
 async def superseding_by_job(
-    connection: AsyncConnection, viewer: Viewer, keys: Sequence[int], *, columns: Columns[JobRow] = jobs.EVERY
+    connection: AsyncConnection, viewer: Viewer, keys: Sequence[int], *, columns: Columns[JobRow] = EVERY_JOB
 ) -> dict[int, JobRow]:
     """The first job of the same combination after each job."""
     return await _lineage(connection, viewer, columns, keys, before=False)
@@ -106,7 +106,7 @@ async def _lineage(
     connection: AsyncConnection, viewer: Viewer, columns: Columns[JobRow], keys: Sequence[int], *, before: bool
 ) -> dict[int, JobRow]:
     found = {row.key: row.id for row in await connection.execute(lineage_statement(viewer, keys, before=before))}
-    rows = await jobs.jobs_by_id(connection, viewer, list(set(found.values())), columns=columns) if found else {}
+    rows = await jobs_by_id(connection, viewer, list(set(found.values())), columns=columns) if found else {}
     return {key: rows[id] for key, id in found.items() if id in rows}
 
 
@@ -117,7 +117,7 @@ def lineage_statement(viewer: Viewer, keys: Sequence[int], *, before: bool) -> A
     earlier, later = and_(here < there, J.scope_key >= asked.c.scope_key), and_(here > there, J.scope_key <= asked.c.scope_key)
     nearest = (
         select(J.id)
-        .select_from(jobs.JOBS)
+        .select_from(JOBS)
         .where(earlier if before else later, job_clause(viewer), J.ingestion_method == asked.c.ingestion_method)
         .where(J.target_type.is_not_distinct_from(asked.c.target_type))
         .order_by(*((J.scope_key.desc(), J.id.desc()) if before else (J.scope_key, J.id)))

@@ -10,10 +10,10 @@ from gql_server.db import models
 from gql_server.db.expressions import integer
 from gql_server.policy import Viewer, job_clause
 from gql_server.reads.failures.queries import fingerprints_by_pipeline
-from gql_server.reads.jobs import queries as jobs
+from gql_server.reads.jobs.queries import JOB_DURATION, JOB_KIND, JOBS, in_pipelines
 from gql_server.reads.jobs.row import FINISHED, PIPELINE_KEY
 from gql_server.reads.pipelines.comparison.comparison import ComparedJob, Comparison, RunFacts, compare
-from gql_server.reads.pipelines.queries import EVERY, pipelines_by_key
+from gql_server.reads.pipelines.queries import EVERY_PIPELINE, pipelines_by_key
 from gql_server.reads.pipelines.row import PipelineRow
 from gql_server.reads.pipelines.runs import neighbours
 from gql_server.reads.rows import Columns
@@ -27,7 +27,7 @@ async def comparisons_by_pipeline(
     keys: Sequence[UUID],
     *,
     baseline: UUID | None,
-    columns: Columns[PipelineRow] = EVERY,
+    columns: Columns[PipelineRow] = EVERY_PIPELINE,
 ) -> dict[UUID, Comparison]:
     """Each pipeline against that baseline or, without one, against the last success on its scope before it."""
     if baseline is None:
@@ -51,17 +51,17 @@ async def _facts(
         key: RunFacts(row, row.duration_seconds if row.is_terminal else None, fingerprints=fingerprints[key])
         for key, row in rows.items()
     }
-    took = func.sum(case((FINISHED, jobs.DURATION)))
+    took = func.sum(case((FINISHED, JOB_DURATION)))
     for step in await connection.execute(
         select(
             PIPELINE_KEY.label("key"),
-            jobs.KIND.label("step_kind"),
+            JOB_KIND.label("step_kind"),
             J.data_entry_type_id,
             took.label("seconds"),
             func.sum(integer(J.meta["inserted"])).label("rows_written"),
         )
-        .select_from(jobs.JOBS)
-        .where(jobs.in_pipelines(list(rows)), job_clause(viewer))
+        .select_from(JOBS)
+        .where(in_pipelines(list(rows)), job_clause(viewer))
         .group_by("key", "step_kind", J.data_entry_type_id)
     ):
         of_run = facts[step.key]

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gql_server.db import models
 from gql_server.policy import OPERATIONS_VIEW, Viewer, job_clause, pipeline_clause
-from gql_server.reads.jobs import queries as jobs
+from gql_server.reads.jobs.queries import JOB_DURATION, JOB_KIND, JOBS, SHARED, in_pipelines, shared_in
 from gql_server.reads.jobs.row import PIPELINE_KEY
 from gql_server.reads.pipelines.graph.graph import Graph
 
@@ -21,11 +21,9 @@ JOBS_MAX = 1_000
 
 async def graph_by_pipeline(connection: AsyncConnection, viewer: Viewer, keys: Sequence[UUID]) -> dict[UUID, Graph]:
     """The graph of each pipeline: of a thousand jobs at most, its own before those of others, and how many it leaves out."""
-    own = select(*_facts(PIPELINE_KEY, is_shared=False)).select_from(jobs.JOBS)
-    shared = (
-        select(*_facts(P.id, is_shared=True)).select_from(jobs.SHARED).where(jobs.shared_in(keys, viewer), _is_seen(viewer))
-    )
-    every = union_all(own.where(jobs.in_pipelines(keys), job_clause(viewer)), shared).subquery("every")
+    own = select(*_facts(PIPELINE_KEY, is_shared=False)).select_from(JOBS)
+    shared = select(*_facts(P.id, is_shared=True)).select_from(SHARED).where(shared_in(keys, viewer), _is_seen(viewer))
+    every = union_all(own.where(in_pipelines(keys), job_clause(viewer)), shared).subquery("every")
     key, count = every.c.pipeline_key, func.count().over(partition_by=every.c.pipeline_key)
     place = func.row_number().over(partition_by=key, order_by=(every.c.is_shared, every.c.job_id)).label("place")
     facts = select(every, place, count.label("job_count")).subquery()
@@ -41,13 +39,13 @@ def _facts(pipeline_key: Any, *, is_shared: bool) -> list[ColumnElement[Any]]:
         (true() if is_shared else false()).label("is_shared"),
         J.id.label("job_id"),
         J.parent_job_id.label("parent_job_id"),
-        jobs.KIND.label("kind"),
+        JOB_KIND.label("kind"),
         J.job_type.label("kind_raw"),
         cast(J.state, Text).label("state"),
         cast(J.result, Text).label("result"),
         J.module_type_id.label("module_type_id"),
         J.year.label("year"),
-        jobs.DURATION.label("duration_seconds"),
+        JOB_DURATION.label("duration_seconds"),
     ]
 
 

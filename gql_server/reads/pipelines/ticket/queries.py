@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from gql_server.db import models
 from gql_server.db.models import JobResult
 from gql_server.policy import Viewer
-from gql_server.reads.jobs import queries as jobs
+from gql_server.reads.jobs.queries import in_pipelines, select_jobs
 from gql_server.reads.jobs.row import FINISHED, PIPELINE_KEY, JobRow
 
 J = models.Job
@@ -22,9 +22,9 @@ CLAIMS_SUCCESS = func.lower(func.btrim(func.coalesce(J.status_message, ""))) == 
 async def failed_step_by_pipeline(connection: AsyncConnection, viewer: Viewer, keys: Sequence[UUID]) -> dict[UUID, JobRow]:
     """The first job of each pipeline that failed and said why, else the first that failed."""
     rows = await connection.execute(
-        jobs.statement(viewer, STEP)
+        select_jobs(viewer, STEP)
         .ext(distinct_on(PIPELINE_KEY))
-        .where(jobs.in_pipelines(keys), FINISHED, J.result == JobResult.ERROR)
+        .where(in_pipelines(keys), FINISHED, J.result == JobResult.ERROR)
         .order_by(PIPELINE_KEY, CLAIMS_SUCCESS, J.id)
     )
     return {row.pipeline_key: row for row in STEP.rows(rows)}

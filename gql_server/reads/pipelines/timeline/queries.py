@@ -15,8 +15,8 @@ from gql_server.db.expressions import AnyRow, AnySelect, Column, among, at, text
 from gql_server.db.models import TERMINAL_STATUSES
 from gql_server.ledger.history import HISTORY_LIMIT
 from gql_server.policy import Viewer, job_clause, pipeline_clause
-from gql_server.reads.jobs import queries as jobs
 from gql_server.reads.jobs.meta import shown
+from gql_server.reads.jobs.queries import JOBS, in_pipelines
 from gql_server.reads.jobs.row import IS_ABORTED, PIPELINE_KEY, creator, message_of
 from gql_server.reads.pagination.pages import Page
 from gql_server.reads.pagination.windows import Window
@@ -52,7 +52,7 @@ async def timeline_by_pipeline(
     connection: AsyncConnection, viewer: Viewer, keys: Sequence[UUID], *, window: Window
 ) -> dict[UUID, Page]:
     """A page of what happened to each pipeline and its jobs."""
-    told = _jobs(viewer, jobs.in_pipelines(keys), PIPELINE_KEY).cte("jobs")
+    told = _jobs(viewer, in_pipelines(keys), PIPELINE_KEY).cte("jobs")
     whole = _pipelines(viewer, keys).cte("wholes")
     entries = told_of([*entries_of_jobs(told), *entries_of_pipelines(whole)])
     return await _pages(connection, entries, keys, window)
@@ -139,7 +139,7 @@ def _jobs(viewer: Viewer, clause: ColumnElement[bool], key: ColumnElement[Any]) 
             shown(viewer, "status_history").label("history"),
             at(J.meta, "phases").label("phases_raw"),
         )
-        .select_from(jobs.JOBS)
+        .select_from(JOBS)
         .where(clause, job_clause(viewer))
     )
 
