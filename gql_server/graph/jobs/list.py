@@ -71,8 +71,8 @@ class JobFilter:
 OLDEST_FIRST = JobOrder(field=JobOrderField.CREATED, direction=Direction.ASC)
 NEWEST_FIRST = JobOrder(field=JobOrderField.CREATED, direction=Direction.DESC)
 
-Filter = Annotated[JobFilter | None, strawberry.argument(description="Which ones; all without it.")]
-OrderBy = Annotated[JobOrder | None, strawberry.argument(description="In which order.")]
+JobsWanted = Annotated[JobFilter | None, strawberry.argument(description="Which ones; all without it.")]
+JobsOrderedBy = Annotated[JobOrder | None, strawberry.argument(description="In which order.")]
 
 
 @strawberry.type
@@ -81,8 +81,8 @@ class JobListQuery:
     async def jobs(
         self,
         info: Info,
-        filter: Filter = UNSET,
-        order_by: OrderBy = NEWEST_FIRST,
+        filter: JobsWanted = UNSET,
+        order_by: JobsOrderedBy = NEWEST_FIRST,
         first: First = UNSET,
         after: After = UNSET,
         last: Last = UNSET,

@@ -28,9 +28,7 @@ from gql_server.graph.fields import (
     embedded,
 )
 from gql_server.graph.jobs.enums import JobKind
-from gql_server.graph.jobs.list import OLDEST_FIRST, ordering
-from gql_server.graph.jobs.list import Filter as JobsWanted
-from gql_server.graph.jobs.list import OrderBy as JobsOrderedBy
+from gql_server.graph.jobs.list import OLDEST_FIRST, JobsOrderedBy, JobsWanted, ordering
 from gql_server.graph.jobs.meta import Meta, NoMeta
 from gql_server.graph.jobs.progress import RowProgress
 from gql_server.graph.jobs.types import Job, JobConnection

@@ -10,8 +10,8 @@ from gql_server.graph.context import Info
 from gql_server.graph.permission import Permission
 from gql_server.graph.selection import made_of
 from gql_server.policy import Viewer
-from gql_server.policy import pipelines as rules
 from gql_server.policy.capabilities import Capability
+from gql_server.policy.pipelines import may_abort, may_acknowledge, may_download, may_recover, may_retry, may_view_error
 from gql_server.reads.jobs.row import JobRow
 from gql_server.reads.pipelines.capabilities import retry_facts_by_pipeline
 from gql_server.reads.pipelines.row import PipelineRow
@@ -30,19 +30,19 @@ def _permission(rule: Callable[[Viewer, Any], Capability], description: str, *fa
 @strawberry.type(description="What the viewer may do with this pipeline.")
 class PipelineCapabilities:
     abort: Permission = _permission(
-        rules.may_abort,
+        may_abort,
         "Stop what of it has not ended.",
         PipelineRow.is_orphan,
         PipelineRow.has_live_jobs,
         PipelineRow.is_terminal,
     )
     view_error_details: Permission = _permission(
-        lambda viewer, row: rules.may_view_error(viewer, failed=row.error_count > 0),
+        lambda viewer, row: may_view_error(viewer, failed=row.error_count > 0),
         "Read the full text of its errors.",
         PipelineRow.error_count,
     )
     acknowledge: Permission = _permission(
-        rules.may_acknowledge,
+        may_acknowledge,
         "Take care of its failures, with `acknowledgeFailure`.",
         PipelineRow.error_count,
         PipelineRow.has_warning,
@@ -55,7 +55,7 @@ class PipelineCapabilities:
     )
     @staticmethod
     async def retry(root: strawberry.Parent[PipelineRow], info: Info) -> Capability:
-        return await _may_retry(info, root.key)
+        return await _retry_capability(info, root.key)
 
     @strawberry.field(
         description="Start it again with `replaceNewer: true`, where `retry` is refused with `SUPERSEDED`: it is read again, "
@@ -65,21 +65,21 @@ class PipelineCapabilities:
     )
     @staticmethod
     async def retry_replacing_newer(root: strawberry.Parent[PipelineRow], info: Info) -> Capability:
-        return await _may_retry(info, root.key, replace_newer=True)
+        return await _retry_capability(info, root.key, replace_newer=True)
 
 
 @strawberry.type(description="What the viewer may do with this job.")
 class JobCapabilities:
     recover: Permission = _permission(
-        rules.may_recover, "Put it back in the queue, when its worker has fallen silent.", JobRow.recover_obstacle
+        may_recover, "Put it back in the queue, when its worker has fallen silent.", JobRow.recover_obstacle
     )
     view_error_details: Permission = _permission(
-        lambda viewer, row: rules.may_view_error(viewer, failed=row.result == "ERROR"),
+        lambda viewer, row: may_view_error(viewer, failed=row.result == "ERROR"),
         "Read the full text of its error.",
         JobRow.result,
     )
     download_source: Permission = _permission(
-        rules.may_download,
+        may_download,
         "Get the file that it has read: `GET /jobs/{jobId}/source`.",
         JobRow.has_source,
         JobRow.module_type_id,
@@ -87,7 +87,7 @@ class JobCapabilities:
     )
 
 
-async def _may_retry(info: Info, key: UUID, *, replace_newer: bool = False) -> Capability:
+async def _retry_capability(info: Info, key: UUID, *, replace_newer: bool = False) -> Capability:
     context, commands = info.context, info.context.commands
     facts = await context.load(retry_facts_by_pipeline, key)
-    return rules.may_retry(context.viewer, facts, commands.registry.names, commands.api_sources, replace_newer=replace_newer)
+    return may_retry(context.viewer, facts, commands.registry.names, commands.api_sources, replace_newer=replace_newer)
