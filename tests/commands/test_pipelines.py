@@ -85,7 +85,7 @@ async def test_a_running_handler_is_cancelled_and_writes_nothing(work: Ledger) -
     async def endless(job: ClaimedJob, connection: Any, run: Any) -> Outcome:
         started.set()
         try:
-            await asyncio.sleep(3600)
+            await asyncio.Event().wait()
         except asyncio.CancelledError:
             cancelled.set()
             raise

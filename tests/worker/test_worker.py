@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import time
 from datetime import timedelta
 from typing import Any
 
@@ -54,11 +53,13 @@ async def test_an_idle_worker_is_woken_by_a_submit(work: Ledger) -> None:
 
 
 async def test_two_workers_share_the_work(work: Ledger) -> None:
-    async def slow(job: ClaimedJob, connection: Any, run: Any) -> Outcome:
-        await asyncio.sleep(0.05)
+    met = asyncio.Barrier(4)
+
+    async def together(job: ClaimedJob, connection: Any, run: Any) -> Outcome:
+        await met.wait()
         return Outcome()
 
-    work.behaviours["noop"] = slow
+    work.behaviours["noop"] = together
     submitted = [await work.submit("noop", module_type_id=number) for number in range(24)]
     workers = [work.worker("w1", concurrency=2), work.worker("w2", concurrency=2)]
 
@@ -88,7 +89,7 @@ async def test_a_worker_that_stops_gives_back_what_it_cannot_finish(work: Ledger
 
     async def endless(job: ClaimedJob, connection: Any, run: Any) -> Outcome:
         started.set()
-        await asyncio.sleep(3600)
+        await asyncio.Event().wait()
         return Outcome()
 
     work.behaviours["noop"] = endless
@@ -106,14 +107,18 @@ async def test_a_worker_that_stops_gives_back_what_it_cannot_finish(work: Ledger
 
 
 async def test_a_long_job_keeps_its_lease(work: Ledger) -> None:
+    lease = timedelta(seconds=1)
+
     async def long(job: ClaimedJob, connection: Any, run: Any) -> Outcome:
-        await asyncio.sleep(2.5)
+        async with asyncio.timeout(60):
+            while (row := await work.job(job.id)).locked_at <= row.started_at + lease:
+                await asyncio.sleep(0.05)
         return Outcome()
 
     work.behaviours["noop"] = long
     submitted = await work.submit("noop")
 
-    await work.worker(lease=timedelta(seconds=1)).run(drain=True)
+    await work.worker(lease=lease).run(drain=True)
 
     row = await work.job(submitted.job_id)
     assert (row.result, row.attempts) == ("SUCCESS", 1)
@@ -213,18 +218,22 @@ async def test_a_worker_that_slept_through_its_lease_does_not_claim_its_own_runn
     await running
 
 
-async def test_a_task_that_survives_its_cancellation_is_logged() -> None:
+async def test_a_task_that_survives_its_cancellation_is_logged(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gql_server.worker.worker.ROLLBACK_SECONDS", 0.1)
+    begun, may_end = asyncio.Event(), asyncio.Event()
+
     async def stubborn() -> None:
-        until = time.monotonic() + 5
-        while time.monotonic() < until:
+        begun.set()
+        while not may_end.is_set():
             with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.sleep(0.1)
+                await may_end.wait()
 
     with capture_logs() as logs:
         running = asyncio.create_task(until_cancelled(stubborn(), contextlib.nullcontext(), name="job 7"))
-        await asyncio.sleep(0.05)
+        await begun.wait()
         running.cancel()
         await asyncio.wait([running])
+    may_end.set()
 
     assert running.cancelled()
-    assert [(entry["event"], entry["task"]) for entry in logs] == [("job.task_abandoned", "job 7")]
+    assert logs == [{"event": "job.task_abandoned", "task": "job 7", "waited_seconds": 0.2, "log_level": "error"}]
