@@ -58,7 +58,9 @@ def serializer(type_: Any, natives: Natives) -> Serializer:
 
 
 def lengths(lists: Iterable[Sequence[Any] | None]) -> tuple[list[Any], Callable[[Sequence[Any]], list[Any]]]:
-    """The items of all lists one after the other, and what cuts something made of them into such lists again."""
+    """The items of all lists one after the other, and what cuts something made of them into such lists again.
+
+    Raises Unplanned for a list of a class of its own."""
     found = [each for each in lists if each is not None]
     if not set(map(type, found)) <= {list, tuple}:
         raise Unplanned

@@ -49,6 +49,7 @@ class HubSubscription:
         self._change = Change(0)
 
     def wake(self, sequence: int, keys: Mapping[UUID, int] = NO_KEYS, *, is_gap: bool = False) -> None:
+        """Tell that something happened up to this event; to a subscriber of all pipelines, by key with their last events."""
         known = {**self._change.keys, **keys} if keys else self._change.keys
         is_gap = is_gap or self._change.is_gap or len(known) > KEYS_MAX
         self._change = Change(sequence, is_gap, NO_KEYS if is_gap else known)

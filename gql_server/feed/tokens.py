@@ -28,7 +28,7 @@ class Position:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """From the text the database gives, `epoch:sequence`."""
+        """The position of a text of the database, `epoch:sequence`. Raises ValueError."""
         epoch, separator, sequence = text.rpartition(":")
         if not (epoch and separator and sequence.isascii() and sequence.isdigit()):
             raise ValueError(text)
@@ -61,6 +61,7 @@ class Tokens:
         self._cipher = AESGCMSIV(hmac.digest(secret, b"feed tokens", "sha256"))
 
     def seal(self, position: Position, viewer: Viewer, held: Held | None = None) -> str:
+        """The token of a position, in base64url: only that viewer's eyes can use it, on any server with this secret."""
         nonce, epoch = os.urandom(NONCE_BYTES), position.epoch.encode()
         where = position.sequence.to_bytes(SEQUENCE_BYTES) + len(epoch).to_bytes() + epoch
         said = _access(viewer) + where + (held.pack() if held else b"")

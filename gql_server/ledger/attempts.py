@@ -70,7 +70,8 @@ async def note(
     message: str | None = None,
     meta: Mapping[str, Any] | None = None,
 ) -> bool:
-    """Write the progress of a running job. False when the job is no longer this worker's."""
+    """Write the progress of a running job: its status message, kept in its history too, and what is merged into its bag. False
+    when the job is no longer this worker's."""
     merged: SQLColumnExpression[Any] = jobs.meta
     if meta:
         merged = merged.op("||")(cast(dict(meta), JSONB))

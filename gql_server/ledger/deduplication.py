@@ -24,7 +24,8 @@ class DedupConfig:
     index: str
 
     def check(self, values: dict[str, Any]) -> None:
-        """Raises ValueError when the job is of another type, or a scope value is missing."""
+        """Check that these values can be deduplicated. Raises ValueError when the job is of another type, or a scope value is
+        missing."""
         if values["job_type"] != self.job_type:
             raise ValueError(f"{self.index} deduplicates {self.job_type}, not {values['job_type']}")
         missing = [column for column in self.scope if values[column] is None]
@@ -33,6 +34,7 @@ class DedupConfig:
 
     @property
     def predicate(self) -> ColumnElement[Any]:
+        """Condition of the partial unique index, as its table declares it: what `ON CONFLICT` has to repeat."""
         table = jobs.__table__
         assert isinstance(table, Table)
         index = next(index for index in table.indexes if index.name == self.index)
@@ -91,4 +93,8 @@ class Placement:
 
 
 def lock_keys_of(registry: JobTypes, job_type: str, scope: Scope) -> list[str]:
+    """Texts of the locks of a job of that type and scope, in the order in which they are taken: `category` or `category:key`.
+
+    Raises LookupError for a job type that nobody registered.
+    """
     return [str(lock) for lock in registry[job_type].locks(scope)]

@@ -65,6 +65,7 @@ class Lock:
 
     @classmethod
     def parse(cls, value: str) -> "Lock":
+        """The lock of a text, `category` or `category:key`. Raises ValueError."""
         category, _, key = value.partition(":")
         return cls(int(category), int(key) if key else None)
 
@@ -80,7 +81,7 @@ class Lock:
 
 
 def no_locks(scope: Scope) -> Sequence[Lock]:
-    """For work that may overlap with anything."""
+    """No lock: for work that may overlap with anything."""
     return ()
 
 
@@ -97,7 +98,7 @@ def reports_of_year(scope: Scope) -> Sequence[Lock]:
 
 
 def units_and_reports_of_year(scope: Scope) -> Sequence[Lock]:
-    """For a unit sync: years share the units, and a sync creates the year's reports. Always in this order."""
+    """Locks of a unit sync, always in this order: years share the units, and a sync creates the year's reports."""
     return (Lock(UNITS), *reports_of_year(scope))
 
 

@@ -89,6 +89,7 @@ def is_live(job: ProgressJob) -> bool:
 
 
 def is_error(job: ProgressJob) -> bool:
+    """Finished with ERROR: nothing of it landed."""
     return job.state == JobState.FINISHED and job.result == JobResult.ERROR
 
 

@@ -39,7 +39,7 @@ class Waker:
         self._turn = asyncio.Lock()
 
     async def wake_all(self) -> None:
-        """Returns once a wake-up has been sent after this call, or tried."""
+        """Wake everybody; returns once a wake-up has been sent after this call, or tried."""
         self._wanted = True
         async with self._turn:
             if self._wanted:
@@ -59,12 +59,13 @@ async def cancel_jobs(engine: AsyncEngine, job_ids: Sequence[int]) -> None:
 
 
 async def wake_all(engine: AsyncEngine) -> None:
-    """After a commit that made jobs claimable or changed what a viewer sees."""
+    """Wake workers and feeds, after a commit that made jobs claimable or changed what a viewer sees. Never raises for want of a
+    database: a failure is logged."""
     await _send(engine, _WAKE_ALL)
 
 
 async def wake_feed(engine: AsyncEngine) -> None:
-    """After a commit that changed only what a viewer sees."""
+    """Wake feeds, after a commit that changed only what a viewer sees. Never raises for want of a database, as `wake_all`."""
     await _send(engine, _WAKE_FEED)
 
 

@@ -29,6 +29,7 @@ ALLOWED = Capability(allowed=True)
 
 
 def refused(reason: Refusal, message: str) -> Capability:
+    """It is not allowed, for that reason; the message is one sentence for a person."""
     return Capability(allowed=False, code=reason.value, message=message)
 
 

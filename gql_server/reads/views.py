@@ -43,5 +43,6 @@ async def views(connection: AsyncConnection, viewer: Viewer) -> list[ViewRow]:
 
 
 async def views_by_id(connection: AsyncConnection, viewer: Viewer, keys: Sequence[UUID]) -> dict[UUID, ViewRow]:
+    """Saved views by their id; one that is absent, or of somebody else and not shared, is left out."""
     rows = EVERY.rows(await connection.execute(_views(viewer).where(among(V.id, keys))))
     return {row.view_id: row for row in rows}

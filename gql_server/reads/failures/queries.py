@@ -52,6 +52,7 @@ class Histogram:
 async def groups_by_fingerprint(
     connection: AsyncConnection, viewer: Viewer, keys: Sequence[str], *, columns: Columns[FailureGroupRow] = EVERY
 ) -> dict[str, FailureGroupRow]:
+    """Groups by fingerprint; one without a failure that the viewer may see is left out."""
     columns |= ["fingerprint"]
     groups = groups_of(viewer, FailureCriteria(), among(G.fingerprint, keys), columns=columns)
     return {row.fingerprint: row for row in columns.rows(await connection.execute(select(groups)))}
@@ -162,7 +163,7 @@ async def affected_pipelines(
 async def histograms(
     connection: AsyncConnection, viewer: Viewer, keys: Sequence[str], *, buckets: int, since: datetime | None
 ) -> dict[str, Histogram]:
-    """Occurrences of each group in equal buckets from then until now, by default of the last 24 hours."""
+    """Occurrences of each group in so many equal buckets from `since` until now, by default of the last 24 hours."""
     seen, asked = seen_by(viewer), _asked(keys)
     until = func.now()
     start = until - DEFAULT_SPAN if since is None else func.least(literal(since), until - SHORTEST_SPAN)

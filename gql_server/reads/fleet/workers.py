@@ -46,6 +46,7 @@ async def workers(connection: AsyncConnection, viewer: Viewer, *, live_only: boo
 
 
 async def workers_by_pod_id(connection: AsyncConnection, viewer: Viewer, keys: Sequence[str]) -> dict[str, WorkerRow]:
+    """Workers by the id of their pod; one that is not registered, or not visible, is left out."""
     rows = EVERY.rows(await connection.execute(_workers(viewer).where(among(W.pod_id, keys))))
     return {row.pod_id: row for row in rows}
 

@@ -88,6 +88,7 @@ def shared_in(keys: Sequence[UUID], viewer: Viewer) -> ColumnElement[bool]:
 async def jobs_by_id(
     connection: AsyncConnection, viewer: Viewer, keys: Sequence[int], *, columns: Columns[JobRow] = EVERY_JOB
 ) -> dict[int, JobRow]:
+    """Jobs by their database key; one that is absent or not visible is left out."""
     columns |= ["job_id"]
     found = await _jobs_by_id(viewer.shared(), columns).rows(connection, {"keys": list(keys)})
     return {row.job_id: row for row in columns.rows(found)}
@@ -113,6 +114,7 @@ OF_META = MetaRow.every()
 
 
 async def meta_by_job(connection: AsyncConnection, viewer: Viewer, keys: Sequence[int]) -> dict[int, MetaRow]:
+    """The typed part of the bag of each job; nothing of one that is absent or not visible."""
     statement = select(*OF_META.select(viewer)).select_from(JOBS).where(among(J.id, keys), job_clause(viewer))
     return {row.job_id: row for row in OF_META.rows(await connection.execute(statement))}
 

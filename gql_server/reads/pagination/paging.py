@@ -28,7 +28,10 @@ class Paging:
         descending: bool = False,
         order: SortValue | None = None,
     ) -> Window:
-        """The window of a list; its cursors fit only the same coordinate, criteria, order and direction."""
+        """The window of a list; its cursors fit only the same coordinate, criteria, order and direction.
+
+        Raises BadInput for a size out of bounds or from both ends, CursorInvalid and CursorFilterMismatch for a cursor.
+        """
         scope = repr((coordinate, criteria, order and order.name, "DESC" if descending else "ASC"))
         if first is not None and last is not None:
             raise BadInput("Give `first` or `last`, not both.")

@@ -37,6 +37,7 @@ KEY = ("key",)
 async def pipelines_by_key(
     connection: AsyncConnection, viewer: Viewer, keys: Sequence[UUID], *, columns: Columns[PipelineRow] = EVERY_PIPELINE
 ) -> dict[UUID, PipelineRow]:
+    """Pipelines by their key, orphans among them; one that is absent or not visible is left out."""
     columns |= KEY
     found = await _pipelines_by_key(viewer.shared(), columns).rows(connection, {"keys": list(keys)})
     return {row.key: row for row in columns.rows(found)}

@@ -60,6 +60,7 @@ async def years(connection: AsyncConnection, viewer: Viewer) -> list[YearRow]:
 
 
 async def years_by_key(connection: AsyncConnection, viewer: Viewer, keys: Sequence[YearKey]) -> dict[YearKey, YearRow]:
+    """Years by provider and number; one that is absent or not visible is left out."""
     rows = EVERY.rows(await connection.execute(_years(viewer).where(_named(keys))))
     return {(row.provider, row.year): row for row in rows}
 
