@@ -34,6 +34,22 @@ def data_dir() -> Iterator[Path]:
         yield Path(directory) / "data"
 
 
+@pytest.fixture(scope="session")
+def made() -> Iterator[Path]:
+    """A data directory with a database that nobody uses."""
+    with TemporaryDirectory(prefix="gql-test-") as directory:
+        with embedded.start(Path(directory) / "data", for_tests=True):
+            pass
+        yield Path(directory) / "data"
+
+
+@pytest.fixture
+def stopped(made: Path, data_dir: Path) -> Path:
+    """A data directory of its own with such a database."""
+    subprocess.run(["cp", "-a", made, data_dir], check=True)
+    return data_dir
+
+
 @contextmanager
 def user(data_dir: Path) -> Generator[tuple[subprocess.Popen[str], str]]:
     """Another process that uses the database until its input ends, and the connection string it was given."""
@@ -117,54 +133,54 @@ async def test_nobody_gets_in_without_the_password(data_dir: Path):
     assert not (data_dir / "postgres.new.password").exists()
 
 
-async def test_the_first_user_starts_it_and_the_last_one_stops_it(data_dir: Path):
-    with user(data_dir) as (first, first_dsn), user(data_dir) as (second, second_dsn):
-        server = postmaster(data_dir)
+async def test_the_first_user_starts_it_and_the_last_one_stops_it(stopped: Path):
+    with user(stopped) as (first, first_dsn), user(stopped) as (second, second_dsn):
+        server = postmaster(stopped)
 
         finish(first)
 
         assert first_dsn == second_dsn
-        assert postmaster(data_dir) == server
+        assert postmaster(stopped) == server
         assert await value(second_dsn, "SELECT 1") == 1
 
         finish(second)
 
-        assert is_stopped(data_dir)
+        assert is_stopped(stopped)
 
 
-async def test_a_killed_user_leaves_a_server_that_the_next_one_reuses_and_stops(data_dir: Path):
-    with user(data_dir) as (process, dsn):
+async def test_a_killed_user_leaves_a_server_that_the_next_one_reuses_and_stops(stopped: Path):
+    with user(stopped) as (process, dsn):
         await value(dsn, "CREATE TABLE kept ()")
-        server = postmaster(data_dir)
+        server = postmaster(stopped)
         process.kill()
 
-    with embedded.start(data_dir, for_tests=True) as dsn:
-        assert postmaster(data_dir) == server
+    with embedded.start(stopped, for_tests=True) as dsn:
+        assert postmaster(stopped) == server
         assert await value(dsn, "SELECT count(*) FROM kept") == 0
 
-    assert is_stopped(data_dir)
+    assert is_stopped(stopped)
 
 
-async def test_a_killed_server_is_started_again_with_everything_committed(data_dir: Path):
-    with user(data_dir) as (process, dsn):
+async def test_a_killed_server_is_started_again_with_everything_committed(stopped: Path):
+    with user(stopped) as (process, dsn):
         await value(dsn, "CREATE TABLE kept ()")
-        server = postmaster(data_dir)
+        server = postmaster(stopped)
         processes = [server, *server.children(recursive=True)]
         process.kill()
         server.kill()
         psutil.wait_procs(processes, timeout=30)
 
-    with embedded.start(data_dir, for_tests=True) as dsn:
-        assert postmaster(data_dir) != server
+    with embedded.start(stopped, for_tests=True) as dsn:
+        assert postmaster(stopped) != server
         assert await value(dsn, "SELECT count(*) FROM kept") == 0
 
 
-async def test_a_process_id_that_now_belongs_to_another_program_does_not_prevent_the_start(data_dir: Path):
-    with embedded.start(data_dir, for_tests=True):
-        lines = (data_dir / "postgres" / "postmaster.pid").read_text().splitlines()
-    (data_dir / "postgres" / "postmaster.pid").write_text("\n".join([str(os.getpid()), *lines[1:]]) + "\n")
+async def test_a_process_id_that_now_belongs_to_another_program_does_not_prevent_the_start(stopped: Path):
+    with embedded.start(stopped, for_tests=True):
+        lines = (stopped / "postgres" / "postmaster.pid").read_text().splitlines()
+    (stopped / "postgres" / "postmaster.pid").write_text("\n".join([str(os.getpid()), *lines[1:]]) + "\n")
 
-    with embedded.start(data_dir, for_tests=True) as dsn:
+    with embedded.start(stopped, for_tests=True) as dsn:
         assert await value(dsn, "SELECT 1") == 1
 
 
@@ -175,15 +191,15 @@ async def test_an_interrupted_creation_is_started_over(data_dir: Path):
         assert await value(dsn, "SELECT 1") == 1
 
 
-def test_ctrl_c_at_the_terminal_does_not_reach_the_server(data_dir: Path):
-    with user(data_dir) as (process, _):
-        server = postmaster(data_dir)
+def test_ctrl_c_at_the_terminal_does_not_reach_the_server(stopped: Path):
+    with user(stopped) as (process, _):
+        server = postmaster(stopped)
 
         assert os.getsid(server.pid) != os.getsid(process.pid)
         process.send_signal(signal.SIGINT)
         process.wait(timeout=60)
 
-    assert is_stopped(data_dir)
+    assert is_stopped(stopped)
 
 
 @pytest.mark.parametrize("name", ["a" * 120, "with space, comma and é"])
@@ -228,12 +244,10 @@ def test_a_cluster_of_another_major_version_is_refused(data_dir: Path):
         pass
 
 
-def test_a_server_that_does_not_start_says_why(data_dir: Path):
-    with embedded.start(data_dir, for_tests=True):
-        pass
-    (data_dir / "postgres" / "pg_hba.conf").write_text("nonsense\n")
+def test_a_server_that_does_not_start_says_why(stopped: Path):
+    (stopped / "postgres" / "pg_hba.conf").write_text("nonsense\n")
 
-    with pytest.raises(embedded.EmbeddedError, match=r"^PostgreSQL did not start: .*pg_hba\.conf"), embedded.start(data_dir):
+    with pytest.raises(embedded.EmbeddedError, match=r"^PostgreSQL did not start: .*pg_hba\.conf"), embedded.start(stopped):
         pass
 
-    assert is_stopped(data_dir)
+    assert is_stopped(stopped)
