@@ -154,7 +154,7 @@ class Hub:
                 if time.monotonic() - tested_at > SELF_TEST_EVERY_SECONDS:
                     await self._test_hearing(connection)
                     tested_at = time.monotonic()
-                await self._wait()
+                await self._wait(self._interval)
                 self._notified.clear()
                 await self._read(connection)
         finally:
@@ -179,8 +179,8 @@ class Hub:
                 "SELECT pg_notification_queue_usage()", timeout=DEADLINE_SECONDS
             )  # drops what all have read
         deadline = time.monotonic() + DEADLINE_SECONDS
-        while self._echo and time.monotonic() < deadline:
-            await self._wait()
+        while self._echo and (left := deadline - time.monotonic()) > 0:
+            await self._wait(min(left, self._interval))
             self._notified.clear()
             await self._read(connection)
         if self.is_deaf != bool(self._echo):
@@ -241,9 +241,15 @@ class Hub:
         for subscription in self.subscriptions.get(None, ()):
             subscription.wake(max(changed.values()), changed)
 
-    async def _wait(self) -> None:
+    @property
+    def _interval(self) -> float:
+        """Seconds after which it looks for events, though nothing was heard."""
+        return DEAF_POLL_SECONDS if self.is_deaf else self._poll_seconds
+
+    async def _wait(self, seconds: float) -> None:
+        """Wait for a notification, at most so long."""
         try:
-            async with asyncio.timeout(DEAF_POLL_SECONDS if self.is_deaf else self._poll_seconds):
+            async with asyncio.timeout(seconds):
                 await self._notified.wait()
         except TimeoutError:
             return

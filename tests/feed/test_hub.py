@@ -1,5 +1,5 @@
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID, uuid4
@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
+from structlog.testing import capture_logs
 
 from gql_server.db import connect_arguments
 from gql_server.feed.hub import Change, Hub, HubSubscription
@@ -39,6 +40,12 @@ async def hub(dsn: str) -> AsyncIterator[Hub]:
 async def _next(changes: Any, seconds: float = 5) -> Change:
     async with asyncio.timeout(seconds):
         return await anext(changes)
+
+
+async def _until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(30):
+        while not holds():
+            await asyncio.sleep(0.01)
 
 
 async def _newest(engine: AsyncEngine, key: UUID) -> int:
@@ -214,14 +221,38 @@ async def test_a_listener_that_hears_nothing_polls_and_says_so(engine: AsyncEngi
     hub = Hub(connect_arguments(dsn, "hub"), poll_seconds=60)
     monkeypatch.setattr(hub, "_heard", lambda *_: None)
     async with running(hub), hub.subscribe(pipeline_id) as changes:
-        while not hub.is_deaf:
-            await asyncio.sleep(0.01)
+        await _until(lambda: hub.is_deaf)
         async with engine.begin() as connection:
             await build.job(connection, pipeline_id)
         newest = await _newest(engine, pipeline_id)
 
         while (await _next(changes)).sequence < newest:
             pass
+
+
+NO_ROOM = """CREATE FUNCTION broken.pg_notify(text, text) RETURNS void LANGUAGE plpgsql AS
+$$ BEGIN RAISE EXCEPTION 'too many notifications in the NOTIFY queue' USING ERRCODE = 'program_limit_exceeded'; END $$"""
+
+
+async def test_a_hub_for_which_the_queue_is_full_polls_until_it_hears_itself_again(
+    engine: AsyncEngine, dsn: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("gql_server.feed.hub.DEADLINE_SECONDS", 0.5)
+    monkeypatch.setattr("gql_server.feed.hub.SELF_TEST_EVERY_SECONDS", 0)
+    async with engine.begin() as connection:
+        await connection.execute(text("CREATE SCHEMA broken"))
+        await connection.execute(text(NO_ROOM))
+    arguments = connect_arguments(dsn, "hub", {"search_path": "broken, pg_catalog, public"})
+    with capture_logs() as logs:
+        async with running(Hub(arguments, poll_seconds=60)) as hub:
+            await _until(lambda: hub.is_deaf)
+            async with engine.begin() as connection:
+                await connection.execute(text("DROP SCHEMA broken CASCADE"))
+            await _until(lambda: not hub.is_deaf)
+
+    said = [entry["event"] for entry in logs if entry["event"] != "feed.cannot_notify"]
+    assert said == ["feed.deaf", "feed.hears_again"]
+    assert "too many notifications" in logs[0]["error"]
 
 
 async def test_a_subscriber_of_all_learns_which_pipelines_changed(engine: AsyncEngine, hub: Hub):
