@@ -1,4 +1,4 @@
-"""What the modules of a year, and their entry types, have and lack, as a client sees it."""
+"""Readiness of the modules of a year, and of their entry types, as a client sees it."""
 
 from enum import Enum
 from typing import Any

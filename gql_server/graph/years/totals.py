@@ -1,4 +1,4 @@
-"""What a module adds up to in a year, as a client sees it."""
+"""Sums of a module in a year, as a client sees them."""
 
 from datetime import datetime
 from enum import Enum
