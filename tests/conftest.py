@@ -5,6 +5,7 @@ import os
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -12,10 +13,10 @@ import structlog
 from hypothesis import HealthCheck, settings
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from gql_server import db
 from gql_server.db import embedded, migrate
 from gql_server.db.embedded.programs import VERSION
-from tests.databases import Databases, execute, on_database, share_statements
+from tests.databases import Database, Databases, execute, on_database
+from tests.policy import worlds
 
 # how long an example takes is the machine's affair
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -57,26 +58,53 @@ def template(postgres: str) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def databases(postgres: str, template: str) -> Iterator[Databases]:
+async def databases(postgres: str, template: str) -> AsyncIterator[Databases]:
     """Databases to borrow from."""
-    with asyncio.Runner() as runner:
-        databases = Databases(postgres, template, runner)
-        yield databases
-        databases.close()
+    databases = Databases(postgres, template)
+    yield databases
+    await databases.close()
+
+
+@pytest.fixture(scope="session")
+async def whole(postgres: str, template: str) -> AsyncIterator[AsyncEngine]:
+    """An engine on the world that has everything, for tests that only read it."""
+    async with worlds.database(postgres, template, worlds.everything()) as engine:
+        yield engine
+
+
+@pytest.fixture(autouse=True)
+async def _tasks() -> AsyncIterator[set[asyncio.Task[Any]]]:
+    """Tasks that are not the test's. What it leaves running ends with it, though all tests share an event loop, as the
+    connections of databases need one."""
+    others = asyncio.all_tasks()
+    yield others
+    await end_all_but(others)
+
+
+async def end_all_but(others: set[asyncio.Task[Any]]) -> None:
+    """Cancel what else runs, but for us."""
+    left = asyncio.all_tasks() - others - {asyncio.current_task()}
+    for task in left:
+        task.cancel()
+    await asyncio.gather(*left, return_exceptions=True)
 
 
 @pytest.fixture
-def dsn(databases: Databases) -> Iterator[str]:
-    """Connection string of a migrated, empty database, for the time of the test its own."""
-    database = databases.borrow()
-    yield database.dsn
-    databases.give_back(database)
+async def database(databases: Databases, _tasks: set[asyncio.Task[Any]]) -> AsyncIterator[Database]:
+    """A migrated, empty database, for the time of the test its own."""
+    database = await databases.borrow()
+    yield database
+    await end_all_but(_tasks)
+    await databases.give_back(database)
 
 
 @pytest.fixture
-async def engine(dsn: str) -> AsyncIterator[AsyncEngine]:
+def dsn(database: Database) -> str:
+    """Connection string of the test's own database."""
+    return database.dsn
+
+
+@pytest.fixture
+def engine(database: Database) -> AsyncEngine:
     """An engine on the test's own database."""
-    engine = db.create_engine(dsn, application="gql-server tests", pool_size=5, max_overflow=15, pool_timeout=60)
-    await share_statements(engine)
-    yield engine
-    await engine.dispose()
+    return database.engine()

@@ -1,19 +1,22 @@
 """Databases that tests borrow: cloned from a migrated template, emptied between tests, given up when more than rows changed.
 
-A clone costs PostgreSQL some 60 ms of CPU, and its removal 10; emptying one costs 5.
+A clone costs PostgreSQL some 60 ms of CPU, and its removal 10; emptying one costs 5. A connection costs 20, until it knows the
+tables that it is asked about, so that those of the engine stay open from test to test.
 """
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
 import asyncpg
+from sqlalchemy import event
 from sqlalchemy.engine import Dialect
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.util import LRUCache
 
+from gql_server import db
 from gql_server.db.models import Base
 
 PAGES_KEPT = 10
@@ -42,7 +45,7 @@ SELECT jsonb_build_array(
 """All of a database but its rows; equal in a template and its clones."""
 
 HANG_UP = """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"""
+WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend' AND pid <> ALL($1::int[])"""
 
 FILLED = """SELECT relname::text, pg_relation_size(oid) / 8192 AS pages FROM pg_class
 WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND pg_relation_size(oid) > 0"""
@@ -52,35 +55,54 @@ SEQUENCES = "SELECT sequencename::text FROM pg_sequences WHERE schemaname = 'pub
 
 @dataclass
 class Database:
-    """A database of the server, and our own connection to it."""
+    """A database of the server, our own connection to it, and the engine of its tests with the connections that it has open."""
 
     name: str
     dsn: str
     connection: asyncpg.Connection
+    pool: AsyncEngine
+    open: set[asyncpg.Connection] = field(default_factory=set[asyncpg.Connection])
+
+    def engine(self) -> AsyncEngine:
+        """The engine for one test: who listens to it does not listen to the next one."""
+        return self.pool.execution_options()
+
+    async def rest(self) -> list[int]:
+        """Process ids of the connections that stay open, without anything that a test has set or locked in them."""
+        if self.pool.sync_engine.pool.checkedout():  # type: ignore[attr-defined]
+            await self.pool.dispose()
+        self.open = {connection for connection in self.open if not connection.is_closed()}
+        for connection in self.open:
+            await connection.reset()
+        return [connection.get_server_pid() for connection in self.open]
+
+    async def close(self) -> None:
+        await self.pool.dispose()
+        await self.connection.close()
 
 
 class Databases:
     """The clones of one template, lent one by one."""
 
-    def __init__(self, server: str, template: str, runner: asyncio.Runner) -> None:
-        self._server, self._template, self._runner = server, template, runner
+    def __init__(self, server: str, template: str) -> None:
+        self._server, self._template = server, template
         self._idle: list[Database] = []
         self._structure = ""
 
-    def borrow(self) -> Database:
+    async def borrow(self) -> Database:
         """A migrated, empty database."""
-        return self._idle.pop() if self._idle else self._runner.run(self._clone())
+        return self._idle.pop() if self._idle else await self._clone()
 
-    def give_back(self, database: Database) -> None:
+    async def give_back(self, database: Database) -> None:
         """Empty it for the next test, or drop it."""
-        if self._runner.run(self._is_as_new(database)):
+        if await self._is_as_new(database):
             self._idle.append(database)
         else:
-            self._runner.run(self._drop(database))
+            await self._drop(database)
 
-    def close(self) -> None:
+    async def close(self) -> None:
         while self._idle:
-            self._runner.run(self._drop(self._idle.pop()))
+            await self._drop(self._idle.pop())
 
     async def _clone(self) -> Database:
         name = f"test_{uuid4().hex}"
@@ -88,25 +110,30 @@ class Databases:
         dsn = on_database(self._server, name)
         connection = await asyncpg.connect(dsn, server_settings={"application_name": "databases of tests"})
         self._structure = self._structure or await connection.fetchval(STRUCTURE)
-        return Database(name, dsn, connection)
+        pool = db.create_engine(dsn, application="gql-server tests", pool_size=5, max_overflow=15, pool_timeout=60)
+        database = Database(name, dsn, connection, pool)
+        event.listen(pool.sync_engine, "connect", lambda opened, _: database.open.add(opened.driver_connection))
+        await share_statements(pool)
+        return database
 
     async def _drop(self, database: Database) -> None:
-        await database.connection.close()
+        await database.close()
         await execute(self._server, f'DROP DATABASE "{database.name}" WITH (FORCE)')
 
     async def _is_as_new(self, database: Database) -> bool:
         """Empty it again; False where the test changed more than rows, or closed our connection."""
         try:
             async with asyncio.timeout(30):
-                return await self._emptied(database.connection)
+                return await self._emptied(database)
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
             return False
 
-    async def _emptied(self, connection: asyncpg.Connection) -> bool:
-        while await connection.fetch(HANG_UP):
+    async def _emptied(self, database: Database) -> bool:
+        kept = await database.rest()
+        while await database.connection.fetch(HANG_UP, kept):
             await asyncio.sleep(0.002)
-        await empty(connection)
-        return await connection.fetchval(STRUCTURE) == self._structure
+        await empty(database.connection)
+        return await database.connection.fetchval(STRUCTURE) == self._structure
 
 
 async def empty(connection: asyncpg.Connection) -> None:

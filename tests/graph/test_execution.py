@@ -133,23 +133,22 @@ def nulled(data: Any, error: Any) -> str:
 @pytest.mark.filterwarnings("ignore:coroutine .* was never awaited", "ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("trouble", [0.0, 0.01])
 @pytest.mark.parametrize("persona", ["superadmin", "operator", "principal of A", "standard", "nobody"])
-async def test_an_answer_by_plan_is_graphql_core_s_own(postgres: str, template: str, persona: str, trouble: float) -> None:
+async def test_an_answer_by_plan_is_graphql_core_s_own(whole: AsyncEngine, persona: str, trouble: float) -> None:
     same = 0
-    async with database(postgres, template, everything()) as engine:
-        ids = [id for each in (await ids_by_type(engine, "DEFAULT")).values() for id in sorted(each)[:5]]
-        documents = Documents(SCHEMA.executable, argue(ids), LEFT_OUT)
-        for seed in range(CHUNK):
-            document, variables = documents.make(seed)
-            stock, planned = [
-                await answered(schema, document, variables, Unlucky(engine, PERSONAS[persona], Dice(seed, trouble)))
-                for schema in (STOCK, SCHEMA)
-            ]
-            if planned == stock:
-                same += 1
-                continue
-            data = orjson.loads(stock[0])
-            assert planned[0] == stock[0], document
-            assert {nulled(data, error) for error in planned[1]} == {nulled(data, error) for error in stock[1]}, document
+    ids = [id for each in (await ids_by_type(whole, "DEFAULT")).values() for id in sorted(each)[:5]]
+    documents = Documents(SCHEMA.executable, argue(ids), LEFT_OUT)
+    for seed in range(CHUNK):
+        document, variables = documents.make(seed)
+        stock, planned = [
+            await answered(schema, document, variables, Unlucky(whole, PERSONAS[persona], Dice(seed, trouble)))
+            for schema in (STOCK, SCHEMA)
+        ]
+        if planned == stock:
+            same += 1
+            continue
+        data = orjson.loads(stock[0])
+        assert planned[0] == stock[0], document
+        assert {nulled(data, error) for error in planned[1]} == {nulled(data, error) for error in stock[1]}, document
     assert same >= CHUNK * (1 - 5 * trouble)
 
 

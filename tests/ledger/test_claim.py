@@ -120,16 +120,18 @@ async def test_a_claim_of_several_pipelines_takes_one_statement(work: Ledger) ->
 
 
 async def test_a_heartbeat_changes_no_index(work: Ledger) -> None:
+    updated_in_place = text("SELECT pg_stat_get_xact_tuples_hot_updated('data_ingestion_jobs'::regclass)")
     await work.submit("noop")
     [job] = await work.claim()
     async with work.engine.connect() as connection:
         await connection.execution_options(isolation_level="AUTOCOMMIT")
         await connection.execute(text("VACUUM FULL data_ingestion_jobs"))  # so that there is room on the page
     async with work.engine.begin() as connection:
+        before = await connection.scalar(updated_in_place)
         assert await attempts.beat(connection, "w1", {job.id: job.attempt}) == {job.id}
-        hot = await connection.scalar(text("SELECT pg_stat_get_xact_tuples_hot_updated('data_ingestion_jobs'::regclass)"))
+        after = await connection.scalar(updated_in_place)
 
-    assert hot == 1
+    assert (after or 0) - (before or 0) == 1
 
 
 async def test_a_pipeline_that_was_busy_when_its_job_was_claimed_is_shown_as_running_after_it(work: Ledger) -> None:

@@ -11,10 +11,12 @@ from tests.policy.worlds import PERSONAS, all_seeing, database, everything, know
 
 
 @pytest.mark.parametrize("persona", PERSONAS)
-async def test_each_field_of_each_object_is_answered_as_the_policy_says(postgres: str, template: str, persona: str):
-    viewer, world, plan = PERSONAS[persona], everything(), walk()
+async def test_each_field_of_each_object_is_answered_as_the_policy_says(
+    postgres: str, template: str, whole: AsyncEngine, persona: str
+):
+    viewer, plan = PERSONAS[persona], walk()
     node_types = {type_.name for type_ in plan.node_types}
-    async with database(postgres, template, world) as whole, database(postgres, template, known_to(viewer, world)) as known:
+    async with database(postgres, template, known_to(viewer, everything())) as known:
         mine, theirs = await ids_by_type(whole, "DEFAULT"), await ids_by_type(whole, "TEST")
         ids = {name: mine.get(name, set()) | theirs.get(name, set()) for name in mine | theirs}
         asked, told = Asker(whole, viewer), Asker(known, all_seeing(viewer))
@@ -35,10 +37,9 @@ async def test_each_field_of_each_object_is_answered_as_the_policy_says(postgres
             assert all(each["permission"] == GUARDS[each["coordinate"]].permission for each in redactions)
 
 
-async def test_the_world_has_objects_of_every_type_for_every_provider(postgres: str, template: str):
-    async with database(postgres, template, everything()) as whole:
-        for provider in ("DEFAULT", "TEST"):
-            assert (await ids_by_type(whole, provider)).keys() == {type_.name for type_ in walk().node_types}
+async def test_the_world_has_objects_of_every_type_for_every_provider(whole: AsyncEngine):
+    for provider in ("DEFAULT", "TEST"):
+        assert (await ids_by_type(whole, provider)).keys() == {type_.name for type_ in walk().node_types}
 
 
 def test_the_walk_reaches_every_field_of_every_type():

@@ -169,7 +169,7 @@ async def test_a_job_whose_lock_is_held_outside_the_ledger_is_not_claimed_again_
         await work.run(job)
 
     assert await work.claim() == []
-    await work.execute("UPDATE data_ingestion_jobs SET run_after = run_after - :passed", passed=LOCK_RETRY)
+    await work.execute("UPDATE data_ingestion_jobs SET run_after = run_after - CAST(:passed AS interval)", passed=LOCK_RETRY)
     [again] = await work.claim()
     assert (again.id, again.attempt) == (submitted.job_id, 1)
 

@@ -73,6 +73,7 @@ async def test_two_workers_share_the_work(work: Ledger) -> None:
 async def test_a_silent_workers_job_is_run_by_another(work: Ledger) -> None:
     submitted = await work.submit("noop")
     await work.claim("gone")
+    await work.execute("UPDATE data_ingestion_jobs SET locked_at = locked_at - interval '1 minute'")
 
     worker = work.worker("w2", lease=timedelta(seconds=1))
     running = asyncio.create_task(worker.run())
