@@ -96,7 +96,7 @@ class PipelineSource:
 
 async def _after(changes: HubSubscription, seen: Position) -> Change:
     """The next change that the reading does not show yet."""
-    async for change in changes:
+    while True:
+        change = await anext(changes)
         if change.is_gap or change.sequence > seen.sequence:
             return change
-    raise AssertionError("changes never end")

@@ -66,3 +66,13 @@ def test_below_what_is_known_nothing_is_said():
     assert members.has(key(10)) is None
     assert members.add(key(10)) == Place()
     assert Members(are_all=False).add(key(10)) == Place()
+
+
+def test_of_more_members_than_are_kept_the_oldest_are_let_go_and_nothing_is_known_below(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("gql_server.feed.members.MEMBERS_KEPT", 2)
+    members = Members(are_all=True)
+    for number in range(10, 60, 10):
+        members.add(key(number))
+
+    assert [members.has(key(number)) for number in (10, 30, 40, 45, 50)] == [None, None, True, False, True]
+    assert members.newest(2) == ([key(40), key(50)], False)

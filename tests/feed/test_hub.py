@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 
 from gql_server.db import connect_arguments
 from gql_server.feed.hub import Change, Hub, HubSubscription
+from gql_server.feed.tokens import Position
 from tests import build
 from tests.graphql import subscriber_count
 
@@ -189,6 +190,27 @@ async def test_a_feed_that_goes_on_from_an_earlier_point_is_a_gap(engine: AsyncE
             await build.notify(connection)
 
         assert await _next(changes) == Change(await _newest(engine, pipeline_id), is_gap=True)
+
+
+async def test_a_heartbeat_says_up_to_where_nothing_happened_to_what_is_followed(engine: AsyncEngine, hub: Hub):
+    async with engine.begin() as connection:
+        key, other = [await build.pipeline(connection) for _ in range(2)]
+    async with hub.subscribe(key) as followed, hub.subscribe(other) as others:
+        async with engine.begin() as connection:
+            await build.notify(connection)
+        await _next(followed)
+        await _next(others)
+        seen = hub.position
+        assert seen is not None
+        async with engine.begin() as connection:
+            await build.job(connection, other)
+            await build.notify(connection)
+        last = (await _next(others)).sequence
+        quiet = hub.heartbeat(seen, followed).position
+        followed.nudge()
+
+        assert (quiet, hub.position) == (Position(seen.epoch, last), Position(seen.epoch, last))
+        assert hub.heartbeat(seen, followed).position == seen
 
 
 async def test_who_leaves_is_forgotten(hub: Hub, engine: AsyncEngine):

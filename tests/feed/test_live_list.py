@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gql_server.db import connect_arguments
 from gql_server.db.models import EntityType, JobResult, JobState
-from gql_server.feed import list_reader
+from gql_server.feed import list_reader, list_state
 from gql_server.feed.events import Reading
 from gql_server.feed.hub import Hub
 from gql_server.feed.list_reader import ListReader
@@ -518,3 +518,60 @@ async def test_what_has_begun_by_an_event_and_goes_on_after_it_is_found_however_
         found = await moment.begun(0, until)
 
     assert [change.key for change in found] == [key for key, _ in begun]
+
+
+async def test_what_happened_since_a_token_is_found_however_much_that_is(
+    engine: AsyncEngine, hub: Hub, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(list_reader, "CHUNK", 2)
+    token = (await Client(engine, "operator").query(PAGE))["pipelines"]["feedToken"]
+    for number in range(5):
+        await _running(engine, f"number {number}")
+
+    told = await _seen_since(engine, hub, token, 5)
+
+    assert [_said(each) for each in told] == [("PipelineEntered", f"number {number}") for number in range(5)]
+
+
+async def test_a_quiet_list_says_that_it_is_alive_and_goes_on(engine: AsyncEngine, hub: Hub):
+    reader = context(engine, viewer("operator"), hub)
+    reader.session.heartbeat_seconds = 0.05
+
+    async with subscribed(reader, LIST) as results:
+        snapshot, heartbeat = await _next(results), await _next(results)
+        await _running(engine, "new")
+        async with engine.begin() as connection:
+            await build.notify(connection)
+        while (entered := await _next(results))["__typename"] == "FeedHeartbeat":
+            pass
+
+    assert heartbeat["__typename"] == "FeedHeartbeat"
+    assert opened(heartbeat["token"]) == opened(snapshot["token"])
+    assert _said(entered) == ("PipelineEntered", "new")
+
+
+async def test_a_list_that_keeps_few_readings_still_tells_of_each_change(
+    engine: AsyncEngine, hub: Hub, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(list_state, "ROWS_KEPT", 1)
+    first, second = await _running(engine, "first"), await _running(engine, "second")
+
+    async with subscribed(context(engine, viewer("operator"), hub), LIST, snapshot=False) as results:
+        following = asyncio.ensure_future(_next(results))
+        await asyncio.sleep(0.2)
+        told: list[dict[str, Any]] = []
+        for _, job_id in (first, second):
+            async with engine.begin() as connection:
+                await build.change(connection, job_id, status_message="half of it")
+                await build.notify(connection)
+            told.append(await following)
+            following = asyncio.ensure_future(_next(results))
+        await _finish(engine, *first)
+        told.append(await following)
+
+    assert [(_said(each), "Pipeline.status" in each["changed"]) for each in told] == [
+        (("PipelineChanged", "first"), True),
+        (("PipelineChanged", "second"), True),
+        (("PipelineChanged", "first"), True),
+    ]
+    assert told[-1]["pipeline"]["status"] == "SUCCESS"

@@ -121,6 +121,21 @@ async def test_a_job_is_followed_row_by_row_to_its_end(engine: AsyncEngine, oper
     assert ended
 
 
+async def test_a_job_that_goes_out_of_sight_ends_the_stream(engine: AsyncEngine, operations: LiveOperations):
+    async with engine.begin() as connection:
+        key = await build.pipeline(connection)
+        job_id = await build.job(connection, key, state=JobState.RUNNING)
+    job = Frames(operations, JOB, id=job_id)
+    async with aclosing(job.frames):
+        begun = await job.next()
+        async with engine.begin() as connection:
+            await build.change(connection, job_id, provider="TEST")
+            await build.notify(connection)
+        ended = await job.ended()
+
+    assert (begun["data"]["jobProgress"]["job"]["state"], ended) == ("RUNNING", True)
+
+
 async def test_an_unknown_job_completes_at_once(operations: LiveOperations):
     assert await Frames(operations, JOB, id=4711).ended()
 

@@ -119,6 +119,17 @@ async def test_a_claim_of_several_pipelines_takes_one_statement(work: Ledger) ->
     assert {(await work.pipeline(each.pipeline_id)).status for each in submitted} == {"RUNNING"}
 
 
+async def test_who_holds_nothing_has_no_lease_to_renew(work: Ledger) -> None:
+    await work.submit("noop")
+    await work.claim()
+
+    with recorded(work.engine) as executed:
+        async with work.engine.begin() as connection:
+            assert await attempts.beat(connection, "w1", {}) == set()
+
+    assert executed == []
+
+
 async def test_a_heartbeat_changes_no_index(work: Ledger) -> None:
     updated_in_place = text("SELECT pg_stat_get_xact_tuples_hot_updated('data_ingestion_jobs'::regclass)")
     await work.submit("noop")

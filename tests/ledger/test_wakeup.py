@@ -2,12 +2,14 @@
 
 import asyncio
 from functools import partial
+from pathlib import Path
 
 import asyncpg
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
+from structlog.testing import capture_logs
 
-from gql_server.ledger.wakeup import JOBS_CHANNEL, Waker
+from gql_server.ledger.wakeup import JOBS_CHANNEL, Waker, cancel_jobs, wake_all, wake_feed
 from tests.ledger.conftest import Ledger
 
 
@@ -42,3 +44,16 @@ async def test_a_wake_up_cut_off_is_sent_for_those_who_wait(work: Ledger) -> Non
     await listener.execute("SELECT 1")
     assert (second.cancelled(), len(channels)) == (True, 2)
     await listener.close()
+
+
+async def test_a_wake_up_that_cannot_be_sent_is_logged_and_fails_nobody(tmp_path: Path) -> None:
+    nowhere = partial(asyncpg.connect, host=str(tmp_path), user="nobody")
+    engine = create_async_engine("postgresql+asyncpg://", async_creator=nowhere)
+
+    with capture_logs() as logs:
+        await wake_all(engine)
+        await wake_feed(engine)
+        await cancel_jobs(engine, [1])
+
+    assert [(entry["event"], entry["log_level"]) for entry in logs] == [("wakeup.failed", "warning")] * 3
+    assert all("No such file or directory" in entry["error"] for entry in logs)

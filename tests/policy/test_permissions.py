@@ -63,6 +63,14 @@ def test_a_permission_for_a_unit_does_not_cover_the_others():
     assert not viewer("principal", "10208").may("modules.purchase:sync")
 
 
+def test_who_stands_for_several_has_no_identity():
+    several = viewer("operator").shared()
+
+    with pytest.raises(LookupError, match="asked for everyone: declare it in gql_server/policy"):
+        _ = several.identity
+    assert viewer("operator").identity == "operator"
+
+
 async def test_each_role_sees_its_pipelines_and_only_those(engine: AsyncEngine):
     async with engine.begin() as connection:
         specific = {"entity_type": EntityType.MODULE_UNIT_SPECIFIC}

@@ -292,7 +292,6 @@ async def test_a_subscription_outlives_a_restart_of_the_database_connections(eng
         await _next(results)
         async with engine.begin() as connection:
             await connection.execute(text(KILL))
-        async with engine.begin() as connection:
             await build.finish(connection, job_id)
             await build.settle(connection, pipeline_id)
 
@@ -407,17 +406,44 @@ async def test_a_token_whose_history_is_gone_resets_the_stream(engine: AsyncEngi
     assert (present["__typename"], present["pipeline"]["status"]) == ("PipelineChanged", "SUCCESS")
 
 
-async def test_a_quiet_stream_says_that_it_is_alive(engine: AsyncEngine, hub: Hub):
+async def test_a_stream_whose_history_goes_while_it_is_followed_resets_and_shows_what_is(engine: AsyncEngine, hub: Hub):
     async with engine.begin() as connection:
         pipeline_id = await build.pipeline(connection)
-        await build.job(connection, pipeline_id, state=JobState.RUNNING)
+        job_id = await build.job(connection, pipeline_id, state=JobState.RUNNING)
+        await build.settle(connection, pipeline_id)
+
+    async with subscribed(context(engine, viewer("operator"), hub), RESUME, id=str(pipeline_id)) as results:
+        await _next(results)
+        async with engine.begin() as connection:
+            await connection.execute(text("DELETE FROM events"))
+            await build.finish(connection, job_id)
+            await build.settle(connection, pipeline_id)
+            await build.notify(connection)
+        reset, present = await _next(results), await _next(results)
+
+        assert await _ended(results)
+    assert (reset["__typename"], reset["resetReason"]) == ("FeedReset", "TOKEN_EXPIRED")
+    assert (present["__typename"], present["pipeline"]["status"]) == ("PipelineChanged", "SUCCESS")
+
+
+async def test_a_quiet_stream_says_that_it_is_alive_and_goes_on(engine: AsyncEngine, hub: Hub):
+    async with engine.begin() as connection:
+        pipeline_id = await build.pipeline(connection)
+        job_id = await build.job(connection, pipeline_id, state=JobState.RUNNING)
         await build.settle(connection, pipeline_id)
     reader = context(engine, viewer("operator"), hub)
     reader.session.heartbeat_seconds = 0.05
 
     async with subscribed(reader, RESUME, id=str(pipeline_id)) as results:
         snapshot, heartbeat = await _next(results), await _next(results)
+        async with engine.begin() as connection:
+            await build.finish(connection, job_id)
+            await build.settle(connection, pipeline_id)
+            await build.notify(connection)
+        while (end := await _next(results))["__typename"] == "FeedHeartbeat":
+            pass
 
     assert heartbeat["__typename"] == "FeedHeartbeat"
+    assert (end["__typename"], end["pipeline"]["status"]) == ("PipelineChanged", "SUCCESS")
     assert opened(heartbeat["token"]) == opened(snapshot["token"])
     assert 0 <= heartbeat["lagSeconds"] < 60

@@ -330,11 +330,14 @@ async def test_a_retry_needs_a_pipeline_that_has_ended_and_whose_file_is_kept(wo
     change = "UPDATE data_ingestion_jobs SET {} WHERE pipeline_id = :id RETURNING 1"
     await rows(world.engine, change.format("module_type_id = 99"), id=live)
     unknown = await retry(operator, live)
+    await rows(world.engine, change.format("module_type_id = 8, year = NULL"), id=live)
+    without_year = await retry(operator, live)
     await rows(world.engine, change.format("job_type = 'aggregation'"), id=live)
     not_by_hand = await retry(operator, live)
 
     assert (running["reason"], running["current"]["pipelineId"], running["retryable"]) == ("NOT_ENDED", str(live), True)
     assert (gone["reason"], unknown["reason"], not_by_hand["reason"]) == ("FILE_GONE", "NOT_REPEATABLE", "NOT_REPEATABLE")
+    assert (without_year["reason"], without_year["message"]) == ("NOT_REPEATABLE", "It does not say which year it is about.")
 
 
 async def test_a_retry_of_what_is_not_visible_is_not_found_and_of_what_is_not_theirs_forbidden(world: World) -> None:

@@ -19,7 +19,7 @@ from gql_server.policy import Viewer
 from gql_server.worker import registry
 from tests import build
 from tests.graph.test_queries import statements
-from tests.graphql import Client, viewer
+from tests.graphql import SCHEMA, Client, context, viewer
 
 assert handlers.__all__
 PIPELINE = """query ($id: UUID!) { pipeline(by: { pipelineId: $id }) {
@@ -290,6 +290,17 @@ async def test_a_job_is_recovered_when_its_worker_has_fallen_silent(
     code = "WRONG_STATE" if message else None
     assert (await of_job(engine, job_id))["recover"] == {"allowed": message is None, "code": code, "message": message}
     assert await outcome(engine, recover) is (Conflict if message else None)
+
+
+async def test_who_may_only_look_at_operations_downloads_no_file(engine: AsyncEngine):
+    async with engine.begin() as connection:
+        job_id = await build.job(connection, await build.pipeline(connection, **SPECIFIC), module_type_id=8)
+    looks = Viewer("someone", "DEFAULT", frozenset({"backoffice.pipeline_operations:view"}))
+
+    answer = await SCHEMA.execute(JOB, variable_values={"id": job_id}, context_value=context(engine, looks))
+
+    assert answer.data
+    assert answer.data["job"]["viewerCan"]["downloadSource"] == refused("MISSING_PERMISSION")
 
 
 async def test_what_a_viewer_may_do_with_a_job_takes_no_statement_and_to_retry_one_for_all(engine: AsyncEngine):
