@@ -14,8 +14,8 @@ from gql_server.reads.facets import Value, facets
 from gql_server.reads.fleet.checks import HealthChecks
 from gql_server.reads.fleet.health import health_checks
 from gql_server.reads.pipelines.filter import PipelineCriteria
+from gql_server.reads.years.aggregations import stale_aggregations
 from gql_server.reads.years.freshness import ModuleFreshness
-from gql_server.reads.years.module_years import stale_aggregations
 
 J = models.Job
 FACETS = ("STATUS", "FAILURE_CLASS", "ALERT")
