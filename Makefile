@@ -42,13 +42,14 @@ HAND_ON_INTERRUPT = { make=/proc/$$PPID/status; \
 	while kill -0 $$$$ && grep -q '^SigBlk.*[014589cd]$$' $$make; do sleep 1; done; \
 	[ ! -e $$make ] || { sleep 2; kill -TERM $$$$; }; } </dev/null >/dev/null 2>&1 &
 
-.PHONY: help run test test-fast newer coverage hooks check format schema lock frontend browser relay clients faults bench clean reset
+.PHONY: help run test test-fast newer previous coverage hooks check format schema lock frontend browser relay clients faults bench clean reset
 
 help:
 	@echo 'make run       set up, run a real operating day, serve it on http://127.0.0.1:8000'
 	@echo 'make test      set up, run every test against a real PostgreSQL'
 	@echo 'make test-fast the rules, the policy, the schema and one server, in less than a minute'
 	@echo 'make newer     some of the tests on PostgreSQL 16 and the newest Python'
+	@echo 'make previous  tests of the last release on the schema of now'
 	@echo 'make coverage  make test, and no line of the ledger, the policy and the feed is left untested'
 	@echo 'make check     lint, format, types, import rules, dependencies, lock files, schema, migrations'
 	@echo 'make hooks     check what changed before each commit'
@@ -75,6 +76,9 @@ test-fast: $(DEV)
 
 newer: $(DEV)
 	@exec .ci/newer $(or $(ARGS),$(FAST) tests/db/test_engine.py tests/db/test_migrate.py tests/db/test_routines.py)
+
+previous: $(DEV)
+	@exec .ci/previous $(or $(ARGS),tests/ledger tests/worker tests/commands tests/feed tests/graph tests/http)
 
 # Every package is measured, some must be covered whole.
 coverage: $(DEV)

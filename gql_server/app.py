@@ -18,7 +18,7 @@ from starlette.staticfiles import StaticFiles
 
 from gql_server import handlers
 from gql_server.commands.execution import Commands
-from gql_server.db import connect_arguments, migrate, read_engine, work_engine
+from gql_server.db import compatibility, connect_arguments, read_engine, work_engine
 from gql_server.feed.hub import Hub
 from gql_server.feed.tokens import Tokens
 from gql_server.files import BUCKET, FileStore
@@ -208,13 +208,13 @@ async def live(request: Request) -> Response:
 
 
 async def readiness(engine: AsyncEngine) -> Response:
-    """Requests can be answered: the database is there, and at this version's migration."""
+    """Requests can be answered: the database is there, and this version works with its schema."""
     try:
         async with asyncio.timeout(READY_WITHIN_SECONDS), engine.connect() as connection:
-            revision = await connection.run_sync(migrate.current_revision)
+            schema = await connection.run_sync(compatibility.read)
     except (SQLAlchemyError, OSError, TimeoutError):
         return JSONResponse({"ready": False, "reason": "the database cannot be reached"}, 503)
-    if revision != (wanted := migrate.head_revision()):
-        reason = f"the database is at migration {revision}, this version needs {wanted}: run gql-server migrate"
-        return JSONResponse({"ready": False, "reason": reason}, 503)
+    if not schema.is_usable:
+        detail, advice = schema.explained()
+        return JSONResponse({"ready": False, "reason": f"{detail}; {advice}"}, 503)
     return JSONResponse({"ready": True})

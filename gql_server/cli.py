@@ -129,8 +129,34 @@ def migrate_database(
     from gql_server.processes.database import bring_up_to_date
 
     with _database(settings) as dsn:
-        asyncio.run(bring_up_to_date(dsn))
-    logs.announce(f"at migration {migrate.head_revision()}", "database.migrated", revision=migrate.head_revision())
+        revision = asyncio.run(bring_up_to_date(dsn))
+    own = migrate.head_revision()
+    newer = "" if revision == own else f", of a newer version, with which this one ({own}) still works: nothing to migrate"
+    logs.announce(f"at migration {revision}{newer}", "database.migrated", revision=revision)
+
+
+@app.command()
+def dump(file: Annotated[Path, typer.Argument(help="File to write, which must not exist yet.")]) -> None:
+    """Write the whole database to a file: a backup, or the way to a server or to another PostgreSQL."""
+    from gql_server.db import transfer
+
+    settings = _settings()
+    with _database(settings, of_any_version=True) as dsn:
+        transfer.dump(dsn, file)
+    out.print(f"{file} holds the database", markup=False, highlight=False)
+
+
+@app.command()
+def load(file: Annotated[Path, typer.Argument(help="File that `gql-server dump` has written.")]) -> None:
+    """Read such a file into a database that is empty, and bring it to this version."""
+    from gql_server.db import transfer
+    from gql_server.processes.database import bring_up_to_date
+
+    settings = _settings()
+    with _database(settings) as dsn:
+        transfer.load(dsn, file)
+        revision = asyncio.run(bring_up_to_date(dsn))
+    out.print(f"the database is that of {file}, at migration {revision}", markup=False, highlight=False)
 
 
 @app.command()
@@ -281,12 +307,13 @@ def _refuse_development_secret(settings: Settings) -> None:
 
 
 @contextlib.contextmanager
-def _database(settings: Settings) -> Generator[str]:
+def _database(settings: Settings, *, of_any_version: bool = False) -> Generator[str]:
     """The connection string: the given database, or the embedded one for as long as we need it."""
     if settings.database_url is not None:
         yield settings.database_url.get_secret_value()
     else:
-        with embedded.start(settings.data_dir) as dsn:
+        version = embedded.version_of(settings.data_dir.expanduser() / "postgres") if of_any_version else embedded.VERSION
+        with embedded.start(settings.data_dir, version=version) as dsn:
             yield dsn
 
 

@@ -9,7 +9,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, text
 from sqlalchemy.util import await_only
 
-from gql_server.db import create_engine, routines
+from gql_server.db import compatibility, create_engine, routines
 from gql_server.db.models import carbon as carbon_tables
 from gql_server.settings import Settings
 
@@ -27,12 +27,24 @@ def migrate(connection: Connection) -> None:
             compare_server_default=True,
             transaction_per_migration=True,
         )
+        with connection.begin():  # before it begins, so that programs that will go with it stay ready meanwhile
+            compatibility.note(connection, _destination())
         with context.begin_transaction():
             context.run_migrations()
         connection.commit()
         with connection.begin():
-            if MigrationContext.configure(connection).get_current_revision() is not None:
+            if (revision := MigrationContext.configure(connection).get_current_revision()) is not None:
                 routines.bring_up_to_date(connection)
+                compatibility.note(connection, revision)
+
+
+def _destination() -> str | None:
+    """The migration that the database is taken to; None for a command that takes it nowhere, or to nothing."""
+    try:
+        found = context.get_revision_argument()
+    except KeyError:
+        return None
+    return found if isinstance(found, str) and found != "base" else None
 
 
 @contextmanager

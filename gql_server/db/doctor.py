@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import asyncpg
 
-from gql_server.db import OLDEST_POSTGRESQL, SESSION_SETTINGS, address, connect_arguments, migrate, routines
+from gql_server.db import OLDEST_POSTGRESQL, SESSION_SETTINGS, address, connect_arguments, routines
+from gql_server.db.compatibility import NOTED, Schema, Standing
 from gql_server.db.models.carbon import Base
 
 CLOCK_SKEW_SECONDS = 2.0
@@ -125,15 +126,18 @@ async def writing(connection: asyncpg.Connection) -> Finding:
 
 
 async def migration(connection: asyncpg.Connection) -> Finding:
-    """The database is at this version's migration, with its functions and triggers."""
-    wanted = migrate.head_revision()
-    exists = await connection.fetchval("SELECT to_regclass('alembic_version') IS NOT NULL")
-    found = await connection.fetchval("SELECT version_num FROM alembic_version") if exists else None
-    if found == wanted and await connection.fetchval(routines.INSTALLED.text) != routines.digest():
+    """The database is at this version's migration, with its functions and triggers, or at a later one that goes with it."""
+    found = await schema(connection)
+    if found.standing is Standing.CURRENT and await connection.fetchval(routines.INSTALLED.text) != routines.digest():
         return Finding("migration", False, "its functions and triggers are of another version", "run: gql-server migrate")
-    return Finding(
-        "migration", found == wanted, f"at {found or 'none'}, this version needs {wanted}", "run: gql-server migrate"
-    )
+    return Finding("migration", found.is_usable, *found.explained())
+
+
+async def schema(connection: asyncpg.Connection) -> Schema:
+    """The schema that the database has."""
+    exists = await connection.fetchval("SELECT to_regclass('alembic_version') IS NOT NULL")
+    revision = await connection.fetchval("SELECT version_num FROM alembic_version") if exists else None
+    return Schema(revision, await connection.fetchval(NOTED))
 
 
 async def _clock(connection: asyncpg.Connection) -> Finding:

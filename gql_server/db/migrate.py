@@ -1,6 +1,7 @@
 """Migrations of the ledger, run from code: the same for the command line, the demo and the tests."""
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 from alembic import command
@@ -28,9 +29,19 @@ def configuration() -> Config:
     return config
 
 
+def scripts() -> ScriptDirectory:
+    """The migrations that this version knows."""
+    return _scripts_at(scripts_path())
+
+
+@cache
+def _scripts_at(path: Path) -> ScriptDirectory:
+    return ScriptDirectory.from_config(configuration())
+
+
 def head_revision() -> str:
     """The newest revision this version knows."""
-    head = ScriptDirectory.from_config(configuration()).get_current_head()
+    head = scripts().get_current_head()
     assert head is not None
     return head
 

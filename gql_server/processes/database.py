@@ -7,7 +7,8 @@ from datetime import timedelta
 import asyncpg
 
 from gql_server.db import address, connect_arguments, migrate
-from gql_server.db.doctor import Finding, migration, said, session_settings, statements, version, writing
+from gql_server.db.compatibility import Standing
+from gql_server.db.doctor import Finding, migration, said, schema, session_settings, statements, version, writing
 from gql_server.db.outages import is_outage
 from gql_server.errors import Stop
 from gql_server.logs import announce
@@ -25,9 +26,22 @@ async def prepare(settings: Settings, dsn: str, *, wait: timedelta = AT_ONCE) ->
         await migrated(dsn, wait=wait)
 
 
-async def bring_up_to_date(dsn: str) -> None:
-    await (await reachable(dsn)).close()
+async def bring_up_to_date(dsn: str) -> str:
+    """Migrate the database; returns the migration that it is at, which is a later one than ours where that goes with it.
+
+    Raises Stop when this program is older than the database.
+    """
+    connection = await reachable(dsn)
+    try:
+        found = await schema(connection)
+        if found.standing is Standing.TOO_NEW:
+            stop_unless(await migration(connection), dsn)
+        if found.standing is Standing.AHEAD:
+            return str(found.revision)
+    finally:
+        await connection.close()
     await migrate.upgrade(dsn)
+    return migrate.head_revision()
 
 
 async def migrated(dsn: str, *, wait: timedelta = AT_ONCE) -> None:
@@ -36,7 +50,9 @@ async def migrated(dsn: str, *, wait: timedelta = AT_ONCE) -> None:
     try:
         stop_unless(await session_settings(dsn), dsn)
         stop_unless(await statements(dsn), dsn)
-        stop_unless(await migration(connection), dsn)
+        stop_unless(found := await migration(connection), dsn)
+        if (await schema(connection)).standing is Standing.AHEAD:
+            announce(f"the database is {found.detail}", "database.ahead", reason=found.detail)
     finally:
         await connection.close()
 

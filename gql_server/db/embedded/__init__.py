@@ -11,7 +11,7 @@ from fasteners import InterProcessLock, InterProcessReaderWriterLock  # pyright:
 from gql_server.db.embedded.cluster import PATIENCE, connection_string, create, launch, password, running, settled, stop
 from gql_server.db.embedded.programs import VERSION, EmbeddedError, make_reachable, version_of
 
-__all__ = ["EmbeddedError", "exists", "revive", "start"]
+__all__ = ["VERSION", "EmbeddedError", "exists", "revive", "start", "version_of"]
 
 GATE, USERS = "postgres.gate", "postgres.users"
 
@@ -108,7 +108,10 @@ def bring_up(cluster: Path, *, for_tests: bool, version: int) -> str:
         if not (cluster / "PG_VERSION").exists():
             create(cluster, for_tests=for_tests, version=version)
         if (made_by := version_of(cluster)) != version:
-            raise EmbeddedError(f"The database in {cluster} was made by PostgreSQL {made_by}; this release runs {version}.")
+            raise EmbeddedError(
+                f"The database in {cluster} was made by PostgreSQL {made_by}; this release runs {version}. Take it over: "
+                f"`gql-server dump ledger.dump`, move {cluster} away, `gql-server load ledger.dump`."
+            )
         make_reachable(cluster)
         server = settled(cluster) or launch(cluster, for_tests=for_tests)
         return connection_string(server, password(cluster))
