@@ -14,8 +14,8 @@ from sqlalchemy.pool import QueuePool
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Mount, Route
-from starlette.types import Receive, Scope, Send
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gql_server.metrics import LOOP_LAG
 
@@ -71,17 +71,23 @@ class _Scraped(CollectorRegistry):
             self.register(collector)
 
 
+class _Exposition:
+    """The endpoint of metrics: reads what is to be read, then shows everything."""
+
+    def __init__(self, shown: ASGIApp, refreshed: Refreshed | None) -> None:
+        self._shown, self._refreshed = shown, refreshed
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._refreshed is not None:
+            await self._refreshed.refresh()
+        await self._shown(scope, receive, send)
+
+
 def metrics_app(collectors: Sequence[Collector], ready: Ready, refreshed: Refreshed | None = None) -> Starlette:
     """The application of the port. `refreshed` is asked to read before each scrape; it may remember."""
-    exposition = make_asgi_app(_Scraped(collectors))
-
-    async def metrics(scope: Scope, receive: Receive, send: Send) -> None:
-        if refreshed is not None:
-            await refreshed.refresh()
-        await exposition(scope, receive, send)
-
+    exposition = _Exposition(make_asgi_app(_Scraped(collectors)), refreshed)
     return Starlette(
-        routes=[Route("/livez", _live), Route("/readyz", ready), Mount("/metrics", metrics)],
+        routes=[Route("/livez", _live), Route("/readyz", ready), Route("/metrics", exposition)],
         lifespan=_watching,
     )
 

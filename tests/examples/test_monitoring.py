@@ -65,7 +65,7 @@ async def exposed(dsn: str, engine: AsyncEngine) -> str:
 
 async def scraped(app: Any) -> str:
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
-        return (await client.get("/metrics/")).text
+        return (await client.get("/metrics")).text
 
 
 def expressions() -> Iterator[str]:
