@@ -18,7 +18,7 @@ NOTED = "SELECT col_description(to_regclass('alembic_version'), 1)"
 
 
 class Standing(Enum):
-    """How a database stands to this program: at its migration, behind it, ahead but usable, or for newer programs alone."""
+    """Relation of a database to this program: at its migration, behind it, ahead but usable, or for newer programs alone."""
 
     CURRENT = auto()
     BEHIND = auto()

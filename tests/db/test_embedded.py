@@ -113,7 +113,7 @@ async def test_the_oldest_version_that_is_supported_can_be_had_for_tests(data_di
         assert await value(dsn, "SELECT upper('é') || (U&'\\E000' < U&'\\+010000')") == "Étrue"
 
     with (
-        pytest.raises(embedded.EmbeddedError, match=r"was made by PostgreSQL 16; this release runs 18\.$"),
+        pytest.raises(embedded.EmbeddedError, match=r"was made by PostgreSQL 16; this release runs 18\. Take it"),
         embedded.start(data_dir, for_tests=True),
     ):
         pass
@@ -238,7 +238,7 @@ def test_a_cluster_of_another_major_version_is_refused(data_dir: Path):
     (data_dir / "postgres" / "PG_VERSION").write_text("16\n")
 
     with (
-        pytest.raises(embedded.EmbeddedError, match=r"was made by PostgreSQL 16; this release runs 18\.$"),
+        pytest.raises(embedded.EmbeddedError, match=r"was made by PostgreSQL 16; this release runs 18\. Take it"),
         embedded.start(data_dir),
     ):
         pass
