@@ -29,6 +29,7 @@ DEV := .venv/.dev
 MODULES := frontend/node_modules/.installed
 RELAY := tests/relay/node_modules/.installed
 CLIENTS := tests/js/node_modules/.installed
+AUDITS := tests/audits/node_modules/.installed
 POSTGRAPHILE := bench/rivals/postgraphile/node_modules/.installed
 PAGE := .venv/.page
 FAST := tests/ledger tests/policy/test_guards.py tests/policy/test_permissions.py tests/policy/test_rows.py tests/feed \
@@ -42,7 +43,7 @@ HAND_ON_INTERRUPT = { make=/proc/$$PPID/status; \
 	while kill -0 $$$$ && grep -q '^SigBlk.*[014589cd]$$' $$make; do sleep 1; done; \
 	[ ! -e $$make ] || { sleep 2; kill -TERM $$$$; }; } </dev/null >/dev/null 2>&1 &
 
-.PHONY: help run test test-fast newer previous coverage hooks check format schema lock frontend browser relay clients faults bench clean reset
+.PHONY: help run test test-fast newer previous coverage hooks check format schema lock frontend browser relay clients audits faults bench clean reset
 
 help:
 	@echo 'make run       set up, run a real operating day, serve it on http://127.0.0.1:8000'
@@ -59,6 +60,7 @@ help:
 	@echo 'make browser   test the page in Chromium'
 	@echo 'make relay     run the Relay compiler and graphql-eslint over the schema'
 	@echo 'make clients   well-known JavaScript clients against a server that restarts'
+	@echo 'make audits    the audits of GraphQL over HTTP against a server'
 	@echo 'make faults    kill, stop and starve processes for some minutes'
 	@echo 'make bench     measure'
 	@echo 'make lock      pin dependencies again (newer ones: UPGRADE=--upgrade)'
@@ -119,6 +121,9 @@ relay: $(DEV) $(RELAY)
 clients: $(DEV) $(CLIENTS)
 	@exec pytest -m clients $(ARGS) tests/js
 
+audits: $(DEV) $(AUDITS)
+	@exec pytest -m audits $(ARGS) tests/audits
+
 faults: $(DEV)
 	@exec pytest -m faults $(ARGS)
 
@@ -130,7 +135,7 @@ lock: $(DEV)
 	$(COMPILE) --extra frontend --extra build --constraints requirements-dev.lock pyproject.toml -o requirements.lock
 
 clean:
-	rm -rf .venv frontend/node_modules tests/relay/node_modules tests/js/node_modules bench/rivals/postgraphile/node_modules gql_server/static build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv frontend/node_modules tests/relay/node_modules tests/js/node_modules tests/audits/node_modules bench/rivals/postgraphile/node_modules gql_server/static build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 reset:
@@ -175,6 +180,11 @@ $(RELAY): tests/relay/package.json tests/relay/package-lock.json tests/relay/.np
 $(CLIENTS): tests/js/package.json tests/js/package-lock.json tests/js/.npmrc | $(RUNTIME)
 	@echo '  graphql-ws, graphql-sse and urql'
 	@cd tests/js && npm ci --silent
+	@touch $@
+
+$(AUDITS): tests/audits/package.json tests/audits/package-lock.json tests/audits/.npmrc | $(RUNTIME)
+	@echo '  graphql-http'
+	@cd tests/audits && npm ci --silent
 	@touch $@
 
 $(POSTGRAPHILE): bench/rivals/postgraphile/package.json bench/rivals/postgraphile/package-lock.json bench/rivals/postgraphile/.npmrc | $(RUNTIME)

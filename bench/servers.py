@@ -73,6 +73,7 @@ async def server(name: str, dsn: str, secret: str) -> AsyncGenerator[Server]:
     """The server of that name while it runs; it checks tokens with the secret."""
     environment = {**os.environ, "GQL_DATABASE_URL": dsn, "GQL_JWT_SECRET": secret, "GQL_LOG_LEVEL": "ERROR"}
     environment |= {"GQL_COST_BUDGET": str(UNLIMITED)}
+    environment |= {f"GQL_SOCKETS_{whose}MAX": str(UNLIMITED) for whose in ("", "PER_ADDRESS_", "PER_VIEWER_")}
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "bench.servers", name, env=environment, stdin=pipe, stdout=pipe, stderr=asyncio.subprocess.DEVNULL

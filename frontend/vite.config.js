@@ -1,7 +1,7 @@
 import { defineConfig } from 'vite';
 
 export default defineConfig({
-  base: '/graphiql/',
+  base: './', // the server puts the path before it under which it is shown
   oxc: { jsx: { runtime: 'automatic' } },
   build: {
     outDir: '../gql_server/static/graphiql',

@@ -10,11 +10,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Mount, Route, WebSocketRoute
-from starlette.staticfiles import StaticFiles
 
 from gql_server import handlers
 from gql_server.commands.execution import Commands
@@ -31,15 +30,20 @@ from gql_server.handlers.results import MAX_REJECTED_SHARE
 from gql_server.handlers.units import UNIT_SOURCES, default_unit_sources
 from gql_server.http.authentication import TokenAuthority
 from gql_server.http.endpoint import GraphQLEndpoint
-from gql_server.http.graphiql import PageConfig, redirect_to_page, routes
+from gql_server.http.envelope import BasePath, Careful
+from gql_server.http.graphiql import PageConfig, Pages, redirect_to_page, routes
 from gql_server.http.ledger_metrics import LedgerMetrics
 from gql_server.http.live import Limits
 from gql_server.http.metrics import Gauges, Pools, metrics_app
+from gql_server.http.origins import CrossOrigin, Hosts, Origins
 from gql_server.http.request_log import RequestLog
+from gql_server.http.sdl import SchemaDefinition
+from gql_server.http.sockets import SocketLimits
 from gql_server.http.sources import Sources
 from gql_server.http.tabs import operation_names
 from gql_server.http.uploads import Uploads
 from gql_server.metrics import LABELS
+from gql_server.reads.lanes import Lanes
 from gql_server.reads.pagination.cursors import CursorCodec
 from gql_server.reads.pagination.paging import Paging
 from gql_server.release import build_version
@@ -51,17 +55,19 @@ from gql_server.worker.worker import Worker, WorkerConfig
 READY_WITHIN_SECONDS = 2
 SILENT_BEATS = 4
 """Heartbeats that a worker may miss before its probe fails."""
+COMPRESSED = Middleware(GZipMiddleware, minimum_size=1400, compresslevel=1)
+"""Answers of more than a packet, quickly; never event streams."""
 
 assert handlers.__all__  # importing it registers the job types
 
 
 def create_app(
-    settings: Settings, dsn: str, page: PageConfig, *, allowed_hosts: Sequence[str] = ("*",), pages: Mapping[str, Path] = {}
+    settings: Settings, dsn: str, page: PageConfig, *, allowed_hosts: Sequence[str] = (), pages: Mapping[str, Path] = {}
 ) -> Starlette:
     """The API: GraphQL over HTTP and WebSocket, uploads, the GraphiQL page, and probes.
 
-    `allowed_hosts` guards a page that carries tokens against DNS rebinding. `pages` are folders of static files by their path:
-    a browser lets none but this origin's pages open a socket.
+    `allowed_hosts`, beside those of the settings, guard a page that carries tokens against DNS rebinding. `pages` are folders
+    of static files by their path, so that they are of this origin.
     """
     load_job_modules(settings.job_modules)
     engine = read_engine(dsn, pool_size=settings.database_pool_size, statement_timeout=settings.statement_timeout)
@@ -72,17 +78,32 @@ def create_app(
     paging, feed_tokens = Paging(CursorCodec(secret), settings.page_size_max), Tokens(secret)
     commands = Commands(write_engine, registry, entry_sources)
     budgets = Budgets(settings.cost_max, settings.cost_budget)
-    schema = create_schema()
+    lanes = Lanes(settings.reads_per_viewer())
+    origins, schema = Origins(settings.allowed_origins), create_schema()
     schema.slow_seconds = settings.slow_operation.total_seconds()
     graphql = GraphQLEndpoint(
         schema,
         authenticate=tokens.authenticate,
         create_context=lambda viewer: Context(
-            viewer=viewer, engine=engine, hub=hub, paging=paging, tokens=feed_tokens, commands=commands, budgets=budgets
+            viewer=viewer,
+            engine=engine,
+            hub=hub,
+            paging=paging,
+            tokens=feed_tokens,
+            commands=commands,
+            budgets=budgets,
+            lanes=lanes,
         ),
         request_max_bytes=settings.request_max_bytes,
         limits=Limits(per_viewer=settings.live_operations_per_viewer_max, per_process=settings.live_operations_max),
+        socket_limits=SocketLimits(
+            per_process=settings.sockets_max,
+            per_address=settings.sockets_per_address_max,
+            per_viewer=settings.sockets_per_viewer_max,
+        ),
+        origins=origins,
     )
+    definition = SchemaDefinition(schema.as_str, tokens.authenticate)
     uploads = Uploads(write_engine, registry, tokens.authenticate, settings.upload_max_bytes, files_bucket(settings))
     sources = Sources(write_engine, tokens.authenticate, files_bucket(settings))
 
@@ -110,19 +131,23 @@ def create_app(
     app = Starlette(
         lifespan=lifespan,
         routes=[
-            Route("/graphql", graphql),
+            Route("/graphql", graphql, middleware=[COMPRESSED]),
             WebSocketRoute("/graphql", graphql),
             Route("/uploads", uploads.post, methods=["POST"]),
             Route("/jobs/{job_id:int}/source", sources.get),
+            Route("/schema.graphql", definition.get, middleware=[COMPRESSED]),
             Route("/livez", live),
             Route("/readyz", ready),
             Route("/", redirect_to_page),
             *routes(page),
-            *(Mount(path, StaticFiles(directory=folder, html=True)) for path, folder in pages.items()),
+            *(Mount(path, Pages(directory=folder, html=True)) for path, folder in pages.items()),
         ],
         middleware=[
             Middleware(RequestLog),
-            Middleware(TrustedHostMiddleware, allowed_hosts=list(allowed_hosts), www_redirect=False),
+            Middleware(BasePath, settings.base_path),
+            Middleware(Careful),
+            Middleware(Hosts, (*allowed_hosts, *settings.allowed_hosts)),
+            Middleware(CrossOrigin, origins),
         ],
     )
     app.state.drain = graphql.drain

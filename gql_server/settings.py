@@ -1,6 +1,7 @@
 """Every knob of the server, read once from the environment (prefix `GQL_`) by the command line."""
 
 import os
+import re
 import secrets
 import socket
 from collections.abc import Iterator
@@ -37,6 +38,27 @@ class Settings(BaseSettings):
 
     host: Annotated[str, Field(description="Address the API listens on.")] = "127.0.0.1"
     port: Annotated[int, Field(ge=1, le=65535, description="Port the API listens on.")] = 8000
+    base_path: Annotated[
+        str, Field(description="Path under which a proxy shows the server, such as /gql, whether or not it takes it off.")
+    ] = ""
+    allowed_origins: Annotated[
+        tuple[str, ...],
+        NoDecode,
+        Field(
+            description="Origins, beside the server's own, whose pages may ask and subscribe, such as https://app.example.org; "
+            "by commas, or * for all."
+        ),
+    ] = ()
+    allowed_hosts: Annotated[
+        tuple[str, ...],
+        NoDecode,
+        Field(description="Names the server is asked under, by commas; *.example.org for one level below. Unset: any."),
+    ] = ()
+    forwarded_allow_ips: Annotated[
+        tuple[str, ...],
+        NoDecode,
+        Field(description="Addresses or networks of proxies whose X-Forwarded-For and X-Forwarded-Proto are believed."),
+    ] = ("127.0.0.1", "::1")
 
     jwt_secret: Annotated[
         SecretStr | None,
@@ -74,6 +96,15 @@ class Settings(BaseSettings):
     live_operations_per_viewer_max: Annotated[
         int, Field(ge=1, description="Subscriptions of one viewer at a time, per process.")
     ] = 1_000
+    connections_max: Annotated[
+        int, Field(ge=1, description="HTTP connections one API process serves at a time; probes are answered beyond, too.")
+    ] = 4_096
+    sockets_max: Annotated[int, Field(ge=1, description="WebSockets one API process has open at a time.")] = 4_096
+    sockets_per_address_max: Annotated[
+        int,
+        Field(ge=1, description="WebSockets of one address at a time, per process; a proxy's own unless it is believed."),
+    ] = 1_000
+    sockets_per_viewer_max: Annotated[int, Field(ge=1, description="WebSockets of one viewer at a time, per process.")] = 250
     page_size_max: Annotated[int, Field(ge=1, description="Largest `first` or `last` of a connection.")] = 200
 
     cost_max: Annotated[int, Field(ge=1, description="What one operation may cost.")] = 50_000
@@ -82,6 +113,10 @@ class Settings(BaseSettings):
     )
 
     database_pool_size: Annotated[int, Field(ge=1, description="Connections the API keeps for reads.")] = 10
+    database_reads_per_viewer_max: Annotated[
+        int | None,
+        Field(ge=1, description="Connections one viewer's queries have at a time. Unset: half of those the API keeps."),
+    ] = None
     statement_timeout: Annotated[timedelta, Field(gt=INSTANT, description="Longest statement of an API read.")] = timedelta(
         seconds=5
     )
@@ -163,10 +198,26 @@ class Settings(BaseSettings):
     def _in_capitals(cls, level: object) -> object:
         return level.upper() if isinstance(level, str) else level
 
-    @field_validator("job_modules", mode="before")
+    @field_validator("base_path")
     @classmethod
-    def _by_commas(cls, modules: object) -> object:
-        return tuple(name.strip() for name in modules.split(",") if name.strip()) if isinstance(modules, str) else modules
+    def _is_a_path(cls, path: str) -> str:
+        path = path.rstrip("/")
+        if path and not re.fullmatch(r"(/[\w.~-]+)+", path):
+            raise ValueError("must be a path such as /gql")
+        return path
+
+    @field_validator("allowed_origins")
+    @classmethod
+    def _are_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in origins:
+            if origin != "*" and not re.fullmatch(r"https?://[^/?#@*]+/?", origin, re.IGNORECASE):
+                raise ValueError(f"{origin} is not an origin such as https://app.example.org")
+        return tuple(origin.rstrip("/") for origin in origins)
+
+    @field_validator("job_modules", "allowed_origins", "allowed_hosts", "forwarded_allow_ips", mode="before")
+    @classmethod
+    def _by_commas(cls, names: object) -> object:
+        return tuple(name.strip() for name in names.split(",") if name.strip()) if isinstance(names, str) else names
 
     @classmethod
     def unknown_names(cls) -> Iterator[tuple[str, str | None]]:
@@ -191,6 +242,10 @@ class Settings(BaseSettings):
             name = f"{PREFIX}{field.upper()}"
             source = "environment" if name in in_environment else ENV_FILE if name in in_file else "default"
             yield Knob(name, _shown(getattr(self, field)), source, info.description or "")
+
+    def reads_per_viewer(self) -> int:
+        """Connections for the queries of one viewer."""
+        return self.database_reads_per_viewer_max or max(1, self.database_pool_size // 2)
 
     def worker_name(self) -> str:
         """The name this worker goes by in the ledger; unique, also where every container has process id 1."""

@@ -21,6 +21,7 @@ from gql_server.handlers.api import entry_sources
 from gql_server.http.authentication import DEVELOPMENT_ROLES, TokenAuthority
 from gql_server.http.endpoint import GraphQLEndpoint
 from gql_server.policy import Viewer, permissions_of
+from gql_server.reads.lanes import Lanes
 from gql_server.reads.pagination.cursors import CursorCodec
 from gql_server.reads.pagination.paging import Paging
 from gql_server.worker import registry
@@ -52,7 +53,13 @@ def subscriber_count(hub: Hub) -> int:
     return sum(map(len, hub.subscriptions.values()))
 
 
-def context(engine: AsyncEngine, viewer: Viewer, hub: Hub | None = None, budgets: Budgets | None = None) -> Context:
+def context(
+    engine: AsyncEngine,
+    viewer: Viewer,
+    hub: Hub | None = None,
+    budgets: Budgets | None = None,
+    lanes: Lanes | None = None,
+) -> Context:
     return Context(
         viewer=viewer,
         engine=engine,
@@ -61,17 +68,22 @@ def context(engine: AsyncEngine, viewer: Viewer, hub: Hub | None = None, budgets
         tokens=TOKENS,
         commands=Commands(engine, registry, entry_sources),
         budgets=budgets or Budgets(),
+        lanes=lanes,
     )
 
 
 def endpoint(
-    engine: AsyncEngine, hub: Hub | None = None, request_max_bytes: int = 262_144, budgets: Budgets | None = None
+    engine: AsyncEngine,
+    hub: Hub | None = None,
+    request_max_bytes: int = 262_144,
+    budgets: Budgets | None = None,
+    lanes: Lanes | None = None,
 ) -> GraphQLEndpoint:
     """The ASGI app."""
     return GraphQLEndpoint(
         SCHEMA,
         authenticate=AUTHORITY.authenticate,
-        create_context=lambda viewer: context(engine, viewer, hub, budgets),
+        create_context=lambda viewer: context(engine, viewer, hub, budgets, lanes),
         request_max_bytes=request_max_bytes,
     )
 

@@ -23,6 +23,34 @@ def test_a_duration_of_neither_kind_is_refused(monkeypatch: pytest.MonkeyPatch) 
         Settings()
 
 
+def test_names_come_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GQL_ALLOWED_ORIGINS", "https://app.example.org/, http://localhost:5173")
+    monkeypatch.setenv("GQL_ALLOWED_HOSTS", "api.example.org")
+    monkeypatch.setenv("GQL_BASE_PATH", "/gql/")
+
+    settings = Settings()
+
+    assert settings.allowed_origins == ("https://app.example.org", "http://localhost:5173")
+    assert (settings.allowed_hosts, settings.base_path) == (("api.example.org",), "/gql")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("GQL_ALLOWED_ORIGINS", "app.example.org"),
+        ("GQL_ALLOWED_ORIGINS", "https://app.example.org/page"),
+        ("GQL_ALLOWED_ORIGINS", "https://*.example.org"),
+        ("GQL_BASE_PATH", "gql"),
+        ("GQL_BASE_PATH", "/gql?x"),
+    ],
+)
+def test_what_is_no_origin_or_path_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(name, value)
+
+    with pytest.raises(ValidationError):
+        Settings()
+
+
 def test_a_misspelt_name_is_found_in_the_environment_and_in_the_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / ".env").write_text("GQL_HOSTT=127.0.0.1\nGQL_PORT=8001\nOTHER=1\n")

@@ -56,6 +56,6 @@ async function check() {
   goLive();
 }
 
-element('url').value = new URL('/graphql', location.href).href.replace('http', 'ws');
+element('url').value = new URL('../graphql', location.href).href.replace('http', 'ws');
 element('server').addEventListener('submit', start);
 element('check').addEventListener('click', check);

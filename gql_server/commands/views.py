@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, insert, null, select, update
+from sqlalchemy import Text, cast, func, insert, null, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gql_server.commands import audit
@@ -19,8 +19,11 @@ from gql_server.policy import OPERATIONS_VIEW, Viewer, view_clause
 OWNER = "view.isOwner"
 NAME_LENGTH = 100
 DESCRIPTION_LENGTH = 2000
+DOCUMENT_LENGTH = 16_384
 VARIABLES_BYTES = 64 * 1024
 VIEWS_OF_ONE = 200
+BYTES_OF_ONE = 512 * 1024
+"""Of all views of one owner, together."""
 
 V = TriageView
 
@@ -56,6 +59,7 @@ async def save_view(connection: AsyncConnection, viewer: Viewer, view: NewView, 
         view_id = await _create(connection, viewer, values)
     else:
         view_id = await _replace(connection, viewer, replaced, values)
+    await _check_sum(connection, viewer)
     await audit.record(connection, viewer, "save_view", {"view_id": view_id, "document_id": values["document_id"]})
     return view_id
 
@@ -79,10 +83,21 @@ async def _replace(connection: AsyncConnection, viewer: Viewer, view_id: UUID, v
     return view_id
 
 
+async def _check_sum(connection: AsyncConnection, viewer: Viewer) -> None:
+    """Raises Conflict when the views of the viewer have become too large together."""
+    size = func.octet_length(V.document) + func.coalesce(func.octet_length(cast(V.variables, Text)), 0)
+    own = select(func.sum(size)).where(V.provider == viewer.provider, V.owner_subject == viewer.subject)
+    if (await connection.scalar(own) or 0) > BYTES_OF_ONE:
+        message = f"the views of one may have {BYTES_OF_ONE // 1024} KiB together: shorten or replace one"
+        raise Conflict(message, reason=RefusalReason.TOO_MANY_VIEWS)
+
+
 def _check(view: NewView) -> None:
     if not 1 <= len(view.name.strip()) <= NAME_LENGTH:
         raise BadInput(f"the name must have 1 to {NAME_LENGTH} characters", argument="name")
     if len(view.description or "") > DESCRIPTION_LENGTH:
         raise BadInput(f"the description must have at most {DESCRIPTION_LENGTH} characters", argument="description")
+    if len(view.document) > DOCUMENT_LENGTH:
+        raise BadInput(f"the document must have at most {DOCUMENT_LENGTH} characters", argument="document")
     if len(dumps(view.variables)) > VARIABLES_BYTES:
         raise BadInput(f"the variables must have at most {VARIABLES_BYTES} bytes of JSON", argument="variables", path="")

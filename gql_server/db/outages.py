@@ -50,6 +50,11 @@ def is_outage(error: BaseException | None) -> bool:
     return any(map(_is_outage, _causes(error)))
 
 
+def is_pool_full(error: BaseException | None) -> bool:
+    """True if the database is there, and every connection to it in use."""
+    return any(isinstance(each, PoolTimeout) for each in _causes(error))
+
+
 def may_pass(error: BaseException | None) -> bool:
     """True if waiting for the database helps: an outage, or a table that is missing while a dump is restored."""
     return is_outage(error) or any(sqlstate(each) == UNDEFINED_TABLE for each in _causes(error))

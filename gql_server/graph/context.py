@@ -17,6 +17,7 @@ from gql_server.feed.session import Session
 from gql_server.feed.tokens import Position, Tokens
 from gql_server.graph.cost.budgets import Budgets
 from gql_server.policy import Viewer
+from gql_server.reads.lanes import Lanes, Reading
 from gql_server.reads.loaders import Loaders, Query, ReadPolicy, SharedLoaders, once, retried_on_outage
 from gql_server.reads.pagination.paging import Paging
 from gql_server.reads.pagination.windows import Window
@@ -25,7 +26,7 @@ from gql_server.reads.pagination.windows import Window
 class Context:
     """The viewer, the loaders, the paging rules, the price, the feed and its tokens, and the commands.
 
-    Its engine runs single reads, each its own snapshot.
+    Its engine runs single reads, each its own snapshot; those of one viewer in their lane, those of live operations together.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class Context:
         tokens: Tokens,
         commands: Commands,
         budgets: Budgets,
+        lanes: Lanes | None = None,
     ) -> None:
         self.viewer = viewer
         self.commands = commands
@@ -48,13 +50,14 @@ class Context:
         self.budgets = budgets
         self.estimated = 0
         self.engine = _autocommitting(engine)
+        self._lane: Reading = lanes.of(viewer, self.engine) if lanes else self.engine
         self._shared: SharedLoaders | None = None
         self._reading: ReadPolicy = once
         self.renew()
 
     def share(self, loaders: SharedLoaders, session: Session) -> "Context":
         """This context, as one of several that read together."""
-        self._shared, self.session, self._reading = loaders, session, retried_on_outage
+        self._shared, self.session, self._reading, self._lane = loaders, session, retried_on_outage, self.engine
         self.renew()
         return self
 
@@ -66,11 +69,11 @@ class Context:
     def renew_alone(self) -> None:
         """Begin anew, and read together with nobody: what others have read may be older than the event."""
         self.renew()
-        self._loaders = Loaders(self.engine, self.viewer, self._reading)
+        self._loaders = Loaders(self._lane, self.viewer, self._reading)
 
     def forget(self) -> None:
         """Forget what was loaded: what is read after a command is what it left."""
-        self._loaders = self._shared.of(self.viewer) if self._shared else Loaders(self.engine, self.viewer)
+        self._loaders = self._shared.of(self.viewer) if self._shared else Loaders(self._lane, self.viewer)
 
     def load(self, query: Query, key: Hashable, **arguments: Any) -> "asyncio.Future[Any]":
         """The value of a batched query for one key."""
@@ -105,7 +108,7 @@ class Context:
 
     async def _on_connection(self, query: Callable[[Any], Awaitable[Any]]) -> Any:
         async def read() -> Any:
-            async with self.engine.connect() as connection:
+            async with self._lane.connect() as connection:
                 return await query(connection)
 
         return await self._reading(read)

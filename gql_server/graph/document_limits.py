@@ -1,13 +1,19 @@
 """Bounds on what a document may ask for, checked before anything is executed."""
 
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple, cast
 
 from graphql import (
+    DefinitionNode,
+    DocumentNode,
     FieldNode,
+    FloatValueNode,
     FragmentDefinitionNode,
     FragmentSpreadNode,
     GraphQLError,
     InlineFragmentNode,
+    IntValueNode,
+    Node,
     OperationDefinitionNode,
     SelectionSetNode,
     StringValueNode,
@@ -21,6 +27,12 @@ from graphql.validation.rules import overlapping_fields_can_be_merged
 from gql_server.errors import ErrorCode
 
 MAX_TOKENS = 2000
+MAX_ERRORS = 5
+"""Errors after which validation, and the coercion of variables, stop."""
+MAX_VALUES = 10_000
+"""Values in the variables of an operation, those inside of others too."""
+MAX_DIGITS = 400
+MAX_OPERATIONS = 50
 REQUEST_SECONDS = 30
 """Time that an operation over HTTP may take; its statement is cancelled with it."""
 SUBSCRIPTIONS_PER_SOCKET = 100
@@ -50,35 +62,66 @@ LIMITS = Weight(depth=20, fields=2000, aliases=100, directives=50, width=20)
 
 
 class DocumentLimits(ValidationRule):
-    """Weighs every fragment once, so that fragments that spread fragments cost no more to check than to write."""
+    """Reports the limits that a document exceeds."""
 
     def __init__(self, context: ValidationContext) -> None:
         super().__init__(context)
-        definitions = context.document.definitions
-        self._fragments = {node.name.value: node for node in definitions if isinstance(node, FragmentDefinitionNode)}
-        self._weights: dict[str, Weight] = {}
-        for node in definitions:
-            if isinstance(node, OperationDefinitionNode):
-                self._check(node)
+        for error in exceeded(context.document):
+            self.report_error(error)
 
-    def _check(self, operation: OperationDefinitionNode) -> None:
-        weight = self._weigh(operation.selection_set, frozenset())
+
+def exceeded(document: DocumentNode) -> Iterator[GraphQLError]:
+    """The limits that a document exceeds, found without looking at the schema."""
+    operations = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
+    if len(operations) > MAX_OPERATIONS:
+        yield _refused(f"The document exceeds the limit of {MAX_OPERATIONS} for its operations.")
+        return
+    if _directives(document.definitions) > LIMITS.directives:
+        yield _refused(f"The definitions exceed the limit of {LIMITS.directives} for their directives.")
+    fragments = _Fragments(document)
+    for operation in operations:
+        weight = fragments.weigh(operation.selection_set)
         for name, found, limit in zip(Weight._fields, weight, LIMITS, strict=True):
             if found > limit:
-                message = f"The operation exceeds the limit of {limit} for its {name}."
-                self.report_error(GraphQLError(message, operation, extensions={"code": ErrorCode.BAD_USER_INPUT.value}))
+                yield _refused(f"The operation exceeds the limit of {limit} for its {name}.", operation)
 
-    def _weigh(self, selections: SelectionSetNode | None, inside: frozenset[str]) -> Weight:
-        total = Weight()
-        for node in selections.selections if selections else ():
-            own = Weight(directives=len(node.directives or ()))
-            if isinstance(node, FieldNode):
-                own = own.beside(self._weigh(node.selection_set, inside).under_field(aliased=node.alias is not None))
-            elif isinstance(node, FragmentSpreadNode):
-                own = own.beside(self._fragment(node.name.value, inside))
+
+def _refused(message: str, node: Node | None = None) -> GraphQLError:
+    return GraphQLError(message, node, extensions={"code": ErrorCode.BAD_USER_INPUT.value})
+
+
+def _directives(definitions: Iterable[DefinitionNode]) -> int:
+    """Number of those that stand on definitions and on variables."""
+    on_definitions = sum(len(getattr(node, "directives", None) or ()) for node in definitions)
+    variables = (each for node in definitions for each in getattr(node, "variable_definitions", None) or ())
+    return on_definitions + sum(len(each.directives or ()) for each in variables)
+
+
+class _Fragments:
+    """Weighs every fragment once, so that fragments that spread fragments cost no more to check than to write."""
+
+    def __init__(self, document: DocumentNode) -> None:
+        self._fragments = {node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)}
+        self._weights: dict[str, Weight] = {}
+
+    def weigh(self, selections: SelectionSetNode | None, inside: frozenset[str] = frozenset()) -> Weight:
+        nodes = selections.selections if selections else ()
+        leaves = [node for node in nodes if isinstance(node, FieldNode) and node.selection_set is None]
+        total = Weight(
+            depth=bool(leaves),
+            fields=len(leaves),
+            aliases=sum(node.alias is not None for node in leaves),
+            directives=sum(len(node.directives) for node in nodes if node.directives),
+            width=len(leaves),
+        )
+        for node in nodes:
+            if isinstance(node, FragmentSpreadNode):
+                total = total.beside(self._fragment(node.name.value, inside))
             elif isinstance(node, InlineFragmentNode):
-                own = own.beside(self._weigh(node.selection_set, inside))
-            total = total.beside(own)
+                total = total.beside(self.weigh(node.selection_set, inside))
+            elif isinstance(node, FieldNode) and node.selection_set:
+                below = self.weigh(node.selection_set, inside)
+                total = total.beside(below.under_field(aliased=node.alias is not None))
         return total
 
     def _fragment(self, name: str, inside: frozenset[str]) -> Weight:
@@ -86,32 +129,45 @@ class DocumentLimits(ValidationRule):
         if name in inside or name not in self._fragments:
             return Weight()
         if name not in self._weights:
-            self._weights[name] = self._weigh(self._fragments[name].selection_set, inside | {name})
+            self._weights[name] = self.weigh(self._fragments[name].selection_set, inside | {name})
         return self._weights[name]
 
 
-class NoNul(ValidationRule):
-    """Refuses text that the database cannot hold."""
+class HeldLiterals(ValidationRule):
+    """Refuses text that the database cannot hold, and numbers that no number here is as long as."""
+
+    def enter_int_value(self, node: IntValueNode, *_: object) -> None:
+        self._check(node)
+
+    def enter_float_value(self, node: FloatValueNode, *_: object) -> None:
+        self._check(node)
+
+    def _check(self, node: IntValueNode | FloatValueNode) -> None:
+        if len(node.value) > MAX_DIGITS:
+            self.report_error(_refused(f"A number has more than {MAX_DIGITS} digits.", node))
 
     def enter_string_value(self, node: StringValueNode, *_: object) -> None:
         if NUL in node.value:
-            self.report_error(GraphQLError(NUL_REFUSED, node, extensions={"code": ErrorCode.BAD_USER_INPUT.value}))
+            self.report_error(_refused(NUL_REFUSED, node))
 
 
-def holds_nul(value: object) -> bool:
-    """True if a string in this JSON value, or a name, holds NUL. No recursion: clients choose the depth."""
-    rest = [value]
+def refused_variables(variables: object) -> str | None:
+    """Reason not to look at these variables: one holds NUL, or they are too many. No recursion: clients choose the depth."""
+    rest, count = [variables], 0
     while rest:
+        count += 1
         match found := rest.pop():
             case str(text) if NUL in text:
-                return True
+                return NUL_REFUSED
             case dict():
                 rest += [*cast(dict[str, object], found), *cast(dict[str, object], found).values()]
             case list():
                 rest += cast(list[object], found)
             case _:
                 pass
-    return False
+        if count + len(rest) > MAX_VALUES:
+            return f"The variables hold more than {MAX_VALUES} values."
+    return None
 
 
 class ValuesWithCode(ValuesOfCorrectTypeRule):

@@ -17,9 +17,11 @@ from strawberry.types import ExecutionContext, ExecutionResult
 from strawberry.types.execution import PreExecutionError
 from strawberry.types.graphql import OperationType
 
+from gql_server.errors import CostLimitExceeded
 from gql_server.graph.context import Context
 from gql_server.graph.cost.prices import Prices
-from gql_server.graph.cost.pricing import charge
+from gql_server.graph.cost.pricing import charge, charge_refused
+from gql_server.graph.document_limits import MAX_ERRORS
 from gql_server.graph.observation import Observed
 from gql_server.graph.operations import Operations, Prepared
 from gql_server.metrics import EVENTS_SENT
@@ -56,7 +58,7 @@ class Schema(strawberry.Schema):
 
         Raises MissingQueryError, CannotGetOperationTypeError, InvalidOperationTypeError.
         """
-        prepared = self._allowed(query, operation_name, allowed_operation_types)
+        prepared = self._allowed(query, operation_name, allowed_operation_types, context_value)
         return await self._executed(prepared, variable_values, context_value, root_value)
 
     async def stream(  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -82,7 +84,7 @@ class Schema(strawberry.Schema):
         root: Any,
     ) -> AsyncGenerator[ExecutionResult, None]:
         try:
-            prepared = self._allowed(query, name, allowed)
+            prepared = self._allowed(query, name, allowed, context)
             if prepared.document is not None and prepared.type is not OperationType.SUBSCRIPTION:
                 yield await self._executed(prepared, variables, context, root)
                 return
@@ -121,7 +123,16 @@ class Schema(strawberry.Schema):
     ) -> AsyncGenerator[ExecutionResult, None]:
         try:
             executor = cast(Any, self).execution_context_class
-            events = cast(Any, core).subscribe(self._schema, document, root, context, variables, name, executor_class=executor)
+            events = cast(Any, core).subscribe(
+                self._schema,
+                document,
+                root,
+                context,
+                variables,
+                name,
+                executor_class=executor,
+                max_coercion_errors=MAX_ERRORS,
+            )
             if optimized_is_awaitable(events):
                 events = await events
             if isinstance(events, CoreResult):
@@ -142,16 +153,21 @@ class Schema(strawberry.Schema):
     def _prices(self) -> Prices:
         return Prices(self._schema)
 
-    def _allowed(self, query: str | None, name: str | None, allowed: Iterable[OperationType] | None) -> Prepared:
-        """Raises one of REQUEST_ERRORS."""
+    def _allowed(self, query: str | None, name: str | None, allowed: Iterable[OperationType] | None, context: Any) -> Prepared:
+        """Raises one of REQUEST_ERRORS, or RateLimited."""
         prepared = self._operations.prepared(query, name)
-        if prepared.document is not None and prepared.type not in (allowed or EVERY_TYPE):
-            raise InvalidOperationTypeError(prepared.type)
+        try:
+            if prepared.document is not None and prepared.type not in (allowed or EVERY_TYPE):
+                raise InvalidOperationTypeError(prepared.type)
+        except REQUEST_ERRORS:
+            _charge_refused(context, prepared)
+            raise
         return prepared
 
     def _checked(self, prepared: Prepared, variables: dict[str, Any] | None, context: Any) -> DocumentNode:
         """Operation to execute, once it is paid for. Raises Refused, CostLimitExceeded, RateLimited."""
         if errors := prepared.errors(variables):
+            _charge_refused(context, prepared)
             raise Refused(errors)
         assert prepared.document is not None
         if not isinstance(context, Context):
@@ -159,18 +175,37 @@ class Schema(strawberry.Schema):
         context.estimated = prepared.estimate(self._prices, variables, context.paging.size_max)
         if (dry := prepared.dry(variables)) is not None:
             return dry
-        charge(context, context.estimated)
+        try:
+            charge(context, context.estimated)
+        except CostLimitExceeded:
+            _charge_refused(context, prepared)
+            raise
         return prepared.document
 
     async def _result(
         self, document: DocumentNode, name: str | None, variables: dict[str, Any] | None, context: Any, root: Any
     ) -> CoreResult:
         build = cast(Any, self).execution_context_class.build
-        executor = build(self._schema, document, root, context, variables, name, is_awaitable=optimized_is_awaitable)
+        executor = build(
+            self._schema,
+            document,
+            root,
+            context,
+            variables,
+            name,
+            is_awaitable=optimized_is_awaitable,
+            max_coercion_errors=MAX_ERRORS,
+        )
         if isinstance(executor, list):
-            return CoreResult(None, cast(list[GraphQLError], executor))
+            raise Refused(cast(list[GraphQLError], executor))
         result: Any = executor.execute_operation()
         return await result if optimized_is_awaitable(result) else result
+
+
+def _charge_refused(context: Any, prepared: Prepared) -> None:
+    """Raises RateLimited."""
+    if isinstance(context, Context):
+        charge_refused(context, prepared.length)
 
 
 class Refused(Exception):

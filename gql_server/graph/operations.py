@@ -3,29 +3,44 @@
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, lru_cache
 from hashlib import sha256
-from typing import Any
+from itertools import islice
+from typing import Any, cast
 
 from graphql import (
     DocumentNode,
     GraphQLError,
+    GraphQLInputObjectType,
+    ListTypeNode,
+    NamedTypeNode,
+    NonNullTypeNode,
     OperationDefinitionNode,
+    TypeNode,
     ValuesOfCorrectTypeRule,
     VariableNode,
     Visitor,
     parse,
     specified_rules,
+    validate,
     visit,
 )
 from graphql.language import ArgumentNode
 from strawberry.exceptions import MissingQueryError
 from strawberry.schema.exceptions import CannotGetOperationTypeError
-from strawberry.schema.schema import validate_document
+from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRule
+from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
 from strawberry.types.graphql import OperationType
 
 from gql_server.errors import ErrorCode
-from gql_server.graph.cost.prices import Prices
+from gql_server.graph.cost.prices import Prices, price_of_input
 from gql_server.graph.cost.pricing import INT_MAX, dry_run, has_price
-from gql_server.graph.document_limits import MAX_TOKENS, NUL_REFUSED, DocumentLimits, NoNul, ValuesWithCode, holds_nul
+from gql_server.graph.document_limits import (
+    MAX_ERRORS,
+    MAX_TOKENS,
+    HeldLiterals,
+    ValuesWithCode,
+    exceeded,
+    refused_variables,
+)
 
 KEPT = 128
 KEPT_CHARACTERS_MAX = 16_384
@@ -34,13 +49,19 @@ ESTIMATES_KEPT = 64
 DIGEST_CHARACTERS = 12
 SEVERAL = "The document has several operations: say which one in `operationName`."
 SIZING = frozenset({"first", "last", "if"})
-RULES = (DocumentLimits, NoNul, *(ValuesWithCode if rule is ValuesOfCorrectTypeRule else rule for rule in specified_rules))
+RULES = (
+    HeldLiterals,
+    *(ValuesWithCode if rule is ValuesOfCorrectTypeRule else rule for rule in specified_rules),
+    MaybeNullValidationRule,
+    OneOfInputValidationRule,
+)
 
 
 class Prepared:
     """An operation of a document, with what is wrong with it before anything is known of its variables."""
 
-    def __init__(self, document: DocumentNode | None, name: str | None, errors: Sequence[GraphQLError]) -> None:
+    def __init__(self, query: str, document: DocumentNode | None, name: str | None, errors: Sequence[GraphQLError]) -> None:
+        self.length = len(query)
         self.document, self.name, self._errors = document, name, errors
         self.digest = ""
         self._estimates: dict[Any, int] = {}
@@ -60,16 +81,18 @@ class Prepared:
 
     def errors(self, variables: Mapping[str, Any] | None) -> list[GraphQLError]:
         """Errors of the operation, and of the text in its variables."""
-        if not self._errors and holds_nul(variables):
-            return [_refusal(NUL_REFUSED)]
+        if not self._errors and (reason := refused_variables(variables)):
+            return [_refusal(reason)]
         return [*self._errors]
 
     def estimate(self, prices: Prices, variables: Mapping[str, Any] | None, most: int) -> int:
         """Cost of the operation, remembered for the same values of the variables on which that depends."""
         assert self.document is not None
         given = variables or {}
-        values = [given.get(name) for name in self._sizing]
-        key = (most, *values, *map(type, values), *(name in given for name in self._sizing))
+        values = [given.get(name) for name in self._variables.sizing]
+        weights = [self._weight(prices, name, given.get(name)) for name in self._variables.weighed]
+        names = (*self._variables.sizing, *self._variables.weighed)
+        key = (most, *values, *map(type, values), *weights, *(name in given for name in names))
         try:
             known = self._estimates.get(key)
         except TypeError:  # a value that cannot be hashed is none that may stand there
@@ -90,13 +113,25 @@ class Prepared:
         assert self.document is not None
         return has_price(self.document)
 
+    def _weight(self, prices: Prices, name: str, value: object) -> int:
+        """Part that the value of a variable has in the price."""
+        declared = self._declared.get(name)
+        type_ = prices.schema.type_map.get(declared) if declared else None
+        return price_of_input(type_, value) if isinstance(type_, GraphQLInputObjectType) else value not in (None, "")
+
     @cached_property
-    def _sizing(self) -> Sequence[str]:
-        """Variables that say how long lists are, or what is selected."""
+    def _declared(self) -> Mapping[str, str]:
+        """Names of the types of the variables."""
+        definitions = (self.operation and self.operation.variable_definitions) or ()
+        return {node.variable.name.value: _named(node.type) for node in definitions}
+
+    @cached_property
+    def _variables(self) -> "_Variables":
+        """Variables on which the price depends."""
         assert self.document is not None
-        found = _Sizing()
+        found = _Variables()
         visit(self.document, found)
-        return [*found.names]
+        return found
 
 
 class Operations:
@@ -121,16 +156,17 @@ class Operations:
         try:
             document = parse(query, max_tokens=MAX_TOKENS)
         except GraphQLError as error:
-            return Prepared(None, name, [error])
+            return Prepared(query, None, name, [error])
         except Exception as error:
-            return Prepared(None, name, [GraphQLError(str(error), original_error=error)])
+            return Prepared(query, None, name, [GraphQLError(str(error), original_error=error)])
         operations = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
         first = operations[0].name if operations else None
         chosen = first.value if name is None and first is not None else name
-        errors = [_coded(error) for error in validate_document(self._schema, document, RULES)]
+        errors = [*islice(exceeded(document), MAX_ERRORS)]  # first: what is too large is not worth more work
+        errors = errors or [_coded(error) for error in validate(self._schema, document, RULES, MAX_ERRORS)]
         if not errors and name is None and len(operations) > 1:
             errors = [_refusal(SEVERAL)]
-        return Prepared(document, chosen, errors)
+        return Prepared(query, document, chosen, errors)
 
 
 def _coded(error: GraphQLError) -> GraphQLError:
@@ -143,13 +179,30 @@ def _refusal(message: str) -> GraphQLError:
     return GraphQLError(message, extensions={"code": ErrorCode.BAD_USER_INPUT.value})
 
 
-class _Sizing(Visitor):
-    """Collects the variables that stand in arguments on which a price depends."""
+def _named(node: TypeNode) -> str:
+    while not isinstance(node, NamedTypeNode):
+        node = cast(ListTypeNode | NonNullTypeNode, node).type
+    return node.name.value
+
+
+class _Variables(Visitor):
+    """Collects the variables that stand in arguments on which a price depends: `sizing` by their value, `weighed` by whether
+    they are given, and what in them is."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.names: dict[str, None] = {}
+        self.sizing: dict[str, None] = {}
+        self.weighed: dict[str, None] = {}
+        self._is_weighed = False
 
     def enter_argument(self, node: ArgumentNode, *_: object) -> None:
-        if node.name.value in SIZING and isinstance(node.value, VariableNode):
-            self.names[node.value.name.value] = None
+        self._is_weighed = node.name.value not in SIZING
+        if not self._is_weighed and isinstance(node.value, VariableNode):
+            self.sizing[node.value.name.value] = None
+
+    def enter_variable(self, node: VariableNode, *_: object) -> None:
+        if self._is_weighed:
+            self.weighed[node.name.value] = None
+
+    def leave_argument(self, *_: object) -> None:
+        self._is_weighed = False

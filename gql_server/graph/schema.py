@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import strawberry
 from strawberry.schema.config import StrawberryConfig
@@ -103,7 +103,8 @@ class Query(
         return await _fetch(info, id)
 
     @strawberry.field(
-        description=f"Same order and length as `ids`, at most {NODES_MAX}; null for what is absent or not visible.",
+        description=f"Same order and length as `ids`, at most {NODES_MAX}; null for what is absent or not visible, "
+        "and with an error for what is no id.",
         directives=[SemanticNonNull()],
     )
     async def nodes(
@@ -111,7 +112,8 @@ class Query(
     ) -> list[Node | None] | None:
         if len(ids) > NODES_MAX:
             raise BadInput(f"`ids` takes at most {NODES_MAX} values.")
-        return await asyncio.gather(*(_fetch(info, id) for id in ids))
+        found = await asyncio.gather(*(_fetch(info, id) for id in ids), return_exceptions=True)
+        return cast(list[Node | None], found)  # what was raised becomes an error of that one
 
 
 @strawberry.type(description="Writes. Every result is a union: a payload, or a problem.")

@@ -1,5 +1,6 @@
 """Bearer tokens: JWT, HS256, checked in full; what they say becomes a Viewer."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -15,6 +16,9 @@ ALGORITHM = "HS256"
 REQUIRED_CLAIMS = ["exp", "iat", "sub", "aud", "iss"]
 REFUSED_HEADERS = ("crit", "jku", "jwk", "x5u")
 TOKENS_KEPT = 4096
+TEXT_BYTES = 1024
+LEEWAY = timedelta(seconds=10)
+"""By how much the clock of who signs a token may be ahead. An expired one is never accepted."""
 DEVELOPMENT_ROLES = {
     "superadmin": Role.SUPERADMIN,
     "operator": Role.OPERATOR,
@@ -78,13 +82,13 @@ class TokenAuthority:
 
     def authenticate(self, authorization: str | None) -> Viewer:
         """The viewer of an Authorization header. Raises Unauthenticated, which never says what was wrong."""
-        scheme, _, token = (authorization or "").partition(" ")
+        token = bearer(authorization)
         try:
-            viewer = _verified(self, token) if scheme.lower() == "bearer" else None
-        except (jwt.PyJWTError, ValueError, OverflowError):
+            viewer = None if token is None else _verified(self, token)
+        except (jwt.PyJWTError, ValueError, OverflowError, OSError):  # an instant may be beyond the calendar, or the clock
             viewer = None
         if viewer is None or viewer.expires_at is None or viewer.expires_at <= datetime.now(UTC):
-            raise Unauthenticated("A valid access token is needed: send `Authorization: Bearer <token>`.")
+            raise refused()
         return viewer
 
     def verified(self, token: str) -> Viewer:
@@ -100,8 +104,19 @@ class TokenAuthority:
             algorithms=[ALGORITHM],
             audience=self.audience,
             issuer=self.issuer,
+            leeway=LEEWAY,
             options={"require": REQUIRED_CLAIMS, "strict_aud": True},
         )
+
+
+def bearer(authorization: str | None) -> str | None:
+    """The token of an Authorization header."""
+    scheme, _, token = (authorization or "").partition(" ")
+    return token if scheme.lower() == "bearer" else None
+
+
+def refused() -> Unauthenticated:
+    return Unauthenticated("A valid access token is needed: send `Authorization: Bearer <token>`.")
 
 
 @lru_cache(maxsize=TOKENS_KEPT)
@@ -116,11 +131,11 @@ def _viewer(claims: dict[str, Any]) -> Viewer:
     if claims.get("type") != "access" or not isinstance(roles, list):
         raise ValueError
     return Viewer(
-        subject=_text(claims, "sub") or "",
+        subject=text_of(claims, "sub") or "",
         provider=Provider(claims.get("provider")).value,
         permissions=frozenset[str]().union(*map(_permissions, cast(list[object], roles))),
-        display_name=_text(claims, "name"),
-        email=_text(claims, "email"),
+        display_name=text_of(claims, "name"),
+        email=text_of(claims, "email"),
         expires_at=datetime.fromtimestamp(int(claims["exp"]), UTC),
     )
 
@@ -129,13 +144,19 @@ def _permissions(entry: object) -> frozenset[str]:
     match entry:
         case {"role": str(role), **rest}:
             unit = rest.get("unit")
-            return permissions_of(role, unit if isinstance(unit, str) else None)
+            return permissions_of(role, cast(str, unit) if is_text(unit) else None)
         case _:
             raise ValueError
 
 
-def _text(claims: dict[str, Any], name: str) -> str | None:
+def text_of(claims: Mapping[str, Any], name: str) -> str | None:
+    """A claim that is text, if it is there. Raises ValueError."""
     value = claims.get(name)
-    if value is not None and not isinstance(value, str):
+    if value is not None and not is_text(value):
         raise ValueError
     return value
+
+
+def is_text(value: object) -> bool:
+    """True for text that can be kept and sent: no NUL, no half of a character. Raises ValueError for the latter."""
+    return isinstance(value, str) and len(value.encode()) <= TEXT_BYTES and "\0" not in value

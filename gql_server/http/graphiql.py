@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,11 +24,17 @@ NOT_BUILT = "The GraphiQL page has not been built: run `make frontend`. The API 
 SAFE_HEADERS = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
 PAGE_HEADERS = {**SAFE_HEADERS, "Cache-Control": "no-store"}
 ASSET_HEADERS = {**SAFE_HEADERS, "Cache-Control": "public, max-age=31536000, immutable"}
+RELATIVE = re.compile(r'(?<==")\./')
+"""Beginning of the addresses in the built page."""
 
 # Monaco writes its colours as inline styles; everything else comes from this origin.
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self' 'nonce-{nonce}'; style-src 'self' 'unsafe-inline'; font-src 'self' data:; "
     "img-src 'self' data:; worker-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+STATIC_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "connect-src 'self' ws: wss:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 
 
@@ -62,11 +69,11 @@ class PageConfig:
     viewers: Sequence[Persona] = ()
     title: str = "gql-server"
 
-    def as_script(self) -> str:
-        """JavaScript that sets `window.__GQL__`, safe inside a script element."""
+    def as_script(self, base: str = "") -> str:
+        """JavaScript that sets `window.__GQL__` for a page under this path, safe inside a script element."""
         config = {
-            "url": self.url,
-            "subscriptionUrl": self.subscription_url,
+            "url": base + self.url,
+            "subscriptionUrl": base + self.subscription_url,
             "headers": dict(self.headers()),
             "tabs": [{"query": tab.query, "variables": _editor_text(tab.variables)} for tab in self.tabs],
             "viewers": [{"label": viewer.label, "headers": dict(viewer.headers())} for viewer in self.viewers],
@@ -79,7 +86,7 @@ def routes(config: PageConfig, directory: Path = BUILT) -> list[Route | Mount]:
     """The page at `/graphiql` and its assets; 503 and a sentence while `directory` holds no built page."""
 
     def page(request: Request) -> Response:
-        return _page(config, directory / "index.html")
+        return _page(config, directory / "index.html", base_of(request))
 
     assets = Assets(directory=directory / "assets", check_dir=False)
     compressed = Middleware(GZipMiddleware, compresslevel=6)
@@ -88,7 +95,12 @@ def routes(config: PageConfig, directory: Path = BUILT) -> list[Route | Mount]:
 
 def redirect_to_page(request: Request) -> RedirectResponse:
     """Endpoint that sends a browser to the page, for whoever wants it at `/`."""
-    return RedirectResponse(PATH)
+    return RedirectResponse(base_of(request) + PATH)
+
+
+def base_of(request: Request) -> str:
+    """Path under which the server is shown."""
+    return request.scope.get("root_path", "")
 
 
 class Assets(StaticFiles):
@@ -103,13 +115,23 @@ class Assets(StaticFiles):
         """A page that is not built yet makes its assets 404, where Starlette would crash."""
 
 
-def _page(config: PageConfig, index: Path) -> Response:
+class Pages(StaticFiles):
+    """Pages without a build, which run their own scripts alone."""
+
+    def file_response(self, full_path: PathLike, stat_result: os.stat_result, scope: Scope, status_code: int = 200) -> Response:
+        response = super().file_response(full_path, stat_result, scope, status_code)
+        response.headers["Content-Security-Policy"] = STATIC_POLICY
+        return response
+
+
+def _page(config: PageConfig, index: Path, base: str) -> Response:
     if not index.is_file():
-        return PlainTextResponse(NOT_BUILT.format(url=config.url), status_code=503, headers=PAGE_HEADERS)
+        return PlainTextResponse(NOT_BUILT.format(url=base + config.url), status_code=503, headers=PAGE_HEADERS)
     nonce = secrets.token_urlsafe(16)
-    script = f'<script nonce="{nonce}">{config.as_script()}</script>'
+    script = f'<script nonce="{nonce}">{config.as_script(base)}</script>'
     policy = {"Content-Security-Policy": CONTENT_SECURITY_POLICY.format(nonce=nonce)}
-    return HTMLResponse(index.read_text("utf-8").replace(PLACEHOLDER, script), headers={**PAGE_HEADERS, **policy})
+    page = RELATIVE.sub(f"{base}{PATH}/", index.read_text("utf-8")).replace(PLACEHOLDER, script)
+    return HTMLResponse(page, headers={**PAGE_HEADERS, **policy})
 
 
 def _editor_text(variables: Mapping[str, object]) -> str:

@@ -9,13 +9,15 @@ from graphql import GraphQLEnumType, GraphQLError, GraphQLSchema, GraphQLSyntaxE
 from strawberry.exceptions import MissingQueryError
 from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
 
-from gql_server.db.outages import is_outage
+from gql_server.db.outages import is_outage, is_pool_full
 from gql_server.errors import ErrorCode, PublicError
 from gql_server.metrics import ERRORS, OTHER
 
 CODES = frozenset(code.value for code in ErrorCode)
 REQUEST_ERRORS = (CannotGetOperationTypeError, InvalidOperationTypeError, MissingQueryError)
+BUSY = "Every connection to the database is in use: try again in a moment, and ask for less at a time."
 UNAVAILABLE = "The database cannot be reached, or took too long: try again in a moment."
+MESSAGE_LENGTH = 1000
 INTERNAL = "Something went wrong here. Quote the request id when you report it."
 PYTHON_WORDS = ("<strawberry.", "Maybe[")
 UNKNOWN_MEMBER = re.compile(r"does not exist in '(\w+)' enum\.")
@@ -25,7 +27,7 @@ log = structlog.get_logger(__name__)
 
 def masked(errors: Iterable[GraphQLError], schema: GraphQLSchema) -> list[GraphQLError]:
     """The errors as the client sees them; what is hidden is logged with its request id."""
-    return counted([_masked(error, schema) for error in errors])
+    return counted([_cut(_masked(error, schema)) for error in errors])
 
 
 def counted(errors: list[GraphQLError]) -> list[GraphQLError]:
@@ -38,6 +40,15 @@ def counted(errors: list[GraphQLError]) -> list[GraphQLError]:
 def count_code(code: object) -> None:
     """Count an error of that code."""
     ERRORS.labels(str(code) if code in CODES else OTHER).inc()
+
+
+def _cut(error: GraphQLError) -> GraphQLError:
+    """The error without what a client has sent at length."""
+    if len(error.message) <= MESSAGE_LENGTH:
+        return error
+    extensions = dict(error.extensions or {})
+    code = ErrorCode(str(extensions.pop("code")))
+    return _with(error, f"{error.message[: MESSAGE_LENGTH - 1]}…", code, **extensions)
 
 
 def _masked(error: GraphQLError, schema: GraphQLSchema) -> GraphQLError:
@@ -55,8 +66,9 @@ def _masked(error: GraphQLError, schema: GraphQLSchema) -> GraphQLError:
 def concealed(cause: BaseException, error: GraphQLError | None = None) -> GraphQLError:
     """The public face of an exception that was not meant for the client: the database is away, or nobody expected it."""
     if is_outage(cause):
+        message = BUSY if is_pool_full(cause) else UNAVAILABLE
         log.warning("request.unavailable", error=repr(cause), path=error and error.path)
-        return _with(error or GraphQLError(UNAVAILABLE), UNAVAILABLE, ErrorCode.UNAVAILABLE)
+        return _with(error or GraphQLError(message), message, ErrorCode.UNAVAILABLE)
     return internal(cause, error)
 
 

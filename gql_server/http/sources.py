@@ -2,7 +2,7 @@
 
 import asyncio
 import tempfile
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import IO
 from urllib.parse import quote
@@ -16,23 +16,21 @@ from gql_server.commands.sources import source_of
 from gql_server.errors import NotFound, PublicError, Unavailable
 from gql_server.files import Files, FileStore, StoreUnavailable
 from gql_server.files.store import FileMissing
+from gql_server.http.identity import Authenticate, viewer_of
 from gql_server.http.uploads import chunks_of, failure, refusal
-from gql_server.policy import Viewer
 
 
 class Sources:
     """The endpoint. `authenticate` turns an Authorization header into a viewer or raises Unauthenticated."""
 
-    def __init__(
-        self, engine: AsyncEngine, authenticate: Callable[[str | None], Viewer], bucket: FileStore | None = None
-    ) -> None:
+    def __init__(self, engine: AsyncEngine, authenticate: Authenticate, bucket: FileStore | None = None) -> None:
         self.engine = engine
         self.files = Files(engine, bucket)
         self.authenticate = authenticate
 
     async def get(self, request: Request) -> Response:
         try:
-            viewer = self.authenticate(request.headers.get("authorization"))
+            viewer = await viewer_of(self.authenticate, request.headers.get("authorization"))
             async with self.engine.connect() as connection:
                 source = await source_of(connection, viewer, request.path_params["job_id"])
             file = await self._copy(source.upload_id)

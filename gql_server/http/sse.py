@@ -16,21 +16,16 @@ from starlette.types import Message, Send
 from gql_server.errors import PublicError, Unauthenticated
 from gql_server.http.live import LiveOperations, Operation, OperationRefused
 from gql_server.http.masking import counted, internal, public
+from gql_server.http.media import Media
 from gql_server.http.streams import Draining, Interrupted, TooSlow
 from gql_server.policy import Viewer
 
-MEDIA_TYPE = "text/event-stream"
 SEND_SECONDS = 10.0
 KEEP_ALIVE_SECONDS = 12.0
 KEEP_ALIVE = b":\n\n"
 COMPLETE = b"event: complete\ndata:\n\n"
 EXPIRED = "The access token has expired: connect again with a new one, and resume."
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-
-
-def is_asked_for(request: Request) -> bool:
-    """True if the client wants an event stream."""
-    return MEDIA_TYPE in request.headers.get("accept", "")
 
 
 class EventStream(StreamingResponse):
@@ -49,7 +44,7 @@ def stream(request: Request, live: LiveOperations, operation: Operation, viewer:
     """The results of a subscription. `Last-Event-ID` resumes it."""
     return EventStream(
         _while_valid(_events(live, operation, viewer, request.headers.get("last-event-id")), viewer),
-        media_type=MEDIA_TYPE,
+        media_type=Media.EVENTS,
         headers=HEADERS,
     )
 
@@ -61,7 +56,7 @@ def single(payload: str) -> StreamingResponse:
         yield event(payload)
         yield COMPLETE
 
-    return StreamingResponse(events(), media_type=MEDIA_TYPE, headers=HEADERS)
+    return StreamingResponse(events(), media_type=Media.EVENTS, headers=HEADERS)
 
 
 def event(payload: str, token: str | None = None) -> bytes:

@@ -7,7 +7,7 @@ import asyncio
 import hashlib
 import re
 import tempfile
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from typing import IO, NoReturn
 
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -24,7 +24,11 @@ from gql_server.db.models import TargetType
 from gql_server.errors import BadInput, ErrorCode, Forbidden, PublicError, Unavailable
 from gql_server.files import Files, FileStore, NewUpload, StoreUnavailable
 from gql_server.files.store import CHUNK_BYTES
+from gql_server.http.connections import parts
+from gql_server.http.identity import Authenticate, viewer_of
 from gql_server.http.masking import concealed, count_code, counted
+from gql_server.http.media import is_encoded
+from gql_server.http.refusals import STATUS, Refusal
 from gql_server.ledger.wakeup import wake_all
 from gql_server.policy import OPERATIONS_EDIT, Viewer, may_upload
 from gql_server.worker import Registry
@@ -36,13 +40,6 @@ PARAMETERS = (
 FORMER_NAMES = {"decimal": "decimalMark"}
 """Parameters that were called otherwise, and still may be."""
 TARGETS = {"data": TargetType.DATA_ENTRIES, "factors": TargetType.FACTORS, "reference": TargetType.REFERENCE_DATA}
-STATUS_OF = {
-    ErrorCode.UNAUTHENTICATED: 401,
-    ErrorCode.FORBIDDEN: 403,
-    ErrorCode.NOT_FOUND: 404,
-    ErrorCode.CONFLICT: 409,
-    ErrorCode.UNAVAILABLE: 503,
-}
 
 
 class Uploads:
@@ -52,7 +49,7 @@ class Uploads:
         self,
         engine: AsyncEngine,
         registry: Registry,
-        authenticate: Callable[[str | None], Viewer],
+        authenticate: Authenticate,
         max_bytes: int,
         bucket: FileStore | None = None,
     ) -> None:
@@ -64,11 +61,11 @@ class Uploads:
 
     async def post(self, request: Request) -> Response:
         try:
-            viewer = self.authenticate(request.headers.get("authorization"))
+            viewer = await viewer_of(self.authenticate, request.headers.get("authorization"))
             if request.headers.get("content-type", "").startswith("multipart/"):
-                raise MultipartRefused(
-                    "send the file itself as the body: curl --data-binary @file.csv, not -F", argument="body"
-                )
+                raise BodyRefused("send the file itself as the body: curl --data-binary @file.csv, not -F", argument="body")
+            if is_encoded(request):
+                raise BodyRefused("send the file as it is, without Content-Encoding", argument="body")
             ingestion = ingestion_from(request.query_params) if starts(request.query_params) else None
             _authorize(viewer, ingestion)
             return await self._accept(request, viewer, ingestion)
@@ -76,6 +73,8 @@ class Uploads:
             return refusal(error)
         except StoreUnavailable as error:
             return refusal(Unavailable(str(error)))
+        except Refusal as error:
+            return refused(error)
         except ClientDisconnect:
             return Response(status_code=400)
         except Exception as error:
@@ -107,7 +106,7 @@ class Uploads:
         if declared.isdigit() and int(declared) > self.max_bytes:
             self._refuse_size()
         size, digest = 0, hashlib.sha256()
-        async for part in request.stream():
+        async for part in parts(request):
             size += len(part)
             if size > self.max_bytes:
                 self._refuse_size()
@@ -128,8 +127,8 @@ class TooLarge(PublicError):
     status = 413
 
 
-class MultipartRefused(PublicError):
-    """A form, whose boundaries would be read as rows."""
+class BodyRefused(PublicError):
+    """A form, whose boundaries would be read as rows, or a file that is compressed on its way."""
 
     code = ErrorCode.BAD_USER_INPUT
     status = 415
@@ -138,16 +137,21 @@ class MultipartRefused(PublicError):
 def refusal(error: PublicError) -> Response:
     """An error as the client reads it."""
     count_code(error.code)
-    status = getattr(error, "status", None) or STATUS_OF.get(error.code, 400)
+    status = getattr(error, "status", None) or STATUS[error.code]
     return JSONResponse({"error": {"message": error.message, **error.extensions}}, status)
+
+
+def refused(error: Refusal) -> Response:
+    """A request that is refused for its form as the client reads it."""
+    count_code(error.code)
+    return JSONResponse({"error": {"message": error.reason, "code": error.code}}, error.status_code, error.headers)
 
 
 def failure(error: Exception) -> Response:
     """An exception that is not for the client as it reads it; what is hidden is logged."""
     shown = counted([concealed(error)])[0]
     extensions = shown.extensions or {}
-    status = 503 if extensions["code"] == ErrorCode.UNAVAILABLE else 500
-    return JSONResponse({"error": {"message": shown.message, **extensions}}, status)
+    return JSONResponse({"error": {"message": shown.message, **extensions}}, STATUS[extensions["code"]])
 
 
 async def chunks_of(file: IO[bytes]) -> AsyncGenerator[bytes]:

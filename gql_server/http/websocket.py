@@ -1,15 +1,15 @@
 """graphql-transport-ws: one context for each operation, and no operation can bring down its siblings."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Generator
-from contextlib import aclosing, contextmanager, suppress
+from collections.abc import AsyncGenerator, Callable
+from contextlib import ExitStack, aclosing, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol, cast
 
 import structlog
 from graphql import GraphQLError
-from starlette.websockets import WebSocketDisconnect
+from starlette.websockets import WebSocket, WebSocketDisconnect
 from strawberry.asgi import ASGIWebSocketAdapter
 from strawberry.http.exceptions import WebSocketDisconnected
 from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import BaseGraphQLTransportWSHandler, Operation
@@ -20,20 +20,25 @@ from strawberry.subscriptions.protocols.graphql_transport_ws.types import (
     PingMessage,
 )
 
-from gql_server.errors import PublicError, Unauthenticated
+from gql_server.errors import PublicError, Unauthenticated, Unavailable
 from gql_server.graph.context import Context
 from gql_server.graph.executable_schema import Schema
 from gql_server.http import live, streams
+from gql_server.http.identity import Authenticate, viewer_of
 from gql_server.http.masking import counted, internal, masked, public
+from gql_server.http.sockets import Sockets
 from gql_server.policy import Viewer
 
 SEND_SECONDS = 10.0
 DRAIN_SECONDS = 1.0
+LOOK_SECONDS = 3600.0
+ID_LENGTH = 256
 # Close codes after which graphql-ws's client comes again by itself, and may resume.
 RESTART = 1012
 EXPIRED = 4440
 TRY_AGAIN_LATER = 1013
 TOO_SLOW = 4441
+UNAUTHORIZED = 4401
 FORBIDDEN = 4403
 
 
@@ -49,39 +54,19 @@ class SocketContext:
     """Credentials of a socket's caller: in `connection_init` or a later `ping`, else in the headers of the handshake."""
 
     header: str | None
-    authenticate: Callable[[str | None], Viewer]
+    authenticate: Authenticate
     connection_params: dict[str, Any] = field(default_factory=dict[str, Any])
 
-    def viewer(self) -> Viewer:
-        """The caller. Raises Unauthenticated."""
-        given = {key.lower(): value for key, value in self.connection_params.items()}
-        authorization = given.get("authorization", self.header)
-        return self.authenticate(authorization if isinstance(authorization, str) else None)
-
-
-class Sockets:
-    """Open sockets of a process, to let them go when it stops."""
-
-    def __init__(self) -> None:
-        self._open: set[TransportHandler] = set()
-
-    @contextmanager
-    def opened(self, handler: "TransportHandler") -> Generator[None]:
-        """Count the socket as open meanwhile."""
-        self._open.add(handler)
-        try:
-            yield
-        finally:
-            self._open.discard(handler)
+    async def viewer(self) -> Viewer:
+        """The caller. Raises Unauthenticated or Unavailable."""
+        return await viewer_of(self.authenticate, self.authorization)
 
     @property
-    def count(self) -> int:
-        """Number of open sockets."""
-        return len(self._open)
-
-    async def drain(self) -> None:
-        """Let all clients go, at the same time."""
-        await asyncio.gather(*[handler.drain() for handler in tuple(self._open)])
+    def authorization(self) -> str | None:
+        """Credentials, if there are any."""
+        given = {key.lower(): value for key, value in self.connection_params.items()}
+        authorization = given.get("authorization", self.header)
+        return authorization if isinstance(authorization, str) else None
 
 
 class Endpoint(Protocol):
@@ -102,15 +87,21 @@ class TransportHandler(BaseGraphQLTransportWSHandler[Any, None]):
         super().__init__(*arguments, **named)
         self._viewer: Viewer | None = None
         self._lifetimes: set[asyncio.Timeout] = set()
+        self._ends: float | None = None
+        self._held = ExitStack()
 
     async def handle(self) -> None:
-        with self._endpoint.sockets.opened(self), suppress(TimeoutError):
+        with self._endpoint.sockets.opened(self, address_of(self._socket)), self._held, suppress(TimeoutError):
             async with asyncio.timeout(None) as self._patience:
                 await super().handle()
 
     @property
     def _endpoint(self) -> Endpoint:
         return cast(Endpoint, self.view)
+
+    @property
+    def _socket(self) -> WebSocket:
+        return cast(ASGIWebSocketAdapter, self.websocket).ws
 
     async def drain(self) -> None:
         """Let the client go; it comes again by itself."""
@@ -129,16 +120,20 @@ class TransportHandler(BaseGraphQLTransportWSHandler[Any, None]):
         context = cast(SocketContext, self.context)
         before, context.connection_params = context.connection_params, {**context.connection_params, **payload}
         try:
-            viewer = context.viewer()
+            viewer = await context.viewer()
         except Unauthenticated as error:
             await self.websocket.close(EXPIRED, error.message)
+            return
+        except Unavailable as error:
+            await self.websocket.close(TRY_AGAIN_LATER, error.message)
             return
         if self._viewer is not None and replace(viewer, expires_at=None) != replace(self._viewer, expires_at=None):
             context.connection_params = before
             await self.websocket.close(FORBIDDEN, "This token is somebody else's, or of another scope: connect again with it")
             return
+        self._ends = _end_of(viewer)
         for lifetime in self._lifetimes:
-            lifetime.reschedule(_end_of(viewer))
+            lifetime.reschedule(self._ends)
 
     async def handle_message(self, message: Message) -> None:
         if not _is_well_formed(message):
@@ -147,8 +142,40 @@ class TransportHandler(BaseGraphQLTransportWSHandler[Any, None]):
             await super().handle_message(message)
 
     async def handle_connection_init(self, message: ConnectionInitMessage) -> None:
-        payload = message.get("payload")
-        await super().handle_connection_init({"type": "connection_init", "payload": {} if payload is None else payload})
+        given = cast(object, message.get("payload"))
+        payload: Any = {} if given is None else given
+        if self.connection_init_received or not isinstance(payload, dict) or await self._is_welcome(payload):
+            await super().handle_connection_init({"type": "connection_init", "payload": payload})
+
+    async def _is_welcome(self, payload: dict[str, Any]) -> bool:
+        """True if the caller may stay: the token is good, and their sockets are not too many. Closes the socket otherwise."""
+        context = cast(SocketContext, self.context)
+        context.connection_params = payload
+        try:
+            viewer = await context.viewer()
+        except Unauthenticated as error:
+            await self.websocket.close(FORBIDDEN if context.authorization else UNAUTHORIZED, error.message)
+            return False
+        except Unavailable as error:
+            await self.websocket.close(TRY_AGAIN_LATER, error.message)
+            return False
+        if not self._endpoint.sockets.admits_viewer(viewer):
+            await self.websocket.close(TRY_AGAIN_LATER, "You have too many sockets: close one first")
+            return False
+        self._held.enter_context(self._endpoint.sockets.held(viewer))
+        self._viewer, self._ends = viewer, _end_of(viewer)
+        self._held.callback(asyncio.create_task(self._close_when_expired()).cancel)
+        return True
+
+    async def _close_when_expired(self) -> None:
+        """Let a client go that has a token no longer; operations tell of it themselves."""
+        while self._ends is not None and (left := self._ends - asyncio.get_running_loop().time()) > 0:
+            await asyncio.sleep(min(left, LOOK_SECONDS))
+        if self._ends is not None and not self.operations:
+            await self._say_expired()
+
+    async def _say_expired(self) -> None:
+        await self.websocket.close(EXPIRED, "The access token has expired: connect again with a new one, and resume")
 
     async def run_operation(self, operation: Operation[Any, None]) -> None:
         try:
@@ -162,7 +189,7 @@ class TransportHandler(BaseGraphQLTransportWSHandler[Any, None]):
         except streams.Draining:
             await self.drain()
         except Expired:
-            await self.websocket.close(EXPIRED, "The access token has expired: connect again with a new one, and resume")
+            await self._say_expired()
         except live.OperationRefused as refused:
             await operation.send_initial_errors(refused.errors)
         except PublicError as error:
@@ -174,7 +201,7 @@ class TransportHandler(BaseGraphQLTransportWSHandler[Any, None]):
 
     async def _run(self, operation: Operation[Any, None]) -> None:
         """Raises Expired when the caller's token expires meanwhile."""
-        viewer = self._viewer = cast(SocketContext, self.context).viewer()
+        viewer = self._viewer = await cast(SocketContext, self.context).viewer()
         lifetime = asyncio.timeout_at(_end_of(viewer))
         self._lifetimes.add(lifetime)
         try:
@@ -203,10 +230,9 @@ class TransportHandler(BaseGraphQLTransportWSHandler[Any, None]):
 
     async def _send_text(self, text: str) -> None:
         """Raises WebSocketDisconnected, also for a client that takes nothing in: its socket ends, and what waits for it."""
-        socket = cast(ASGIWebSocketAdapter, self.websocket).ws
         try:
             async with asyncio.timeout(SEND_SECONDS):
-                await socket.send_text(text)
+                await self._socket.send_text(text)
         except TimeoutError as error:
             self._patience.reschedule(asyncio.get_running_loop().time())
             raise WebSocketDisconnected from error
@@ -234,6 +260,11 @@ class TransportHandler(BaseGraphQLTransportWSHandler[Any, None]):
         return None
 
 
+def address_of(socket: WebSocket) -> str:
+    """Address of the client: its own, where the proxy between is trusted."""
+    return socket.client.host if socket.client else ""
+
+
 def _end_of(viewer: Viewer) -> float | None:
     """Time at which the token expires, on the loop's clock."""
     if viewer.expires_at is None:
@@ -248,8 +279,8 @@ def _is_well_formed(message: object) -> bool:
             return True
         case {"type": "complete", "id": str()}:
             return True
-        case {"type": "subscribe", "id": str(), "payload": {"query": str(), **rest}}:
+        case {"type": "subscribe", "id": str(id), "payload": {"query": str(), **rest}}:
             variables, name = rest.get("variables"), rest.get("operationName")
-            return isinstance(variables, dict | None) and isinstance(name, str | None)
+            return 0 < len(id) <= ID_LENGTH and isinstance(variables, dict | None) and isinstance(name, str | None)
         case _:
             return False

@@ -6,15 +6,25 @@ import socket
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from typing import Any
 
+import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
 from gql_server.app import create_app
+from gql_server.http.connections import PatientProtocol
 from gql_server.http.graphiql import PageConfig
 from gql_server.processes import heap
 from gql_server.settings import Settings
 
+try:
+    import resource
+except ImportError:  # Windows has no such limit
+    resource = None
+
 DRAIN_SECONDS = 7
+FILES_MAX, FILES_BESIDE = 65_536, 256
+
+log = structlog.get_logger(__name__)
 
 
 class Server(uvicorn.Server):
@@ -35,11 +45,27 @@ class Server(uvicorn.Server):
 
 
 def create_server(settings: Settings, dsn: str, page: PageConfig, **served: Any) -> Server:
+    allow_files(settings)
     app = create_app(settings, dsn, page, **served)
-    return Server(web(app), app.state.drain, app.state.metrics)
+    config = web(app, forwarded_allow_ips=[*settings.forwarded_allow_ips], limit_concurrency=settings.connections_max)
+    return Server(config, app.state.drain, app.state.metrics)
 
 
-def web(app: ASGIApp) -> uvicorn.Config:
+def allow_files(settings: Settings) -> None:
+    """Let this process open as many files as the system lets it, and say if these are less than its clients may take."""
+    if resource is None:
+        return
+    wanted = settings.connections_max + settings.sockets_max + FILES_BESIDE
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = FILES_MAX if hard == resource.RLIM_INFINITY else min(hard, FILES_MAX)
+    if soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    if max(soft, most) < wanted:
+        advice = f"this process may open {most} files: ulimit -n {wanted} lets it serve all that the settings allow"
+        log.warning("files.limited", files=most, advice=advice)
+
+
+def web(app: ASGIApp, **options: Any) -> uvicorn.Config:
     """Configuration of the HTTP server. Frames are small and sent to many: to compress each for each costs more than to send
     it."""
     return uvicorn.Config(
@@ -53,6 +79,8 @@ def web(app: ASGIApp) -> uvicorn.Config:
         ws_ping_interval=20,
         ws_ping_timeout=20,
         timeout_graceful_shutdown=DRAIN_SECONDS,
+        http=PatientProtocol,
+        **options,
     )
 
 
@@ -88,4 +116,4 @@ def origin_of(settings: Settings) -> str:
     """Address at which this machine reaches the server, also when it listens on every address."""
     everywhere = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}
     host = everywhere.get(settings.host, f"[{settings.host}]" if ":" in settings.host else settings.host)
-    return f"http://{host}:{settings.port}"
+    return f"http://{host}:{settings.port}{settings.base_path}"

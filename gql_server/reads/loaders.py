@@ -10,11 +10,11 @@ from typing import Any
 
 from aiodataloader import DataLoader
 from prometheus_client import Counter
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gql_server.db.outages import retry_on_outage
 from gql_server.metrics import LOADER_BATCHES, LOADER_KEYS, LOADER_SECONDS
 from gql_server.policy import Viewer
+from gql_server.reads.lanes import Reading
 from gql_server.reads.rows import Columns
 
 ReadPolicy = Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]]
@@ -53,7 +53,7 @@ class Loader(DataLoader[Any, Any]):
     """Collects the keys of one tick and answers them with one statement on one short connection."""
 
     def __init__(
-        self, engine: AsyncEngine, viewer: Viewer, query: Query, arguments: Mapping[str, Any], reading: ReadPolicy = once
+        self, engine: Reading, viewer: Viewer, query: Query, arguments: Mapping[str, Any], reading: ReadPolicy = once
     ) -> None:
         self._futures: dict[Hashable, asyncio.Future[Any]] = {}
         super().__init__(cache_map=self._futures)
@@ -110,7 +110,7 @@ class Loader(DataLoader[Any, Any]):
 class Loaders:
     """The loaders of one operation or one event, made as they are needed: one for each query, its arguments and columns."""
 
-    def __init__(self, engine: AsyncEngine, viewer: Viewer, reading: ReadPolicy = once) -> None:
+    def __init__(self, engine: Reading, viewer: Viewer, reading: ReadPolicy = once) -> None:
         self._engine, self._viewer, self._reading = engine, viewer, reading
         self._loaders: defaultdict[Hashable, list[tuple[Columns[Any] | None, Loader]]] = defaultdict(list)
 
@@ -143,7 +143,7 @@ class SharedLoaders:
 
     MOMENT_SECONDS = 0.05
 
-    def __init__(self, engine: AsyncEngine, generation: Callable[[], int]) -> None:
+    def __init__(self, engine: Reading, generation: Callable[[], int]) -> None:
         self._engine, self._generation = engine, generation
         self._current: dict[Viewer, tuple[int, float, Loaders]] = {}
 

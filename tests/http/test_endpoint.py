@@ -122,15 +122,6 @@ async def test_a_media_type_may_have_parameters(engine: AsyncEngine):
     assert response.json() == {"data": {"__typename": "Query"}}
 
 
-@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "HEAD"])
-async def test_only_post_is_answered(engine: AsyncEngine, method: str):
-    client = Client(engine)
-    async with httpx.AsyncClient(transport=client.transport, base_url="http://test", headers=client.headers) as http:
-        response = await http.request(method, "/graphql", params={"query": "{ __typename }"})
-
-    assert response.status_code == 405
-
-
 async def test_a_body_above_the_limit_is_refused_whether_or_not_it_says_its_length(engine: AsyncEngine):
     async def chunks() -> AsyncIterator[bytes]:
         for _ in range(20):

@@ -1,12 +1,14 @@
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import httpx
 import pytest
+import structlog
 import uvicorn
 from sqlalchemy.ext.asyncio import AsyncEngine
 from websockets.asyncio.client import ClientConnection, connect
@@ -17,6 +19,8 @@ from gql_server.db import connect_arguments
 from gql_server.db.models import JobResult, JobState
 from gql_server.feed.hub import Hub
 from gql_server.http.endpoint import GraphQLEndpoint
+from gql_server.http.origins import Origins
+from gql_server.http.sockets import SocketLimits, Sockets
 from tests import build
 from tests.graphql import AUTHORITY, endpoint, subscriber_count
 
@@ -107,17 +111,6 @@ async def test_an_empty_payload_is_allowed(url: str):
         assert await _viewer(connection) == "operator"
 
 
-async def test_without_a_token_each_operation_is_refused_and_the_socket_stays(url: str):
-    async with socket(url) as connection:
-        for id in ("1", "2"):
-            await _subscribe(connection, id, "{ viewer { id } }")
-            answer = await _receive(connection)
-            assert (answer["id"], answer["type"]) == (id, "error")
-            assert answer["payload"][0]["extensions"] == {"code": "UNAUTHENTICATED"}
-        await _send(connection, {"type": "ping"})
-        assert await _receive(connection) == {"type": "pong"}
-
-
 async def _closed(connection: ClientConnection) -> int:
     """The code with which the server closes the socket."""
     async with asyncio.timeout(60):
@@ -126,6 +119,91 @@ async def _closed(connection: ClientConnection) -> int:
                 pass
     assert connection.close_code is not None
     return connection.close_code
+
+
+@pytest.mark.parametrize(
+    ("payload", "code"),
+    [
+        ({}, 4401),
+        (None, 4401),
+        ({"authorization": 7}, 4401),
+        ({"authorization": "Bearer nonsense"}, 4403),
+        ({"authorization": ""}, 4401),
+    ],
+)
+async def test_a_socket_without_a_good_token_is_closed_before_it_is_acknowledged(url: str, payload: Any, code: int):
+    async with connect(url, subprotocols=[PROTOCOL]) as connection:
+        await _send(connection, {"type": "connection_init", "payload": payload})
+
+        assert await _closed(connection) == code
+
+
+async def test_a_socket_that_does_not_begin_is_closed(url: str, monkeypatch: pytest.MonkeyPatch, graphql: GraphQLEndpoint):
+    assert graphql.connection_init_wait_timeout == timedelta(seconds=5)
+    monkeypatch.setattr(graphql, "connection_init_wait_timeout", timedelta(seconds=0.1))
+
+    async with connect(url, subprotocols=[PROTOCOL]) as connection:
+        assert await _closed(connection) == 4408
+
+
+async def test_a_quiet_socket_lives_as_long_as_its_token(url: str):
+    async with socket(url, init={"authorization": _bearer(lifetime=timedelta(seconds=2))}) as connection:
+        assert await _closed(connection) == 4440
+
+
+@pytest.fixture
+def logged() -> Iterator[list[Any]]:
+    with structlog.testing.capture_logs() as entries:
+        yield entries
+
+
+async def test_sockets_are_bounded_by_viewer(url: str, graphql: GraphQLEndpoint, logged: list[Any]):
+    graphql.sockets = Sockets(SocketLimits(per_viewer=1))
+    async with socket(url, Authorization=_bearer("operator")):
+        async with connect(url, subprotocols=[PROTOCOL], additional_headers={"Authorization": _bearer("operator")}) as second:
+            await _send(second, {"type": "connection_init"})
+            assert await _closed(second) == 1013
+        async with socket(url, Authorization=_bearer("superadmin")) as other:
+            assert await _viewer(other) == "superadmin"
+    async with socket(url, Authorization=_bearer("operator")) as again:
+        assert await _viewer(again) == "operator"
+
+    assert [entry["advice"] for entry in logged if entry["event"] == "socket.refused"] == [
+        "a socket was turned away, as 1 are open: GQL_SOCKETS_PER_VIEWER_MAX allows more"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("limits", "setting"),
+    [(SocketLimits(per_process=1), "GQL_SOCKETS_MAX"), (SocketLimits(per_address=1), "GQL_SOCKETS_PER_ADDRESS_MAX")],
+)
+async def test_sockets_are_bounded_by_process_and_address_before_they_open(
+    url: str, graphql: GraphQLEndpoint, logged: list[Any], limits: SocketLimits, setting: str
+):
+    graphql.sockets = Sockets(limits)
+    async with socket(url, Authorization=_bearer()):
+        with pytest.raises(InvalidStatus) as refusal:
+            await connect(url, subprotocols=[PROTOCOL])
+        assert (refusal.value.response.status_code, refusal.value.response.headers["retry-after"]) == (503, "1")
+        async with httpx.AsyncClient() as client:
+            answer = await client.post(
+                url.replace("ws:", "http:"), json={"query": "{ __typename }"}, headers={"Authorization": _bearer()}
+            )
+            assert answer.status_code == 200
+
+    assert [entry["advice"] for entry in logged if entry["event"] == "socket.refused"] == [
+        f"a socket was turned away, as 1 are open: {setting} allows more"
+    ]
+
+
+async def test_a_page_of_an_allowed_origin_may_subscribe(url: str, graphql: GraphQLEndpoint):
+    graphql.origins = Origins(["https://app.example.org"])
+    headers = {"Authorization": _bearer()}
+    async with connect(
+        url, subprotocols=[PROTOCOL], origin=Origin("https://app.example.org"), additional_headers=headers
+    ) as page:
+        await _send(page, {"type": "connection_init"})
+        assert await _receive(page) == {"type": "connection_ack"}
 
 
 async def _running(engine: AsyncEngine) -> tuple[UUID, int]:
@@ -327,6 +405,7 @@ async def test_loaders_are_fresh_for_each_operation(url: str, engine: AsyncEngin
         '{"type": "subscribe", "id": "1", "payload": {"query": null}}',
         '{"type": "subscribe", "id": "1", "payload": {"query": "{ __typename }", "variables": 7}}',
         '{"type": "complete", "id": {}}',
+        '{"type": "subscribe", "id": "", "payload": {"query": "{ __typename }"}}',
         "[" * 50_000,
         "{",
     ],

@@ -4,7 +4,9 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from functools import cache
+from types import MappingProxyType
+from typing import Any, NamedTuple, cast
 
 from graphql import (
     DocumentNode,
@@ -13,6 +15,7 @@ from graphql import (
     FragmentSpreadNode,
     GraphQLCompositeType,
     GraphQLField,
+    GraphQLInputObjectType,
     GraphQLInterfaceType,
     GraphQLNamedType,
     GraphQLObjectType,
@@ -30,7 +33,7 @@ from graphql import (
 )
 from graphql.utilities import value_from_ast_untyped
 
-from gql_server.graph.cost.table import ASSUMED_SIZE, ASSUMED_SIZES, weight_of
+from gql_server.graph.cost.table import ASSUMED_SIZE, ASSUMED_SIZES, INPUT_WEIGHTS, weight_of
 from gql_server.reads.pagination.paging import DEFAULT_PAGE_SIZE
 
 PAGED = ("edges", "nodes", "events")
@@ -59,6 +62,7 @@ class Price(NamedTuple):
     weight: int
     size: ListLength | None
     is_list: bool
+    inputs: Mapping[str, GraphQLInputObjectType] = MappingProxyType({})
 
 
 class Prices:
@@ -101,6 +105,30 @@ def size_of(coordinate: str, field: GraphQLField) -> ListLength | None:
     return ListLength(ASSUMED_SIZES.get(coordinate, by_default), slicing, sized)
 
 
+def price_of_input(type_: GraphQLInputObjectType, value: object) -> int:
+    """Weights of the fields that are given in a value of an input, or in a list of them."""
+    if isinstance(value, list):
+        return sum(price_of_input(type_, each) for each in cast(list[object], value))
+    if not isinstance(value, Mapping):
+        return 0
+    given = {name: value[name] for name in value if name in type_.fields and value[name] not in (None, "")}
+    own = sum(INPUT_WEIGHTS.get(f"{type_.name}.{name}", 0) for name in given)
+    below = ((get_named_type(type_.fields[name].type), inside) for name, inside in given.items())
+    return own + sum(price_of_input(named, inside) for named, inside in below if isinstance(named, GraphQLInputObjectType))
+
+
+@cache
+def has_weights(type_: GraphQLInputObjectType) -> bool:
+    """True if a field of the input, or of one inside, has a weight."""
+    reached, rest = {type_}, [type_]
+    while rest:
+        inside = {get_named_type(field.type) for field in rest.pop().fields.values()}
+        new = {each for each in inside if isinstance(each, GraphQLInputObjectType)} - reached
+        reached |= new
+        rest += new
+    return any(f"{each.name}.{name}" in INPUT_WEIGHTS for each in reached for name in each.fields)
+
+
 def values_of(operation: OperationDefinitionNode, variables: Mapping[str, Any] | None) -> dict[str, Any]:
     """Variables as given, or their defaults."""
     defaults = {
@@ -126,7 +154,9 @@ def _price(coordinate: str, field: GraphQLField) -> Price:
     weight = weight_of(coordinate)
     if weight is None:
         weight = int(is_composite_type(get_named_type(field.type)) and not is_list)
-    return Price(weight, size_of(coordinate, field), is_list)
+    types = ((name, get_named_type(argument.type)) for name, argument in field.args.items())
+    inputs = {name: type_ for name, type_ in types if isinstance(type_, GraphQLInputObjectType) and has_weights(type_)}
+    return Price(weight, size_of(coordinate, field), is_list, inputs)
 
 
 class _Estimate:
@@ -166,16 +196,22 @@ class _Estimate:
         if field is None or name.startswith("__"):
             return 0
         price = self._prices.of(parent.name, name, field)
+        weight = price.weight + (self._inputs(price, node) if price.inputs else 0)
         if node.selection_set is None:
-            return price.weight
+            return weight
         inside: GraphQLCompositeType = get_named_type(field.type)  # type: ignore[assignment]
         size = self._size(price.size, field, node) if price.size else ASSUMED_SIZE
         if not price.is_list:
             page = SizedFields(price.size.sized, size) if price.size else None
-            return price.weight + self.of(inside, node.selection_set, page)
+            return weight + self.of(inside, node.selection_set, page)
         if sized and name in sized.fields:
             size = sized.size
-        return price.weight + size * (1 + self.of(inside, node.selection_set, None))
+        return weight + size * (1 + self.of(inside, node.selection_set, None))
+
+    def _inputs(self, price: Price, node: FieldNode) -> int:
+        given = [(price.inputs.get(each.name.value), each.value) for each in node.arguments or ()]
+        values = dict(self._variables)
+        return sum(price_of_input(type_, value_from_ast_untyped(value, values)) for type_, value in given if type_)
 
     def _size(self, size: ListLength, field: GraphQLField, node: FieldNode) -> int:
         given = [self._argument(field, node, name) for name in size.slicing]

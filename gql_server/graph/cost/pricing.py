@@ -25,14 +25,25 @@ from gql_server.graph.cost.prices import is_included, values_of
 INT_MAX = 2**31 - 1
 COST = "cost"
 DRY_RUN = "dryRun"
+REFUSED_COST, REFUSED_COST_PER_CHARACTER = 100, 1
 
 
 def charge(context: Context, estimated: int) -> None:
     """Take the price of an operation from the viewer's budget. Raises CostLimitExceeded or RateLimited."""
+    limit = context.budgets.limit
+    if estimated > limit:
+        message = f"The operation costs {estimated}, and one may cost {limit}: ask for less at a time."
+        raise CostLimitExceeded(message, estimated=estimated, limit=limit)
+    _take(context, estimated)
+
+
+def charge_refused(context: Context, length: int) -> None:
+    """Take the price of a document that is not executed: what it takes to read it. Raises RateLimited."""
+    _take(context, REFUSED_COST + length * REFUSED_COST_PER_CHARACTER)
+
+
+def _take(context: Context, estimated: int) -> None:
     budgets, viewer = context.budgets, context.viewer
-    if estimated > budgets.limit:
-        message = f"The operation costs {estimated}, and one may cost {budgets.limit}: ask for less at a time."
-        raise CostLimitExceeded(message, estimated=estimated, limit=budgets.limit)
     if not budgets.affords(viewer, estimated):
         bill = budgets.bill(viewer, estimated)
         message = f"The operation costs {estimated}, and {bill.budget_remaining} of {budgets.per_minute} a minute are left."

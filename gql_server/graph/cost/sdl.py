@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from typing import Any
 
-from graphql import GraphQLField, GraphQLObjectType, GraphQLSchema
+from graphql import GraphQLField, GraphQLInputObjectType, GraphQLObjectType, GraphQLSchema
 from strawberry.schema.schema_converter import GraphQLCoreConverter
 
 from gql_server.graph.cost.prices import size_of
-from gql_server.graph.cost.table import ASSUMED_SIZES, WEIGHTS, weight_of
+from gql_server.graph.cost.table import ASSUMED_SIZES, INPUT_WEIGHTS, WEIGHTS, weight_of
 from gql_server.graph.cost.types import Cost, ListSize
 
 DIRECTIVES = (Cost, ListSize)
@@ -21,9 +21,23 @@ def show_prices(schema: GraphQLSchema) -> None:
         declared = field.extensions[GraphQLCoreConverter.DEFINITION_BACKREF]
         others = [directive for directive in declared.directives if not isinstance(directive, DIRECTIVES)]
         declared.directives = [*others, *_directives(coordinate, field)]
-    named = {coordinate for coordinate in WEIGHTS.keys() | ASSUMED_SIZES.keys() if not coordinate.startswith("*.")}
+    known |= {*_show_weights_of_inputs(schema)}
+    named = {name for name in WEIGHTS.keys() | ASSUMED_SIZES.keys() | INPUT_WEIGHTS.keys() if not name.startswith("*.")}
     if unknown := named - known:
         raise LookupError(f"graph/cost/table.py has prices of {', '.join(sorted(unknown))}, which the schema has not")
+
+
+def _show_weights_of_inputs(schema: GraphQLSchema) -> Iterator[str]:
+    """The coordinates of those that have one."""
+    for coordinate, weight in INPUT_WEIGHTS.items():
+        owner, _, name = coordinate.partition(".")
+        type_ = schema.type_map.get(owner)
+        field = type_.fields.get(name) if isinstance(type_, GraphQLInputObjectType) else None
+        if field is not None:
+            declared = field.extensions[GraphQLCoreConverter.DEFINITION_BACKREF]
+            others = [directive for directive in declared.directives if not isinstance(directive, Cost)]
+            declared.directives = [*others, Cost(weight=str(weight))]
+            yield coordinate
 
 
 def _fields(schema: GraphQLSchema) -> Iterator[tuple[str, GraphQLField]]:

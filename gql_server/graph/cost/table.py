@@ -36,11 +36,16 @@ WEIGHTS: Mapping[str, int] = MappingProxyType(
         "PipelineConnection.totalCount": 3,
         "JobConnection.totalCount": 3,
         "Job.diagnosis": 3,
+        "Viewer.views": 20,
         "YearConfiguration.config": 10,
         "YearConfiguration.modules": 5,
         "Subscription.pipeline": 10,
     }
 )
+
+
+INPUT_WEIGHTS: Mapping[str, int] = MappingProxyType({"PipelineFilter.search": 5000})
+"""Weights of fields of inputs, which count when they are given: what asks for more than reading along an index."""
 
 
 def weight_of(coordinate: str) -> int | None:
@@ -67,6 +72,7 @@ ASSUMED_SIZES: Mapping[str, int] = MappingProxyType(
         "PipelineComparison.slowestJobs": 5,
         "Pipeline.graph": 20,
         "PipelineFacet.values": 10,
+        "Viewer.views": 200,
         "Query.nodes": 100,
         "YearConfiguration.modules": 12,
     }

@@ -19,7 +19,7 @@ from gql_server.graph.scalars import SchemaCoordinate
 
 
 @strawberry.schema_directive(
-    locations=[Location.FIELD_DEFINITION, Location.ARGUMENT_DEFINITION, Location.OBJECT],
+    locations=[Location.FIELD_DEFINITION, Location.ARGUMENT_DEFINITION, Location.INPUT_FIELD_DEFINITION, Location.OBJECT],
     name="cost",
     description="Static weight used by the cost limit (IBM cost specification). Without it an object weighs 1, a leaf nothing.",
 )

@@ -24,7 +24,7 @@ class SaveViewInput:
     id: strawberry.ID | None = strawberry.field(default=UNSET, description="Global id of the view to replace; else a new one.")
     name: str = strawberry.field(description="Its name, in 1 to 100 characters.")
     description: str | None = strawberry.field(default=UNSET, description="What it is for, in at most 2000 characters.")
-    document: str = strawberry.field(description="One operation that this schema would execute.")
+    document: str = strawberry.field(description="One operation that this schema would execute, in at most 16384 characters.")
     variables: JSON | None = strawberry.field(
         default=UNSET, description="Values for the variables that it declares: an object, at most 64 KiB."
     )

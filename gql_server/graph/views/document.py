@@ -6,7 +6,7 @@ from typing import Any
 from graphql import GraphQLError, GraphQLSchema, OperationDefinitionNode, parse, specified_rules, validate
 
 from gql_server.errors import BadInput
-from gql_server.graph.document_limits import MAX_TOKENS, DocumentLimits, NoNul
+from gql_server.graph.document_limits import MAX_TOKENS, DocumentLimits, HeldLiterals
 
 
 def check_document(schema: GraphQLSchema, text: str, variables: Mapping[str, Any] | None) -> None:
@@ -15,7 +15,7 @@ def check_document(schema: GraphQLSchema, text: str, variables: Mapping[str, Any
         document = parse(text, max_tokens=MAX_TOKENS)
     except GraphQLError as error:
         raise BadInput(error.message, argument="document") from None
-    if errors := validate(schema, document, rules=[*specified_rules, DocumentLimits, NoNul], max_errors=1):
+    if errors := validate(schema, document, rules=[*specified_rules, DocumentLimits, HeldLiterals], max_errors=1):
         raise BadInput(errors[0].message, argument="document")
     operations = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
     if len(operations) != 1:

@@ -47,6 +47,27 @@ async def test_a_view_is_saved_and_shown_as_it_was_saved(engine: AsyncEngine) ->
     assert shown == {"viewer": {"views": [{"id": saved["id"]}]}, "node": {"name": "Failed"}}
 
 
+async def test_the_views_of_one_are_bounded_together(engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = Client(engine, "operator")
+    monkeypatch.setattr(views, "BYTES_OF_ONE", 2 * len(FAILED))
+
+    await save(client, name="1")
+    second = (await save(client, name="2"))["view"]["id"]
+    third = await save(client, name="3")
+    longer = await save(client, id=second, variables={"first": 1})
+    other = await save(Client(engine, "superadmin"), name="4")
+
+    assert (third["reason"], longer["reason"]) == ("TOO_MANY_VIEWS", "TOO_MANY_VIEWS")
+    assert await names(client) == ["1", "2"]
+    assert "view" in other
+
+
+async def test_a_document_that_is_too_long_is_not_saved(engine: AsyncEngine) -> None:
+    refused = await save(Client(engine, "operator"), document=f"{FAILED} # {'x' * 16_384}")
+
+    assert (refused["code"], refused["message"]) == ("BAD_USER_INPUT", "the document must have at most 16384 characters")
+
+
 async def test_own_views_are_private_and_shared_ones_are_the_provider_s(engine: AsyncEngine) -> None:
     operator, superadmin = Client(engine, "operator"), Client(engine, "superadmin")
     foreign = Client(engine, "operator", provider=Provider.TEST)

@@ -1,0 +1,94 @@
+"""HTTP connections with deadlines: whoever sends nothing, or half a request, is let go; probes are answered at the limit."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable
+from typing import TypeVar, cast
+
+import structlog
+from starlette.requests import Request
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from gql_server.http.origins import PROBES
+from gql_server.http.refusals import Refusal
+
+HEADERS_SECONDS = 10.0
+BODY_SECONDS = 10.0
+IDLE_SECONDS = 30.0
+SLOWEST_BYTES_PER_SECOND = 4096
+
+T = TypeVar("T")
+
+log = structlog.get_logger(__name__)
+
+
+class PatientProtocol(HttpToolsProtocol):
+    """Waits for the head of each request so long and no longer. Between two of them uvicorn's own limit counts."""
+
+    _deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._await_head()
+
+    def data_received(self, data: bytes) -> None:
+        if self._deadline is None and not self._is_answering:
+            self._await_head()
+        super().data_received(data)
+
+    def on_headers_complete(self) -> None:
+        self._forget_deadline()
+        if self.url.partition(b"?")[0].endswith(tuple(probe.encode() for probe in PROBES)):
+            self.limit_concurrency = None
+        elif self.limit_concurrency is not None and len(self.connections) >= self.limit_concurrency:
+            advice = (
+                f"a request was turned away, as {len(self.connections)} connections are open: GQL_CONNECTIONS_MAX allows more"
+            )
+            log.warning("connection.refused", advice=advice)
+        super().on_headers_complete()
+        self.limit_concurrency = self.config.limit_concurrency
+
+    @property
+    def _is_answering(self) -> bool:
+        cycle = cast(RequestResponseCycle | None, self.cycle)  # uvicorn's type leaves out what it is at first
+        return cycle is not None and not cycle.response_complete
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._forget_deadline()
+        super().connection_lost(exc)
+
+    def _await_head(self) -> None:
+        self._deadline = self.loop.call_later(HEADERS_SECONDS, self.timeout_keep_alive_handler)
+
+    def _forget_deadline(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+
+async def whole_body(request: Request) -> bytes:
+    """The body of a request. Raises Refusal (408) when it takes long."""
+    return await in_time(request.body(), BODY_SECONDS)
+
+
+async def parts(request: Request) -> AsyncIterator[bytes]:
+    """The parts of a large body. Raises Refusal (408) when nothing comes for long, or too little."""
+    loop, stream, received = asyncio.get_running_loop(), request.stream(), 0
+    began = loop.time()
+    while part := await in_time(anext(stream, b""), IDLE_SECONDS):
+        received += len(part)
+        if loop.time() - began > IDLE_SECONDS + received / SLOWEST_BYTES_PER_SECOND:
+            raise _too_slow()
+        yield part
+
+
+async def in_time(reading: Awaitable[T], seconds: float) -> T:
+    """The result of reading. Raises Refusal (408)."""
+    try:
+        async with asyncio.timeout(seconds):
+            return await reading
+    except TimeoutError:
+        raise _too_slow() from None
+
+
+def _too_slow() -> Refusal:
+    return Refusal(408, "The request came too slowly.", {"Connection": "close"})

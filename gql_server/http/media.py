@@ -1,0 +1,102 @@
+"""Media types: of what a client sends, and the one it is answered in."""
+
+from collections.abc import Iterator, Sequence
+from enum import StrEnum
+from typing import NamedTuple
+
+from cross_web import HTTPException
+from starlette.requests import Request
+
+from gql_server.http.refusals import Refusal
+
+
+class Media(StrEnum):
+    """Media types of answers."""
+
+    RESPONSE = "application/graphql-response+json"
+    JSON = "application/json"
+    EVENTS = "text/event-stream"
+
+
+class Range(NamedTuple):
+    """Media range of an `Accept` header."""
+
+    type: str
+    quality: float
+
+    def matches(self, media: Media) -> bool:
+        return self.type in (media.value, f"{media.partition('/')[0]}/*", "*/*")
+
+
+class Accepted(NamedTuple):
+    """Media that the client takes: the best for one answer, if any, and event streams."""
+
+    json: Media | None
+    events: bool
+
+
+def accepted(accept: str) -> Accepted:
+    """Media types for an `Accept` header. Without one it is JSON. Raises HTTPException (406) if it takes none of ours."""
+    ranges = [*_ranges(accept)] or [Range(Media.JSON, 1)]
+    qualities = {media: _quality(ranges, media) for media in Media}
+    events = any(range.type == Media.EVENTS and range.quality > 0 for range in ranges)
+    named = any(range.type == Media.RESPONSE for range in ranges)
+    best = Media.RESPONSE if named and qualities[Media.RESPONSE] >= qualities[Media.JSON] else Media.JSON
+    if not qualities[best]:
+        best = Media.RESPONSE
+    json = best if qualities[best] else None
+    if json is None and not events:
+        raise Refusal(406, f"The answer is {', '.join(Media)}: the request's `Accept` takes none of these.")
+    return Accepted(json, events)
+
+
+def check_body(request: Request, max_bytes: int) -> None:
+    """Raises HTTPException for a body that is not JSON in UTF-8 as it is, within the limit."""
+    type, _, parameters = request.headers.get("content-type", "").partition(";")
+    if type.strip().lower() != Media.JSON:
+        raise HTTPException(415, "Send the operation as `Content-Type: application/json`.")
+    charset = _parameter(parameters, "charset")
+    if charset not in (None, "utf-8", "utf8"):
+        raise HTTPException(415, "Send the operation as UTF-8.")
+    if is_encoded(request):
+        raise Refusal(415, "Send the body as it is, without `Content-Encoding`.", {"Accept-Encoding": "identity"})
+    length = request.headers.get("content-length", "0")
+    if length.isdecimal() and int(length) > max_bytes:
+        raise too_large(max_bytes)
+
+
+def is_encoded(request: Request) -> bool:
+    """True for a compressed body: how large it is would be known only once it is unpacked."""
+    return request.headers.get("content-encoding", "").strip().lower() not in ("", "identity")
+
+
+def too_large(max_bytes: int) -> HTTPException:
+    return HTTPException(413, f"The request body is larger than {max_bytes} bytes.")
+
+
+def _quality(ranges: Sequence[Range], media: Media) -> float:
+    """The quality of the most specific range that matches."""
+    matching = [range for range in ranges if range.matches(media)]
+    return max(matching, key=lambda range: 2 - range.type.count("*"), default=Range("", 0)).quality
+
+
+def _ranges(accept: str) -> Iterator[Range]:
+    for part in accept.split(","):
+        type, _, parameters = part.partition(";")
+        if type.strip():
+            yield Range(type.strip().lower(), _number(_parameter(parameters, "q")))
+
+
+def _number(text: str | None) -> float:
+    try:
+        return 1 if text is None else float(text)
+    except ValueError:
+        return 1
+
+
+def _parameter(parameters: str, name: str) -> str | None:
+    for parameter in parameters.split(";"):
+        key, _, value = parameter.partition("=")
+        if key.strip().lower() == name:
+            return value.strip().strip('"').lower()
+    return None

@@ -1,0 +1,70 @@
+"""GraphQL requests as they come over HTTP: a POST of JSON, or a GET that no page of another origin can have made."""
+
+from typing import Any
+
+import orjson
+from cross_web import HTTPException
+from starlette.requests import Request
+from strawberry.http import GraphQLRequestData
+
+from gql_server.http.connections import whole_body
+from gql_server.http.media import check_body
+from gql_server.http.refusals import Refusal
+
+METHODS = {"Allow": "GET, POST"}
+PREFLIGHT = "graphql-require-preflight"
+SIMPLE = ("", "application/x-www-form-urlencoded", "multipart/form-data", "text/plain")
+"""Content types that a browser sends to another origin without asking it first."""
+OPTIONAL: dict[str, type] = {"variables": dict, "operationName": str, "extensions": dict}
+PARAMETERS = ("query", *OPTIONAL)
+
+
+async def request_data(request: Request, max_bytes: int) -> GraphQLRequestData:
+    """Operation that is asked for. Raises HTTPException."""
+    if request.method == "POST":
+        check_body(request, max_bytes)
+        return _data(_json(await whole_body(request), "body"))
+    _check_preflight(request)
+    return _data(_parameters(request))
+
+
+def check_method(request: Request) -> None:
+    """Raises HTTPException (405)."""
+    if request.method not in ("GET", "POST"):
+        raise Refusal(405, "Send the operation with POST, or a query with GET.", METHODS)
+
+
+def _check_preflight(request: Request) -> None:
+    """Raises HTTPException for a request that a page of another origin may have made unasked."""
+    simple = request.headers.get("content-type", "").partition(";")[0].strip().lower() in SIMPLE
+    if simple and not request.headers.get(PREFLIGHT):
+        raise HTTPException(400, "A GET needs the header `GraphQL-Require-Preflight: 1`, or send the operation with POST.")
+
+
+def _parameters(request: Request) -> dict[str, Any]:
+    given = [(name, value) for name, value in request.query_params.multi_items() if name in PARAMETERS]
+    if len({name for name, _ in given}) < len(given):
+        raise HTTPException(400, "A parameter is given more than once.")
+    return {
+        name: _json(value.encode(), f"parameter `{name}`") if OPTIONAL.get(name) is dict and value else value or None
+        for name, value in given
+    }
+
+
+def _json(text: bytes, name: str) -> object:
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        raise HTTPException(400, f"The {name} is not JSON.") from None
+
+
+def _data(given: object) -> GraphQLRequestData:
+    match given:
+        case {"query": str(query), **rest} if _is_well_formed(rest):
+            return GraphQLRequestData(query, rest.get("variables"), rest.get("operationName"), rest.get("extensions"))
+        case _:
+            raise HTTPException(400, "The request must be an object with a `query`; see the GraphQL over HTTP draft.")
+
+
+def _is_well_formed(optional: dict[str, Any]) -> bool:
+    return all(isinstance(optional.get(name), kind | None) for name, kind in OPTIONAL.items())

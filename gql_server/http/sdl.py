@@ -1,0 +1,38 @@
+"""GET /schema.graphql: the schema definition, which tools fetch again only when it has changed."""
+
+import hashlib
+from collections.abc import Callable
+from functools import cached_property
+
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+
+from gql_server.errors import PublicError
+from gql_server.http.identity import Authenticate, viewer_of
+from gql_server.http.uploads import refusal
+
+
+class SchemaDefinition:
+    """The endpoint. `authenticate` turns an Authorization header into a viewer or raises Unauthenticated."""
+
+    def __init__(self, print_schema: Callable[[], str], authenticate: Authenticate) -> None:
+        self._print_schema, self._authenticate = print_schema, authenticate
+
+    async def get(self, request: Request) -> Response:
+        try:
+            await viewer_of(self._authenticate, request.headers.get("authorization"))
+        except PublicError as error:
+            return refusal(error)
+        headers = {"ETag": self._tag, "Cache-Control": "private, no-cache", "Vary": "Authorization"}
+        if self._tag in {tag.strip() for tag in request.headers.get("if-none-match", "").split(",")}:
+            return Response(status_code=304, headers=headers)
+        return PlainTextResponse(self._text, headers=headers)
+
+    @cached_property
+    def _text(self) -> str:
+        return self._print_schema()
+
+    @cached_property
+    def _tag(self) -> str:
+        """Weak, because it is sent compressed as well. The digest is `api { schemaHash }`."""
+        return f'W/"{hashlib.sha256(self._text.encode()).hexdigest()}"'
