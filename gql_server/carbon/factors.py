@@ -1,7 +1,7 @@
 """Emission factors of one module and year: how file rows become factors, and which factor an entry uses."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from gql_server.carbon.catalog import (
@@ -153,6 +153,20 @@ class FactorIndex:
 
     def __len__(self) -> int:
         return sum(len(factors) for factors in self._by_kind.values())
+
+    def has_any(self, entry_types: Collection[int]) -> bool:
+        """There is a factor of one of these entry types."""
+        return any(entry_type in entry_types for entry_type, _ in self._by_kind)
+
+    def having(self, entry_types: Sequence[int], data: Mapping[str, object]) -> list[int]:
+        """Those entry types of one module in which the entry would find its factor."""
+        return [entry_type for entry_type in entry_types if self._is_found(entry_type, data)]
+
+    def _is_found(self, entry_type: int, data: Mapping[str, object]) -> bool:
+        try:
+            return self.match((entry_type,), data) is not None
+        except AmbiguousFactor:
+            return True
 
     def match(self, entry_types: Sequence[int], data: Mapping[str, object]) -> Factor | None:
         """The factor of an entry whose type is one of these, all of one module. Raises AmbiguousFactor.

@@ -30,6 +30,10 @@ ADDITIONAL_CODE = "purchase_additional_code"
 SAID_LENGTH = 60
 NO_FACTOR = "no matching factor for "
 """Beginning of the reason of a row that is rejected although nothing need be wrong with it."""
+OTHER_TYPE = "its factor is of "
+"""Beginning of the reason of a row that is rejected because its factor is of another entry type than the row."""
+ONE_OF_OTHERS = ", but there is one of "
+"""Words between an entry without a factor and the other entry types that have one."""
 
 _COMMA = re.compile(r"-?\d+,\d+", re.ASCII)
 _NUMBER = re.compile(r"-?\d{1,20}(?:\.\d{1,20})?", re.ASCII)
@@ -60,9 +64,9 @@ class RowRejected:
 class EntryReader:
     """Turns the rows of one data file into entries.
 
-    `factors` are those of the module and year, ignoring case; `unit` is set for a file of one unit; `units` are the known
-    ones (None: all); `members` are (unit, user) pairs that the headcount already holds. Raises FileRefused at once when the
-    format needs factors and there are none, rather than reject every row.
+    `factors` are those of all entry types of the module in the year, ignoring case; `unit` is set for a file of one unit;
+    `units` are the known ones (None: all); `members` are (unit, user) pairs that the headcount already holds. Raises
+    FileRefused at once when the format needs factors and there are none, rather than reject every row.
     """
 
     def __init__(
@@ -76,7 +80,7 @@ class EntryReader:
         members: Iterable[tuple[str, str]] = (),
     ) -> None:
         entry_types = format.data_entry_types if data_entry_type_id is None else (data_entry_type_id,)
-        if format.needs_factor and not len(factors):
+        if format.needs_factor and not factors.has_any(entry_types):
             raise FileRefused(f"there are no emission factors of {named(entry_types)} for this year: upload the factors first")
         self._format = format
         self._factors = factors
@@ -141,12 +145,27 @@ class EntryReader:
             raise _Rejected(kind_column, f"{error}: {said(cells.get(kind_column, ''))}") from None
         if factor is not None:
             return factor.data_entry_type_id, self._factors.respell(factor, data), None, _average(factor, data)
+        if others := self._elsewhere(entry_types, data):
+            raise _Rejected(*self._of_other_type(entry_types[0], others))
         alike = self._factors.lookalike(entry_types, data)
         hint = f": {difference(*alike)}" if alike else ""
         if self._format.keeps_without_factor and len(entry_types) == 1:
             lack = f"{_shortened(no_factor_yet(entry_types[0], data))}{hint}"
             return entry_types[0], {**data, NO_FACTOR_KEY: True}, lack, None
         raise _Rejected(kind_column, self._no_factor(entry_types, cells.get(kind_column), cells.get(subkind_column)) + hint)
+
+    def _elsewhere(self, entry_types: tuple[int, ...], data: dict[str, object]) -> list[str]:
+        """Keys of the other entry types of the module that have the factor, when only one was looked into."""
+        others = [other for other in self._format.data_entry_types if len(entry_types) == 1 and other not in entry_types]
+        return [DATA_ENTRY_TYPES[other].key for other in self._factors.having(others, data)]
+
+    def _of_other_type(self, entry_type: int, others: list[str]) -> tuple[str | None, str]:
+        """Column and reason of a row whose factor is of other entry types than the upload, or its own category, says."""
+        one, own, column = either(others), DATA_ENTRY_TYPES[entry_type].key, self._format.row.category_column
+        if len(self._entry_types) > 1:
+            return column, f"{OTHER_TYPE}{one}, not of {own} as {column} says: correct {column}"
+        kind_column = KIND_COLUMNS[self._format.module_id][0]
+        return kind_column, f"{OTHER_TYPE}{one}, not of {own}: upload it without entryType, or with that of its factor"
 
     def _candidates(self, data: dict[str, object]) -> tuple[int, ...]:
         column = self._format.row.category_column
@@ -212,6 +231,12 @@ def named(entry_types: Sequence[int]) -> str:
     """Data entry types as a message names them."""
     *others, last = (DATA_ENTRY_TYPES[entry_type].key for entry_type in entry_types)
     return f"entry types {', '.join(others)} and {last}" if others else f"entry type {last}"
+
+
+def either(names: Sequence[str]) -> str:
+    """Names of which one is meant, in words."""
+    *others, last = names
+    return f"{', '.join(others)} or {last}" if others else last
 
 
 class _Rejected(Exception):

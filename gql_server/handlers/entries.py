@@ -102,7 +102,8 @@ async def replace_entries(
     tally = IngestCounts.of(job, run)
     tally.unread = unread
     try:
-        factors = await factor_index(connection, target.provider, target.year, target.data_entry_types, ignore_case=True)
+        entry_types = entry_types_of(target.module_type_id)
+        factors = await factor_index(connection, target.provider, target.year, entry_types, ignore_case=True)
         replaced = await _delete_previous(connection, target, modules)
         reader = EntryReader(
             target.format,

@@ -9,10 +9,12 @@ from sqlalchemy import text
 from sqlalchemy.engine import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gql_server.carbon.catalog import DATA_ENTRY_TYPES, entry_types_of
 from gql_server.carbon.emissions import Emission, compute
 from gql_server.carbon.factors import FactorIndex, no_factor_yet
 from gql_server.carbon.lacks import Lack
 from gql_server.carbon.rates import ExchangeRates, RateMissing
+from gql_server.carbon.readers import ONE_OF_OTHERS, either
 from gql_server.db import driver_connection, dumps
 from gql_server.db.models import JobResult, JobType
 from gql_server.handlers.factors import factor_index
@@ -46,11 +48,13 @@ FROM unnest(CAST(:ids AS bigint[]), CAST(:lacks AS text[])) AS s(id, lack) WHERE
 @dataclass(slots=True)
 class Recalculation:
     """Outcome of one entry type's recalculation. `without_factor` and `without_rate` count entries that have no emission for
-    want of a factor, and of an exchange rate; `rates` are the sources of the rates that were used."""
+    want of a factor, and of an exchange rate; `waiting` is the first without a factor; `rates` are the sources of
+    the rates that were used."""
 
     recalculated: int = 0
     without_factor: int = 0
     without_rate: int = 0
+    waiting: dict[str, Any] | None = None
     first_without_factor: str | None = None
     first_without_rate: str | None = None
     errors: int = 0
@@ -139,7 +143,17 @@ async def recalculate(
         if lacks:
             await connection.execute(_SET_LACKS, {"ids": list(lacks), "lacks": list(lacks.values())})
         await run.count("recalculating", done.count, total)
+    if done.waiting:
+        done.first_without_factor = await _why(connection, job, job.year, data_entry_type_id, done.waiting)
     return done
+
+
+async def _why(connection: AsyncConnection, job: ClaimedJob, year: int, data_entry_type_id: int, data: dict[str, Any]) -> str:
+    """Reason for which an entry has no factor, with the entry types that have one: it may have been uploaded with the wrong."""
+    others = [other for other in entry_types_of(DATA_ENTRY_TYPES[data_entry_type_id].module_id) if other != data_entry_type_id]
+    factors = await factor_index(connection, job.provider, year, others, ignore_case=True)
+    names = [DATA_ENTRY_TYPES[other].key for other in factors.having(others, data)]
+    return no_factor_yet(data_entry_type_id, data) + (f"{ONE_OF_OTHERS}{either(names)}" if names else "")
 
 
 def _compute(
@@ -179,7 +193,7 @@ def _computed(
         return (), Lack.INVALID_VALUE
     if not computed:
         done.without_factor += 1
-        done.first_without_factor = done.first_without_factor or no_factor_yet(data_entry_type_id, entry.data)
+        done.waiting = done.waiting or entry.data
         return (), Lack.MISSING_FACTOR
     done.recalculated += 1
     return computed, None

@@ -99,6 +99,38 @@ def test_the_category_column_comes_before_the_factor_and_the_upload_before_both(
         assert entry.data_entry_type_id == expected
 
 
+def test_a_row_whose_factor_is_of_another_entry_type_than_the_upload_or_its_category_says_is_rejected_with_that_type():
+    laser, code = LAPTOP | {"equipment_class": "Laser"}, PURCHASE | {"purchase_institutional_code": "100"}
+    as_it = "its factor is of scientific, not of it: upload it without entryType, or with that of its factor"
+    for key, options, cells, column, reason in [
+        ("equipment", {"data_entry_type_id": 11}, laser, "equipment_class", as_it),
+        (
+            "equipment",
+            {"data_entry_type_id": 10},
+            laser | {"equipment_class": "Screen"},
+            "equipment_class",
+            "its factor is of it or other, not of scientific: upload it without entryType, or with that of its factor",
+        ),
+        (
+            "equipment",
+            {},
+            laser | {"equipment_category": "it"},
+            "equipment_category",
+            "its factor is of scientific, not of it as equipment_category says: correct equipment_category",
+        ),
+        (
+            "purchase",
+            {"data_entry_type_id": 64},
+            code | {"purchase_additional_code": "A"},
+            "purchase_institutional_code",
+            "its factor is of scientific_equipment, not of services: upload it without entryType, or with that of its factor",
+        ),
+    ]:
+        factors = [*FACTORS[key], Factor(9, 80200, 11, {"equipment_class": "Own"}, {}), Factor(8, 90600, 64, {}, {})]
+        reader = EntryReader(ENTRY_FORMATS[key], FactorIndex(factors, ignore_case=True), **options)
+        assert reader.read(7, cells) == RowRejected(7, column, reason, cells[column])
+
+
 def test_an_ambiguous_purchase_code_is_rejected():
     assert read("purchase", PURCHASE | {"purchase_institutional_code": "100"}) == RowRejected(
         7,

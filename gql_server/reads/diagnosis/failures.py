@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from gql_server.carbon.catalog import DATA_ENTRY_TYPES, MODULES
+from gql_server.carbon.readers import ONE_OF_OTHERS, OTHER_TYPE
 from gql_server.db.models import FILE_JOBS, RECALCULATIONS, JobResult, JobType
 from gql_server.ledger.failures.classify import classify
 from gql_server.ledger.failures.ending import Ending
@@ -21,6 +22,7 @@ _MISSING_COLUMNS = re.compile(
 _MISSPELT_COLUMNS = re.compile(r"\Ano columns? (?P<names>.+?) — (?P<hint>.+): correct the name, or leave it out\Z", re.DOTALL)
 _OTHER_KIND = re.compile(r"\Athis looks like (?P<kind>.+): upload it with (?P<parameters>.+)\Z")
 _PARAMETER = re.compile(r"\bsay which with (?P<name>\w+)")
+_OTHER_TYPE = re.compile(rf"first error: {OTHER_TYPE}(?P<others>.+), not of \w+: upload it without entryType")
 _VERDICT = re.compile(r"\A(?:ERROR|WARNING): ")
 CORRECTED: Mapping[str, str] = {
     JobType.API_INGEST: "See its row errors, and correct these rows where the data comes from.",
@@ -39,6 +41,18 @@ IGNORED_OF_UNIT = "A row of which only a cell was ignored is in without that cel
 MORE_OF_THE_UNIT = (
     "See its row errors. Another file of the unit has landed since, and files of a unit add up: upload the corrected rows only "
     "if they were not in that one."
+)
+
+WRONG_TYPE = "If they were uploaded with the wrong entryType, upload their rows with that of their factor."
+OTHER_TYPE_OF_YEAR = (
+    "Upload them with the other rows of {types}, or all rows of the module in one file without entryType: a file of the year "
+    "takes the place of what earlier ones brought."
+)
+OTHER_TYPE_OF_UNIT = (
+    "Upload the same file again without entryType, or with entryType={types}: nothing in it is to be corrected."
+)
+OTHER_TYPE_LEFT_OUT = (
+    "The other rows are in, and stay: upload a file of these alone, without entryType or with entryType={types}."
 )
 
 
@@ -92,6 +106,8 @@ def _advice(job: DiagnosedJob) -> Advice | None:
     known = _class(job)
     if job.lack_factors and known in REJECTED:
         return _without_factor(job, known)
+    if known in REJECTED and (other := _OTHER_TYPE.search(job.message or "")):
+        return _of_other_type(job, known, other["others"])
     tell = advice.get(known, _other if job.result == JobResult.ERROR else None)
     return tell(job) if tell else None
 
@@ -174,6 +190,16 @@ def _without_factor(job: DiagnosedJob, known: FailureClass) -> Advice:
     return Advice(code, message, remedy, Action.UPLOAD_FACTORS, retries=True, severity=severity)
 
 
+def _of_other_type(job: DiagnosedJob, known: FailureClass, others: str) -> Advice:
+    """Of rows that were rejected because the upload named an entry type that their factor is not of."""
+    failed, types = job.result == JobResult.ERROR, " or ".join(f"`{name}`" for name in re.split(", | or ", others))
+    message = f"The factor of some of the rows is of {types}, not of the entry type of the upload: {_cut(job.message)}"
+    of_unit = OTHER_TYPE_OF_UNIT if failed else OTHER_TYPE_LEFT_OUT
+    remedy = (of_unit if job.is_of_unit else OTHER_TYPE_OF_YEAR).format(types=types)
+    action, severity = (Action.UPLOAD_FILE, Severity.DANGER) if failed else (Action.SEE_ROW_ERRORS, Severity.WARNING)
+    return Advice(REJECTED[known], message, remedy, action, severity=severity)
+
+
 def _left_out(job: DiagnosedJob) -> Advice:
     """Of a job whose data landed otherwise."""
     if job.job_type in RECALCULATIONS:
@@ -208,6 +234,7 @@ def _missing_factor(job: DiagnosedJob) -> Advice:
 def _waits_for_factors(job: DiagnosedJob) -> Advice:
     """Of a job that landed its data, some of it without an emission."""
     remedy = f"Upload the emission factors of {_place(job)} that are still to come: the emissions follow by themselves."
+    remedy = f"{remedy} {WRONG_TYPE}" if ONE_OF_OTHERS in (job.message or "") else remedy
     message = f"Some entries have no emission yet: {_cut(job.message)}"
     return Advice(Code.MISSING_FACTOR, message, remedy, Action.UPLOAD_FACTORS, severity=Severity.WARNING)
 

@@ -413,3 +413,49 @@ async def test_a_failed_recalculation_of_a_module_is_redone_once_each_of_its_ent
     assert await without_emission(world) == 0
     assert (after["severity"], after["action"], after["remedy"]) == ("NEUTRAL", None, NOTHING_LEFT)
     assert after["blockedBy"] == {"pipelineId": str(factors)}
+
+
+LASER = "unit_institutional_id,name,equipment_class,sub_class\n10208,Laser,Laser,UV\n"
+LASER_FACTOR = EQUIPMENT_FACTORS + "scientific,Laser,UV,100,10,0.1\n"
+LASER_AS_IT = "its factor is of scientific, not of it: upload it without entryType, or with that of its factor"
+
+
+async def test_rows_uploaded_with_an_entry_type_that_their_factor_is_not_of_are_sent_to_the_right_one(world: World) -> None:
+    await world.factors("equipment_electric_consumption", LASER_FACTOR)
+    wrong = {"module": "equipment_electric_consumption", "content": LASER, "data_entry_type_id": 11}
+    of_year, of_unit = await world.upload(**wrong), await world.upload(**wrong, unit="10208")
+
+    [year], [unit] = await told(world, of_year), await told(world, of_unit)
+    await world.upload("equipment_electric_consumption", LASER, unit="10208")
+
+    assert await world.row_errors(of_year) == [(1, LASER_AS_IT)]
+    assert brief([year, unit]) == [("ALL_ROWS_REJECTED", "DANGER", "UPLOAD_FILE")] * 2
+    assert unit["message"] == (
+        "The factor of some of the rows is of `scientific`, not of the entry type of the upload: 0 inserted, 1 skipped — first "
+        f"error: {LASER_AS_IT}"
+    )
+    assert unit["remedy"] == (
+        "Upload the same file again without entryType, or with entryType=`scientific`: nothing in it is to be corrected."
+    )
+    assert year["remedy"] == (
+        "Upload them with the other rows of `scientific`, or all rows of the module in one file without entryType: a file of "
+        "the year takes the place of what earlier ones brought."
+    )
+    assert [row.data_entry_type_id for row in await world.query("SELECT data_entry_type_id FROM data_entries")] == [10]
+    assert (await world.totals(4))["10208"][1] == 1
+
+
+async def test_entries_that_waited_for_a_factor_which_came_for_another_entry_type_say_so(world: World) -> None:
+    await world.factors("equipment_electric_consumption", EQUIPMENT_FACTORS)
+    await world.upload("equipment_electric_consumption", LASER, data_entry_type_id=11)
+
+    [reason] = await told(world, await world.factors("equipment_electric_consumption", LASER_FACTOR))
+
+    assert reason["message"] == (
+        "Some entries have no emission yet: 0 recalculated, 1 without a factor yet — first error: no factor yet for it "
+        "(kind=Laser, subkind=UV), but there is one of scientific"
+    )
+    assert reason["remedy"] == (
+        "Upload the emission factors of `it` for 2025 that are still to come: the emissions follow by themselves. If they were "
+        "uploaded with the wrong entryType, upload their rows with that of their factor."
+    )
