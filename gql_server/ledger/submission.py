@@ -66,7 +66,7 @@ async def submit(connection: AsyncConnection, new: NewJob, locks: Sequence[Lock]
         "expected_recalc": int(new.job_type == JobType.EMISSION_RECALC),
         "owes_aggregation": new.job_type in RECALCULATIONS,
         "job_count": 1,
-        **_file_of_unit(new),
+        **_file(new),
     }
     pipeline_id = await connection.scalar(insert(models.Pipeline).values(pipeline).returning(models.Pipeline.id))
     job = {
@@ -94,10 +94,12 @@ async def submit(connection: AsyncConnection, new: NewJob, locks: Sequence[Lock]
     return Submitted(job_id, pipeline_id)
 
 
-def _file_of_unit(new: NewJob) -> dict[str, Any]:
-    """Name and digest of the file that is read for one unit."""
-    if new.upload_id is None or (new.job_type, new.entity_type) != (JobType.CSV_INGEST, EntityType.MODULE_UNIT_SPECIFIC):
+def _file(new: NewJob) -> dict[str, Any]:
+    """Key of the file that is read, and if it is one of entries of one unit, its name and digest."""
+    if new.upload_id is None:
         return {}
     digest = func.coalesce(uploads.sha256, cast(uploads.id, Text))
-    of_upload = {"file_name": uploads.filename, "file_digest": digest}
-    return {name: select(value).where(uploads.id == new.upload_id).scalar_subquery() for name, value in of_upload.items()}
+    of_file = {"file_key": func.gql_file_key(uploads.provider, new.year, digest)}
+    if (new.job_type, new.entity_type) == (JobType.CSV_INGEST, EntityType.MODULE_UNIT_SPECIFIC):
+        of_file |= {"file_name": uploads.filename, "file_digest": digest}
+    return {name: select(value).where(uploads.id == new.upload_id).scalar_subquery() for name, value in of_file.items()}

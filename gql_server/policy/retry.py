@@ -20,8 +20,8 @@ class RetryFacts:
     successors.
 
     `has_landed`: its rows are in. `resumes`: so that only its failed steps are to run. `read_by`, `done_by`, `superseded_by`
-    and `brought_by` are the keys of pipelines that read its file, do the same work, brought newer data in place of its own, or
-    another upload of the same bytes that adds up with it.
+    and `brought_by` are the keys of pipelines that read its file, do the same work, brought newer data in place of its own (of
+    all of it, if `is_superseded_wholly`), or another upload of the same bytes that adds up with it.
     """
 
     key: UUID
@@ -40,6 +40,7 @@ class RetryFacts:
     read_by: UUID | None
     done_by: UUID | None
     superseded_by: UUID | None
+    is_superseded_wholly: bool
     brought_by: UUID | None
     year_is_visible: bool
     year_is_provisioned: bool

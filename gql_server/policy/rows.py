@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
+from typing import Any
 
 from sqlalchemy import ColumnElement, and_, false, or_, true
 from sqlalchemy.orm import QueryableAttribute
@@ -14,9 +15,8 @@ from gql_server.db.models.carbon import CarbonReportModule, Unit
 from gql_server.policy.permissions import CONFIGURATION_VIEW, OPERATIONS_EDIT, OPERATIONS_VIEW, Viewer
 
 
-def pipeline_clause(viewer: Viewer) -> ColumnElement[bool]:
+def pipeline_clause(viewer: Viewer, row: Any = models.Pipeline) -> ColumnElement[bool]:
     """Pipelines the viewer may see. Of other people's work, only that of their units; an unknown scope denies."""
-    row = models.Pipeline
     mine = _of_provider(row.provider, viewer)
     if viewer.may(OPERATIONS_VIEW):
         return mine

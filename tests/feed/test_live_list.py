@@ -468,6 +468,30 @@ async def test_a_failed_file_of_a_unit_leaves_the_unresolved_ones_when_the_same_
     assert remaining == [{"id": encode("Pipeline", str(other_failed))}]
 
 
+async def test_failures_leave_the_unresolved_ones_when_the_whole_module_or_the_same_bytes_elsewhere_succeed(
+    engine: AsyncEngine, hub: Hub
+):
+    file_key = UUID("11111111-1111-1111-1111-111111111111")
+    async with engine.begin() as connection:
+        narrow = await build.run(connection, JobResult.ERROR, data_entry_type_id=10)
+        mistaken = await build.run(connection, JobResult.ERROR, module_type_id=5, file_key=file_key)
+        other = await build.run(connection, JobResult.ERROR, module_type_id=5)
+    whole, whole_job = await _running(engine, "csv_ingest")
+    rightly, right_job = await _running(engine, "csv_ingest", module_type_id=8, file_key=file_key)
+
+    async with subscribed(context(engine, viewer("operator"), hub), LIST, filter=UNRESOLVED) as results:
+        await _next(results)
+        await _finish(engine, whole, whole_job)
+        first = await _next(results)
+        await _finish(engine, rightly, right_job)
+        second = await _next(results)
+    remaining = (await Client(engine, "operator").query(PAGE_OF_IDS, filter=UNRESOLVED))["pipelines"]["nodes"]
+
+    assert _said(first) == ("PipelineLeft", encode("Pipeline", str(narrow)))
+    assert _said(second) == ("PipelineLeft", encode("Pipeline", str(mistaken)))
+    assert remaining == [{"id": encode("Pipeline", str(other))}]
+
+
 async def test_a_failed_orphan_leaves_the_unresolved_ones_when_a_later_run_on_its_scope_succeeds(engine: AsyncEngine, hub: Hub):
     async with engine.begin() as connection:
         job_id = await build.job(connection, result=JobResult.ERROR)

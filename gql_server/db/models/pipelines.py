@@ -25,7 +25,8 @@ _PIPELINE_SECONDS = f"CASE WHEN {_IS_TERMINAL} THEN {SECONDS_OF_RUN} ELSE NULL::
 class Pipeline(Base):
     """One run: a root job and everything it chained. Rows are never deleted.
 
-    `data_entry_type_id` is the root job's; `scope_key` is equal for runs of one kind on the same scope. `signature` is equal
+    `data_entry_type_id` is the root job's; `scope_key` is equal for runs of one kind on the same scope; `wider_scope_key` is
+    that of a run whose data includes its own. `file_key` is equal where the same bytes are read for a year, `signature`
     where jobs are alike (see `JobSignature`); null until the pipeline has come to rest. `file_name` and `file_digest` are of
     the file that was read for one unit: such files add up, so a later one resolves only what read the same.
     """
@@ -48,6 +49,13 @@ class Pipeline(Base):
             persisted=True,
         )
     )
+    wider_scope_key: Mapped[UUID | None] = mapped_column(
+        Computed(
+            "gql_wider_scope_key(provider, kind, entity_type, module_type_id, data_entry_type_id, year, unit_institutional_id)",
+            persisted=True,
+        )
+    )
+    file_key: Mapped[UUID | None]
     file_name: Mapped[str | None]
     file_digest: Mapped[str | None]
     expected_recalc: Mapped[int | None]
@@ -113,6 +121,8 @@ class Pipeline(Base):
         Index("ix_pipelines_by_errors", "provider", "error_count", "id"),
         Index("ix_pipelines_scope", "scope_key", "id"),
         Index("ix_pipelines_scope_success", "scope_key", "id", postgresql_where=text("status = 'SUCCESS'")),
+        Index("ix_pipelines_wider_failed", "wider_scope_key", "id", postgresql_where=text("status IN ('PARTIAL', 'FAILED')")),
+        Index("ix_pipelines_file", "file_key", "id", postgresql_where=text("file_key IS NOT NULL")),
         Index(
             "ix_pipelines_landed",
             "provider",

@@ -109,7 +109,7 @@ class PipelineFilter:
     )
     unresolved: bool | None = strawberry.field(
         default=UNSET,
-        description="Failed, and no later success on the same scope and kind (`isResolved`); false means the others.",
+        description="Failed, and not made good by a later success (`isResolved`); false means the others.",
     )
     failure_class: list[FailureClass] | None = strawberry.field(default=UNSET, description="Shape of the failure of a job.")
     failure_group: strawberry.ID | None = strawberry.field(

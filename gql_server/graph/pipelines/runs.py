@@ -33,8 +33,10 @@ class RunHistoryFields:
     )
 
     @strawberry.field(
-        description="It is PARTIAL or FAILED, and a later run of the same kind on the same scope succeeded. Files of a unit "
-        "add up, so one that FAILED is resolved only by the same file: by the same bytes, or by a file of the same name.",
+        description="It is PARTIAL or FAILED, and a later run of the same kind succeeded on the same scope, or on all entry "
+        "types of its module. Files of a unit add up, so one that FAILED is resolved only by the same file: by the same bytes, "
+        "or by a file of the same name. Whatever FAILED is resolved also by the same bytes uploaded as something else, for the "
+        "same unit or the whole year.",
         directives=[SemanticNonNull()],
         metadata=made_of(PipelineRow.key, PipelineRow.status),
     )
@@ -43,8 +45,7 @@ class RunHistoryFields:
         return await _resolving(root, info) is not None
 
     @strawberry.field(
-        description="The run that resolved it: the first later SUCCESS of the same kind on the same scope; for a file of a "
-        "unit that FAILED, of the same file.",
+        description="The run that resolved it: the first later SUCCESS that did, see `isResolved`.",
         metadata=made_of(PipelineRow.key, PipelineRow.status),
     )
     @staticmethod

@@ -12,11 +12,13 @@ from gql_server.policy.retry import RetryRefusal
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPreview:
     """Preview of starting a pipeline again: the refusal, as it is and with `replaceNewer`; the run that has brought newer data
-    in place of its own, the one that has succeeded since, and the newest that has since brought another file of the unit."""
+    in place of its own, of all of it or of some of its entry types, the one that has succeeded since, and the newest that has
+    since brought another file of the unit."""
 
     refusal: RetryRefusal | None = None
     refusal_replacing: RetryRefusal | None = None
     superseded_by: UUID | None = None
+    is_superseded_wholly: bool = True
     resolved_by: UUID | None = None
     other_file_by: UUID | None = None
 

@@ -12,7 +12,7 @@ from gql_server.ledger.failures.ending import Ending
 from gql_server.ledger.failures.rules import FailureClass
 from gql_server.reads.diagnosis.facts import DiagnosedJob, RetryPreview
 from gql_server.reads.diagnosis.reasons import Action, Code, Reason, Severity
-from gql_server.reads.diagnosis.retry_advice import advised, outdated
+from gql_server.reads.diagnosis.retry_advice import READS, advised, cautioned, outdated
 
 MESSAGE_LENGTH = 200
 _MISSING_COLUMNS = re.compile(
@@ -90,7 +90,7 @@ def _standing(reason: Reason, advice: Advice, job: DiagnosedJob, again: RetryPre
         return advised(reason, again, retries=advice.retries)
     if again.other_file_by is not None and job.job_type in FILE_JOBS:
         return replace(reason, remedy=MORE_OF_THE_UNIT, blocked_by=again.other_file_by)
-    return reason
+    return cautioned(reason, again) if job.job_type in READS else reason
 
 
 def _advice(job: DiagnosedJob) -> Advice | None:

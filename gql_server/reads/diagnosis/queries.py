@@ -44,7 +44,7 @@ from gql_server.reads.diagnosis.since import LATER, since, year_is_syncing
 from gql_server.reads.jobs.queries import JOBS
 from gql_server.reads.jobs.row import IS_ABORTED, PIPELINE_KEY, message_of
 from gql_server.reads.pipelines.capabilities import retry_facts_by_pipeline
-from gql_server.reads.pipelines.runs import neighbours, other_files_by_pipeline
+from gql_server.reads.pipelines.runs import other_files_by_pipeline, resolving_by_pipeline
 from gql_server.reads.turns import in_turns, turn
 
 J, P, W, Y = models.Job, models.Pipeline, models.Pod, models.YearConfiguration
@@ -109,7 +109,7 @@ async def _again(
     """Previews of starting these pipelines again, for those that failed or left something out."""
     if not failed:
         return {}
-    resolved = await neighbours(connection, viewer, list(failed), successful=True)
+    resolved = await resolving_by_pipeline(connection, viewer, list(failed))
     facts = await retry_facts_by_pipeline(connection, viewer, list(failed))
     others = await other_files_by_pipeline(connection, viewer, list(failed))
     return {key: _met(viewer, known, served, resolved.get(key), others.get(key)) for key, known in facts.items()}
@@ -122,6 +122,7 @@ def _met(
         refusal=refuse_retry(viewer, facts, served.job_types, served.api_sources),
         refusal_replacing=refuse_retry(viewer, facts, served.job_types, served.api_sources, replace_newer=True),
         superseded_by=facts.superseded_by,
+        is_superseded_wholly=facts.is_superseded_wholly,
         resolved_by=resolved_by,
         other_file_by=other_file_by,
     )

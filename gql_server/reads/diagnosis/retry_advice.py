@@ -21,6 +21,11 @@ REPLACING = (
     "A newer pipeline brings the same data, so a plain retry is refused. Retry with `replaceNewer: true` only if this shall be "
     "put in place of it."
 )
+IN_PART = "A newer pipeline has brought a part of the same data since: this would take the place of that."
+RETRYING_IN_PART = (
+    "A newer pipeline has brought a part of the same data since, so a plain retry is refused: `replaceNewer: true` puts this "
+    "in place of it."
+)
 SENTENCES = {
     RefusalReason.ALREADY_RUNNING: "The same work waits or runs already: wait until it has ended.",
     RefusalReason.NOT_ENDED: "Retry the pipeline when it has ended.",
@@ -32,7 +37,8 @@ SENTENCES = {
 def outdated(reason: Reason, job: DiagnosedJob, again: RetryPreview) -> Reason | None:
     """The reason with what has become of its cause, if that is gone or others see to it; None while it stands."""
     neutral = replace(reason, severity=Severity.NEUTRAL, action=None)
-    if job.result != JobResult.ERROR and again.superseded_by is not None and job.job_type in READS:
+    is_superseded = again.superseded_by is not None and again.is_superseded_wholly
+    if job.result != JobResult.ERROR and is_superseded and job.job_type in READS:
         return replace(neutral, remedy=SUPERSEDED, blocked_by=again.superseded_by)
     if job.result != JobResult.ERROR and job.reread_by is not None:
         return replace(neutral, remedy=REREAD, blocked_by=job.reread_by)
@@ -52,11 +58,21 @@ def advised(failure: Reason, again: RetryPreview, *, retries: bool) -> Reason:
     if again.superseded_by is not None:
         replaces = retries and again.refusal_replacing is None
         action = Action.REPLACE_NEWER if replaces else None
+        if not again.is_superseded_wholly:
+            sentence, action = (RETRYING_IN_PART, action) if replaces else (IN_PART, failure.action)
+            return replace(failure, remedy=_and(failure, sentence), action=action, blocked_by=again.superseded_by)
         return replace(failure, remedy=REPLACING if replaces else SUPERSEDED, action=action, blocked_by=again.superseded_by)
     told = _retried(failure, again.refusal) if retries else failure
     if again.other_file_by is None or told.blocked_by is not None:
         return told
     return replace(told, remedy=_and(told, ADDS_UP), blocked_by=again.other_file_by)
+
+
+def cautioned(reason: Reason, again: RetryPreview) -> Reason:
+    """The reason of what landed, with what its remedy would replace."""
+    if again.superseded_by is None or reason.blocked_by is not None:
+        return reason
+    return replace(reason, remedy=_and(reason, IN_PART), blocked_by=again.superseded_by)
 
 
 def _retried(failure: Reason, refusal: RetryRefusal | None) -> Reason:

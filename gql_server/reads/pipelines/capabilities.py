@@ -52,6 +52,7 @@ async def retry_facts_by_pipeline(connection: AsyncConnection, viewer: Viewer, k
             else_=_newest(*[_same(name) for name in SAME], is_live),
         ),
         "superseded_by": superseding(),
+        "is_superseded_wholly": superseding(wholly=True).is_not(None),
         "brought_by": case((and_(J.job_type == JobType.CSV_INGEST, ~J.config.has_key(ADD_AGAIN)), _same_file())),
         "year_is_visible": found(of_year, year_clause(viewer)),
         "year_is_provisioned": found(of_year, Y.configuration_completed.is_not(None)),

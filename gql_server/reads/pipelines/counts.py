@@ -135,7 +135,7 @@ def _of_jobs(job: Any) -> tuple[ColumnElement[Any], ...]:
 
 def _stored(viewer: Viewer, criteria: PipelineCriteria, statement: AnySelect, *clauses: ColumnElement[bool]) -> AnySelect:
     statement = statement.where(pipeline_clause(viewer), *criteria.of_pipeline(viewer), *clauses)
-    return unresolved(statement, P.scope_key, P.id, P) if criteria.unresolved else statement
+    return unresolved(viewer, statement, P.id, P) if criteria.unresolved else statement
 
 
 def _orphans(viewer: Viewer, criteria: PipelineCriteria, statement: AnySelect) -> AnySelect | None:
@@ -143,7 +143,7 @@ def _orphans(viewer: Viewer, criteria: PipelineCriteria, statement: AnySelect) -
     if clauses is None:
         return None
     statement = statement.where(J.pipeline_id.is_(None), orphan_clause(viewer), *clauses)
-    return unresolved(statement, J.scope_key, J.time_key) if criteria.unresolved else statement
+    return unresolved(viewer, statement, J.time_key, J) if criteria.unresolved else statement
 
 
 def _signed(criteria: PipelineCriteria) -> Clauses:

@@ -176,7 +176,7 @@ class PipelineCriteria:
             *flag(IS_ABORTED, self.is_aborted),
             *flag(and_(IS_RUNNING, IS_STUCK), self.is_stuck),
             *([] if self.tones is None else [or_(false(), *(ORPHAN_TONES[name] for name in self.tones))]),
-            *_unresolved(_failed(True), resolved(J.scope_key, J.time_key), self.unresolved),
+            *_unresolved(_failed(True), resolved(viewer, J.time_key, J), self.unresolved),
             *self._triggered(ORPHAN_CREATOR),
             *(not_(func.coalesce(clause, False)) for clause in self._dropped_jobs()),
             *self._kept_jobs(),
@@ -204,7 +204,7 @@ class PipelineCriteria:
             *flag(one_of(P.status, OPEN_STATUSES), self.is_active),
             *flag(P.aborted_at.is_not(None), self.is_aborted),
             *flag(_has_stuck_job(), self.is_stuck),
-            *_unresolved([one_of(P.status, FAILURES)], resolved(P.scope_key, P.id, P), self.unresolved),
+            *_unresolved([one_of(P.status, FAILURES)], resolved(viewer, P.id, P), self.unresolved),
             *self._triggered(P.creator),
         ]
 

@@ -133,7 +133,7 @@ def _stored(viewer: Viewer, branch: Branch, by: PipelineOrdering | None, is_unre
     value = by and by.stored
     statement = select(P.id.label("key"), _labelled(value)).where(pipeline_clause(viewer), *branch.pipeline)
     if is_unresolved:
-        statement = unresolved(statement, P.scope_key, P.id, P)
+        statement = unresolved(viewer, statement, P.id, P)
     of_one_job = and_(J.provider == viewer.provider, *branch.job)
     with_jobs = statement.join(J, J.pipeline_id == P.id).where(of_one_job).distinct()
     keys = with_jobs if branch.job else statement
@@ -144,7 +144,7 @@ def _orphans(viewer: Viewer, clauses: Clauses, by: PipelineOrdering | None, is_u
     value = by and by.orphans
     keys = select(J.time_key.label("key"), _labelled(value)).where(J.pipeline_id.is_(None), orphan_clause(viewer), *clauses)
     if is_unresolved:
-        keys = unresolved(keys, J.scope_key, J.time_key)
+        keys = unresolved(viewer, keys, J.time_key, J)
     return IdSource(keys, keys, J.time_key, value, lambda key: J.time_key == key)
 
 

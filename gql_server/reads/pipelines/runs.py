@@ -1,9 +1,10 @@
 """Reads of the runs around a pipeline, and around a job, on the same scope and kind."""
 
 from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, null, select, true, tuple_, union_all
+from sqlalchemy import and_, func, select, true, tuple_, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import aliased
 
@@ -12,14 +13,13 @@ from gql_server.db.expressions import AnySelect, among
 from gql_server.policy import Viewer, job_clause, orphan_clause, pipeline_clause
 from gql_server.reads.jobs.queries import EVERY_JOB, JOBS, jobs_by_id
 from gql_server.reads.jobs.row import JobRow
-from gql_server.reads.pipelines.neighbours import makes_good, nearest_after, nearest_before, succeeded
+from gql_server.reads.pipelines.neighbours import first_successes, nearest_after, nearest_before, succeeded
 from gql_server.reads.pipelines.queries import EVERY_PIPELINE, pipelines_by_key
 from gql_server.reads.pipelines.row import PipelineRow
 from gql_server.reads.rows import Columns
 
 J, P = models.Job, models.Pipeline
 FIRST, OTHER = aliased(models.Pipeline), aliased(models.Pipeline)
-FILE = (P.status, P.file_digest, P.file_name)
 
 
 async def previous_by_pipeline(
@@ -37,32 +37,49 @@ async def next_by_pipeline(
 
 
 async def resolving_by_pipeline(connection: AsyncConnection, viewer: Viewer, keys: Sequence[UUID]) -> dict[UUID, UUID]:
-    """Id of the first run on the scope that succeeded after each pipeline, and brought what that was to bring."""
-    return await neighbours(connection, viewer, keys, successful=True)
+    """Id of the first run that succeeded after each pipeline, and made it good."""
+    return await _found(connection, resolving_statement(viewer, keys))
+
+
+def resolving_statement(viewer: Viewer, keys: Sequence[UUID]) -> AnySelect:
+    """A step through an index for each pipeline and way in which it can be made good."""
+    later: Any = aliased(models.Pipeline)
+    rows = [
+        select(run_key.label("key"), func.least(*(each.scalar_subquery() for each in firsts)).label("id")).where(*clauses)
+        for run_key, firsts, clauses in (
+            (P.id, first_successes(viewer, later, P.id, P), (among(P.id, keys), pipeline_clause(viewer))),
+            (
+                J.time_key,
+                first_successes(viewer, later, J.time_key, J),
+                (J.pipeline_id.is_(None), among(J.time_key, keys), orphan_clause(viewer)),
+            ),
+        )
+    ]
+    found = union_all(*rows).subquery("found")
+    return select(found).where(found.c.id.is_not(None))
 
 
 async def neighbours(
     connection: AsyncConnection, viewer: Viewer, keys: Sequence[UUID], *, before: bool = False, successful: bool = False
 ) -> dict[UUID, UUID]:
     """Id of the nearest run on the scope of each pipeline, after it or before it, of those that succeeded or of all."""
-    rows = await connection.execute(neighbours_statement(viewer, keys, before=before, successful=successful))
-    return {row.key: row.id for row in rows}
+    return await _found(connection, neighbours_statement(viewer, keys, before=before, successful=successful))
 
 
-def neighbours_statement(viewer: Viewer, keys: Sequence[UUID], *, before: bool, successful: bool) -> AnySelect:
+def neighbours_statement(viewer: Viewer, keys: Sequence[UUID], *, before: bool, successful: bool = False) -> AnySelect:
     """One step through an index for each pipeline."""
     asked = union_all(
-        select(P.id.label("key"), P.scope_key, *FILE).where(among(P.id, keys), pipeline_clause(viewer)),
-        select(J.time_key, J.scope_key, *(null() for _ in FILE)).where(
-            J.pipeline_id.is_(None), among(J.time_key, keys), orphan_clause(viewer)
-        ),
+        select(P.id.label("key"), P.scope_key).where(among(P.id, keys), pipeline_clause(viewer)),
+        select(J.time_key, J.scope_key).where(J.pipeline_id.is_(None), among(J.time_key, keys), orphan_clause(viewer)),
     ).subquery("asked")
     seek = nearest_before if before else nearest_after
-    found = seek(P, asked.c.scope_key, asked.c.key).where(
-        pipeline_clause(viewer), *((succeeded(P), makes_good(P, asked.c)) if successful else ())
-    )
+    found = seek(P, asked.c.scope_key, asked.c.key).where(pipeline_clause(viewer), *([succeeded(P)] if successful else []))
     nearest = found.lateral("nearest")
     return select(asked.c.key, nearest.c.id).join_from(asked, nearest, true())
+
+
+async def _found(connection: AsyncConnection, statement: AnySelect) -> dict[UUID, UUID]:
+    return {row.key: row.id for row in await connection.execute(statement)}
 
 
 async def other_files_by_pipeline(connection: AsyncConnection, viewer: Viewer, keys: Sequence[UUID]) -> dict[UUID, UUID]:

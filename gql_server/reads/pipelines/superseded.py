@@ -12,7 +12,7 @@ from sqlalchemy import ARRAY, ColumnElement, Integer, and_, case, cast, exists, 
 from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.orm import aliased
 
-from gql_server.carbon.catalog import DATA_ENTRY_TYPES
+from gql_server.carbon.catalog import DATA_ENTRY_TYPES, MODULES
 from gql_server.db import models
 from gql_server.db.models import LIVE_STATES, READING_JOBS, JobType
 from gql_server.ledger.endings import has_landed
@@ -20,11 +20,14 @@ from gql_server.ledger.endings import has_landed
 J = models.Job
 NEWER, OWN = aliased(models.Job), aliased(models.Job)
 INTEGERS = ARRAY(Integer)
+ONLY_TYPES = [module.data_entry_types[0] for module in MODULES.values() if len(module.data_entry_types) == 1]
 
 
-def superseding() -> ColumnElement[UUID | None]:
-    """Key of the newest such pipeline, for jobs that are selected; null when their data is the newest."""
-    covering = func.unnest(covering_entry_types()).table_valued("id").render_derived(name="covering")
+def superseding(*, wholly: bool = False) -> ColumnElement[UUID | None]:
+    """Key of the newest such pipeline, for jobs that are selected, or of one that brings all of their data; null when that is
+    the newest."""
+    entry_types = including_entry_types() if wholly else covering_entry_types()
+    covering = func.unnest(entry_types).table_valued("id").render_derived(name="covering")
     scope = (J.provider, J.job_type, J.entity_type, J.module_type_id, covering.c.id, J.year, null())
     nearest = (
         select(NEWER.id, func.coalesce(NEWER.pipeline_id, NEWER.time_key).label("key"))
@@ -47,6 +50,14 @@ def covering_entry_types() -> ColumnElement[Any]:
         (J.data_entry_type_id.is_(None), every),
         else_=func.array_append(own, cast(null(), Integer)),
     )
+
+
+def including_entry_types() -> ColumnElement[Any]:
+    """Entry types of jobs whose data includes all of this one's: its own, all of the module, or the only one of it."""
+    of_all: Any = array([cast(null(), Integer)])
+    only = [(info.module_id, of_all + array([info.id])) for info in ONLY_TYPES]
+    every = case(*((J.module_type_id == module_id, types) for module_id, types in only), else_=of_all)
+    return case((J.data_entry_type_id.is_(None), every), else_=covering_entry_types())
 
 
 def _replaces() -> ColumnElement[bool]:

@@ -34,6 +34,7 @@ CLASSES = ("DEADLOCK", "ABORTED", None)
 USERS = ("operator", "ada", None)
 FAILURES = ("PARTIAL", "FAILED")
 OPERATOR = viewer("operator")
+FILES = tuple(UUID(int=number) for number in range(1, 5))
 
 
 @dataclass(frozen=True)
@@ -100,12 +101,31 @@ def is_in(value: Any, bounds: Range[Any]) -> bool:
 
 
 def resolved(item: Item, items: Sequence[Item]) -> bool:
-    """A younger stored pipeline of the same scope ended in SUCCESS, for a file of a unit that FAILED with the same file."""
-    scope = item.of["scope_key"]
+    """A younger stored pipeline ended in SUCCESS, on its scope or on all entry types of it, for a file of a unit that FAILED
+    with the same file; or with the bytes of which nothing landed, for the same unit or for all."""
     later = [other.row for other in items if other.row is not None and other.key > item.key]
-    return scope is not None and any(
-        row["scope_key"] == scope and row["status"] == "SUCCESS" and makes_good(item.row, row) for row in later
-    )
+    return any(row["status"] == "SUCCESS" and (covers(row, item) or is_read(row, item.row)) for row in later)
+
+
+def scope(of: Mapping[str, Any]) -> tuple[Any, ...] | None:
+    kind, unit = of["kind"] if "kind" in of else of["job_type"], of.get("unit_institutional_id")
+    if kind is None or (of["entity_type"] == "MODULE_UNIT_SPECIFIC" and unit is None):
+        return None
+    return kind, unit, *(of[name] for name in ("provider", "entity_type", "module_type_id", "year"))
+
+
+def covers(row: Mapping[str, Any], item: Item) -> bool:
+    entry_type, other = item.of["data_entry_type_id"], row["data_entry_type_id"]
+    has_one = item.of["module_type_id"] == 8 and {entry_type, other} == {50, None}
+    reads = (item.row["kind"] if item.row else item.orphan["job_type"]) in ("csv_ingest", "api_ingest", "factor_ingest")
+    includes = entry_type == other or (reads and (other is None or has_one))
+    return scope(item.of) is not None and scope(item.of) == scope(row) and includes and makes_good(item.row, row)
+
+
+def is_read(later: Mapping[str, Any], row: Mapping[str, Any] | None) -> bool:
+    if row is None or row["file_key"] is None or row["status"] != "FAILED":
+        return False
+    return row["file_key"] == later["file_key"] and later["unit_institutional_id"] in (None, row["unit_institutional_id"])
 
 
 def makes_good(row: Mapping[str, Any] | None, later: Mapping[str, Any]) -> bool:
@@ -204,7 +224,7 @@ class Ledger:
     async def _add(self, connection: AsyncConnection, at: datetime) -> None:
         choice = self.random.choice
         of_all = {
-            "module_type_id": choice((1, 4)),
+            "module_type_id": choice((1, 4, 8)),
             "year": choice((2024, 2025)),
             "created_at": at,
             "entity_type": choice(LEVELS),
@@ -220,10 +240,12 @@ class Ledger:
             connection,
             **of_all,
             **file,
+            data_entry_type_id=choice((50 if of_all["module_type_id"] == 8 else 10, None)),
+            file_key=choice((*FILES, None, None)),
             kind=choice(("csv_ingest", "unit_sync")),
             created_by=creator,
             aborted_at=at if self.random.random() < 0.1 else None,
-            unit_institutional_id=choice(("A", "B")),
+            unit_institutional_id=choice(("A", "B", None)),
         )
         jobs = self.random.randint(0, 3)
         for _ in range(jobs):
@@ -241,7 +263,7 @@ class Ledger:
         started = at + timedelta(minutes=self.random.randint(0, 2))
         return {
             "job_type": choice(tuple(KINDS)),
-            "data_entry_type_id": choice((10, None)),
+            "data_entry_type_id": choice((10, 50, None)),
             "state": state,
             "result": choice((*JobResult, None)) if state == JobState.FINISHED else None,
             "started_at": None if state == JobState.NOT_STARTED else started,

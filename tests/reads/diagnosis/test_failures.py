@@ -290,6 +290,30 @@ def test_what_is_superseded_can_be_put_in_place_of_the_newer_knowingly() -> None
     )
 
 
+def test_a_newer_file_of_some_of_its_entry_types_takes_nothing_from_what_is_to_be_done() -> None:
+    in_part: dict[str, Any] = {"superseded_by": NEWER, "is_superseded_wholly": False, "refusal": SUPERSEDED}
+    deadlock, rows = reason(job(FailureClass.DEADLOCK), **in_part), reason(job(FailureClass.ALL_ROWS_REJECTED), **in_part)
+    warned = reason(job(FailureClass.SOME_ROWS_REJECTED, result="WARNING"), **in_part)
+
+    assert (deadlock.action, deadlock.remedy) == (
+        "REPLACE_NEWER",
+        "Nothing is wrong with the data. A newer pipeline has brought a part of the same data since, so a plain retry is "
+        "refused: `replaceNewer: true` puts this in place of it.",
+    )
+    assert (rows.action, rows.remedy) == (
+        "SEE_ROW_ERRORS",
+        "See its row errors, correct the file and upload it again: a retry would read the same rows. A newer pipeline has "
+        "brought a part of the same data since: this would take the place of that.",
+    )
+    assert (warned.severity, warned.action, warned.remedy) == (
+        "WARNING",
+        "SEE_ROW_ERRORS",
+        "See its row errors. The other rows are in; correct these in the file and upload the whole file again: it takes the "
+        "place of what this one brought. A newer pipeline has brought a part of the same data since: this would take the place "
+        "of that.",
+    )
+
+
 @pytest.mark.parametrize(
     ("obstacle", "sentence", "action"),
     [

@@ -19,8 +19,9 @@ BEGIN
   RETURN NULL;
 END $$;
 
--- A success resolves the failures before it that it makes good, back to the success before, which for files of a unit need not
--- be of the same; what was one and is no more leaves them open again.
+-- A success resolves the failures before it that it makes good and no earlier one did: on its scope, on those that it is the wider
+-- one of, and of the same bytes. On a scope all but files of units go back to the success before; what was one and is no more leaves
+-- them open again.
 CREATE OR REPLACE FUNCTION gql_pipeline_event() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
   resolves boolean := TG_OP = 'INSERT' AND new.status = 'SUCCESS';
@@ -31,31 +32,58 @@ BEGIN
   IF TG_OP = 'UPDATE' THEN
     resolves := (old.status = 'SUCCESS') <> (new.status = 'SUCCESS');
   END IF;
-  IF resolves AND new.scope_key IS NOT NULL AND new.file_digest IS NULL THEN
+  IF NOT resolves THEN
+    RETURN NULL;
+  END IF;
+  IF new.scope_key IS NOT NULL AND new.file_digest IS NULL THEN
     SELECT p.id INTO since FROM pipelines p
       WHERE (p.scope_key, p.id) < (new.scope_key, new.id) AND p.scope_key >= new.scope_key AND p.status = 'SUCCESS'
       ORDER BY p.scope_key DESC, p.id DESC LIMIT 1;
   END IF;
   since := coalesce(since, '00000000-0000-0000-0000-000000000000');
-  IF resolves AND new.scope_key IS NOT NULL THEN
-    INSERT INTO events (seq, pipeline_key)
-      SELECT gql_event_number(), failed.key FROM (
-        SELECT p.id AS key FROM pipelines p
+  INSERT INTO events (seq, pipeline_key)
+    SELECT gql_event_number(), failed.key FROM (
+      SELECT p.id AS key FROM (
+        SELECT p.id, p.status, p.scope_key, p.wider_scope_key, p.file_key, p.file_digest, p.file_name, p.unit_institutional_id
+          FROM pipelines p
           WHERE (p.scope_key, p.id) > (new.scope_key, since) AND (p.scope_key, p.id) < (new.scope_key, new.id)
             AND p.status IN ('PARTIAL', 'FAILED')
             AND gql_makes_good(p.status, p.file_digest, p.file_name, new.file_digest, new.file_name)
-            AND NOT EXISTS (
-              SELECT FROM pipelines s
-                WHERE (s.scope_key, s.id) > (p.scope_key, p.id) AND (s.scope_key, s.id) < (new.scope_key, new.id)
-                  AND s.status = 'SUCCESS'
-                  AND gql_makes_good(p.status, p.file_digest, p.file_name, s.file_digest, s.file_name)
-            )
-        UNION ALL
-        SELECT j.time_key FROM data_ingestion_jobs j
-          WHERE j.provider = new.provider AND j.pipeline_id IS NULL AND j.state = 'FINISHED' AND j.result = 'ERROR'
-            AND j.time_key > since AND j.time_key < new.id AND j.scope_key = new.scope_key
-      ) AS failed;
-  END IF;
+        UNION
+        SELECT p.id, p.status, p.scope_key, p.wider_scope_key, p.file_key, p.file_digest, p.file_name, p.unit_institutional_id
+          FROM pipelines p
+          WHERE (p.wider_scope_key, p.id) > (new.scope_key, since) AND (p.wider_scope_key, p.id) < (new.scope_key, new.id)
+            AND p.status IN ('PARTIAL', 'FAILED')
+            AND gql_makes_good(p.status, p.file_digest, p.file_name, new.file_digest, new.file_name)
+        UNION
+        SELECT p.id, p.status, p.scope_key, p.wider_scope_key, p.file_key, p.file_digest, p.file_name, p.unit_institutional_id
+          FROM pipelines p
+          WHERE p.file_key = new.file_key AND p.id < new.id
+            AND gql_reads_instead(p.status, p.unit_institutional_id, new.unit_institutional_id)
+      ) AS p
+        WHERE NOT EXISTS (
+          SELECT FROM pipelines s
+            WHERE (s.scope_key, s.id) > (p.scope_key, p.id) AND (s.scope_key, s.id) < (p.scope_key, new.id)
+              AND s.status = 'SUCCESS'
+              AND gql_makes_good(p.status, p.file_digest, p.file_name, s.file_digest, s.file_name)
+        ) AND NOT EXISTS (
+          SELECT FROM pipelines s
+            WHERE (s.scope_key, s.id) > (p.wider_scope_key, p.id) AND (s.scope_key, s.id) < (p.wider_scope_key, new.id)
+              AND s.status = 'SUCCESS'
+              AND gql_makes_good(p.status, p.file_digest, p.file_name, s.file_digest, s.file_name)
+        ) AND NOT EXISTS (
+          SELECT FROM pipelines s
+            WHERE s.file_key = p.file_key AND s.id > p.id AND s.id < new.id AND s.status = 'SUCCESS'
+              AND gql_reads_instead(p.status, p.unit_institutional_id, s.unit_institutional_id)
+        )
+      UNION ALL
+      SELECT j.time_key FROM data_ingestion_jobs j
+        WHERE j.provider = new.provider AND j.pipeline_id IS NULL AND j.state = 'FINISHED' AND j.result = 'ERROR'
+          AND j.time_key > since AND j.time_key < new.id
+          AND new.scope_key IN (j.scope_key, gql_wider_scope_key(
+            j.provider, j.job_type, j.entity_type, j.module_type_id, j.data_entry_type_id, j.year, NULL
+          ))
+    ) AS failed;
   RETURN NULL;
 END $$;
 

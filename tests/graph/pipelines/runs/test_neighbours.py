@@ -12,7 +12,7 @@ from gql_server.db import models
 from gql_server.db.expressions import AnySelect
 from gql_server.db.models import EntityType, JobResult, JobType, Provider
 from gql_server.graph.nodes import encode
-from gql_server.reads.pipelines.runs import neighbours_statement
+from gql_server.reads.pipelines.runs import neighbours_statement, resolving_statement
 from tests import build
 from tests.graph.test_queries import statements
 from tests.graphql import Client, viewer
@@ -131,6 +131,79 @@ async def test_a_failed_file_of_a_unit_is_resolved_by_the_same_file_and_one_that
     assert await around(engine, failed) == expected
 
 
+@pytest.mark.parametrize(
+    ("failed", "later", "is_resolved"),
+    [
+        ({"data_entry_type_id": 10}, {}, True),
+        ({}, {"data_entry_type_id": 10}, False),
+        ({"data_entry_type_id": 10}, {"data_entry_type_id": 11}, False),
+        ({"data_entry_type_id": 10}, {"year": 2024}, False),
+        ({"data_entry_type_id": 10}, UNIT_SPECIFIC, False),
+        ({"data_entry_type_id": 10, "kind": JobType.FACTOR_INGEST}, {"kind": JobType.FACTOR_INGEST}, True),
+        ({"data_entry_type_id": 10, "kind": JobType.EMISSION_RECALC}, {"kind": JobType.EMISSION_RECALC}, False),
+        ({"module_type_id": 8}, {"module_type_id": 8, "data_entry_type_id": 50}, True),
+        ({"module_type_id": 8, "data_entry_type_id": 50}, {"module_type_id": 8}, True),
+        (
+            UNIT_SPECIFIC | {"data_entry_type_id": 10, "file_name": "a.csv", "file_digest": "a"},
+            UNIT_SPECIFIC | {"file_name": "b.csv", "file_digest": "a"},
+            True,
+        ),
+        (
+            UNIT_SPECIFIC | {"data_entry_type_id": 10, "file_name": "a.csv", "file_digest": "a"},
+            UNIT_SPECIFIC | {"file_name": "b.csv", "file_digest": "b"},
+            False,
+        ),
+    ],
+)
+async def test_a_failure_is_resolved_also_by_a_later_success_on_all_entry_types_of_its_module(
+    engine: AsyncEngine, failed: dict[str, Any], later: dict[str, Any], is_resolved: bool
+):
+    async with engine.begin() as connection:
+        await _succeeded(connection, **later)
+        key = await build.run(connection, ERROR, **failed)
+        after = await _succeeded(connection, **later)
+
+    found = await around(engine, key)
+    assert (found["isResolved"], found["resolvedBy"]) == (is_resolved, after if is_resolved else None)
+
+
+FILE = UUID("11111111-1111-1111-1111-111111111111")
+
+
+@pytest.mark.parametrize(
+    ("results", "later", "is_resolved"),
+    [
+        ((ERROR,), {"unit_institutional_id": "A"}, True),
+        ((ERROR,), {"entity_type": EntityType.MODULE_PER_YEAR, "kind": JobType.FACTOR_INGEST}, True),
+        ((ERROR,), {"unit_institutional_id": "B"}, False),
+        ((SUCCESS, ERROR), {"unit_institutional_id": "A"}, False),
+    ],
+    ids=["of the unit", "of the whole year", "of another unit", "rows in, recalculation failed"],
+)
+async def test_a_file_of_the_wrong_kind_is_resolved_by_the_same_bytes_as_what_they_are(
+    engine: AsyncEngine, results: tuple[JobResult, ...], later: dict[str, Any], is_resolved: bool
+):
+    async with engine.begin() as connection:
+        failed = await build.run(connection, *results, **UNIT_SPECIFIC, file_key=FILE, file_name="a", file_digest="a")
+        unit = {"entity_type": EntityType.MODULE_UNIT_SPECIFIC}
+        after = await build.run(connection, SUCCESS, **(unit | later), module_type_id=8, file_key=FILE)
+
+    found = await around(engine, failed)
+    assert (found["isResolved"], found["resolvedBy"]) == (is_resolved, after if is_resolved else None)
+
+
+async def test_what_a_viewer_may_not_see_resolves_nothing_for_them(engine: AsyncEngine):
+    async with engine.begin() as connection:
+        failed = await build.run(connection, ERROR, **UNIT_SPECIFIC, file_key=FILE)
+        await build.run(connection, SUCCESS, kind=JobType.FACTOR_INGEST, file_key=FILE)
+
+    unresolved = "{ pipelines(filter: { unresolved: true }) { totalCount { value } } }"
+    principal = Client(engine, "principal", unit="A")
+    assert (await around(engine, failed, "principal", unit="A"))["isResolved"] is False
+    assert (await principal.query(unresolved))["pipelines"]["totalCount"] == {"value": 1}
+    assert (await Client(engine).query(unresolved))["pipelines"]["totalCount"] == {"value": 0}
+
+
 async def test_an_orphan_that_failed_is_resolved_by_a_later_pipeline(engine: AsyncEngine):
     async with engine.begin() as connection:
         orphan = await build.job(connection, result=ERROR)
@@ -191,10 +264,10 @@ async def test_neighbours_are_found_through_the_index_of_scopes(engine: AsyncEng
         autocommit = await connection.execution_options(isolation_level="AUTOCOMMIT")
         await autocommit.execute(text("VACUUM ANALYZE pipelines"))
         keys = (await autocommit.scalars(select(models.Pipeline.id).limit(50))).all()
-        previous, following, resolving = [
-            await _plan(autocommit, neighbours_statement(OPERATOR, keys, before=before, successful=successful))
-            for before, successful in ((True, False), (False, False), (False, True))
+        previous, following = [
+            await _plan(autocommit, neighbours_statement(OPERATOR, keys, before=before)) for before in (True, False)
         ]
+        resolving = await _plan(autocommit, resolving_statement(OPERATOR, keys))
 
     assert "using ix_pipelines_scope " in previous
     assert "using ix_pipelines_scope " in following
