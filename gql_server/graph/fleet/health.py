@@ -48,7 +48,8 @@ class SystemHealth:
         return await read(info, queries.stuck_jobs, window=window)
 
     @strawberry.field(
-        description="Modules whose totals have to be computed anew, but for those that the settings of their year disable. "
+        description="Modules whose totals have to be computed anew: there are data or factors, and the totals are missing, "
+        "failed, overdue or older than these. Not those that never had any, nor those that the settings of their year disable. "
         "The tone does not count them.",
         directives=[SemanticNonNull()],
         graphql_type=list[ModuleYear] | None,

@@ -33,7 +33,10 @@ class Freshness(Enum):
     PENDING_AGGREGATION_STUCK = strawberry.enum_value(
         "PENDING_AGGREGATION_STUCK", description="The newest aggregation has waited or run for too long."
     )
-    LAST_AGGREGATION_FAILED = strawberry.enum_value("LAST_AGGREGATION_FAILED", description="The newest aggregation failed.")
+    LAST_AGGREGATION_FAILED = strawberry.enum_value(
+        "LAST_AGGREGATION_FAILED",
+        description="An aggregation failed, and none has done its work since: one of some units does not do that of all.",
+    )
     LAST_RECALCULATION_FAILED = strawberry.enum_value(
         "LAST_RECALCULATION_FAILED",
         description="Emissions are missing: a recalculation failed, and none has done its work since.",

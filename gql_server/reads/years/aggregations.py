@@ -19,22 +19,46 @@ from gql_server.reads.years.visible_jobs import CellKey, newest_visible
 MINUTES = range(1, 525_601)
 
 
+_AGGREGATIONS = """
+FROM data_ingestion_jobs j WHERE j.provider = :provider AND j.year = c.year AND j.module_type_id = c.module_type_id
+  AND j.job_type = 'aggregation'
+"""
+
+# One of some units neither hides that one of the whole year failed, nor does its work.
+_FAILED_AGGREGATION = f"""
+EXISTS (
+  SELECT {_AGGREGATIONS} AND j.state = 'FINISHED' AND j.result = 'ERROR' AND j.id > coalesce((
+    SELECT j.id {_AGGREGATIONS} AND j.state = 'FINISHED' AND j.result IS DISTINCT FROM 'ERROR' AND j.scope_module_ids IS NULL
+    ORDER BY j.id DESC LIMIT 1
+  ), 0) AND NOT EXISTS (
+    SELECT FROM data_ingestion_jobs later WHERE later.provider = :provider AND later.year = c.year
+      AND later.module_type_id = c.module_type_id AND later.job_type = 'aggregation' AND later.id > j.id
+      AND later.state = 'FINISHED' AND later.result IS DISTINCT FROM 'ERROR' AND later.scope_module_ids @> j.scope_module_ids
+  )
+)
+"""
+
+
 def _last_aggregations(scopes: str) -> TextClause:
-    """The newest aggregation of each scope, when its data or factors last changed, whether a recalculation of it failed or gave
-    entries no emission, and whether it is enabled; `scopes` says `year, module_type_id`."""
+    """The newest aggregation of each scope, whether one of it failed, when its data or factors last changed, whether a
+    recalculation of it failed or gave entries no emission, and whether it is enabled and has any; `scopes` says
+    `year, module_type_id`."""
     return text(f"""
 WITH {BEGUN}
 SELECT c.year, c.module_type_id, {enabled("c.year", "c.module_type_id")} AS is_enabled,
-  a.*, change.changed_at, failure.job_id IS NOT NULL AS recalculation_failed, EXISTS (
+  a.*, {_FAILED_AGGREGATION} AS aggregation_failed, change.changed_at, change.changed_at IS NOT NULL OR EXISTS (
+    SELECT FROM unnest(CAST(:entry_type_modules AS int[]), CAST(:entry_types AS int[])) AS e (module_type_id, id)
+    JOIN data_entries d ON d.provider = :provider AND d.year = c.year AND d.data_entry_type_id = e.id
+    WHERE e.module_type_id = c.module_type_id
+  ) AS has_data, failure.job_id IS NOT NULL AS recalculation_failed, EXISTS (
     SELECT FROM unnest(CAST(:entry_type_modules AS int[]), CAST(:entry_types AS int[])) AS e (module_type_id, id)
     JOIN data_entries d ON d.provider = :provider AND d.year = c.year AND d.data_entry_type_id = e.id AND d.lack IS NOT NULL
     WHERE e.module_type_id = c.module_type_id AND {enabled("c.year", "c.module_type_id", "e.id")}
   ) AS lacks_emissions, clock_timestamp() AS now
 FROM ({scopes}) c
 LEFT JOIN LATERAL (
-  SELECT j.id AS job_id, j.state, j.result, j.created_at, j.finished_at, least(j.started_at, j.finished_at) AS aggregated_at
-  FROM data_ingestion_jobs j
-  WHERE j.provider = :provider AND j.year = c.year AND j.module_type_id = c.module_type_id AND j.job_type = 'aggregation'
+  SELECT j.id AS job_id, j.state, j.created_at, j.finished_at, least(j.started_at, j.finished_at) AS aggregated_at
+  {_AGGREGATIONS}
   ORDER BY j.id DESC LIMIT 1
 ) a ON true
 LEFT JOIN LATERAL (
@@ -90,8 +114,8 @@ WHERE u.provider = :provider AND m.module_type_id = ANY(:modules)
 async def stale_aggregations(
     connection: AsyncConnection, viewer: Viewer, older_than_minutes: int = 60
 ) -> list[ModuleFreshness]:
-    """Enabled modules of the provider's reports whose totals are to be computed anew, newest year first; for operators, others
-    see none.
+    """Enabled modules of the provider's reports whose totals are to be computed anew, newest year first, and not those that
+    never had any data or factors; for operators, others see none.
 
     Raises BadInput for an age of less than a minute or more than a year.
     """
@@ -101,7 +125,7 @@ async def stale_aggregations(
         return []
     asked = {"provider": viewer.provider, "modules": list(MODULES), **ENTRY_TYPES}
     rows = await connection.execute(_OF_REPORTS, asked)
-    every = [_module_freshness(row, older_than_minutes) for row in rows]
+    every = [_module_freshness(row, older_than_minutes) for row in rows if row.has_data or row.job_id is not None]
     return [module for module in every if module.freshness not in (None, *UP_TO_DATE)]
 
 

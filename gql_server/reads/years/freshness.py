@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
-from gql_server.db.models import JobResult, JobState
+from gql_server.db.models import JobState
 from gql_server.reads.years.visible_jobs import NO_VISIBLE_JOBS, VisibleJobs
 
 
@@ -28,17 +28,17 @@ UP_TO_DATE = (Freshness.FRESH, Freshness.ENTRIES_WITHOUT_EMISSION)
 class LastAggregation(Protocol):
     """The newest aggregation of a module in a year; its `job_id` is None when there never was one.
 
-    `aggregated_at` is when it began to read, and `changed_at` when data or factors last changed. `recalculation_failed` means
-    that emissions are missing: a recalculation failed, and no later one did its work; `lacks_emissions` that entries have none
-    for want of a factor, a rate or a value.
-    """
+    `aggregation_failed` means that one failed, and no later one did its work. `aggregated_at` is when the newest began to
+    read, and `changed_at` when data or factors last changed. `recalculation_failed` means that emissions are missing: a
+    recalculation failed, and no later one did its work; `lacks_emissions` that entries have none for want of a factor, a rate
+    or a value."""
 
     @property
     def job_id(self) -> int | None: ...
     @property
     def state(self) -> str | None: ...
     @property
-    def result(self) -> str | None: ...
+    def aggregation_failed(self) -> bool: ...
     @property
     def created_at(self) -> datetime: ...
     @property
@@ -59,7 +59,7 @@ def freshness(last: LastAggregation, cutoff: datetime) -> Freshness:
         return Freshness.NO_AGGREGATION_EVER
     if last.state != JobState.FINISHED and last.created_at < cutoff:
         return Freshness.PENDING_AGGREGATION_STUCK
-    if last.state == JobState.FINISHED and last.result == JobResult.ERROR:
+    if last.aggregation_failed:
         return Freshness.LAST_AGGREGATION_FAILED
     if last.recalculation_failed:
         return Freshness.LAST_RECALCULATION_FAILED

@@ -30,7 +30,7 @@ SUCCESS, WARNING, ERROR = JobResult.SUCCESS, JobResult.WARNING, JobResult.ERROR
 class Aggregation:
     job_id: int | None = 1
     state: str | None = JobState.FINISHED
-    result: str | None = SUCCESS
+    aggregation_failed: bool = False
     created_at: datetime = OLD
     aggregated_at: datetime | None = OLD
     finished_at: datetime | None = OLD
@@ -45,15 +45,16 @@ class Aggregation:
     (Aggregation(state=JobState.RUNNING, finished_at=None), Freshness.PENDING_AGGREGATION_STUCK),
     (Aggregation(state=JobState.RUNNING, created_at=YOUNG), Freshness.FRESH),
     (Aggregation(state=JobState.RUNNING, created_at=CUTOFF), Freshness.FRESH),
-    (Aggregation(result=ERROR), Freshness.LAST_AGGREGATION_FAILED),
-    (Aggregation(result=ERROR, finished_at=YOUNG), Freshness.LAST_AGGREGATION_FAILED),
+    (Aggregation(aggregation_failed=True), Freshness.LAST_AGGREGATION_FAILED),
+    (Aggregation(aggregation_failed=True, finished_at=YOUNG), Freshness.LAST_AGGREGATION_FAILED),
     (Aggregation(finished_at=None), Freshness.LAST_AGGREGATION_TOO_OLD),
     (Aggregation(), Freshness.FRESH),
     (Aggregation(changed_at=OLD), Freshness.FRESH),
     (Aggregation(changed_at=OLD - timedelta(seconds=1)), Freshness.FRESH),
     (Aggregation(changed_at=OLD + timedelta(seconds=1)), Freshness.LAST_AGGREGATION_TOO_OLD),
-    (Aggregation(result=WARNING, changed_at=YOUNG), Freshness.LAST_AGGREGATION_TOO_OLD),
-    (Aggregation(result=WARNING), Freshness.FRESH),
+    (Aggregation(changed_at=YOUNG), Freshness.LAST_AGGREGATION_TOO_OLD),
+    (Aggregation(state=JobState.RUNNING, created_at=YOUNG, aggregation_failed=True), Freshness.LAST_AGGREGATION_FAILED),
+    (Aggregation(state=JobState.RUNNING, aggregation_failed=True), Freshness.PENDING_AGGREGATION_STUCK),
     (Aggregation(aggregated_at=YOUNG, finished_at=YOUNG, changed_at=NOW), Freshness.FRESH),
     (Aggregation(finished_at=CUTOFF, changed_at=NOW), Freshness.FRESH),
     (Aggregation(recalculation_failed=True), Freshness.LAST_RECALCULATION_FAILED),
@@ -62,10 +63,10 @@ class Aggregation:
     (Aggregation(state=JobState.RUNNING, recalculation_failed=True), Freshness.PENDING_AGGREGATION_STUCK),
     (Aggregation(lacks_emissions=True), Freshness.ENTRIES_WITHOUT_EMISSION),
     (Aggregation(state=JobState.RUNNING, created_at=YOUNG, lacks_emissions=True), Freshness.ENTRIES_WITHOUT_EMISSION),
-    (Aggregation(result=ERROR, lacks_emissions=True), Freshness.LAST_AGGREGATION_FAILED),
+    (Aggregation(aggregation_failed=True, lacks_emissions=True), Freshness.LAST_AGGREGATION_FAILED),
     (Aggregation(recalculation_failed=True, lacks_emissions=True), Freshness.LAST_RECALCULATION_FAILED),
     (Aggregation(changed_at=NOW, lacks_emissions=True), Freshness.LAST_AGGREGATION_TOO_OLD),
-    (Aggregation(result=ERROR, recalculation_failed=True), Freshness.LAST_AGGREGATION_FAILED),
+    (Aggregation(aggregation_failed=True, recalculation_failed=True), Freshness.LAST_AGGREGATION_FAILED),
     (Aggregation(job_id=None, recalculation_failed=True), Freshness.NO_AGGREGATION_EVER),
 ])  # fmt: skip
 def test_totals_are_stale_for_a_reason_and_never_for_age_alone(last: Aggregation, expected: Freshness) -> None:
@@ -111,6 +112,7 @@ async def test_r12_the_four_stale_situations_are_listed_each_in_its_bucket_and_t
     hours, minutes = timedelta(hours=2), timedelta(minutes=5)
     async with engine.begin() as connection:
         await reports(connection, 2025)
+        await build.job(connection, module_type_id=1, result=WARNING)
         stuck = await aggregation(connection, 2, hours, state=JobState.NOT_STARTED)
         failed = await aggregation(connection, 3, minutes, result=ERROR)
         old = await aggregation(connection, 4, hours)
@@ -246,12 +248,54 @@ async def test_r14_only_the_newest_aggregation_counts(engine: AsyncEngine) -> No
     assert await stale(engine) == [(2, Freshness.LAST_AGGREGATION_FAILED, failed)]
 
 
+@pytest.mark.parametrize(("failed", "later", "is_repaired"), [
+    (None, [[1]], False),
+    (None, [None], True),
+    (None, [[1], None], True),
+    ([1], [[1, 2]], True),
+    ([1, 2], [[1]], False),
+    ([1], [[2]], False),
+    ([1], [None], True),
+])  # fmt: skip
+async def test_r14_an_aggregation_that_failed_is_not_hidden_by_a_later_one_of_fewer_units(
+    engine: AsyncEngine, failed: list[int] | None, later: list[list[int] | None], is_repaired: bool
+) -> None:
+    minutes = timedelta(minutes=5)
+    async with engine.begin() as connection:
+        await reports(connection, 2025)
+        await aggregation(connection, 1, minutes)
+        newest = await aggregation(connection, 1, minutes, result=ERROR, scope_module_ids=failed)
+        for units in later:
+            newest = await aggregation(connection, 1, minutes, scope_module_ids=units)
+
+    assert await stale(engine) == ([] if is_repaired else [(1, Freshness.LAST_AGGREGATION_FAILED, newest)])
+
+
+async def test_r12_a_module_of_a_new_year_is_stale_once_it_has_data_or_factors(engine: AsyncEngine) -> None:
+    entry = text(
+        "INSERT INTO data_entries (provider, year, data_entry_type_id, carbon_report_module_id, unit_id, source, data) "
+        "SELECT 'DEFAULT', 2025, 50, m.id, r.unit_id, 0, '{}' FROM carbon_report_modules m "
+        "JOIN carbon_reports r ON r.id = m.carbon_report_id WHERE m.module_type_id = 8 AND r.year = 2025"
+    )
+    async with engine.begin() as connection:
+        await reports(connection, 2025)
+    assert await stale(engine) == []
+
+    async with engine.begin() as connection:
+        await build.job(connection, module_type_id=1, result=ERROR)
+        await build.job(connection, module_type_id=4, result=SUCCESS, target_type=TargetType.FACTORS)
+        await connection.execute(entry)
+
+    assert await stale(engine) == [(module, Freshness.NO_AGGREGATION_EVER, None) for module in (4, 8)]
+
+
 async def test_totals_are_per_provider_and_for_operators(engine: AsyncEngine) -> None:
     async with engine.begin() as connection:
         await reports(connection, 2024, 2025)
         for module in MODULES:
             await aggregation(connection, module, timedelta(0), year=2024)
             await aggregation(connection, module, timedelta(0), provider=Provider.TEST)
+            await build.job(connection, module_type_id=module, result=SUCCESS)
 
     found = await stale(engine)
 

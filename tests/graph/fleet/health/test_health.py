@@ -135,6 +135,7 @@ async def test_r12_the_four_stale_situations_are_shown_as_modules_of_years(engin
     long_ago = {"created_at": now - timedelta(hours=3), "started_at": now - timedelta(hours=3)}
     async with engine.begin() as connection:
         await build.reports(connection, 1, 2, 3, 4, 5)
+        await build.job(connection, module_type_id=1, result=JobResult.SUCCESS)
         await build.job(connection, module_type_id=2, **aggregation, created_at=now - timedelta(hours=3))
         await build.job(connection, module_type_id=3, **aggregation, result=JobResult.ERROR)
         old = {**long_ago, "finished_at": now - timedelta(hours=2)}
