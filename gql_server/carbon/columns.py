@@ -43,11 +43,16 @@ class FileColumns:
         unread = () if self.open else self._unread(names)
         self._check_missing(meant, [name for name in names if name] if self.open else unread)
         self._check_misspelt(meant, unread)
-        return Header(names, unread)
+        return Header(names, unread, {sent: name for sent, name in zip(header, names, strict=True) if sent != name})
 
     def _spelled(self, header: Sequence[str]) -> tuple[str, ...]:
+        """The header in the format's spelling, but for columns of which there is one that is spelled so already."""
+        exact = {self.other_names.get(name, name) for name in header if name in self.known or name in self.other_names}
         spelled = {_letters(name): name for name in (*self.known, *self.other_names)}
-        return tuple(spelled.get(_letters(name), name) for name in header)
+        meant = [spelled.get(_letters(name), name) for name in header]
+        return tuple(
+            name if self.other_names.get(known, known) in exact else known for name, known in zip(header, meant, strict=True)
+        )
 
     def _unread(self, names: Sequence[str]) -> tuple[str, ...]:
         return tuple(name for name in names if name and name not in self.known and name not in self.other_names)
@@ -112,10 +117,12 @@ class FileKind:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """Columns of a file as its format spells them, and those that nothing is read from."""
+    """Columns of a file as its format spells them, those that nothing is read from, and by the names that the file has for
+    them, those that it spells otherwise."""
 
     names: tuple[str, ...]
     unread: tuple[str, ...] = ()
+    respelled: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 def _told_alike(alike: Sequence[tuple[str, str]]) -> str:

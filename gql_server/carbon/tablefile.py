@@ -96,8 +96,10 @@ class FileTable:
         """Notes on what was inferred, with counts of the cells so far that were not taken letter by letter."""
         numbers = self._numbers
         decimal = {"decimal": numbers.decimal, "decimal_from": numbers.because} if numbers else {}
-        unread = {"unread_columns": [column[:100] for column in self.header.unread]} if self.header.unread else {}
-        return {**self._source.reading, **decimal, "respelled": dict(self._respelled), **unread}
+        header = self.header
+        unread = {"unread_columns": [column[:100] for column in header.unread]} if header.unread else {}
+        read_as = {"respelled_columns": dict(header.respelled)} if header.respelled else {}
+        return {**self._source.reading, **decimal, "respelled": dict(self._respelled), **read_as, **unread}
 
     def __iter__(self) -> Iterator[tuple[int, dict[str, str]]]:
         """Row number, from 1 below the header, and non-blank cells by column. Blank rows are numbered but left out."""

@@ -9,6 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gql_server.carbon.catalog import entry_types_of
+from gql_server.carbon.columns import Header
 from gql_server.carbon.formats import EntryFormat, entry_format
 from gql_server.carbon.lacks import Lack
 from gql_server.carbon.readers import EntryReader, ParsedEntry, RowRejected
@@ -92,15 +93,15 @@ async def replace_entries(
     chunks: AsyncGenerator[list[NumberedRow]],
     *,
     total: int | None = None,
-    unread: Sequence[str] = (),
+    header: Header | None = None,
 ) -> Outcome:
     """Insert the accepted rows in place of what the same source brought before, and chain a recalculation for each entry
-    type. `total` is the number of rows, if known; `unread` are columns that nothing is read from. Raises JobError for rows that
+    type. `total` is the number of rows, if known; `header` is that of a file. Raises JobError for rows that
     are refused as a whole."""
     modules = ReportModules(connection, target.provider, target.year, target.module_type_id)
     await modules.load()
     tally = IngestCounts.of(job, run)
-    tally.unread = unread
+    tally.header = header or tally.header
     try:
         entry_types = entry_types_of(target.module_type_id)
         factors = await factor_index(connection, target.provider, target.year, entry_types, ignore_case=True)

@@ -59,7 +59,7 @@ async def factor_ingest(job: ClaimedJob, connection: AsyncConnection, run: Run) 
     await run.progress("Reading factors")
     tally = IngestCounts.of(job, run)
     async with uploaded_table(job, run, open_rows, format) as table:
-        tally.unread = table.header.unread
+        tally.header = table.header
         batches = _batches(table, FactorReader(format, data_entry_type_id=job.data_entry_type_id, columns=table.columns))
         while (batch := await asyncio.to_thread(next, batches, None)) is not None:
             await _upsert(connection, job, batch[0])

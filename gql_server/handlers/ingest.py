@@ -19,6 +19,5 @@ async def csv_ingest(job: ClaimedJob, connection: AsyncConnection, run: Run) -> 
     await run.progress("Starting CSV processing")
     async with uploaded_table(job, run, open_rows, target.format, unit=target.unit) as table:
         chunks = chunks_of(table, BATCH_ROWS)
-        unread = table.header.unread
-        outcome = await replace_entries(job, connection, run, target, chunks, total=table.total, unread=unread)
+        outcome = await replace_entries(job, connection, run, target, chunks, total=table.total, header=table.header)
         return replace(outcome, meta={**outcome.meta, "reading": table.reading})

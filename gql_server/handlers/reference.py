@@ -31,7 +31,7 @@ async def reference_ingest(job: ClaimedJob, connection: AsyncConnection, run: Ru
     format = reference_format(job.module_type_id)
     tally, reader = IngestCounts.of(job, run), ReferenceReader(format)
     async with uploaded_table(job, run, open_reference, format) as table:
-        tally.unread = table.header.unread
+        tally.header = table.header
         async for chunk in chunks_of(table, BATCH_ROWS):
             records, rejected = await asyncio.to_thread(_parse, job, reader, chunk)
             async with driver_connection(connection) as driver:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from gql_server.carbon.columns import Header
 from gql_server.carbon.readers import RowRejected
 from gql_server.db.models import JobResult
 from gql_server.ledger.failures.ending import TOO_MANY_ROWS_REJECTED
@@ -24,8 +25,8 @@ class IngestCounts:
     """Rows of a file, counted as they are read; the first 100 that something is to be told of are kept.
 
     `without_factor` counts those among the accepted that have no emission until their factor comes: they are told of where the
-    rejected ones leave room. The file is refused when more than `max_rejected_share` of its rows are rejected. `unread` are the
-    columns that nothing is read from.
+    rejected ones leave room. The file is refused when more than `max_rejected_share` of its rows are rejected. `header` tells
+    which columns are read under another name, and which not at all.
     """
 
     accepted: int = 0
@@ -35,7 +36,7 @@ class IngestCounts:
     batches: int = 0
     keep: int = ROW_ERRORS_KEPT
     max_rejected_share: float = DEFAULT_REJECTED_SHARE
-    unread: Sequence[str] = ()
+    header: Header = field(default_factory=lambda: Header(()))
     errors: list[RejectedRow] = field(default_factory=list[RejectedRow])
     waiting: list[RejectedRow] = field(default_factory=list[RejectedRow])
 
@@ -88,7 +89,7 @@ class IngestCounts:
         if self.rejects_too_many:
             return refusal_message(self.accepted, self.rejected, self.max_rejected_share, self.errors)
         errors = self.errors or self.waiting
-        return ingest_message(self.result, self.accepted, self.rejected, errors, self.without_factor, self.unread)
+        return ingest_message(self.result, self.accepted, self.rejected, errors, self.without_factor, self.header)
 
     @property
     def meta(self) -> dict[str, Any]:
@@ -111,22 +112,31 @@ def ingest_message(
     skipped: int,
     errors: Sequence[RejectedRow],
     without_factor: int = 0,
-    unread: Sequence[str] = (),
+    header: Header | None = None,
 ) -> str:
-    """The terminal message of an ingest: which columns are not read, and where not all went well, the counts and the first
-    reason."""
+    """The terminal message of an ingest: which columns are read under another name or not at all, and where not all went well,
+    the counts and the first reason."""
+    columns = _columns(header) if header else ""
     if result == JobResult.SUCCESS:
-        return f"Success{_unread(unread)}"
+        return f"Success{columns}"
     waiting = f", {without_factor} without a factor yet" if without_factor else ""
-    return _with_reason(f"{result.value}: {inserted} inserted, {skipped} skipped{waiting}{_unread(unread)}", errors)
+    return _with_reason(f"{result.value}: {inserted} inserted, {skipped} skipped{waiting}{columns}", errors)
 
 
-def _unread(columns: Sequence[str]) -> str:
-    if not columns:
-        return ""
-    told = ", ".join(f"“{column[:COLUMN_LENGTH]}”" for column in columns[:COLUMNS_TOLD])
+def _columns(header: Header) -> str:
+    read_as = [f"{_quoted(sent)} as {name}" for sent, name in header.respelled.items()]
+    return _told("columns read under another name", read_as) + _told(
+        "columns that are not read", [*map(_quoted, header.unread)]
+    )
+
+
+def _told(what: str, columns: Sequence[str]) -> str:
     more = f" and {len(columns) - COLUMNS_TOLD} more" if len(columns) > COLUMNS_TOLD else ""
-    return f", columns that are not read: {told}{more}"
+    return f", {what}: {', '.join(columns[:COLUMNS_TOLD])}{more}" if columns else ""
+
+
+def _quoted(column: str) -> str:
+    return f"“{column[:COLUMN_LENGTH]}”"
 
 
 def refusal_message(accepted: int, rejected: int, share: float, errors: Sequence[RejectedRow]) -> str:

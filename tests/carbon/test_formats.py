@@ -79,11 +79,12 @@ def test_a_header_is_read_whatever_its_case_and_what_joins_its_words(tmp_path: P
 
 
 def test_one_column_in_two_spellings_is_refused(tmp_path: Path):
-    header = "unit_institutional_id,unit institutional id,category,quantity"
+    header = "unit-institutional-id,unit institutional id,category,quantity"
 
     assert header_refusal(tmp_path, header, ENTRY_FORMATS["process_emissions"]) == (
-        "the columns unit_institutional_id and unit institutional id are the same: leave one of them out"
+        "the columns unit institutional id and unit-institutional-id are the same: leave one of them out"
     )
+    assert header_refusal(tmp_path, f"unit_institutional_id,{header}", ENTRY_FORMATS["process_emissions"]) is None
 
 
 def test_a_file_of_one_unit_needs_the_mandatory_columns_and_no_unit(tmp_path: Path):

@@ -191,8 +191,60 @@ async def test_words_of_a_columns_name_may_be_joined_or_not(world: World) -> Non
         "process_emissions", "UnitInstitutionalID,category,sub-category,quantity\n10208,CO2,dry,3\n"
     )
 
-    assert (await world.root(pipeline_id)).status_message == "Success"
+    root = await world.root(pipeline_id)
+    assert root.status_message == (
+        "Success, columns read under another name: “unitinstitutionalid” as unit_institutional_id, “sub-category” as "
+        "subcategory"
+    )
+    assert root.meta["reading"]["respelled_columns"] == {
+        "unitinstitutionalid": "unit_institutional_id",
+        "sub-category": "subcategory",
+    }
     assert [row.kg_co2eq for row in await world.query("SELECT kg_co2eq FROM data_entry_emissions")] == [6.0]
+
+
+async def test_emissions_given_under_another_spelling_are_taken_and_said_to_be(world: World) -> None:
+    await world.factors("process_emissions", PROCESS_FACTORS)
+
+    pipeline_id = await world.upload(
+        "process_emissions", "unit_institutional_id,category,quantity,kg CO2eq\n10208,CO2,3,99\n10208,CO2,x,1\n"
+    )
+
+    assert (await world.root(pipeline_id)).status_message == (
+        "WARNING: 1 inserted, 1 skipped, columns read under another name: “kg co2eq” as kg_co2eq — first error: quantity must "
+        "be a number, not “x”"
+    )
+    assert [row.kg_co2eq for row in await world.query("SELECT kg_co2eq FROM data_entry_emissions")] == [99.0]
+
+
+@pytest.mark.parametrize(
+    ("module", "header", "row", "ingestion", "unread"),
+    [
+        (
+            "process_emissions",
+            "unit_institutional_id,category,quantity,kg_co2eq,kg CO2eq",
+            "10208,CO2,3,99,1",
+            {},
+            "kg co2eq",
+        ),
+        (
+            "process_emissions",
+            "Unit Institutional ID,unit_institutional_id,category,quantity,kg_co2eq",
+            "LAB10208,10208,CO2,3,99",
+            {},
+            "unit institutional id",
+        ),
+    ],
+)
+async def test_a_column_that_is_spelled_exactly_wins_and_another_of_the_name_is_not_read(
+    world: World, module: str, header: str, row: str, ingestion: dict[str, object], unread: str
+) -> None:
+    await world.factors("process_emissions", PROCESS_FACTORS)
+
+    pipeline_id = await world.upload(module, f"{header}\n{row}\n", **ingestion)
+
+    assert (await world.root(pipeline_id)).status_message == f"Success, columns that are not read: “{unread}”"
+    assert [row.kg_co2eq for row in await world.query("SELECT kg_co2eq FROM data_entry_emissions")] == [99.0]
 
 
 async def test_members_sent_as_students_replace_no_students(world: World) -> None:
