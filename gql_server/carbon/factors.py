@@ -158,6 +158,10 @@ class FactorIndex:
         """There is a factor of one of these entry types."""
         return any(entry_type in entry_types for entry_type, _ in self._by_kind)
 
+    def has_kind(self, entry_types: Sequence[int], data: Mapping[str, object]) -> bool:
+        """There is a factor of the entry's kind, of whatever subkind."""
+        return any((entry_type, self._kinds(entry_type, data)[0]) in self._by_kind for entry_type in entry_types)
+
     def having(self, entry_types: Sequence[int], data: Mapping[str, object]) -> list[int]:
         """Those entry types of one module in which the entry would find its factor."""
         return [entry_type for entry_type in entry_types if self._is_found(entry_type, data)]

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from pydantic import ValidationError
 
 from gql_server.carbon.catalog import DATA_ENTRY_TYPES, MODULES, PURCHASE, entry_type_by_key
-from gql_server.carbon.confusables import difference
+from gql_server.carbon.confusables import difference, garbled
 from gql_server.carbon.emissions import OVERRIDE_KEY, parse_override
 from gql_server.carbon.factors import (
     KIND_COLUMNS,
@@ -42,13 +42,13 @@ _NUMBER = re.compile(r"-?\d{1,20}(?:\.\d{1,20})?", re.ASCII)
 @dataclass(frozen=True, slots=True)
 class ParsedEntry:
     """An accepted row. `data` is JSON; `warnings` tell of cells that were ignored, with their columns, `lack` of a factor
-    that is still to come."""
+    that is still to come, with the column that names it."""
 
     unit_institutional_id: str
     data_entry_type_id: int
     data: dict[str, object]
     warnings: tuple[tuple[str, str], ...] = ()
-    lack: str | None = None
+    lack: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +90,6 @@ class EntryReader:
         self._members = set(members)
         self._required = format.row.required_columns()
 
-    @property
-    def kind_column(self) -> str:
-        """The column that names the factor's kind."""
-        return KIND_COLUMNS[self._format.module_id][0]
-
     def read(self, row: int, cells: dict[str, str]) -> ParsedEntry | RowRejected:
         """The entry of a row, or why there is none. `cells` are the non-blank ones."""
         try:
@@ -133,7 +128,7 @@ class EntryReader:
 
     def _classified(
         self, cells: dict[str, str], data: dict[str, object], *, has_override: bool
-    ) -> tuple[int, dict[str, object], str | None, str | None]:
+    ) -> tuple[int, dict[str, object], tuple[str, str] | None, str | None]:
         """Entry type, data, which factor is lacking, if one is, and that an average was taken, if so."""
         entry_types = self._candidates(data)
         if not self._format.needs_factor or (has_override and len(entry_types) == 1):
@@ -147,12 +142,20 @@ class EntryReader:
             return factor.data_entry_type_id, self._factors.respell(factor, data), None, _average(factor, data)
         if others := self._elsewhere(entry_types, data):
             raise _Rejected(*self._of_other_type(entry_types[0], others))
-        alike = self._factors.lookalike(entry_types, data)
-        hint = f": {difference(*alike)}" if alike else ""
+        column = subkind_column if subkind_column in data and self._factors.has_kind(entry_types, data) else kind_column
+        hint = self._hint(entry_types, data)
         if self._format.keeps_without_factor and len(entry_types) == 1:
-            lack = f"{_shortened(no_factor_yet(entry_types[0], data))}{hint}"
+            lack = column, f"{_shortened(no_factor_yet(entry_types[0], data))}{hint}"
             return entry_types[0], {**data, NO_FACTOR_KEY: True}, lack, None
-        raise _Rejected(kind_column, self._no_factor(entry_types, cells.get(kind_column), cells.get(subkind_column)) + hint)
+        raise _Rejected(column, self._no_factor(entry_types, cells.get(kind_column), cells.get(subkind_column)) + hint)
+
+    def _hint(self, entry_types: tuple[int, ...], data: dict[str, object]) -> str:
+        """Says why a factor that a person sees may not be found: its name looks the same, or was garbled."""
+        if alike := self._factors.lookalike(entry_types, data):
+            return f": {difference(*alike)}"
+        texts = (str(data[column]) for column in KIND_COLUMNS[self._format.module_id] if column in data)
+        told = next(filter(None, map(garbled, texts)), None)
+        return f": {told}" if told else ""
 
     def _elsewhere(self, entry_types: tuple[int, ...], data: dict[str, object]) -> list[str]:
         """Keys of the other entry types of the module that have the factor, when only one was looked into."""

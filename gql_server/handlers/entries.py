@@ -191,7 +191,8 @@ def _parse(
         accepted.append(parsed)
         warned += [RowRejected(number, column, reason, cells.get(column)) for column, reason in parsed.warnings]
         if parsed.lack is not None:
-            waiting.append(RowRejected(number, reader.kind_column, parsed.lack, cells.get(reader.kind_column)))
+            column, lack = parsed.lack
+            waiting.append(RowRejected(number, column, lack, cells.get(column)))
     return accepted, rejected, warned, waiting
 
 

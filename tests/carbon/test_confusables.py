@@ -61,6 +61,41 @@ def test_no_matching_factor_of_another_name_says_nothing_more() -> None:
     assert rejection("CO2", "Néon") == "no matching factor for process_emissions (kind=CO2, subkind=Néon)"
 
 
+@pytest.mark.parametrize("codec", ["cp1252", "latin-1"])
+def test_no_matching_factor_says_that_a_text_was_read_in_a_wrong_encoding(codec: str) -> None:
+    assert rejection("CO2", "Hélium liquide".encode().decode(codec)).endswith(
+        ": “HÃ©lium liquide” is “Hélium liquide” in a wrong encoding: save the file as “CSV UTF-8”"
+    )
+    assert rejection("CO2", "Réfrigérants à l’eau".encode().decode("cp1252")).endswith(
+        "” is “Réfrigérants à l’eau” in a wrong encoding: save the file as “CSV UTF-8”"
+    )
+    assert rejection("CO2", "H\ufffdlium").endswith(
+        ": “H\ufffdlium” has lost letters in a wrong encoding: save the file as “CSV UTF-8”, from where they are still right"
+    )
+
+
+def test_a_factor_that_was_read_in_a_wrong_encoding_is_named() -> None:
+    garbled = Factor(1, 70200, 50, {"category": "CO2", "subcategory": "HÃ©lium"}, {})
+    cells = {"unit_institutional_id": "10208", "quantity": "1", "category": "CO2", "subcategory": "Hélium"}
+    outcome = EntryReader(ENTRY_FORMATS["process_emissions"], FactorIndex([garbled], ignore_case=True)).read(1, cells)
+
+    assert isinstance(outcome, RowRejected)
+    assert outcome.reason.endswith(
+        ": “Hélium” is “HÃ©lium” in a wrong encoding: upload the factors again, from a file saved as “CSV UTF-8”"
+    )
+
+
+def test_the_cell_of_a_missing_factor_is_that_of_its_unknown_name() -> None:
+    reader = EntryReader(ENTRY_FORMATS["process_emissions"], FactorIndex(GASES, ignore_case=True))
+    cells = {"unit_institutional_id": "10208", "quantity": "1"}
+    found = [reader.read(1, cells | {"category": kind, "subcategory": "Néon"}) for kind in ("CO2", "Xe")]
+
+    assert [(each.column, each.value) for each in found if isinstance(each, RowRejected)] == [
+        ("subcategory", "Néon"),
+        ("category", "Xe"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("one", "other"),
     [("CO₂", "co2"), ("l’eau", "l'eau"), ("5–10", "5-10"), ("ﬁltre", "filtre"), ("Ｃ", "C"), ("a  b", "a b"), ("Łódź", "Lodz")],

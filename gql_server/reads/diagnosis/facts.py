@@ -42,7 +42,8 @@ class DiagnosedJob:
     What has changed since it ended: `redone_by` is the pipeline that does, or did, the same work for at least the same units;
     `reread_by` the newest that has landed the same upload again; `rates_by` the one that brought exchange rates;
     `factors_have_come` for its entry types; rows that it rejected `lack_factors`, and a later file of factors has landed
-    (`factors_since`); it `is_settled` when all entries that it was about have their emissions;
+    (`factors_since`); entries that it was about have no emission now for want of one (`lacks_factor`), or of an exchange rate
+    (`lacks_rate`); it `is_settled` when all entries that it was about have their emissions;
     `year_is_syncing` that the year's units are being read.
     """
 
@@ -82,6 +83,8 @@ class DiagnosedJob:
     factors_have_come: bool = False
     lack_factors: bool = False
     factors_since: bool = False
+    lacks_factor: bool = False
+    lacks_rate: bool = False
     is_settled: bool = False
     year_is_syncing: bool = False
 

@@ -69,8 +69,8 @@ class Advice:
 
 
 def of_failure(job: DiagnosedJob, again: RetryPreview) -> Iterator[Reason]:
-    """The reason of a finished job, if it failed or left something out."""
-    if (advice := _advice(job)) is not None:
+    """The reason of a finished job, if it failed or left something out: one for each thing that its entries lack now."""
+    for advice in _lacking(job) or filter(None, [_advice(job)]):
         reason = Reason(
             code=advice.code,
             severity=advice.severity,
@@ -110,6 +110,15 @@ def _advice(job: DiagnosedJob) -> Advice | None:
         return _of_other_type(job, known, other["others"])
     tell = advice.get(known, _other if job.result == JobResult.ERROR else None)
     return tell(job) if tell else None
+
+
+def _lacking(job: DiagnosedJob) -> list[Advice]:
+    """Advice on what its entries lack now, where that is not what they lacked when it ended."""
+    known = _class(job)
+    if job.result != JobResult.WARNING or job.claims_success or known not in LACKS:
+        return []
+    now = [lack for lack, stands in zip(LACKS, (job.lacks_factor, job.lacks_rate), strict=True) if stands]
+    return [] if now in ([], [known]) else [(WARNINGS if lack == known else LACKS)[lack](job) for lack in now]
 
 
 def _class(job: DiagnosedJob) -> FailureClass:
@@ -247,6 +256,15 @@ def _missing_rate(job: DiagnosedJob) -> Advice:
     return Advice(Code.MISSING_EXCHANGE_RATE, message, remedy, Action.UPLOAD_EXCHANGE_RATES, severity=severity)
 
 
+def _lacks_factor_now(job: DiagnosedJob) -> Advice:
+    return replace(_waits_for_factors(job), message="Some entries have no emission now, for want of a factor.")
+
+
+def _lacks_rate_now(job: DiagnosedJob) -> Advice:
+    message = "Some entries have no emission now, because there is no exchange rate for them."
+    return replace(_missing_rate(job), message=message)
+
+
 def _upstream(job: DiagnosedJob) -> Advice:
     message = f"A system that the data comes from did not answer as it should: {_cut(job.message)}"
     return Advice(Code.UPSTREAM_API, message, "See whether that system works.", retries=True)
@@ -315,6 +333,11 @@ WARNINGS: Mapping[FailureClass, Callable[[DiagnosedJob], Advice]] = {
     FailureClass.SOME_ROWS_REJECTED: _left_out,
     FailureClass.MISSING_FACTOR: _waits_for_factors,
     FailureClass.MISSING_EXCHANGE_RATE: _missing_rate,
+}
+
+LACKS: Mapping[FailureClass, Callable[[DiagnosedJob], Advice]] = {
+    FailureClass.MISSING_FACTOR: _lacks_factor_now,
+    FailureClass.MISSING_EXCHANGE_RATE: _lacks_rate_now,
 }
 
 

@@ -23,6 +23,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import aliased
 
 from gql_server.carbon.catalog import DATA_ENTRY_TYPES, PURCHASE
+from gql_server.carbon.lacks import Lack
 from gql_server.carbon.readers import NO_FACTOR
 from gql_server.db import models
 from gql_server.db.expressions import integer
@@ -67,6 +68,8 @@ def since(is_seen: ColumnElement[bool]) -> dict[str, ColumnElement[Any]]:
         "factors_have_come": case((and_(HAS_FAILED, LACKS_FACTORS), _has_factors()), else_=false()),
         "lack_factors": func.coalesce(REJECTED_FOR_FACTORS, false()),
         "factors_since": case((REJECTED_FOR_FACTORS, _factors_since()), else_=false()),
+        "lacks_factor": case((and_(HAS_WARNED, LACKS_SOMETHING), _lacks(Lack.MISSING_FACTOR)), else_=false()),
+        "lacks_rate": case((and_(HAS_WARNED, LACKS_SOMETHING), _lacks(Lack.MISSING_EXCHANGE_RATE)), else_=false()),
         "is_settled": case((and_(HAS_WARNED, LACKS_SOMETHING), _is_settled()), else_=false()),
     }
 
@@ -155,12 +158,22 @@ def _is_about(entry_type: Any) -> ColumnElement[bool]:
     return or_(entry_type == J.data_entry_type_id, of_module)
 
 
-def _is_settled() -> ColumnElement[bool]:
-    """The entries that it is about, of which some lacked something, are there, and each has an emission."""
+def _lacks(lack: Lack) -> ColumnElement[bool]:
+    """Some of the entries that it is about lack that now."""
+    return exists().where(_entries(), E.lack == lack)
+
+
+def _entries() -> ColumnElement[bool]:
+    """The entries that it is about."""
     place = and_(E.provider == J.provider, E.year == J.year, _is_about(E.data_entry_type_id))
     of_upload = or_(J.upload_id.is_(None), E.upload_id == J.upload_id)
     of_units = or_(J.scope_module_ids.is_(None), E.carbon_report_module_id == any_(J.scope_module_ids))
-    about = and_(place, of_upload, of_units)
+    return and_(place, of_upload, of_units)
+
+
+def _is_settled() -> ColumnElement[bool]:
+    """The entries that it is about, of which some lacked something, are there, and each has an emission."""
+    about = _entries()
     left_rows_out = and_(J.job_type.not_in(RECALCULATIONS), J.failure_class == FailureClass.SOME_ROWS_REJECTED)
     # most that lack something say so, in an index; the rest were not computed yet
     lacks, has_emission = exists().where(about, E.lack.is_not(None)), exists().where(DataEntryEmission.data_entry_id == E.id)

@@ -343,11 +343,18 @@ async def test_entries_whose_factor_came_but_not_their_rate_are_not_said_to_have
     await world.factors("purchase", PURCHASE_FACTORS)
     first = await world.upload("purchase", TWO_SERVICES.replace("200,eur", "200,chf", 1), data_entry_type_id=SERVICES)
 
+    before = await told(world, first)
     await world.factors("purchase", PURCHASE_FACTORS + "eur,services,S999,Autre,,1\n")
     lacking, between = await without_emission(world), await told(world, first)
     await world.upload("purchase", RATES, target=TargetType.REFERENCE_DATA)
 
+    assert {each["action"] for each in before} == {"UPLOAD_FACTORS", "UPLOAD_EXCHANGE_RATES"}
     assert lacking == 1
+    assert {each["action"] for each in between} == {"UPLOAD_EXCHANGE_RATES", None}
+    assert (between[0]["code"], between[0]["message"]) == (
+        "MISSING_EXCHANGE_RATE",
+        "Some entries have no emission now, because there is no exchange rate for them.",
+    )
     assert SETTLED not in [each["remedy"] for each in between]
     assert SETTLED in [each["remedy"] for each in await told(world, first)]
 
