@@ -10,11 +10,15 @@ from graphql import (
     DocumentNode,
     GraphQLError,
     GraphQLInputObjectType,
+    GraphQLNonNull,
+    GraphQLSchema,
     ListTypeNode,
     NamedTypeNode,
     NonNullTypeNode,
     OperationDefinitionNode,
+    TypeInfo,
     TypeNode,
+    ValidationContext,
     ValuesOfCorrectTypeRule,
     VariableNode,
     Visitor,
@@ -48,6 +52,7 @@ KEPT_CHARACTERS_MAX = 16_384
 ESTIMATES_KEPT = 64
 DIGEST_CHARACTERS = 12
 SEVERAL = "The document has several operations: say which one in `operationName`."
+NULL_REFUSED = "Variable '${}' may not be null: it stands where a value is required. Leave it out for its default."
 SIZING = frozenset({"first", "last", "if"})
 RULES = (
     HeldLiterals,
@@ -60,8 +65,15 @@ RULES = (
 class Prepared:
     """An operation of a document, with what is wrong with it before anything is known of its variables."""
 
-    def __init__(self, query: str, document: DocumentNode | None, name: str | None, errors: Sequence[GraphQLError]) -> None:
-        self.length = len(query)
+    def __init__(
+        self,
+        schema: GraphQLSchema,
+        query: str,
+        document: DocumentNode | None,
+        name: str | None,
+        errors: Sequence[GraphQLError] = (),
+    ) -> None:
+        self._schema, self.length = schema, len(query)
         self.document, self.name, self._errors = document, name, errors
         self.digest = ""
         self._estimates: dict[Any, int] = {}
@@ -80,10 +92,29 @@ class Prepared:
         return OperationType(self.operation.operation.value)
 
     def errors(self, variables: Mapping[str, Any] | None) -> list[GraphQLError]:
-        """Errors of the operation, and of the text in its variables."""
-        if not self._errors and (reason := refused_variables(variables)):
+        """Errors of the operation, and of the values of its variables that nothing else looks at before it is executed."""
+        if self._errors or not variables:
+            return [*self._errors]
+        if reason := refused_variables(variables):
             return [_refusal(reason)]
-        return [*self._errors]
+        nulls = [name for name, value in variables.items() if value is None]
+        return [_refusal(NULL_REFUSED.format(name)) for name in nulls if name in self._required]
+
+    @property
+    def is_refused(self) -> bool:
+        """Whatever its variables, it is not executed."""
+        return bool(self._errors)
+
+    @cached_property
+    def _required(self) -> frozenset[str]:
+        """Variables with a default that stand where null may not, although their own type has it."""
+        if self.operation is None or self.document is None:
+            return frozenset()
+        context = ValidationContext(self._schema, self.document, TypeInfo(self._schema), lambda error: None)
+        usages = cast(Sequence[Any], context.get_recursive_variable_usages(self.operation))
+        required = {usage.node.name.value for usage in usages if isinstance(usage.type, GraphQLNonNull)}
+        given = self.operation.variable_definitions or ()
+        return frozenset(each.variable.name.value for each in given if each.default_value) & required
 
     def estimate(self, prices: Prices, variables: Mapping[str, Any] | None, most: int) -> int:
         """Cost of the operation, remembered for the same values of the variables on which that depends."""
@@ -134,18 +165,36 @@ class Prepared:
         return found
 
 
+class _NotKept(Exception):
+    def __init__(self, prepared: Prepared) -> None:
+        super().__init__()
+        self.prepared = prepared
+
+
 class Operations:
     """The operations of one schema."""
 
-    def __init__(self, schema: Any) -> None:
+    def __init__(self, schema: GraphQLSchema) -> None:
         self._schema = schema
-        self._kept: Callable[[str, str | None], Prepared] = lru_cache(maxsize=KEPT)(self._prepare)
+        self._kept: Callable[[str, str | None], Prepared] = lru_cache(maxsize=KEPT)(self._executable)
 
     def prepared(self, query: str | None, name: str | None) -> Prepared:
         """The operation of that name, or the only one. Raises MissingQueryError, CannotGetOperationTypeError."""
         if not query:
             raise MissingQueryError
-        return self._kept(query, name) if len(query) <= KEPT_CHARACTERS_MAX else self._prepare(query, name)
+        if len(query) > KEPT_CHARACTERS_MAX:
+            return self._prepare(query, name)
+        try:
+            return self._kept(query, name)
+        except _NotKept as refused:
+            return refused.prepared
+
+    def _executable(self, query: str, name: str | None) -> Prepared:
+        """Raises _NotKept for what is refused: it would be kept with all its errors, which are many times as large."""
+        prepared = self._prepare(query, name)
+        if prepared.is_refused:
+            raise _NotKept(prepared)
+        return prepared
 
     def _prepare(self, query: str, name: str | None) -> Prepared:
         prepared = self._read(query, name)
@@ -156,9 +205,9 @@ class Operations:
         try:
             document = parse(query, max_tokens=MAX_TOKENS)
         except GraphQLError as error:
-            return Prepared(query, None, name, [error])
+            return Prepared(self._schema, query, None, name, [error])
         except Exception as error:
-            return Prepared(query, None, name, [GraphQLError(str(error), original_error=error)])
+            return Prepared(self._schema, query, None, name, [GraphQLError(str(error), original_error=error)])
         operations = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
         first = operations[0].name if operations else None
         chosen = first.value if name is None and first is not None else name
@@ -166,7 +215,7 @@ class Operations:
         errors = errors or [_coded(error) for error in validate(self._schema, document, RULES, MAX_ERRORS)]
         if not errors and name is None and len(operations) > 1:
             errors = [_refusal(SEVERAL)]
-        return Prepared(query, document, chosen, errors)
+        return Prepared(self._schema, query, document, chosen, errors)
 
 
 def _coded(error: GraphQLError) -> GraphQLError:

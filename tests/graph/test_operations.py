@@ -44,6 +44,32 @@ def test_what_is_wrong_is_said_each_time(operations: Operations) -> None:
         assert codes(operations, "query A { viewer { id } } query B { viewer { id } }", "B") == []
 
 
+def test_what_is_refused_is_not_kept(operations: Operations) -> None:
+    for refused in ("{ nothing }", "{ viewer", "query A { viewer { id } } query B { viewer { id } }"):
+        assert operations.prepared(refused, None) is not operations.prepared(refused, None)
+
+
+@pytest.mark.parametrize(
+    ("query", "variables", "expected"),
+    [
+        (PAGE, {"deep": None}, ["BAD_USER_INPUT"]),
+        (PAGE, {"deep": False}, []),
+        (PAGE, {}, []),
+        (PAGE, {"first": None}, []),
+        ('query ($name: String = "Query") { __type(name: $name) { name } }', {"name": None}, ["BAD_USER_INPUT"]),
+        (
+            "query ($d: Boolean = true) { viewer { ...F } } fragment F on Viewer { id @skip(if: $d) }",
+            {"d": None},
+            ["BAD_USER_INPUT"],
+        ),
+    ],
+)
+def test_null_is_refused_where_a_value_is_required_although_the_variable_has_a_default(
+    operations: Operations, query: str, variables: dict[str, Any], expected: list[str]
+) -> None:
+    assert codes(operations, query, variables=variables) == expected
+
+
 def test_variables_are_looked_at_each_time(operations: Operations) -> None:
     assert codes(operations, PAGE, variables={"first": 1}) == []
     assert codes(operations, PAGE, variables={"first": 1, "text": "a\0b"}) == ["BAD_USER_INPUT"]
