@@ -32,22 +32,26 @@ async def keep_preview(commands: Commands, viewer: Viewer, pipeline_ids: Sequenc
         return (await connection.execute(insert(BulkAbort).values(values).returning(BulkAbort.id))).scalar_one()
 
 
-async def abort_pipelines(
-    commands: Commands, viewer: Viewer, bulk_id: UUID, reason: str, pipeline_ids: Sequence[UUID] | None
+async def begin_abort(
+    connection: AsyncConnection, viewer: Viewer, bulk_id: UUID, reason: str, pipeline_ids: Sequence[UUID] | None
 ) -> dict[str, str]:
-    """Abort these pipelines of a preview; where that has begun, go on with it, and None will do for them.
+    """Let the abort of these pipelines of a preview begin, unless it has; None will do for one that has.
 
-    Returns when it has ended, or after a while, and goes on behind. Raises BadInput, Forbidden, NotFound, or Conflict for one
-    that was not in the preview. Callers at once share the steps.
+    Raises BadInput, Forbidden, NotFound, or Conflict for a pipeline that was not in the preview.
     """
     may_operate(viewer)
     check_reason(reason)
     if pipeline_ids is not None:
-        await commands.run(viewer, lambda connection: _begin(connection, viewer, bulk_id, pipeline_ids, reason))
+        await _begin(connection, viewer, bulk_id, pipeline_ids, reason)
+    return {"bulk_id": str(bulk_id)}
+
+
+async def go_on(commands: Commands, viewer: Viewer, bulk_id: UUID) -> None:
+    """Do what is left of an abort that has begun. Returns when it has ended, or after a while, and goes on behind: no
+    connection is held by who waits. Callers at once share the steps."""
     ended, _ = await asyncio.wait({_running(commands, viewer, bulk_id)}, timeout=WAITS_SECONDS)
     for each in ended:
         each.result()
-    return {"bulk_id": str(bulk_id)}
 
 
 async def begun_at(commands: Commands, viewer: Viewer, bulk_id: UUID) -> datetime | None:
@@ -72,8 +76,11 @@ def _ended(commands: Commands, bulk_id: UUID, task: asyncio.Task[None]) -> None:
 
 
 async def _steps(commands: Commands, viewer: Viewer, bulk_id: UUID) -> None:
-    while (await commands.run(viewer, lambda connection: _step(commands, connection, viewer, bulk_id)))["is_left"]:
-        pass
+    is_left = True
+    while is_left:
+        async with commands.steps:
+            done = await commands.run(viewer, lambda connection: _step(commands, connection, viewer, bulk_id))
+        is_left = done["is_left"]
 
 
 async def _begin(connection: AsyncConnection, viewer: Viewer, bulk_id: UUID, pipeline_ids: Sequence[UUID], reason: str) -> None:

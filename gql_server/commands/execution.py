@@ -20,21 +20,22 @@ from gql_server.worker import Registry
 
 Command = Callable[[AsyncConnection], Awaitable[object]]
 ATTEMPTS = 3
-BULK_AT_ONCE = 2
+STEPS_AT_ONCE = 2
+"""Connections that bulk aborts use, however many there are: each waits for its turn with every step."""
 LOST_A_RACE = ("40001", "40P01")
 """Serialization failure, deadlock: nothing was written, and the same again may succeed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Commands:
-    """Resources of commands beside a viewer: `api_sources` name what can be ingested without a file, `bulk` is held by commands
-    that take more than one connection, `running` are the bulk aborts that this process works on."""
+    """Resources of commands beside a viewer: `api_sources` name what can be ingested without a file, `running` are the bulk
+    aborts that this process works on, and `steps` is held for each step of theirs."""
 
     engine: AsyncEngine
     registry: Registry
     api_sources: Collection[ApiSource] = ()
     running: dict[UUID, asyncio.Task[None]] = field(default_factory=dict[UUID, asyncio.Task[None]])
-    bulk: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(BULK_AT_ONCE))
+    steps: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(STEPS_AT_ONCE))
 
     async def run(self, viewer: Viewer, command: Command, key: Key | None = None) -> Any:
         """Commit the command and return its outcome as JSON; under a key that was used before, the outcome of that time.

@@ -13,10 +13,11 @@ from gql_server.http.endpoint import GraphQLEndpoint
 from gql_server.policy import Viewer
 from tests.graphql import SCHEMA, context
 from tests.policy.walk import Walk, objects
-from tests.policy.worlds import all_seeing, person
+from tests.policy.worlds import BULK_ABORTS, all_seeing, person
 
 ARGUMENTS = {
     "Query.node(id:)": '"VW5pdDpB"',
+    "Query.abortProgress(bulkId:)": f'"{BULK_ABORTS["DEFAULT"]}"',
     "PipelineBy!": "{ jobId: 10 }",
     "JobBy!": "{ jobId: 10 }",
     "YearBy!": "{ year: 2025 }",

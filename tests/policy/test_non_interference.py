@@ -6,6 +6,7 @@ from base64 import b64encode
 from collections.abc import Sequence
 from random import Random
 from typing import Any
+from uuid import UUID
 
 import pytest
 from graphql import (
@@ -27,12 +28,14 @@ from tests.graphql import SCHEMA
 from tests.policy.asking import OF_A_DATABASE, Asker, crawled, differences, documents, walk
 from tests.policy.walk import Walk
 from tests.policy.worlds import (
+    BULK_ABORTS,
     ENTRY_TYPES,
     PERSONAS,
     Row,
     World,
     acknowledged,
     at,
+    bulk_aborts,
     database,
     everything,
     failed,
@@ -49,6 +52,7 @@ TOLD_BY_COMMANDS = {"PipelineCapabilities.retry"}
 """Fields that tell those who may start work again what the attempt tells, too: whether its unit and year exist and take it."""
 CURSORS, SIZES = {"after", "before"}, {"first", "last"}
 ROUNDS = 4
+FILES = [UUID(int=number) for number in (1, 2)]
 WORDS = ("A", "B", "C", "12 inserted", "duplicate key", "secret of", "failed unexpectedly", "unit", "pod-1", "%%%", "[")
 
 
@@ -65,7 +69,7 @@ IDS = (
 )
 LITERALS: dict[str, Sequence[Any]] = {
     "ID": IDS,
-    "UUID": [str(key(number)) for number in NUMBERS],
+    "UUID": [str(each) for each in (*map(key, NUMBERS), *BULK_ABORTS.values())],
     "Int": [1, 2, 3, 4, 5, 8, 10, 20, 60, 2025, 2026],
     "Float": [0.0, 35.0, 60.0, 1e6],
     "String": WORDS,
@@ -102,7 +106,8 @@ def any_run(random: Random, number: int) -> tuple[list[Row], list[Row], list[Row
     rest += [job(number + 2, job_type=JobType.AGGREGATION, **random.choice(begun))] if random.random() < 0.5 else []
     level = EntityType.MODULE_UNIT_SPECIFIC if unit else EntityType.MODULE_PER_YEAR
     jobs = [root, *(rest if root["state"] == "FINISHED" else [])]
-    row, members = pipeline(number, jobs, unit_institutional_id=unit, entity_type=level, **scope)
+    bytes_read = random.choice([None, *FILES])
+    row, members = pipeline(number, jobs, unit_institutional_id=unit, entity_type=level, file_key=bytes_read, **scope)
     return [row], members, [file]
 
 
@@ -121,6 +126,7 @@ def any_world(random: Random) -> World:
         projects=whole.projects,
         reports=whole.reports,
         report_modules=tuple(row for row in whole.report_modules if random.random() < 0.7),
+        bulk_aborts=bulk_aborts(row for rows, _, _ in drawn for row in rows),
     )
 
 

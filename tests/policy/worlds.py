@@ -72,6 +72,7 @@ class World:
     reports: tuple[Row, ...] = ()
     report_modules: tuple[Row, ...] = ()
     views: tuple[Row, ...] = ()
+    bulk_aborts: tuple[Row, ...] = ()
 
 
 TABLES = {
@@ -88,6 +89,7 @@ TABLES = {
     "reports": carbon_tables.CarbonReport,
     "report_modules": carbon_tables.CarbonReportModule,
     "views": models.TriageView,
+    "bulk_aborts": models.BulkAbort,
 }
 
 
@@ -119,6 +121,7 @@ def known_to(viewer: Viewer, world: World) -> World:
         reports=tuple(reports.values()),
         report_modules=tuple(row for row in world.report_modules if _knows_total(viewer, row, reports, units)),
         views=tuple(row for row in world.views if _sees_view(viewer, row)),
+        bulk_aborts=tuple(row for row in world.bulk_aborts if operates and row["provider"] == viewer.provider),
     )
 
 
@@ -377,6 +380,25 @@ def view(number: int, provider: str, owner: str, *, is_shared: bool) -> Row:
     }
 
 
+BULK_ABORTS = {"DEFAULT": key(96_001), "TEST": key(96_002)}
+"""One of each provider."""
+
+
+def bulk_abort(provider: str, pipelines: Iterable[UUID]) -> Row:
+    """One of somebody, half done, that left the first alone."""
+    ids = sorted(pipelines)
+    done = len(ids) // 2
+    progress = {"done": done, "succeeded": max(0, done - 1), "refused": ids[: min(1, done)], "started_at": at(50)}
+    names = {"id": BULK_ABORTS[provider], "provider": provider, "subject": "other", "reason": f"secret of {provider}"}
+    return {**names, "pipeline_ids": ids, **progress, "created_at": at(49), "finished_at": None}
+
+
+def bulk_aborts(pipelines: Iterable[Row]) -> tuple[Row, ...]:
+    """One of each provider, of all of its pipelines."""
+    rows = [*pipelines]
+    return tuple(bulk_abort(each, [row["id"] for row in rows if row["provider"] == each]) for each in BULK_ABORTS)
+
+
 # ── databases ──
 
 
@@ -490,4 +512,5 @@ def everything() -> World:
             for m, provider in enumerate(("DEFAULT", "TEST"))
             for n, owner in enumerate(("someone", "someone", "other", "other"))
         ),
+        bulk_aborts=bulk_aborts(pipelines),
     )

@@ -10,7 +10,7 @@ import orjson
 import strawberry
 from strawberry import UNSET
 
-from gql_server.commands.bulk import abort_pipelines, begun_at, keep_preview
+from gql_server.commands.bulk import begin_abort, begun_at, go_on, keep_preview
 from gql_server.commands.pipelines import check_reason, may_operate, not_live
 from gql_server.db.models import TERMINAL_STATUSES
 from gql_server.errors import BadInput, CursorFilterMismatch, CursorInvalid
@@ -88,8 +88,7 @@ class BulkMutation:
         context = info.context
         if input.dry_run:
             return await answer(context, INPUT, _preview(context, input))
-        async with context.commands.bulk:
-            return await resolve(info, input, lambda _: _abort(context, input), lambda outcome: _outcome(context, outcome))
+        return await answer(context, INPUT, _confirmed(info, input), input)
 
 
 async def _preview(context: Context, input: AbortPipelinesInput) -> BulkPreview:
@@ -108,7 +107,10 @@ async def _preview(context: Context, input: AbortPipelinesInput) -> BulkPreview:
     )
 
 
-async def _abort(context: Context, input: AbortPipelinesInput) -> object:
+async def _confirmed(info: Info, input: AbortPipelinesInput) -> Any:
+    """The outcome of step 2. What it is about is looked up before, and waited for after the command: that holds a
+    connection."""
+    context = info.context
     may_operate(context.viewer)
     promise = _promise(context, input)
     bulk_id = UUID(promise["bulk_id"])
@@ -116,11 +118,17 @@ async def _abort(context: Context, input: AbortPipelinesInput) -> object:
     if not has_begun and promise["expires_at"] < datetime.now(UTC).timestamp():
         raise BadInput("the preview has ended: preview again", argument="previewToken")
     found = None if has_begun else await _matching(context, input)
-    return await abort_pipelines(context.commands, context.viewer, bulk_id, input.reason, found)
+    return await resolve(
+        info,
+        input,
+        lambda connection: begin_abort(connection, context.viewer, bulk_id, input.reason, found),
+        lambda outcome: _outcome(context, UUID(outcome["bulk_id"])),
+    )
 
 
-async def _outcome(context: Context, outcome: Any) -> BulkOutcome:
-    bulk_id = UUID(outcome["bulk_id"])
+async def _outcome(context: Context, bulk_id: UUID) -> BulkOutcome:
+    await go_on(context.commands, context.viewer, bulk_id)
+    context.forget()
     ended, refused = await context.read(outcome_of, bulk_id=bulk_id)
     return BulkOutcome(
         succeeded=await _visible(context, ended),

@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 from gql_server.commands import bulk as bulk_commands
 from gql_server.db.models import JobResult, JobState, Provider
 from gql_server.graph.mutations import bulk
+from gql_server.graph.nodes import encode
 from tests import build
 from tests.graph.mutations.conftest import PROBLEM, rows
 from tests.graphql import Client, context, subscribed, viewer
@@ -170,13 +171,13 @@ async def test_what_ends_in_between_is_refused_and_the_others_are_aborted(
     live = [await running(engine) for _ in range(3)]
     client = Client(engine, "operator")
     preview = await send(client)
-    abort = bulk.abort_pipelines
+    begin = bulk.begin_abort
 
     async def after_the_look(*arguments: Any) -> Any:
         await finish(engine, live[1])
-        return await abort(*arguments)
+        return await begin(*arguments)
 
-    monkeypatch.setattr(bulk, "abort_pipelines", after_the_look)
+    monkeypatch.setattr(bulk, "begin_abort", after_the_look)
     outcome = await confirm(client, preview)
 
     assert [row["pipelineId"] for row in outcome["succeeded"]] == [live[2], live[0]]
@@ -338,6 +339,36 @@ async def test_an_abort_that_takes_long_goes_on_behind_its_answer(engine: AsyncE
     assert outcome["progress"]["done"] < 250
     assert (await progress(client, preview))["succeeded"] == 250
     assert await rows(engine, "SELECT count(*) FROM pipelines WHERE aborted_at IS NULL") == [(0,)]
+
+
+async def test_slow_aborts_hold_up_no_other_and_no_connection(engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = [await running(engine, year=2025) for _ in range(3)]
+    quick = await running(engine, year=2026)
+    client, step, may_go_on = Client(engine, "operator"), bulk_commands._step, asyncio.Event()
+    previews = [await send(client, filter={"ids": [encode("Pipeline", each)]}) for each in slow]
+    of_quick = await send(client, filter={"years": [2026]})
+    slow_ids = {preview["bulkId"] for preview in previews}
+
+    async def waiting(*arguments: Any) -> Any:
+        if str(arguments[3]) in slow_ids and not may_go_on.is_set():
+            await asyncio.sleep(0.05)
+            return {"is_left": True, "aborted_job_ids": []}
+        return await step(*arguments)
+
+    monkeypatch.setattr(bulk_commands, "_step", waiting)
+    confirmations = [
+        asyncio.create_task(confirm(client, preview, filter={"ids": [encode("Pipeline", each)]}))
+        for preview, each in zip(previews, slow, strict=True)
+    ]
+    async with asyncio.timeout(60):
+        while await rows(engine, "SELECT count(*) FROM bulk_aborts WHERE started_at IS NOT NULL") != [(3,)]:
+            await asyncio.sleep(0.01)
+        outcome = await confirm(client, of_quick, filter={"years": [2026]})
+        may_go_on.set()
+        outcomes = await asyncio.gather(*confirmations)
+
+    assert [row["pipelineId"] for row in outcome["succeeded"]] == [quick]
+    assert [row["pipelineId"] for each in outcomes for row in each["succeeded"]] == slow
 
 
 async def test_an_abort_that_fails_behind_its_answer_is_logged_and_can_be_sent_again(
