@@ -45,6 +45,10 @@ class FileColumns:
         self._check_misspelt(meant, unread)
         return Header(names, unread, {sent: name for sent, name in zip(header, names, strict=True) if sent != name})
 
+    def count(self, header: Sequence[str]) -> int:
+        """Number of columns of a header that the format knows."""
+        return len(header) - header.count("") - len(self._unread(self._spelled(header)))
+
     def _spelled(self, header: Sequence[str]) -> tuple[str, ...]:
         """The header in the format's spelling, but for columns of which there is one that is spelled so already."""
         exact = {self.other_names.get(name, name) for name in header if name in self.known or name in self.other_names}

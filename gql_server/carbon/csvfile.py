@@ -2,8 +2,10 @@
 
 import csv
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Self, TextIO
 
@@ -15,6 +17,8 @@ MAX_ROW_CHARS = 65_536
 SEPARATORS: Mapping[str, str] = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 INFERRED = ",;\t"
 """Separators that a header can show; the others need a `sep=` line."""
+TITLES_MAX = 20
+"""Lines below a title among which the header is looked for."""
 
 _SEP = re.compile(r'"?sep=(?P<separator>.)"?[,;\t|]*', re.IGNORECASE)
 _BLANK = "".join(SEPARATORS) + INVISIBLE + ' \r\n"'
@@ -82,7 +86,13 @@ class CsvFile:
             "separator_from": self.told_by,
         }
 
-    def __iter__(self) -> Iterator[list[str]]:
+    @property
+    def others(self) -> "Sequence[CsvFile]":
+        """The file as other separators would have it, if a header alone told which one it is."""
+        separators = INFERRED.replace(self.separator, "") if self.told_by == "header" else ""
+        return [replace(self, separator=separator) for separator in separators]
+
+    def __iter__(self) -> Generator[list[str]]:
         """Records, the header first. Close the iterator when not reading to the end. Raises FileRefused."""
         with _opened(self.path, self.encoding) as file:
             lines = _Lines(file, self.encoding)
@@ -102,9 +112,19 @@ def read_csv(path: Path) -> CsvFile:
             if told := _SEP.fullmatch(line.rstrip("\r\n")):
                 return CsvFile(path, encoding, _allowed(told["separator"]), "sep=", lines.number)
             if line.strip(_BLANK):
-                return CsvFile(path, encoding, _separator_of(line), "header", 0)
+                return CsvFile(path, encoding, _separator_of(line) or _separator_below(lines), "header", 0)
             lines.start_row()
     raise FileRefused("the file is empty")
+
+
+def _separator_below(lines: _Lines) -> str:
+    """Separator of the first line below one that has none, which may be a title."""
+    with suppress(FileRefused):
+        for line in islice(lines, TITLES_MAX):
+            lines.start_row()
+            if separator := _separator_of(line):
+                return separator
+    return INFERRED[0]
 
 
 def _opened(path: Path, encoding: Encoding) -> TextIO:
@@ -129,12 +149,14 @@ def _allowed(separator: str) -> str:
     return separator
 
 
-def _separator_of(header: str) -> str:
-    """Separator that makes the most columns of the header. Raises FileRefused when two do."""
+def _separator_of(header: str) -> str | None:
+    """Separator that makes the most columns of the header; None when none makes several. Raises FileRefused when two do."""
     columns = {separator: _columns(header, separator) for separator in INFERRED}
     most = max(map(len, columns.values()))
     best = [separator for separator in INFERRED if len(columns[separator]) == most]
-    if most > 1 and len(best) > 1:
+    if most <= 1:
+        return None
+    if len(best) > 1:
         ways = " or ".join(f"{' | '.join(columns[separator])} ({SEPARATORS[separator]})"[:200] for separator in best)
         raise FileRefused(f"the columns can be read as {ways}: say what separates them in a first line like sep={best[0]}")
     return best[0]

@@ -3,13 +3,14 @@
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Generator, Iterator, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 
 from gql_server.carbon.columns import FileColumns, FileKind, Header
-from gql_server.carbon.csvfile import read_csv
+from gql_server.carbon.csvfile import TITLES_MAX, CsvFile, read_csv
 from gql_server.carbon.filekinds import START_BYTES, ZIP_MARK, kind_of, not_a_table
 from gql_server.carbon.numbers import Numbers, numbers_of
 from gql_server.carbon.refusals import FileRefused
@@ -17,6 +18,8 @@ from gql_server.carbon.texts import clean, column_name
 from gql_server.carbon.workbook import read_workbook
 
 MAX_COLUMNS = 100
+KNOWN_MIN = 2
+"""Columns that must be known of one that is not in the first line."""
 OUTSIDE = ""
 """Key of a cell that has no named column above it."""
 
@@ -65,9 +68,28 @@ class FileTable:
             raise
 
     def _read_header(self, expected: FileColumns | None, kinds: Sequence[FileKind]) -> None:
-        header = self._header()
+        first, record = next(self._opened, (0, None))
+        if record is None:
+            raise FileRefused("the file is empty")
+        self._above, header = first, _names(record)
+        if expected and not expected.count(header):
+            self._above, header = self._below_titles(expected, header)
+        _check(header)
         self.header = expected.of(header, kinds) if expected else Header(header)
         self.columns = self.header.names
+
+    def _below_titles(self, expected: FileColumns, first: tuple[str, ...]) -> tuple[int, tuple[str, ...]]:
+        """Place and names of the header: the record near the top that has most of the expected columns, where the first has
+        none; the file is then opened anew below it."""
+        below = [(place, _names(record)) for place, record in islice(self._opened, TITLES_MAX)]
+        place, header = max([(0, first), *below], key=lambda each: expected.count(each[1]))
+        if expected.count(header) < min(KNOWN_MIN, len(expected.known)):
+            place, header = 0, first
+        self._opened.close()
+        self._opened = self._numbered()
+        for _ in range(place + 1):
+            next(self._opened)
+        return place, header
 
     def _read_numbers(self, numbers: Collection[str], ids: Collection[str], decimal: str | None) -> None:
         self._number_columns = [(index, column) for index, column in enumerate(self.columns) if column in numbers]
@@ -97,14 +119,16 @@ class FileTable:
         numbers = self._numbers
         decimal = {"decimal": numbers.decimal, "decimal_from": numbers.because} if numbers else {}
         header = self.header
+        titles = {"lines_above_header": self._above} if self._above else {}
         unread = {"unread_columns": [column[:100] for column in header.unread]} if header.unread else {}
         read_as = {"respelled_columns": dict(header.respelled)} if header.respelled else {}
-        return {**self._source.reading, **decimal, "respelled": dict(self._respelled), **read_as, **unread}
+        return {**self._source.reading, **titles, **decimal, "respelled": dict(self._respelled), **read_as, **unread}
 
     def __iter__(self) -> Iterator[tuple[int, dict[str, str]]]:
         """Row number, from 1 below the header, and non-blank cells by column. Blank rows are numbered but left out."""
         kept = 0
-        for number, record in self._opened:
+        for place, record in self._opened:
+            number = place - self._above
             if cells := self._cells(record):
                 kept += 1
                 yield number, cells
@@ -112,26 +136,12 @@ class FileTable:
             raise FileRefused("the file has no data rows")
 
     def _numbered(self) -> Generator[tuple[int, list[Cell]]]:
-        """The header as row 0, then the rows: blank records before the header are left out."""
+        """Records with their places from 0 on: blank ones before the first are left out."""
         number = 0
         for record in self._source:
             if number or any(column_name(_text(cell)) for cell in record):
                 yield number, record
                 number += 1
-
-    def _header(self) -> tuple[str, ...]:
-        _, record = next(self._opened, (0, None))
-        if record is None:
-            raise FileRefused("the file is empty")
-        columns = tuple(column_name(_text(cell)) for cell in record)
-        while not columns[-1]:
-            columns = columns[:-1]
-        if len(columns) > MAX_COLUMNS:
-            raise FileRefused(f"the file has {len(columns)} columns, at most {MAX_COLUMNS} are read")
-        named = [column for column in columns if column]
-        if twice := next((column for column in named if named.count(column) > 1), None):
-            raise FileRefused(f"the column {twice[:100]} appears twice")
-        return columns
 
     def _numbers_of(self, decimal: str | None) -> Numbers:
         separated = self._source.reading.get("separator") == "comma"
@@ -139,10 +149,8 @@ class FileTable:
 
     def _doubtful(self) -> Iterator[tuple[int, str, str]]:
         """Cells that hold a mark which may be a decimal one. Counts the rows on the way."""
-        rows = self._numbered()
-        next(rows, None)
-        for number, record in rows:
-            self._total = number
+        for place, record in islice(self._numbered(), self._above + 1, None):
+            number = self._total = place - self._above
             for index, column in self._number_columns:
                 cell = record[index] if index < len(record) else ""
                 if isinstance(cell, str) and ("," in cell or "." in cell):
@@ -185,6 +193,22 @@ class FileTable:
         return whole["id"]
 
 
+def _names(record: Sequence[Cell]) -> tuple[str, ...]:
+    """Names of the columns, those at the end that have none left out."""
+    columns = tuple(column_name(_text(cell)) for cell in record)
+    while columns and not columns[-1]:
+        columns = columns[:-1]
+    return columns
+
+
+def _check(header: tuple[str, ...]) -> None:
+    if len(header) > MAX_COLUMNS:
+        raise FileRefused(f"the file has {len(header)} columns, at most {MAX_COLUMNS} are read")
+    named = [column for column in header if column]
+    if twice := next((column for column in named if named.count(column) > 1), None):
+        raise FileRefused(f"the column {twice[:100]} appears twice")
+
+
 def open_table(
     path: Path,
     *,
@@ -196,7 +220,26 @@ def open_table(
     kinds: Sequence[FileKind] = (),
 ) -> FileTable:
     """Opens a CSV file or a sheet of an .xlsx workbook. Raises FileRefused, or OSError without such a file."""
-    return FileTable(_records(path, sheet), numbers=numbers, ids=ids, decimal=decimal, expected=expected, kinds=kinds)
+    records = _records(path, sheet)
+    if isinstance(records, CsvFile) and expected:
+        records = _told_by_header(records, expected)
+    return FileTable(records, numbers=numbers, ids=ids, decimal=decimal, expected=expected, kinds=kinds)
+
+
+def _told_by_header(file: CsvFile, expected: FileColumns) -> CsvFile:
+    """The file as it is separated below a title that is separated otherwise, or has the separator for a comma."""
+    if _known(file, expected):
+        return file
+    best = max(file.others, key=lambda other: _known(other, expected), default=file)
+    return best if _known(best, expected) >= KNOWN_MIN else file
+
+
+def _known(file: CsvFile, expected: FileColumns) -> int:
+    """Columns that are known of the line near the top of which most are."""
+    records = iter(file)
+    with suppress(FileRefused), closing(records):
+        return max((expected.count(_names(record)) for record in islice(records, 1 + TITLES_MAX)), default=0)
+    return 0
 
 
 def _records(path: Path, sheet: str | None) -> Records:

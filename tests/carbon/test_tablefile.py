@@ -94,6 +94,47 @@ def test_what_was_inferred_is_told(write: Write) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    "titles",
+    [
+        "Émissions 2025\n",
+        "Émissions 2025;;;;\n\n",
+        "\n\nÉmissions, unité 10208\nExport du 3.2.2025;par Zoé\n",
+        "Gaz;;Quantités;;\n",
+    ],
+)
+def test_lines_above_the_header_are_left_out_and_counted(write: Write, titles: str) -> None:
+    content = titles + HEADER.replace(",", ";") + "10208;CO2;Glace carbonique;1,5;x\n;;;;\n10209;CO2;a;2,5;\n"
+
+    with open_rows(write(content), ENTRY_FORMATS["process_emissions"]) as table:
+        rows = list(table)
+
+    assert rows[0] == (1, ROW | {"quantity": "1.5"})
+    assert [(number, cells["quantity"]) for number, cells in rows] == [(1, "1.5"), (3, "2.5")]
+    assert table.reading["lines_above_header"] == len(titles.strip().splitlines()) + titles.endswith("\n\n")
+    assert table.reading["separator"] == "semicolon"
+    assert table.reading["decimal_from"] == "row 1, column quantity"
+
+
+def test_a_workbook_may_have_a_title(tmp_path: Path) -> None:
+    path = tmp_path / "upload"
+    rows = [["Émissions 2025"], [], HEADER.strip().split(","), ["10208", "CO2", "Glace carbonique", 100, "x"]]
+    workbook(path, {"Gaz": rows})
+
+    found, reading = read(path)
+
+    assert (found, reading["lines_above_header"]) == ([ROW], 2)
+
+
+def test_a_header_below_a_title_is_refused_for_what_it_lacks_itself(write: Write) -> None:
+    title = "Émissions 2025\n"
+
+    assert refusal(write(title + HEADER.replace("quantity", "quantitiy"))) == (
+        "missing column quantity — “quantitiy” of the file looks like quantity"
+    )
+    assert refusal(write(title + "a,b\n1,2\n")) == "missing columns unit_institutional_id, category, quantity"
+
+
 def test_a_file_whose_numbers_have_two_readings_is_refused_until_its_sender_says_which(write: Write) -> None:
     path = write(HEADER.replace(",", ";") + "10208;CO2;a;12;\n10208;CO2;b;1,234;\n")
 
