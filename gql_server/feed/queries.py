@@ -29,7 +29,7 @@ from sqlalchemy.orm import aliased
 from gql_server.db import models
 from gql_server.db.expressions import Column, array
 from gql_server.feed.tokens import Position
-from gql_server.policy import Viewer, job_clause, orphan_clause, pipeline_clause
+from gql_server.policy import Viewer, job_clause, orphan_clause, pipeline_clause, sees_all_pipelines
 from gql_server.reads.jobs.queries import EVERY_JOB, JOBS
 from gql_server.reads.jobs.row import JobRow
 from gql_server.reads.position import EPOCH, position
@@ -93,7 +93,7 @@ async def changed_since(
     told = [last > beyond, *([first <= begun_by] if begun_by is not None else [])]
     changed = (
         select(E.pipeline_key.label("key"), first.label("first"), last.label("sequence"))
-        .where(E.seq > after)
+        .where(E.seq > after, *_is_told(viewer))
         .group_by(E.pipeline_key)
         .having(and_(*told))
         .subquery("changed")
@@ -110,6 +110,16 @@ async def changed_since(
     return [Changed(*row) for row in rows]
 
 
+def _is_told(viewer: Viewer) -> list[ColumnElement[bool]]:
+    """Clause on events, for who does not see all pipelines: what caused a change is visible."""
+    if sees_all_pipelines(viewer):
+        return []
+    cause = aliased(P)
+    return [
+        or_(E.cause_key.is_(None), select(cause.id).where(cause.id == E.cause_key, pipeline_clause(viewer, cause)).exists())
+    ]
+
+
 def _created_at(viewer: Viewer, changed: Subquery) -> ColumnElement[Any]:
     """Time at which the pipeline was created; null if the viewer may not see it."""
     stored = select(P.created_at).where(P.id == changed.c.key, pipeline_clause(viewer))
@@ -124,9 +134,9 @@ def _mark(key: Column) -> ColumnElement[int]:
     return cast(cast(bits, BIT(64)), BigInteger)
 
 
-async def has_changed_since(connection: AsyncConnection, after: Position, pipeline_key: UUID) -> bool:
-    """True if that pipeline changed after that position."""
-    changed = select(E.seq).where(E.pipeline_key == pipeline_key, E.seq > after.sequence).exists()
+async def has_changed_since(connection: AsyncConnection, after: Position, viewer: Viewer, pipeline_key: UUID) -> bool:
+    """True if that pipeline changed after that position, as far as the viewer may know."""
+    changed = select(E.seq).where(E.pipeline_key == pipeline_key, E.seq > after.sequence, *_is_told(viewer)).exists()
     return bool(await connection.scalar(select(changed)))
 
 

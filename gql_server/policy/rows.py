@@ -30,6 +30,11 @@ def pipeline_clause(viewer: Viewer, row: Any = models.Pipeline) -> ColumnElement
     return and_(mine, one_of(row.entity_type, [EntityType.MODULE_UNIT_SPECIFIC]), or_(false(), *of_their_units))
 
 
+def sees_all_pipelines(viewer: Viewer) -> bool:
+    """True if `pipeline_clause` keeps every pipeline of the provider."""
+    return viewer.may(OPERATIONS_VIEW)
+
+
 def unit_clause(viewer: Viewer, institutional_id: str) -> ColumnElement[bool]:
     """Pipelines of that unit whose unit the viewer may read: for operators, all of them."""
     row = models.Pipeline

@@ -1,4 +1,5 @@
-"""Pipelines know the wider scope whose data includes theirs, and which bytes they read, so that either makes a failure good."""
+"""Pipelines know the wider scope whose data includes theirs, and which bytes they read, so that either makes a failure good;
+events know which did."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -17,6 +18,7 @@ def upgrade() -> None:
     routines.install(op.get_bind(), "functions")
     op.add_column("pipelines", sa.Column("wider_scope_key", sa.Uuid(), sa.Computed(WIDER, persisted=True), nullable=True))
     op.add_column("pipelines", sa.Column("file_key", sa.Uuid(), nullable=True))
+    op.add_column("events", sa.Column("cause_key", sa.Uuid(), nullable=True))
     op.execute(
         "UPDATE pipelines p SET file_key = gql_file_key(u.provider, p.year, coalesce(u.sha256, u.id::text)) "
         "FROM data_ingestion_jobs j JOIN uploads u ON u.id = j.upload_id "
@@ -43,5 +45,6 @@ def downgrade() -> None:
     with op.get_context().autocommit_block():
         op.drop_index("ix_pipelines_file", table_name="pipelines", postgresql_concurrently=True)
         op.drop_index("ix_pipelines_wider_failed", table_name="pipelines", postgresql_concurrently=True)
+    op.drop_column("events", "cause_key")
     op.drop_column("pipelines", "file_key")
     op.drop_column("pipelines", "wider_scope_key")

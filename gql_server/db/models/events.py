@@ -13,13 +13,17 @@ EVENT_RETENTION = timedelta(days=1)
 
 
 class Event(Base):
-    """One visible change, numbered in commit order by a deferred trigger; it says what changed, never the data."""
+    """One visible change, numbered in commit order by a deferred trigger; it says what changed, never the data.
+
+    `cause_key` is the pipeline whose success made this one good, or does so no longer: who does not see that sees no change.
+    """
 
     __tablename__ = "events"
 
     seq: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
     pipeline_key: Mapped[UUID]
     job_id: Mapped[int | None]
+    cause_key: Mapped[UUID | None]
     at: Mapped[datetime] = mapped_column(server_default=NOW)
 
     __table_args__ = (Index("ix_events_pipeline", "pipeline_key", "seq"),)

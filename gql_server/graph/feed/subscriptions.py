@@ -75,7 +75,7 @@ class PipelineSubscription:
             key,
             partial(_afresh, context, pipelines_by_key, key, columns=selected(info, PipelineRow) | PipelineSource.LOOKED_AT),
             is_resumable=partial(_asked, context, queries.is_resumable),
-            has_changed=partial(_asked, context, queries.has_changed_since, pipeline_key=key),
+            has_changed=partial(_asked, context, queries.has_changed_since, viewer=context.viewer, pipeline_key=key),
             throttle_seconds=seconds,
             heartbeat_seconds=context.session.heartbeat_seconds,
         )

@@ -17,7 +17,7 @@ from sqlalchemy.orm import aliased
 from gql_server.db import models
 from gql_server.db.expressions import AnySelect, Column, number, one_of
 from gql_server.db.models import PipelineStatus
-from gql_server.policy import OPERATIONS_VIEW, Viewer, pipeline_clause
+from gql_server.policy import Viewer, pipeline_clause, sees_all_pipelines
 
 J = models.Job
 Run = type[models.Pipeline]
@@ -67,7 +67,7 @@ def ways(viewer: Viewer, success: Any, run: Any) -> list[Way]:
 
 def _is_seen(viewer: Viewer, run: Any) -> ColumnElement[bool]:
     """Whoever sees one run of a scope sees all; the same bytes may have been read for what the viewer may not see."""
-    return true() if viewer.may(OPERATIONS_VIEW) else pipeline_clause(viewer, run)
+    return true() if sees_all_pipelines(viewer) else pipeline_clause(viewer, run)
 
 
 def unresolved(viewer: Viewer, statement: AnySelect, key: Column, run: Any) -> AnySelect:

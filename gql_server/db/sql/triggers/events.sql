@@ -20,8 +20,8 @@ BEGIN
 END $$;
 
 -- A success resolves the failures before it that it makes good and no earlier one did: on its scope, on those that it is the wider
--- one of, and of the same bytes. On a scope all but files of units go back to the success before; what was one and is no more leaves
--- them open again.
+-- one of, and of the same bytes, of which not everybody sees who read them before. On a scope all but files of units go back to the
+-- success before; what was one and is no more leaves them open again.
 CREATE OR REPLACE FUNCTION gql_pipeline_event() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
   resolves boolean := TG_OP = 'INSERT' AND new.status = 'SUCCESS';
@@ -41,8 +41,8 @@ BEGIN
       ORDER BY p.scope_key DESC, p.id DESC LIMIT 1;
   END IF;
   since := coalesce(since, '00000000-0000-0000-0000-000000000000');
-  INSERT INTO events (seq, pipeline_key)
-    SELECT gql_event_number(), failed.key FROM (
+  INSERT INTO events (seq, pipeline_key, cause_key)
+    SELECT gql_event_number(), failed.key, new.id FROM (
       SELECT p.id AS key FROM (
         SELECT p.id, p.status, p.scope_key, p.wider_scope_key, p.file_key, p.file_digest, p.file_name, p.unit_institutional_id
           FROM pipelines p
@@ -71,10 +71,6 @@ BEGIN
             WHERE (s.scope_key, s.id) > (p.wider_scope_key, p.id) AND (s.scope_key, s.id) < (p.wider_scope_key, new.id)
               AND s.status = 'SUCCESS'
               AND gql_makes_good(p.status, p.file_digest, p.file_name, s.file_digest, s.file_name)
-        ) AND NOT EXISTS (
-          SELECT FROM pipelines s
-            WHERE s.file_key = p.file_key AND s.id > p.id AND s.id < new.id AND s.status = 'SUCCESS'
-              AND gql_reads_instead(p.status, p.unit_institutional_id, s.unit_institutional_id)
         )
       UNION ALL
       SELECT j.time_key FROM data_ingestion_jobs j
