@@ -127,7 +127,8 @@ def test_a_row_whose_factor_is_of_another_entry_type_than_the_upload_or_its_cate
         ),
     ]:
         factors = [*FACTORS[key], Factor(9, 80200, 11, {"equipment_class": "Own"}, {}), Factor(8, 90600, 64, {}, {})]
-        reader = EntryReader(ENTRY_FORMATS[key], FactorIndex(factors, ignore_case=True), **options)
+        given: dict[str, Any] = options
+        reader = EntryReader(ENTRY_FORMATS[key], FactorIndex(factors, ignore_case=True), **given)
         assert reader.read(7, cells) == RowRejected(7, column, reason, cells[column])
 
 

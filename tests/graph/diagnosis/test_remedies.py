@@ -429,7 +429,7 @@ LASER_AS_IT = "its factor is of scientific, not of it: upload it without entryTy
 
 async def test_rows_uploaded_with_an_entry_type_that_their_factor_is_not_of_are_sent_to_the_right_one(world: World) -> None:
     await world.factors("equipment_electric_consumption", LASER_FACTOR)
-    wrong = {"module": "equipment_electric_consumption", "content": LASER, "data_entry_type_id": 11}
+    wrong: dict[str, Any] = {"module": "equipment_electric_consumption", "content": LASER, "data_entry_type_id": 11}
     of_year, of_unit = await world.upload(**wrong), await world.upload(**wrong, unit="10208")
 
     [year], [unit] = await told(world, of_year), await told(world, of_unit)
