@@ -120,6 +120,7 @@ async def test_the_ledger_is_shown_as_its_operators_see_it(engine: AsyncEngine) 
         await build.job(connection, job_type=JobType.UNIT_SYNC, provider=Provider.TEST)
         await build.job(connection, state=JobState.RUNNING, locked_by="nobody")
         await build.reports(connection, 1)
+        await build.job(connection, module_type_id=1, result=JobResult.SUCCESS)
 
     with statements(engine) as executed:
         found = await scrape(metrics_app([ledger := LedgerMetrics(engine, feed)], unasked, ledger))
