@@ -10,6 +10,7 @@ revision = "0031"
 down_revision = "0030"
 branch_labels = None
 depends_on = None
+EXPANDS = True
 
 WIDER = "gql_wider_scope_key(provider, kind, entity_type, module_type_id, data_entry_type_id, year, unit_institutional_id)"
 
