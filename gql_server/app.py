@@ -18,6 +18,7 @@ from starlette.routing import Mount, Route, WebSocketRoute
 from gql_server import handlers
 from gql_server.commands.execution import Commands
 from gql_server.db import compatibility, connect_arguments, read_engine, work_engine
+from gql_server.errors import Stop
 from gql_server.feed.hub import Hub
 from gql_server.feed.tokens import Tokens
 from gql_server.files import BUCKET, FileStore
@@ -29,12 +30,15 @@ from gql_server.handlers.api import ENTRY_SOURCES, entry_sources
 from gql_server.handlers.results import MAX_REJECTED_SHARE
 from gql_server.handlers.units import UNIT_SOURCES, default_unit_sources
 from gql_server.http.authentication import TokenAuthority
+from gql_server.http.claims import check_rules
 from gql_server.http.endpoint import GraphQLEndpoint
 from gql_server.http.envelope import BasePath, Careful
 from gql_server.http.graphiql import PageConfig, Pages, redirect_to_page, routes
+from gql_server.http.identity import Identity
 from gql_server.http.ledger_metrics import LedgerMetrics
 from gql_server.http.live import Limits
 from gql_server.http.metrics import Gauges, Pools, metrics_app
+from gql_server.http.oidc import Company, IdentityProvider, Keys
 from gql_server.http.origins import CrossOrigin, Hosts, Origins
 from gql_server.http.request_log import RequestLog
 from gql_server.http.sdl import SchemaDefinition
@@ -81,9 +85,11 @@ def create_app(
     lanes = Lanes(settings.reads_per_viewer())
     origins, schema = Origins(settings.allowed_origins), create_schema()
     schema.slow_seconds = settings.slow_operation.total_seconds()
+    keys = company_keys(settings)
+    authenticate = Identity(tokens, keys and Company(keys)).authenticate
     graphql = GraphQLEndpoint(
         schema,
-        authenticate=tokens.authenticate,
+        authenticate=authenticate,
         create_context=lambda viewer: Context(
             viewer=viewer,
             engine=engine,
@@ -103,9 +109,9 @@ def create_app(
         ),
         origins=origins,
     )
-    definition = SchemaDefinition(schema.as_str, tokens.authenticate)
-    uploads = Uploads(write_engine, registry, tokens.authenticate, settings.upload_max_bytes, files_bucket(settings))
-    sources = Sources(write_engine, tokens.authenticate, files_bucket(settings))
+    definition = SchemaDefinition(schema.as_str, authenticate)
+    uploads = Uploads(write_engine, registry, authenticate, settings.upload_max_bytes, files_bucket(settings))
+    sources = Sources(write_engine, authenticate, files_bucket(settings))
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncGenerator[None]:
@@ -120,6 +126,8 @@ def create_app(
             for task in stopping:
                 task.cancel()
             await asyncio.gather(*stopping, return_exceptions=True)
+            if keys:
+                await keys.close()
             await engine.dispose()
             await write_engine.dispose()
 
@@ -211,6 +219,25 @@ def worker_metrics(worker: Worker, engine: AsyncEngine) -> Starlette:
         }
     )
     return metrics_app([Pools({"work": engine}), gauges], ready)
+
+
+def company_keys(settings: Settings) -> Keys | None:
+    """Keys of the identity provider, when the settings name one. Raises Stop for roles that there are not."""
+    if not settings.oidc_issuer:
+        return None
+    try:
+        check_rules(settings.oidc_roles)
+    except ValueError as error:
+        raise Stop(f"GQL_OIDC_ROLES: {error}") from None
+    return Keys(
+        IdentityProvider(
+            issuer=settings.oidc_issuer,
+            audience=settings.oidc_audience or settings.jwt_audience,
+            rules=settings.oidc_roles,
+            directory=settings.oidc_directory,
+            keys_url=settings.oidc_keys_url,
+        )
+    )
 
 
 def files_bucket(settings: Settings) -> FileStore | None:

@@ -70,6 +70,26 @@ class Settings(BaseSettings):
     jwt_issuer: Annotated[str, Field(description="Required `iss` claim.")] = "gql-server"
     jwt_audience: Annotated[str, Field(description="Required `aud` claim.")] = "gql-server"
 
+    oidc_issuer: Annotated[
+        str | None,
+        Field(
+            description="Identity provider whose access tokens (RS256, ES256, EdDSA) are accepted beside our own, by the name "
+            "that their `iss` has; its keys are found by OIDC discovery."
+        ),
+    ] = None
+    oidc_audience: Annotated[str | None, Field(description="Required `aud` of its tokens. Unset: GQL_JWT_AUDIENCE.")] = None
+    oidc_keys_url: Annotated[str | None, Field(description="Where its keys are (JWKS), for one without discovery.")] = None
+    oidc_roles: Annotated[
+        dict[str, dict[str, str]],
+        Field(
+            description="Roles by the values of its claims, as JSON: "
+            '{"realm_access.roles": {"gql-operators": "operator", "gql-unit-*": "principal"}}; * is the unit of a principal.'
+        ),
+    ] = {}
+    oidc_directory: Annotated[
+        Literal["ACCRED", "DEFAULT", "TEST"], Field(description="Directory (`provider`) that its people belong to.")
+    ] = "DEFAULT"
+
     upload_max_bytes: Annotated[int, Field(ge=1, description="Largest file accepted for upload.")] = 100 * 1024 * 1024
     upload_retention: Annotated[
         timedelta, Field(gt=INSTANT, description="Age at which an uploaded file is removed once its jobs have finished.")
