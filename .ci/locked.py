@@ -9,7 +9,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-LOCKS = {"requirements.lock": ("frontend", "build"), "requirements-dev.lock": ("frontend", "build", "dev")}
+LOCKS = {"requirements.lock": ("frontend", "build", "otlp"), "requirements-dev.lock": ("frontend", "build", "otlp", "dev")}
 
 
 def missing(project: dict[str, dict[str, list[str]]], lock: str, extras: tuple[str, ...]) -> list[str]:

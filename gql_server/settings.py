@@ -173,6 +173,14 @@ class Settings(BaseSettings):
         ),
     ] = None
     metrics_host: Annotated[str, Field(description="Address that port listens on.")] = "127.0.0.1"
+    otlp_endpoint: Annotated[
+        str | None,
+        Field(description="OTLP collector that traces go to, as http://collector:4318. Unset: nothing is recorded."),
+    ] = None
+    trace_share: Annotated[
+        float,
+        Field(ge=0, le=1, description="Share of the traces that begin here that is recorded."),
+    ] = 1.0
     slow_operation: Annotated[
         timedelta, Field(gt=INSTANT, description="An operation that takes as long is named in the log.")
     ] = timedelta(seconds=1)
@@ -202,6 +210,13 @@ class Settings(BaseSettings):
             return float(duration) if isinstance(duration, str) else duration
         except ValueError:
             return duration
+
+    @field_validator("otlp_endpoint")
+    @classmethod
+    def _is_http(cls, url: str | None) -> str | None:
+        if url and not url.startswith(("http://", "https://")):
+            raise ValueError("must begin with http:// or https://")
+        return url or None
 
     @field_validator("files_bucket_url")
     @classmethod

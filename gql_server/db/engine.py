@@ -1,5 +1,6 @@
 """Engines and connections. One dialect: PostgreSQL 16 or newer over asyncpg."""
 
+import time
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -15,6 +16,11 @@ from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from gql_server import tracing
+
+SQL = {"db.system.name": "postgresql"}
+TOLD_NANOSECONDS = 2_000_000
+"""Time from which a statement is told of in a trace: a span costs as much as a small one."""
 UNKNOWN_TYPE = "cache lookup failed for type"
 OLDEST_POSTGRESQL = 160_000
 """Of `server_version_num`."""
@@ -75,7 +81,30 @@ def create_engine(
     event.listen(engine.sync_engine, "checkin", _discard_if_unfit)
     event.listen(engine.sync_engine, "checkout", _replace_if_unfit)
     event.listen(engine.sync_engine, "handle_error", _replace_all_after_a_restore)
+    if tracing.is_on():
+        event.listen(engine.sync_engine, "before_cursor_execute", _begin)
+        event.listen(engine.sync_engine, "after_cursor_execute", _record)
+        event.listen(engine.sync_engine, "handle_error", _record_failure)
     return engine
+
+
+def _begin(connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, executemany: bool) -> None:
+    context.began = time.time_ns()
+
+
+def _record(connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, executemany: bool) -> None:
+    """A statement that took long has a span of its own. Its text is not told: values are written into it."""
+    if time.time_ns() - context.began >= TOLD_NANOSECONDS:
+        tracing.record(_verb(statement), context.began, SQL)
+
+
+def _record_failure(context: ExceptionContext) -> None:
+    if began := getattr(context.execution_context, "began", None):
+        tracing.record(_verb(context.statement or ""), began, SQL, failure=type(context.original_exception).__name__)
+
+
+def _verb(statement: str) -> str:
+    return statement.lstrip().partition(" ")[0].partition("\n")[0].upper()
 
 
 def _replace_all_after_a_restore(context: ExceptionContext) -> None:

@@ -17,6 +17,7 @@ from strawberry.types import ExecutionContext, ExecutionResult
 from strawberry.types.execution import PreExecutionError
 from strawberry.types.graphql import OperationType
 
+from gql_server import tracing
 from gql_server.errors import CostLimitExceeded
 from gql_server.graph.context import Context
 from gql_server.graph.cost.prices import Prices
@@ -104,7 +105,8 @@ class Schema(strawberry.Schema):
         observed = Observed(prepared, context, self.slow_seconds)
         result: ExecutionResult | None = None
         try:
-            return (result := await self._outcome(prepared, variables, context, root))
+            with tracing.child(observed.name, graphql__document=prepared.digest, graphql__operation__name=prepared.name):
+                return (result := await self._outcome(prepared, variables, context, root))
         finally:
             observed.ended(result)
 

@@ -42,6 +42,11 @@ class Observed:
             log.warning("operation.slow", **fields, **self._viewer, duration_ms=round(1000 * seconds, 1))
 
     @property
+    def name(self) -> str:
+        """Its type and its name, as its span has it."""
+        return f"{self._type} {self.prepared.name or 'anonymous'}"
+
+    @property
     def _type(self) -> str:
         return self.prepared.operation.operation.value if self.prepared.operation else INVALID
 

@@ -8,15 +8,18 @@ from functools import lru_cache
 from secrets import token_hex
 
 import structlog
+from opentelemetry.trace import SpanKind
 from prometheus_client import Counter
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from gql_server import tracing
 from gql_server.logs import NOTES
 from gql_server.metrics import HTTP_REQUESTS, HTTP_SECONDS, OTHER
+from gql_server.tracing import TRACEPARENT
 
 REQUEST_ID = "x-request-id"
-TRACEPARENT = "traceparent"
+TRACEPARENT_HEADER = "traceparent"
 ACCEPTED_ID = re.compile(r"[A-Za-z0-9._:+/=@-]{1,128}")
 ACCEPTED_TRACE = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})(?P<trace_id>[0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 PROBES = ("/livez", "/readyz")
@@ -48,7 +51,18 @@ class RequestLog:
             await self.app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        answered = {REQUEST_ID: request_id(headers), **_trace(headers)}
+        given = _trace(headers)
+        TRACEPARENT.set(given)
+        if scope["type"] == "websocket" or scope["path"] in PROBES:
+            await self._tell_of(scope, receive, send, headers, given)
+            return
+        method = scope["method"] if scope["method"] in METHODS else OTHER
+        with tracing.span(method, parent=tracing.continued(given), kind=SpanKind.SERVER, url__path=scope["path"]) as span:
+            await self._tell_of(scope, receive, send, headers, tracing.traceparent())
+            span.update_name(f"{method} {getattr(scope.get('route'), 'path', OTHER)}")
+
+    async def _tell_of(self, scope: Scope, receive: Receive, send: Send, headers: Headers, place: str | None) -> None:
+        answered = {REQUEST_ID: request_id(headers), **({TRACEPARENT_HEADER: place} if place else {})}
         seen, began = _Seen(), time.perf_counter()
         NOTES.set(seen.notes if scope["type"] == "http" else None)
         with structlog.contextvars.bound_contextvars(**_fields(answered)):
@@ -66,13 +80,13 @@ def request_id(headers: Headers) -> str:
     return given if ACCEPTED_ID.fullmatch(given) else token_hex(16)
 
 
-def _trace(headers: Headers) -> dict[str, str]:
-    given = headers.get(TRACEPARENT, "")
-    return {TRACEPARENT: given} if ACCEPTED_TRACE.fullmatch(given) else {}
+def _trace(headers: Headers) -> str | None:
+    given = headers.get(TRACEPARENT_HEADER, "")
+    return given if ACCEPTED_TRACE.fullmatch(given) else None
 
 
 def _fields(answered: dict[str, str]) -> dict[str, str]:
-    trace = ACCEPTED_TRACE.fullmatch(answered.get(TRACEPARENT, ""))
+    trace = ACCEPTED_TRACE.fullmatch(answered.get(TRACEPARENT_HEADER, ""))
     return {"request_id": answered[REQUEST_ID], **({"trace_id": trace["trace_id"]} if trace else {})}
 
 

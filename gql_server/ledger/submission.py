@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import Text, cast, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gql_server import tracing
 from gql_server.db import models
 from gql_server.db.models import (
     RECALCULATIONS,
@@ -63,6 +64,7 @@ async def submit(connection: AsyncConnection, new: NewJob, locks: Sequence[Lock]
         "year": new.year,
         "unit_institutional_id": new.unit_institutional_id,
         "created_by": new.created_by,
+        "traceparent": tracing.traceparent(),
         "expected_recalc": int(new.job_type == JobType.EMISSION_RECALC),
         "owes_aggregation": new.job_type in RECALCULATIONS,
         "job_count": 1,

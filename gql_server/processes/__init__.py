@@ -26,6 +26,7 @@ from gql_server.processes.demonstration import demo
 from gql_server.processes.guard import guarding
 from gql_server.processes.server import create_server, exposing, origin_of, start, web
 from gql_server.processes.stopping import stopped_by_signal, until
+from gql_server.processes.traces import record_traces
 from gql_server.settings import Settings
 from gql_server.worker import registry
 
@@ -41,6 +42,7 @@ def run(main: Coroutine[Any, Any, None]) -> None:
 
 
 async def serve(settings: Settings, dsn: str, listener: socket.socket, watched: socket.socket | None = None) -> None:
+    record_traces(settings)
     await prepare(settings, dsn, wait=settings.database_wait)
     server = create_server(settings, dsn, PageConfig(tabs=operator_tabs()))
     async with stopped_by_signal() as stop, guarding(settings), exposing(server.metrics, watched):
@@ -52,6 +54,7 @@ async def serve(settings: Settings, dsn: str, listener: socket.socket, watched: 
 
 
 async def work(settings: Settings, dsn: str, *, drain: bool, watched: socket.socket | None = None) -> None:
+    record_traces(settings)
     await prepare(settings, dsn, wait=settings.database_wait)
     await writable(dsn)
     worker, engine = create_worker(settings, dsn)

@@ -19,6 +19,7 @@ from gql_server.processes.guard import guarding
 from gql_server.processes.operating_day import YEAR, Demo, summary
 from gql_server.processes.server import create_server, exposing, origin_of, start
 from gql_server.processes.stopping import stopped_by_signal, until
+from gql_server.processes.traces import record_traces
 from gql_server.settings import Settings
 from gql_server.worker import registry
 
@@ -37,6 +38,7 @@ async def demo(
     replay: bool,
     watched: socket.socket | None = None,
 ) -> None:
+    record_traces(settings)
     await prepare(settings, dsn)
     origin = origin_of(settings)
     authority = TokenAuthority.of(settings)

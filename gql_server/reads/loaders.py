@@ -11,6 +11,7 @@ from typing import Any
 from aiodataloader import DataLoader
 from prometheus_client import Counter
 
+from gql_server import tracing
 from gql_server.db.outages import retry_on_outage
 from gql_server.metrics import LOADER_BATCHES, LOADER_KEYS, LOADER_SECONDS
 from gql_server.policy import Viewer
@@ -70,8 +71,9 @@ class Loader(DataLoader[Any, Any]):
         batches, answered, seconds = _counters(self._query)
         began = time.perf_counter()
         try:
-            async with self._engine.connect() as connection:
-                return await self._query(connection, self._viewer, keys, **self._arguments)
+            with tracing.child(f"load {self._query.__name__}", loader__keys=len(keys)):
+                async with self._engine.connect() as connection:
+                    return await self._query(connection, self._viewer, keys, **self._arguments)
         finally:
             batches.inc()
             answered.inc(len(keys))

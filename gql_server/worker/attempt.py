@@ -10,11 +10,14 @@ from typing import Any
 from uuid import UUID
 
 import structlog
+from opentelemetry.context import Context
+from opentelemetry.trace import SpanKind
+from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from gql_server import ledger
-from gql_server.db.models import RECALCULATIONS, JobResult
+from gql_server import ledger, tracing
+from gql_server.db.models import RECALCULATIONS, JobResult, Pipeline
 from gql_server.db.outages import is_connection_lost, sqlstate
 from gql_server.ledger import chain, debts, locks, reconcile, resume, wakeup
 from gql_server.ledger.attempts import AT_ONCE
@@ -57,8 +60,23 @@ class Runner:
     async def run(self, job: ClaimedJob) -> None:
         """Run one claimed job to its end. Never raises for a failing handler: the ledger says what happened."""
         run = Run(self.engine, self.worker, job, self.resources)
-        with structlog.contextvars.bound_contextvars(**self._named(job)):
+        named, parent = self._named(job), await self._trace(job) if tracing.is_on() else None
+        with (
+            tracing.span(f"job {job.job_type}", parent=parent, kind=SpanKind.CONSUMER, **named),
+            structlog.contextvars.bound_contextvars(**named, **tracing.trace_id()),
+        ):
             await self._run(job, run)
+
+    async def _trace(self, job: ClaimedJob) -> Context | None:
+        """The trace that the job's pipeline was begun in, else the pipeline's own."""
+        if job.pipeline_id is None:
+            return None
+        try:
+            async with self.engine.connect() as connection:
+                place = await connection.scalar(select(Pipeline.traceparent).where(Pipeline.id == job.pipeline_id))
+        except (SQLAlchemyError, OSError):
+            place = None
+        return tracing.continued(place) if place else tracing.of_pipeline(job.pipeline_id)
 
     def _named(self, job: ClaimedJob) -> dict[str, object]:
         """Fields of every line that is logged about the attempt."""
@@ -139,6 +157,7 @@ class Runner:
 
     async def _fail(self, job: ClaimedJob, run: Run, outcome: Outcome, began: float) -> None:
         """Write ERROR, children none, in a small transaction of its own; what it had to do it is still about."""
+        tracing.failed(outcome.message)
         kept = job.affected_module_ids
         outcome = replace(outcome, meta={**outcome.meta, **run.phases("failed")}, children=(), affected_module_ids=kept)
         try:

@@ -65,6 +65,7 @@ class Pipeline(Base):
     has_warning: Mapped[bool] = mapped_column(server_default=text("false"))
     last_error: Mapped[str | None]
     created_by: Mapped[dict[str, Any] | None]
+    traceparent: Mapped[str | None]
     creator: Mapped[str | None] = mapped_column(Computed("created_by ->> 'user_id'", persisted=True))
     signature: Mapped[UUID | None]
     aborted_at: Mapped[datetime | None]
