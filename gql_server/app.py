@@ -200,6 +200,17 @@ def create_worker(settings: Settings, dsn: str) -> tuple[Worker, AsyncEngine]:
     return Worker(dsn, engine, registry, config), engine
 
 
+def worker_gauges(worker: Worker) -> Gauges:
+    """What a worker does at the moment."""
+    return Gauges(
+        {
+            "gql_jobs_running": ("Jobs that this worker works on.", lambda: worker.held),
+            "gql_worker_concurrency": ("Jobs that it runs at a time.", lambda: worker.config.concurrency),
+            "gql_worker_silent_seconds": ("Time since its heartbeat reached the database.", lambda: worker.silent_seconds),
+        }
+    )
+
+
 def worker_metrics(worker: Worker, engine: AsyncEngine) -> Starlette:
     """The port for machines that watch a worker: ready while its heartbeats reach the database."""
     patience = SILENT_BEATS * worker.config.pod_interval.total_seconds()
@@ -211,14 +222,7 @@ def worker_metrics(worker: Worker, engine: AsyncEngine) -> Starlette:
             return JSONResponse({"ready": False, "reason": f"the worker has not reached the database {since}"}, 503)
         return JSONResponse({"ready": True})
 
-    gauges = Gauges(
-        {
-            "gql_jobs_running": ("Jobs that this worker works on.", lambda: worker.held),
-            "gql_worker_concurrency": ("Jobs that it runs at a time.", lambda: worker.config.concurrency),
-            "gql_worker_silent_seconds": ("Time since its heartbeat reached the database.", lambda: worker.silent_seconds),
-        }
-    )
-    return metrics_app([Pools({"work": engine}), gauges], ready)
+    return metrics_app([Pools({"work": engine}), worker_gauges(worker)], ready)
 
 
 def company_keys(settings: Settings) -> Keys | None:

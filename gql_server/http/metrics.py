@@ -85,11 +85,14 @@ class _Exposition:
 
 def metrics_app(collectors: Sequence[Collector], ready: Ready, refreshed: Refreshed | None = None) -> Starlette:
     """The application of the port. `refreshed` is asked to read before each scrape; it may remember."""
-    exposition = _Exposition(make_asgi_app(_Scraped(collectors)), refreshed)
-    return Starlette(
+    scraped = _Scraped(collectors)
+    exposition = _Exposition(make_asgi_app(scraped), refreshed)
+    app = Starlette(
         routes=[Route("/livez", _live), Route("/readyz", ready), Route("/metrics", exposition)],
         lifespan=_watching,
     )
+    app.state.register = scraped.register
+    return app
 
 
 @contextlib.asynccontextmanager

@@ -8,7 +8,7 @@ from shlex import quote
 
 from rich.console import Console
 
-from gql_server.app import create_worker
+from gql_server.app import create_worker, worker_gauges
 from gql_server.db import address
 from gql_server.db.models import Provider
 from gql_server.http.authentication import TokenAuthority
@@ -47,6 +47,8 @@ async def demo(
     pages = {"/live": folder} if (folder := examples / "live").is_dir() else {}
     server = create_server(settings, dsn, demo_page(authority), allowed_hosts=hosts, pages=pages)
     worker, engine = create_worker(settings, dsn)
+    if server.metrics is not None:
+        server.metrics.state.register(worker_gauges(worker))
     viewer = authority.authenticate(as_operator()["Authorization"])
     day = Demo(engine, registry, viewer, as_operator, origin=origin, examples=examples, console=out)
 

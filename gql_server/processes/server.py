@@ -8,6 +8,7 @@ from typing import Any
 
 import structlog
 import uvicorn
+from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
 from gql_server.app import create_app
@@ -30,7 +31,7 @@ log = structlog.get_logger(__name__)
 class Server(uvicorn.Server):
     """Uvicorn, with the signals left to us: it is not the only thing to stop. Streams end so that they can be resumed."""
 
-    def __init__(self, config: uvicorn.Config, drain: Callable[[], Awaitable[None]], metrics: ASGIApp | None = None) -> None:
+    def __init__(self, config: uvicorn.Config, drain: Callable[[], Awaitable[None]], metrics: Starlette | None = None) -> None:
         super().__init__(config)
         self._drain = drain
         self.metrics = metrics
