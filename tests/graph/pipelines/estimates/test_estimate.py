@@ -163,10 +163,10 @@ async def test_the_latest_five_hundred_are_read_through_their_index(engine: Asyn
         )
         pipeline_id = await running(connection)
 
-    found = await estimate(engine, pipeline_id)
     async with engine.connect() as connection:
         autocommit = await connection.execution_options(isolation_level="AUTOCOMMIT")
         await autocommit.execute(text("VACUUM ANALYZE pipelines"))
+        found = await estimate(engine, pipeline_id)
         compiled: Any = estimates_statement(viewer("operator"), [pipeline_id]).compile(
             engine.sync_engine, compile_kwargs={"render_postcompile": True}
         )
