@@ -78,23 +78,25 @@ def started(tmp_path: Path, *arguments: str, **given: str) -> Generator[subproce
 
 def wait_until_ready(process: subprocess.Popen[str], port: int) -> None:
     deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            raise AssertionError(f"the server ended: {process.communicate()[0]}")
-        try:
-            if httpx.get(f"http://127.0.0.1:{port}/readyz").status_code == 200:
-                return
-        except httpx.TransportError:
-            pass
-        time.sleep(0.1)
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
+        while time.monotonic() < deadline:
+            if process.poll() is not None:
+                raise AssertionError(f"the server ended: {process.communicate()[0]}")
+            try:
+                if client.get("/readyz").status_code == 200:
+                    return
+            except httpx.TransportError:
+                pass
+            time.sleep(0.1)
     raise AssertionError("the server did not get ready")
 
 
 def wait_for_status(port: int, status: int) -> None:
     deadline = time.monotonic() + 30
-    while httpx.get(f"http://127.0.0.1:{port}/readyz").status_code != status:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
+        while client.get("/readyz").status_code != status:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
 
 
 def test_help_names_every_command(tmp_path: Path) -> None:

@@ -1,11 +1,16 @@
-"""Each benchmark runs, at a tiny size: its numbers are for people, and asserted nowhere."""
+"""Each benchmark runs, at a tiny size and with some of its cases: its numbers are for people, and asserted nowhere."""
 
 from collections.abc import Awaitable, Callable
 from functools import partial
 
 import pytest
+from graphql import OperationDefinitionNode, parse, validate
+from graphql.execution.values import get_variable_values
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from bench import console, indexes, ingest, jobs, latency, live, loop, scale
+from bench.cases import cases
+from bench.graph import Graph
 
 pytestmark = pytest.mark.slow
 
@@ -14,8 +19,8 @@ TINY: dict[str, Callable[[str], Awaitable[None]]] = {
     "jobs": partial(jobs.run, count=20, processes=(1, 2), rounds=1),
     "ingest": partial(ingest.run, rows=200, rounds=1, large_mb=1),
     "scale": partial(scale.run, sizes=(100, 500), times=2),
-    "console": partial(console.run, pipelines=60, rounds=1, strict=False),
-    "indexes": indexes.run,
+    "console": partial(console.run, pipelines=60, rounds=1, every=10, strict=False),
+    "indexes": partial(indexes.run, every=10),
     "loop": partial(loop.run, jobs=30, rounds=1),
     "live": partial(
         live.run, changes=3, polls=1, crowd=20, pipelines=4, rounds=1, stock_rounds=1, followed=5, rate=20, seconds=1
@@ -28,3 +33,18 @@ async def test_the_benchmark_measures_and_prints_a_table(name: str, dsn: str, ca
     await TINY[name](dsn)
 
     assert any(line.startswith(f"{name}: ") for line in capsys.readouterr().out.splitlines())
+
+
+async def test_every_case_of_the_console_is_an_operation_that_the_schema_takes(engine: AsyncEngine) -> None:
+    graph = Graph(engine)
+    schema, asked = graph.schema.executable, [*cases(graph)]
+    await graph.close()
+
+    assert len(asked) > 150
+    for case in asked:
+        document = parse(case.query)
+        [operation] = document.definitions
+        assert validate(schema, document) == [], case.name
+        assert isinstance(operation, OperationDefinitionNode)
+        given = get_variable_values(schema, operation.variable_definitions or (), dict(case.variables))
+        assert not isinstance(given, list), (case.name, given)
