@@ -32,6 +32,8 @@ CLIENTS := tests/js/node_modules/.installed
 AUDITS := tests/audits/node_modules/.installed
 POSTGRAPHILE := bench/rivals/postgraphile/node_modules/.installed
 PAGE := .venv/.page
+# More than the two cores of CI, because some tests wait; the idle take from the busy what is left at the end.
+PROCESSES := -n 3 --dist worksteal
 FAST := tests/ledger tests/policy/test_guards.py tests/policy/test_permissions.py tests/policy/test_rows.py tests/feed \
 	tests/graph/cost tests/graph/test_schema.py tests/graph/test_lint.py tests/graph/test_document_limits.py \
 	tests/test_cli.py::test_two_workers_beside_serve_share_an_uploaded_file
@@ -43,12 +45,13 @@ HAND_ON_INTERRUPT = { make=/proc/$$PPID/status; \
 	while kill -0 $$$$ && grep -q '^SigBlk.*[014589cd]$$' $$make; do sleep 1; done; \
 	[ ! -e $$make ] || { sleep 2; kill -TERM $$$$; }; } </dev/null >/dev/null 2>&1 &
 
-.PHONY: help run test test-fast newer previous coverage hooks check format schema lock frontend browser relay clients audits faults bench clean reset
+.PHONY: help run test test-fast exhaustive newer previous coverage hooks check format schema lock frontend browser relay clients audits faults bench clean reset
 
 help:
 	@echo 'make run       set up, run a real operating day, serve it on http://127.0.0.1:8000'
 	@echo 'make test      set up, run every test against a real PostgreSQL'
 	@echo 'make test-fast the rules, the policy, the schema and one server, in less than a minute'
+	@echo 'make exhaustive more examples of what make test shows by some'
 	@echo 'make newer     some of the tests on PostgreSQL 16 and the newest Python'
 	@echo 'make previous  tests of the last release on the schema of now'
 	@echo 'make coverage  make test, and no line of the ledger, the policy and the feed is left untested'
@@ -71,10 +74,13 @@ run: $(RUNTIME) $(PAGE)
 	@$(HAND_ON_INTERRUPT) exec gql-server demo
 
 test: $(DEV)
-	@exec pytest -n 2 $(ARGS)
+	@exec pytest $(PROCESSES) $(ARGS)
 
 test-fast: $(DEV)
-	@exec pytest -n 2 $(FAST) $(ARGS)
+	@exec pytest $(PROCESSES) $(FAST) $(ARGS)
+
+exhaustive: $(DEV)
+	@exec pytest $(PROCESSES) -m exhaustive $(ARGS)
 
 newer: $(DEV)
 	@exec .ci/newer $(or $(ARGS),$(FAST) tests/db/test_engine.py tests/db/test_migrate.py tests/db/test_routines.py)
@@ -84,7 +90,7 @@ previous: $(DEV)
 
 # Every package is measured, some must be covered whole.
 coverage: $(DEV)
-	@pytest -n 2 --cov --cov-report= $(ARGS)
+	@pytest $(PROCESSES) --cov --cov-report= $(ARGS)
 	@coverage report --skip-covered --include='$(COVERED)' --show-missing --fail-under=100
 	@coverage report --format=total | xargs echo 'gql_server, percent of all lines:'
 

@@ -432,6 +432,7 @@ async def database(postgres: str, template: str, world: World) -> AsyncGenerator
             for statement in CLOCK:
                 await connection.execute(text(statement))
             await fill(connection, world)
+            await connection.execute(text("ANALYZE"))
         yield engine
     finally:
         await engine.dispose()
