@@ -1,5 +1,6 @@
 """PostgreSQL: engines, tables, expressions, migrations, and the embedded server."""
 
+from gql_server.db.driver import FAILURES, DirectConnection, DirectStatement, direct
 from gql_server.db.engine import (
     OLDEST_POSTGRESQL,
     SESSION_SETTINGS,
@@ -15,12 +16,16 @@ from gql_server.db.engine import (
 )
 
 __all__ = [
+    "FAILURES",
     "OLDEST_POSTGRESQL",
     "SESSION_SETTINGS",
+    "DirectConnection",
+    "DirectStatement",
     "Engine",
     "address",
     "connect_arguments",
     "create_engine",
+    "direct",
     "driver_connection",
     "dumps",
     "milliseconds",

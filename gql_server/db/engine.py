@@ -115,17 +115,17 @@ def _replace_all_after_a_restore(context: ExceptionContext) -> None:
 
 def _discard_if_unfit(connection: Any, record: ConnectionPoolEntry) -> None:
     """Close a connection that comes back in a transaction, before it holds locks in the pool."""
-    if connection is not None and _is_unfit(connection.driver_connection):
+    if connection is not None and is_unfit(connection.driver_connection):
         record.invalidate()
 
 
 def _replace_if_unfit(connection: Any, record: object, proxy: object) -> None:
     """asyncpg learns at once that the server hung up. To ask it is free; a ping would cost three round trips."""
-    if _is_unfit(connection.driver_connection):
+    if is_unfit(connection.driver_connection):
         raise DisconnectionError("the connection was closed, or left in a transaction")
 
 
-def _is_unfit(driver: Any) -> bool:
+def is_unfit(driver: Any) -> bool:
     """Nobody uses it, and yet it is closed or in a transaction: on the server, or in asyncpg's books alone.
 
     Where BEGIN fails asyncpg notes a transaction and SQLAlchemy none. All that follow would be savepoints in it, and fail.

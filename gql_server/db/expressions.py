@@ -57,7 +57,7 @@ def array(column: QueryableAttribute[Any], keys: Keys) -> ColumnElement[Any]:
     return literal(list(keys), ARRAY(column.expression.type))
 
 
-def given_keys(column: QueryableAttribute[Any]) -> ColumnElement[Any]:
+def given_keys(column: QueryableAttribute[Any]) -> BindParameter[Any]:
     """An array parameter of the column's type that is given as `keys` when the statement is executed."""
     return bindparam("keys", type_=ARRAY(column.expression.type))
 

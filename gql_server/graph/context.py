@@ -3,13 +3,12 @@
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Hashable, Sequence
-from functools import lru_cache
 from typing import Any
 
 import strawberry
 
 from gql_server.commands.execution import Commands
-from gql_server.db import Engine
+from gql_server.db import Engine, direct
 from gql_server.feed.held import Held
 from gql_server.feed.hub import Hub
 from gql_server.feed.queries import now
@@ -49,7 +48,7 @@ class Context:
         self.session = Session()
         self.budgets = budgets
         self.estimated = 0
-        self.engine = _autocommitting(engine)
+        self.engine = direct(engine)
         self._lane: Reading = lanes.of(viewer, self.engine) if lanes else self.engine
         self._shared: SharedLoaders | None = None
         self._reading: ReadPolicy = once
@@ -112,12 +111,6 @@ class Context:
                 return await query(connection)
 
         return await self._reading(read)
-
-
-@lru_cache(maxsize=16)
-def _autocommitting(engine: Engine) -> Engine:
-    """The same engine, whose statements are each a transaction."""
-    return engine.execution_options(isolation_level="AUTOCOMMIT")
 
 
 Info = strawberry.Info[Context, None]

@@ -5,9 +5,10 @@ for which plans are kept; a value that is filtered by is written in, so that Pos
 sizes, and whether there is a clause at all, belong to the shape.
 """
 
+from collections import namedtuple
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache, wraps
+from functools import cached_property, lru_cache, wraps
 from typing import Any, NamedTuple, ParamSpec, TypeVar, cast
 
 from sqlalchemy import BindParameter, Executable, bindparam
@@ -15,7 +16,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import TypeEngine
 
-from gql_server.db.expressions import AnyRow
+from gql_server.db import DirectConnection, DirectStatement
 
 C = TypeVar("C", bound=Any)
 P = ParamSpec("P")
@@ -41,12 +42,23 @@ class Built:
 
     def __init__(self, statement: Executable | None) -> None:
         self.statement, self._options = statement, {"compiled_cache": Compilations()}
+        self._direct = None if statement is None else DirectStatement(statement)
 
-    async def rows(self, connection: AsyncConnection, values: Mapping[str, Any]) -> Sequence[AnyRow]:
-        """The rows that it gives for these values."""
-        if self.statement is None:
+    async def rows(self, connection: AsyncConnection, values: Mapping[str, Any]) -> Sequence[Any]:
+        """The rows that it gives for these values: by the driver, or by SQLAlchemy in a transaction of its."""
+        if self.statement is None or self._direct is None:
             return ()
+        if isinstance(connection, DirectConnection) and connection.is_direct:
+            return await connection.fetch(self._direct, values)
         return (await connection.execute(self.statement, values, execution_options=self._options)).all()
+
+    async def named(self, connection: AsyncConnection, values: Mapping[str, Any]) -> Sequence[Any]:
+        """The rows, with attributes named like the columns."""
+        return list(map(self._named._make, await self.rows(connection, values)))
+
+    @cached_property
+    def _named(self) -> Any:
+        return namedtuple("Row", cast(Any, self.statement).selected_columns.keys())  # pyright: ignore[reportUntypedNamedTuple]
 
 
 def built_once(build: Callable[P, Executable | None]) -> Callable[P, Built]:
@@ -73,7 +85,7 @@ def shaped(criteria: C, free: Types) -> tuple[C, dict[str, Any]]:
     """The shape of criteria of which these may be any, and their values by name."""
     values: dict[str, Any] = {}
     names = {name: _name(name, value, kind, values) for name, kind, value in _asked(criteria, free)}
-    return replace(criteria, **names), values
+    return replace(criteria, **names) if names else criteria, values
 
 
 def parametrized(shape: C, free: Types) -> C:
