@@ -50,6 +50,10 @@ class Viewer:
         """Everyone of the same provider and permissions, as one viewer."""
         return Viewer(subject="", provider=self.provider, permissions=self.permissions)
 
+    def alone(self) -> "Viewer":
+        """The viewer without what has no part in what it sees: its names, and when its token expires."""
+        return Viewer(subject=self.subject, provider=self.provider, permissions=self.permissions)
+
     def may(self, permission: str) -> bool:
         return permission in self.permissions or permission.partition("@")[0] in self.permissions
 

@@ -5,7 +5,7 @@ are looked at, up to a bound; if there are more, every count is a lower bound.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,13 +13,13 @@ from sqlalchemy import (
     CTE,
     BigInteger,
     ColumnElement,
+    Executable,
     FromClause,
     Text,
     and_,
     case,
     cast,
     func,
-    literal,
     null,
     select,
     true,
@@ -29,15 +29,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import aliased
 
 from gql_server.db import models
-from gql_server.db.expressions import AnySelect, member
+from gql_server.db.expressions import AnySelect, constant, member
 from gql_server.db.models import EntityType, PipelineStatus
 from gql_server.policy import USERS_VIEW, Viewer
 from gql_server.reads.alerts import ALERTS, alerts
 from gql_server.reads.jobs.queries import kind_of
 from gql_server.reads.pagination.windows import newest
 from gql_server.reads.pipelines.counts import bound, cells, matching, meeting
-from gql_server.reads.pipelines.filter import ORPHAN_CREATOR, PipelineCriteria
+from gql_server.reads.pipelines.filter import FREE, ORPHAN_CREATOR, PipelineCriteria
 from gql_server.reads.pipelines.ids import listed
+from gql_server.reads.shapes import built_once, parametrized, shaped
 from gql_server.reads.turns import turn
 
 J, P = models.Job, models.Pipeline
@@ -86,19 +87,29 @@ async def facets(
     connection: AsyncConnection, viewer: Viewer, keys: Sequence[PipelineCriteria], *, names: tuple[str, ...], limit: int | None
 ) -> dict[PipelineCriteria, Facets]:
     """The values of each dimension named, most frequent first; each ignores the clauses on itself."""
-    found: dict[PipelineCriteria, Facets] = {criteria: {name: [] for name in names} for criteria in keys}
-    counts = [count for place, criteria in enumerate(keys) for count in _counts(viewer, criteria, names, limit, place)]
-    await turn()
-    for row in await connection.execute(union_all(*counts)) if counts else ():
-        found[keys[row.place]][row.facet].append(Value(row.value, row.label, row.counted, row.complete))
-    for of_criteria in found.values():
-        for values in of_criteria.values():
-            values.sort(key=lambda value: (-value.count, value.value))
+    who = viewer.shared() if viewer.may(USERS_VIEW) else viewer.alone()
+    found: dict[PipelineCriteria, Facets] = {}
+    for criteria in keys:
+        shape, free = shaped(criteria, FREE)
+        counts = _counts(who, shape, names, limit)
+        await turn()
+        found[criteria] = _by_name(names, await counts.rows(connection, free))
     return found
 
 
-def _counts(viewer: Viewer, criteria: PipelineCriteria, names: Sequence[str], limit: int | None, place: int) -> list[AnySelect]:
+def _by_name(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> Facets:
+    facets: Facets = {name: [] for name in names}
+    for name, *value in rows:
+        facets[name].append(Value(*value))
+    for values in facets.values():
+        values.sort(key=lambda value: (-value.count, value.value))
+    return facets
+
+
+@built_once
+def _counts(viewer: Viewer, shape: PipelineCriteria, names: Sequence[str], limit: int | None) -> Executable | None:
     """A statement for each dimension, over what they share."""
+    criteria = parametrized(shape, FREE)
     most, columns = bound(criteria), [name for name in names if name not in ALERTS]
     if most is not None:
         most = min(most, limit or most)
@@ -109,7 +120,8 @@ def _counts(viewer: Viewer, criteria: PipelineCriteria, names: Sequence[str], li
     found += [
         (name, each) for name in names if name in ALERTS for each in alerts(viewer, _without(criteria, [name]), name, most)
     ]
-    return [select(literal(place).label("place"), literal(name).label("facet"), each.subquery()) for name, each in found]
+    counts = [select(constant(name).label("facet"), each.subquery()) for name, each in found]
+    return union_all(*counts) if counts else None
 
 
 Counts = list[tuple[str, AnySelect, ColumnElement[bool]]]

@@ -1,6 +1,5 @@
 """Reads of lists of jobs, by filter and order: all of them, or those of each of many pipelines."""
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,7 +10,7 @@ from sqlalchemy import CTE, ColumnElement, Select, func, literal, null, or_, sel
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gql_server.db import models
-from gql_server.db.expressions import Column, array, given_keys
+from gql_server.db.expressions import AnySelect, Column, given_keys, number
 from gql_server.ledger.serving import serves
 from gql_server.policy import Viewer, job_clause
 from gql_server.reads.jobs.filter import FREE, JobCriteria
@@ -91,22 +90,26 @@ async def page_by_pipeline(
     shape, values = shaped(criteria, FREE)
     statement = _page_by_pipeline(viewer.shared(), shape, window.shape(), columns)
     found = await statement.rows(connection, {"keys": list(keys), **values, **window.parameters(int)})
-    rows: defaultdict[UUID, list[JobRow]] = defaultdict(list)
+    rows: list[list[JobRow]] = [[] for _ in keys]
     for each, row in zip(found, columns.rows(found), strict=True):
-        rows[each[-1]].append(row)
+        rows[int(each[-1]) - 1].append(row)
     counting = {"criteria": criteria}
-    return {key: window.page(rows[key], "job_id", counting=CountQuery(counted_by_pipeline, key, counting)) for key in keys}
+    return {
+        key: window.page(of_key, "job_id", counting=CountQuery(counted_by_pipeline, key, counting))
+        for key, of_key in zip(keys, rows, strict=True)
+    }
 
 
 @built_once
 def _page_by_pipeline(viewer: Viewer, shape: JobCriteria, window: Window, columns: Columns[JobRow]) -> Select[Any]:
     criteria = parametrized(shape, FREE)
-    pipelines = func.unnest(given_keys(P.id)).table_valued("key").render_derived(name="asked")
+    asked = func.unnest(given_keys(P.id)).table_valued("key", with_ordinality="place")
+    pipelines = asked.render_derived(name="asked")
     jobs = select_jobs(viewer, columns, {"value": _value(window)}, are_pipelines_seen=True)
     jobs = jobs.where(_works_for(pipelines.c.key), *criteria.clauses(viewer))
     of_key = window.sorted(jobs, J.id, int, _ordered_by(window)).lateral("of_key")
     return (
-        select(*of_key.c, pipelines.c.key)
+        select(*of_key.c, pipelines.c.place)
         .join_from(pipelines, of_key, true())
         .order_by(*window.sorting(of_key.c.job_id, of_key.c.get("value")))
     )
@@ -116,13 +119,17 @@ async def counted_by_pipeline(
     connection: AsyncConnection, viewer: Viewer, keys: Sequence[UUID], *, criteria: JobCriteria, limit: int
 ) -> dict[UUID, int]:
     """Number of jobs of each pipeline that match, up to one above the limit."""
-    asked = func.unnest(array(P.id, keys)).table_valued("key").render_derived(name="asked")
-    jobs = select(J.id).select_from(JOBS).where(_works_for(asked.c.key), job_clause(viewer), *criteria.clauses(viewer))
-    of_key = jobs.limit(limit + 1).lateral("of_key")
-    rows = await connection.execute(
-        select(asked.c.key, func.count().label("counted")).join_from(asked, of_key, true()).group_by(asked.c.key)
-    )
-    return {row.key: row.counted for row in rows}
+    shape, values = shaped(criteria, FREE)
+    return dict(await _counted_by_pipeline(viewer.shared(), shape, limit).rows(connection, {"keys": list(keys), **values}))
+
+
+@built_once
+def _counted_by_pipeline(viewer: Viewer, shape: JobCriteria, limit: int) -> AnySelect:
+    clauses = parametrized(shape, FREE).clauses(viewer)
+    asked = func.unnest(given_keys(P.id)).table_valued("key").render_derived(name="asked")
+    jobs = select(J.id).select_from(JOBS).where(_works_for(asked.c.key), job_clause(viewer), *clauses)
+    of_key = jobs.limit(number(limit + 1)).lateral("of_key")
+    return select(asked.c.key, func.count().label("counted")).join_from(asked, of_key, true()).group_by(asked.c.key)
 
 
 def _works_for(key: Column) -> ColumnElement[bool]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from typing import Any
-from uuid import UUID
 
 from sqlalchemy import ColumnElement, Float, Text, and_, any_, case, cast, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -10,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from gql_server.db import models
 from gql_server.db.expressions import (
     AnySelect,
+    Keys,
     among,
     array,
     at,
@@ -70,7 +70,7 @@ def in_pipeline(key: Sql) -> ColumnElement[bool]:
     return or_(J.pipeline_id == key, and_(J.pipeline_id.is_(None), J.time_key == key))
 
 
-def in_pipelines(keys: Sequence[UUID]) -> ColumnElement[bool]:
+def in_pipelines(keys: Keys) -> ColumnElement[bool]:
     """Jobs of any of these pipelines."""
     return or_(among(J.pipeline_id, keys), and_(J.pipeline_id.is_(None), among(J.time_key, keys)))
 
@@ -79,7 +79,7 @@ SHARED = J.__table__.join(P.__table__, P.id == any_(J.serves))
 """Jobs with each of the pipelines whose work was merged into them: those, not their own, are `P` here."""
 
 
-def shared_in(keys: Sequence[UUID], viewer: Viewer) -> ColumnElement[bool]:
+def shared_in(keys: Keys, viewer: Viewer) -> ColumnElement[bool]:
     """`SHARED` of these pipelines: what works for a pipeline is known to whoever may see that one."""
     asked = and_(J.serves.overlap(array(P.id, keys)), J.serves != NO_PIPELINES, among(P.id, keys))
     return and_(asked, J.pipeline_id.is_distinct_from(P.id), J.provider == viewer.provider, pipeline_clause(viewer))
@@ -149,9 +149,10 @@ async def meta_raw_by_job(connection: AsyncConnection, viewer: Viewer, keys: Seq
 
 async def error_detail_by_job(connection: AsyncConnection, viewer: Viewer, keys: Sequence[int]) -> dict[int, str | None]:
     """Full text of the error of failed jobs."""
-    rows = await connection.execute(
-        select(J.id, ERROR_TEXT.label("detail"))
-        .select_from(JOBS)
-        .where(among(J.id, keys), J.result == JobResult.ERROR, job_clause(viewer))
-    )
-    return {row.id: row.detail for row in rows}
+    return dict(await _error_details(viewer.shared()).rows(connection, {"keys": list(keys)}))
+
+
+@built_once
+def _error_details(viewer: Viewer) -> AnySelect:
+    failed = (J.id == any_(given_keys(J.id)), one_of(J.result, [JobResult.ERROR]))
+    return select(J.id, ERROR_TEXT.label("detail")).select_from(JOBS).where(*failed, job_clause(viewer))

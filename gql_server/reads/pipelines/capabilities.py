@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import aliased
 
 from gql_server.db import models
-from gql_server.db.expressions import found
+from gql_server.db.expressions import AnySelect, found, given_keys
 from gql_server.db.models import LIVE_STATES, READING_JOBS, TERMINAL_STATUSES, JobState, JobType
 from gql_server.db.models.carbon import Unit
 from gql_server.ledger.endings import has_landed
@@ -22,6 +22,7 @@ from gql_server.reads.jobs.queries import JOBS, in_pipelines
 from gql_server.reads.jobs.row import PIPELINE_KEY
 from gql_server.reads.pipelines.same_file import ADD_AGAIN, bringing_same_file
 from gql_server.reads.pipelines.superseded import superseding
+from gql_server.reads.shapes import built_once
 
 J, P, U, Y = models.Job, models.Pipeline, models.Upload, models.YearConfiguration
 OTHER = aliased(models.Job)
@@ -31,6 +32,12 @@ SAME = ("job_type", "provider", "year", "module_type_id", "data_entry_type_id")
 
 async def retry_facts_by_pipeline(connection: AsyncConnection, viewer: Viewer, keys: Sequence[UUID]) -> dict[UUID, RetryFacts]:
     """The facts of each pipeline, from its root job."""
+    rows = await _retry_facts(viewer.shared()).named(connection, {"keys": list(keys)})
+    return {row.key: RetryFacts(**row._asdict()) for row in rows}
+
+
+@built_once
+def _retry_facts(viewer: Viewer) -> AnySelect:
     is_live = OTHER.state.in_(LIVE_STATES)
     of_year = and_(Y.provider == J.provider, Y.year == J.year)
     known: dict[str, ColumnElement[Any]] = {
@@ -63,13 +70,12 @@ async def retry_facts_by_pipeline(connection: AsyncConnection, viewer: Viewer, k
         select(J.id)
         .ext(distinct_on(PIPELINE_KEY))
         .select_from(JOBS)
-        .where(in_pipelines(keys), job_clause(viewer))
+        .where(in_pipelines(given_keys(P.id)), job_clause(viewer))
         .order_by(PIPELINE_KEY, J.id)
         .cte("roots")
         .prefix_with("MATERIALIZED")
     )
-    rows = await connection.execute(select(*columns).select_from(JOBS.join(roots, roots.c.id == J.id)))
-    return {row.key: RetryFacts(**{name: getattr(row, name) for name in FACTS}) for row in rows}
+    return select(*columns).select_from(JOBS.join(roots, roots.c.id == J.id))
 
 
 def _newest(*where: ColumnElement[bool]) -> ColumnElement[Any]:

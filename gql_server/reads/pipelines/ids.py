@@ -9,13 +9,13 @@ from uuid import UUID
 from sqlalchemy import (
     CTE,
     ColumnElement,
+    Executable,
     ScalarSelect,
     Subquery,
     and_,
     case,
     exists,
     func,
-    literal,
     not_,
     null,
     or_,
@@ -32,9 +32,10 @@ from gql_server.reads.jobs.search import indexed_match, is_frequent, matches
 from gql_server.reads.pagination.cursors import SortValue
 from gql_server.reads.pagination.windows import Window, newest
 from gql_server.reads.pipelines.counts import bound, matching
-from gql_server.reads.pipelines.filter import Branch, Clauses, PipelineCriteria
+from gql_server.reads.pipelines.filter import FREE, Branch, Clauses, PipelineCriteria
 from gql_server.reads.pipelines.neighbours import unresolved
 from gql_server.reads.pipelines.row import ORPHAN_FAILED
+from gql_server.reads.shapes import built_once, parametrized, shaped
 
 J, P = models.Job, models.Pipeline
 PROBE_ROWS = 500
@@ -102,15 +103,18 @@ async def counted(
     connection: AsyncConnection, viewer: Viewer, keys: Sequence[PipelineCriteria], *, limit: int | None
 ) -> dict[PipelineCriteria, int]:
     """Number of pipelines that match each of the criteria, up to one above the limit; without one, above their own bound."""
-    counts = [
-        select(literal(place).label("place"), part)
-        for place, criteria in enumerate(keys)
-        for part in counts_of(viewer, criteria, limit if limit is not None else bound(criteria))
-    ]
-    found = dict.fromkeys(keys, 0)
-    for row in await connection.execute(union_all(*counts)) if counts else ():
-        found[keys[row.place]] += row.counted
+    found: dict[PipelineCriteria, int] = {}
+    for criteria in keys:
+        shape, values = shaped(criteria, FREE)
+        counts = _counts(viewer.shared(), shape, limit if limit is not None else bound(criteria))
+        found[criteria] = sum(row[0] for row in await counts.rows(connection, values))
     return found
+
+
+@built_once
+def _counts(viewer: Viewer, shape: PipelineCriteria, limit: int | None) -> Executable | None:
+    counts = counts_of(viewer, parametrized(shape, FREE), limit)
+    return union_all(*map(select, counts)) if counts else None
 
 
 def counts_of(viewer: Viewer, criteria: PipelineCriteria, limit: int | None) -> list[Subquery]:

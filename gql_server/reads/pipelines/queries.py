@@ -170,15 +170,22 @@ def _page(rows: Sequence[PipelineRow], criteria: PipelineCriteria, window: Windo
 
 async def progress_by_pipeline(connection: AsyncConnection, viewer: Viewer, keys: Sequence[UUID]) -> dict[UUID, Progress]:
     """Progress of each pipeline, from all jobs that work for it and its stored row."""
+    of_pipeline: defaultdict[UUID, list[AnyRow]] = defaultdict(list)
+    facts = await _progress_facts(viewer.shared()).named(connection, {"keys": list(keys)})
+    async for row in in_turns(facts):
+        of_pipeline[row.key].append(row)
+    return {key: _progress(key, of_pipeline[key]) for key in keys}
+
+
+@built_once
+def _progress_facts(viewer: Viewer) -> AnySelect:
+    keys = given_keys(P.id)
     state, result = cast(J.state, Text).label("state"), cast(J.result, Text).label("result")
     facts = (J.id, J.job_type, state, result, P.id.label("pipeline_id"), P.kind, P.status, P.expected_recalc)
     own = select(PIPELINE_KEY.label("key"), true().label("is_own"), *facts, *ROW_PROGRESS).select_from(JOBS)
     shared = select(P.id.label("key"), false().label("is_own"), *facts, *ROW_PROGRESS).select_from(SHARED)
     every = union_all(own.where(in_pipelines(keys), job_clause(viewer)), shared.where(shared_in(keys, viewer))).subquery()
-    of_pipeline: defaultdict[UUID, list[AnyRow]] = defaultdict(list)
-    async for row in in_turns(await connection.execute(select(every).order_by(every.c.id))):
-        of_pipeline[row.key].append(row)
-    return {key: _progress(key, of_pipeline[key]) for key in keys}
+    return select(every).order_by(every.c.id)
 
 
 def _progress(key: UUID, facts: Sequence[Any]) -> Progress:

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, func, select, true, tuple_, union_all
+from sqlalchemy import and_, any_, func, select, true, tuple_, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import aliased
 
 from gql_server.db import models
-from gql_server.db.expressions import AnySelect, among
+from gql_server.db.expressions import AnySelect, among, given_keys, number
 from gql_server.policy import Viewer, job_clause, orphan_clause, pipeline_clause
 from gql_server.reads.jobs.queries import EVERY_JOB, JOBS, jobs_by_id
 from gql_server.reads.jobs.row import JobRow
@@ -17,6 +17,7 @@ from gql_server.reads.pipelines.neighbours import first_successes, nearest_after
 from gql_server.reads.pipelines.queries import EVERY_PIPELINE, pipelines_by_key
 from gql_server.reads.pipelines.row import PipelineRow
 from gql_server.reads.rows import Columns
+from gql_server.reads.shapes import built_once
 
 J, P = models.Job, models.Pipeline
 FIRST, OTHER = aliased(models.Pipeline), aliased(models.Pipeline)
@@ -38,11 +39,13 @@ async def next_by_pipeline(
 
 async def resolving_by_pipeline(connection: AsyncConnection, viewer: Viewer, keys: Sequence[UUID]) -> dict[UUID, UUID]:
     """Id of the first run that succeeded after each pipeline, and made it good."""
-    return await _found(connection, resolving_statement(viewer, keys))
+    return dict(await resolving_statement(viewer.shared()).rows(connection, {"keys": list(keys)}))
 
 
-def resolving_statement(viewer: Viewer, keys: Sequence[UUID]) -> AnySelect:
+@built_once
+def resolving_statement(viewer: Viewer) -> AnySelect:
     """A step through an index for each pipeline and way in which it can be made good."""
+    keys = given_keys(P.id)
     later: Any = aliased(models.Pipeline)
     rows = [
         select(run_key.label("key"), func.least(*(each.scalar_subquery() for each in firsts)).label("id")).where(*clauses)
@@ -63,11 +66,14 @@ async def neighbours(
     connection: AsyncConnection, viewer: Viewer, keys: Sequence[UUID], *, before: bool = False, successful: bool = False
 ) -> dict[UUID, UUID]:
     """Id of the nearest run on the scope of each pipeline, after it or before it, of those that succeeded or of all."""
-    return await _found(connection, neighbours_statement(viewer, keys, before=before, successful=successful))
+    statement = neighbours_statement(viewer.shared(), before=before, successful=successful)
+    return dict(await statement.rows(connection, {"keys": list(keys)}))
 
 
-def neighbours_statement(viewer: Viewer, keys: Sequence[UUID], *, before: bool, successful: bool = False) -> AnySelect:
+@built_once
+def neighbours_statement(viewer: Viewer, *, before: bool, successful: bool = False) -> AnySelect:
     """One step through an index for each pipeline."""
+    keys = given_keys(P.id)
     asked = union_all(
         select(P.id.label("key"), P.scope_key).where(among(P.id, keys), pipeline_clause(viewer)),
         select(J.time_key, J.scope_key).where(J.pipeline_id.is_(None), among(J.time_key, keys), orphan_clause(viewer)),
@@ -76,10 +82,6 @@ def neighbours_statement(viewer: Viewer, keys: Sequence[UUID], *, before: bool, 
     found = seek(P, asked.c.scope_key, asked.c.key).where(pipeline_clause(viewer), *([succeeded(P)] if successful else []))
     nearest = found.lateral("nearest")
     return select(asked.c.key, nearest.c.id).join_from(asked, nearest, true())
-
-
-async def _found(connection: AsyncConnection, statement: AnySelect) -> dict[UUID, UUID]:
-    return {row.key: row.id for row in await connection.execute(statement)}
 
 
 async def other_files_by_pipeline(connection: AsyncConnection, viewer: Viewer, keys: Sequence[UUID]) -> dict[UUID, UUID]:
@@ -122,14 +124,16 @@ async def superseding_by_job(
 async def _lineage(
     connection: AsyncConnection, viewer: Viewer, columns: Columns[JobRow], keys: Sequence[int], *, before: bool
 ) -> dict[int, JobRow]:
-    found = {row.key: row.id for row in await connection.execute(lineage_statement(viewer, keys, before=before))}
+    found = dict(await lineage_statement(viewer.shared(), before=before).rows(connection, {"keys": list(keys)}))
     rows = await jobs_by_id(connection, viewer, list(set(found.values())), columns=columns) if found else {}
     return {key: rows[id] for key, id in found.items() if id in rows}
 
 
-def lineage_statement(viewer: Viewer, keys: Sequence[int], *, before: bool) -> AnySelect:
+@built_once
+def lineage_statement(viewer: Viewer, *, before: bool) -> AnySelect:
     """One step through the index of scopes for each job; unit-specific jobs have no scope, and so no lineage."""
-    asked = select(J.id, J.scope_key, J.target_type, J.ingestion_method).where(among(J.id, keys)).subquery("asked")
+    of_keys = J.id == any_(given_keys(J.id))
+    asked = select(J.id, J.scope_key, J.target_type, J.ingestion_method).where(of_keys).subquery("asked")
     here, there = tuple_(J.scope_key, J.id), tuple_(asked.c.scope_key, asked.c.id)
     earlier, later = and_(here < there, J.scope_key >= asked.c.scope_key), and_(here > there, J.scope_key <= asked.c.scope_key)
     nearest = (
@@ -138,7 +142,7 @@ def lineage_statement(viewer: Viewer, keys: Sequence[int], *, before: bool) -> A
         .where(earlier if before else later, job_clause(viewer), J.ingestion_method == asked.c.ingestion_method)
         .where(J.target_type.is_not_distinct_from(asked.c.target_type))
         .order_by(*((J.scope_key.desc(), J.id.desc()) if before else (J.scope_key, J.id)))
-        .limit(1)
+        .limit(number(1))
         .lateral("nearest")
     )
     return select(asked.c.id.label("key"), nearest.c.id).join_from(asked, nearest, true())

@@ -1,5 +1,6 @@
 """Previous, next and resolving runs on the same scope and kind."""
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -9,7 +10,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from gql_server import ledger
 from gql_server.db import models
-from gql_server.db.expressions import AnySelect
 from gql_server.db.models import EntityType, JobResult, JobType, Provider
 from gql_server.graph.nodes import encode
 from gql_server.reads.pipelines.runs import neighbours_statement, resolving_statement
@@ -265,9 +265,9 @@ async def test_neighbours_are_found_through_the_index_of_scopes(engine: AsyncEng
         await autocommit.execute(text("VACUUM ANALYZE pipelines"))
         keys = (await autocommit.scalars(select(models.Pipeline.id).limit(50))).all()
         previous, following = [
-            await _plan(autocommit, neighbours_statement(OPERATOR, keys, before=before)) for before in (True, False)
+            await _plan(autocommit, neighbours_statement(OPERATOR, before=before).statement, keys) for before in (True, False)
         ]
-        resolving = await _plan(autocommit, resolving_statement(OPERATOR, keys))
+        resolving = await _plan(autocommit, resolving_statement(OPERATOR).statement, keys)
 
     assert "using ix_pipelines_scope " in previous
     assert "using ix_pipelines_scope " in following
@@ -277,9 +277,9 @@ async def test_neighbours_are_found_through_the_index_of_scopes(engine: AsyncEng
         assert "Sort  (" not in plan
 
 
-async def _plan(connection: AsyncConnection, statement: AnySelect) -> str:
-    compiled: Any = statement.compile(connection.sync_engine)
-    parameters = tuple(compiled.params[name] for name in compiled.positiontup)
+async def _plan(connection: AsyncConnection, statement: Any, keys: Sequence[UUID]) -> str:
+    compiled = statement.compile(connection.sync_engine)
+    parameters = tuple(keys if name == "keys" else compiled.params[name] for name in compiled.positiontup)
     return "\n".join((await connection.exec_driver_sql(f"EXPLAIN {compiled}", parameters)).scalars())
 
 
