@@ -1,6 +1,7 @@
 """Global ids, `base64("Pipeline:<key>")`, and the interface of everything that has one."""
 
-from base64 import b64decode, b64encode
+from base64 import b64decode
+from binascii import b2a_base64
 from typing import Any
 from uuid import UUID
 
@@ -13,7 +14,7 @@ DESCRIPTION = "Global id, to refetch this with `node`."
 
 
 def encode(type_name: str, key: object) -> str:
-    return b64encode(f"{type_name}:{key}".encode()).decode()
+    return b2a_base64(f"{type_name}:{key}".encode(), newline=False).decode()
 
 
 def decode(global_id: str) -> tuple[str, str]:

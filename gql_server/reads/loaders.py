@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
 from functools import cache
 from inspect import signature
 from typing import Any
@@ -87,22 +87,30 @@ class Loader(DataLoader[Any, Any]):
 
     async def values(self, keys: Sequence[Hashable]) -> list[Any]:
         """The values of many keys, in their order, without a future for each."""
-        self._gather([key for key in keys if key not in self._batches and key not in self._futures])
-        found = {key: await self.load(key) for key in keys if key in self._futures} if self._futures else {}
-        for batch in {self._batches[key] for key in keys if key in self._batches}:
-            found = {**found, **await asyncio.shield(batch)} if found else await asyncio.shield(batch)
-        return [found.get(key) for key in keys]
+        asked = dict.fromkeys(keys)
+        known = self._futures.keys() & asked.keys() if self._futures else ()
+        found = {key: await self.load(key) for key in known} if known else {}
+        for batch in self._batches_of({key: None for key in asked if key not in found} if found else asked):
+            loaded = await asyncio.shield(batch)
+            found = {**found, **loaded} if found else loaded
+        return list(map(found.get, keys))
 
     async def _one(self, key: Hashable) -> Any:
         return (await asyncio.shield(self._batches[key])).get(key)
 
-    def _gather(self, keys: Sequence[Hashable]) -> None:
-        """Add keys to the batch of this tick."""
-        if keys and not self._gathered:
+    def _batches_of(self, keys: dict[Hashable, None]) -> Iterable["asyncio.Task[Mapping[Any, Any]]"]:
+        """The batches that have these keys: of those in none yet, that of this tick. A dictionary is made of one without
+        hashing its keys again, which are UUIDs."""
+        known = self._batches.keys() & keys.keys() if self._batches else ()
+        new = {key: None for key in keys if key not in known} if known else keys
+        batches = {self._batches[key] for key in known}
+        if new and not self._gathered:
             self._batch = asyncio.create_task(self._together())
-        if keys:
-            self._gathered.update(dict.fromkeys(keys))
-            self._batches.update(dict.fromkeys(keys, self._batch))
+        if new:
+            self._gathered.update(new)
+            self._batches.update(dict.fromkeys(new, self._batch))
+            batches.add(self._batch)
+        return batches
 
     async def _together(self) -> Mapping[Any, Any]:
         keys, self._gathered = [*self._gathered], {}

@@ -4,7 +4,7 @@ A statement reads some columns of a row class. Its rows are tuples in the order 
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from operator import itemgetter
 from typing import Any, ClassVar, Generic, Self, TypeVar, cast, overload
 
@@ -120,6 +120,7 @@ class Columns(Generic[R]):
         derived = self._derived()
         members = {"__slots__": (), "read": self, "_fields": self.names, "_derived": derived, **self._getters(derived)}
         self.row_type: type[R] = cast(Any, type(row.__name__, (row,), members))
+        self._new: Callable[[Iterable[Any]], R] = partial(cast(Any, tuple).__new__, self.row_type)
 
     def __contains__(self, attribute: Attribute[Any]) -> bool:
         return all(column.name in self.index for column in attribute.columns)
@@ -147,8 +148,7 @@ class Columns(Generic[R]):
 
     def rows(self, found: Iterable[Iterable[Any]]) -> list[R]:
         """The rows of a statement that begins with these columns."""
-        new: Callable[..., R] = cast(Any, tuple).__new__
-        return [new(self.row_type, row) for row in found]
+        return list(map(self._new, found))
 
     def _derived(self) -> dict[str, tuple[Callable[..., Any], tuple[str, ...]]]:
         """Derived attributes: the function and the names of its columns, as `execution.rows` takes rows apart."""

@@ -1,35 +1,43 @@
 """Values that follow from columns of rows: names of enums, times, tones. Pure functions, each said once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from enum import StrEnum
+from typing import Any, TypeVar
 
 from gql_server.db.models import TERMINAL_STATUSES, JobResult, JobState, JobType, PipelineStatus
 
+T = TypeVar("T")
+
+
+class Names(dict[str | None, T]):
+    """Names by what is stored, and another for what is not among them. To look one up is no call of Python's."""
+
+    def __init__(self, names: Mapping[Any, T], other: T) -> None:
+        super().__init__(names)
+        self.other = other
+
+    def __missing__(self, stored: str | None) -> T:
+        return self.other
+
+
 KINDS = {kind.value: kind.value.upper() for kind in JobType}
-
-
-def kind_name(job_type: str | None) -> str:
-    """Name of a kind, OTHER for job types this version does not know."""
-    return KINDS.get(job_type or "", "OTHER")
-
-
-def known(members: type[StrEnum], other: str) -> Callable[[str], str]:
-    """The function that gives the name of a stored text, `other` for what this version does not know."""
-    names = {item.value: item.name for item in members}
-    return lambda stored: names.get(stored, other)
+kind_name: Callable[[str | None], str] = Names(KINDS, "OTHER").__getitem__
+"""Name of a kind, OTHER for job types this version does not know."""
 
 
 def known_or_null(members: type[StrEnum], other: str) -> Callable[[str | None], str | None]:
-    """The same, in which null stays null."""
-    names = {item.value: item.name for item in members}
-    return lambda stored: None if stored is None else names.get(stored, other)
+    """The function that gives the name of a stored text, `other` for what this version does not know; null stays null."""
+    return Names[str | None]({None: None, **_names(members)}, other).__getitem__
 
 
 def known_or_other(members: type[StrEnum], other: str) -> Callable[[str | None], str]:
     """The same, in which null is not known either."""
-    names = {item.value: item.name for item in members}
-    return lambda stored: names.get(stored or "", other)
+    return Names(_names(members), other).__getitem__
+
+
+def _names(members: type[StrEnum]) -> dict[Any, str]:
+    return {item.value: item.name for item in members}
 
 
 def seconds_between(start: datetime | None, end: datetime | None) -> float | None:

@@ -1,35 +1,36 @@
 """Pages: the rows of a part of a list, in its order, with their cursors."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 COUNT_LIMIT = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class PageEdge:
+class PageEdge(NamedTuple):
     """A row and its cursor."""
 
     cursor: str
     node: Any
 
 
-@dataclass(frozen=True, slots=True)
-class CountQuery:
+class CountQuery(NamedTuple):
     """Count of the list behind a page: a batched query, called as `query(..., keys, limit=n, **arguments)`, that says for each
     key how many items there are, but never more than one above the limit."""
 
     query: Callable[..., Any]
     key: Any = None
-    arguments: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    arguments: Mapping[str, Any] = {}
     limit: int | None = COUNT_LIMIT
     """Of those who name none; None lets the query count to the end."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Page:
-    """Rows of one page in list order: the source of a connection, and of its page info."""
+    """Rows of one page in list order: the source of a connection, and of its page info.
+
+    It is not to be changed, but not frozen either: that takes three times as long to make, for each parent of a list.
+    """
 
     nodes: Sequence[Any]
     has_next_page: bool
@@ -52,7 +53,7 @@ class Page:
 
     @property
     def edges(self) -> list[PageEdge]:
-        return [PageEdge(self.cursor(node), node) for node in self.nodes]
+        return list(map(PageEdge, map(self.cursor, self.nodes), self.nodes))
 
     @property
     def start_cursor(self) -> str | None:

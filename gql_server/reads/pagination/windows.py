@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, cast
 
 from sqlalchemy import ColumnElement, UnaryExpression, and_, literal, or_, tuple_
@@ -118,9 +119,13 @@ class Window:
             has_next_page=self.before is not None if self.backward else more,
             has_previous_page=more if self.backward else self.after is not None,
             is_head=self.is_head,
-            cursor=lambda row: self.cursors.encode(self.scope, self.text(self.place(row, key, value))),
+            cursor=partial(self._cursor, key, value),
             **told,
         )
+
+    def _cursor(self, key: str, value: str, row: Any) -> str:
+        text = str(getattr(row, key)) if self.order is None else self.text(self.place(row, key, value))
+        return self.cursors.encode(self.scope, text)
 
     def place(self, row: Any, key: str, value: str = "value") -> Cursor:
         """Cursor of a row."""

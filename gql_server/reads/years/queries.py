@@ -19,7 +19,7 @@ from gql_server.db.models.carbon import DataEntry, ReferenceData
 from gql_server.policy import Viewer, year_clause
 from gql_server.reads.jobs.row import PIPELINE_KEY
 from gql_server.reads.rows import Column, Row, derived
-from gql_server.reads.values import known
+from gql_server.reads.values import known_or_other
 from gql_server.reads.years.blockers import UnitSync
 from gql_server.reads.years.readiness import ModuleReadiness, readiness
 
@@ -40,7 +40,7 @@ class YearRow(Row):
     node_type = "YearConfiguration"
     year = Column(Y.year)
     _provider: Column[str] = Column(cast(Y.provider, Text))
-    provider = derived(known(Provider, "OTHER"), _provider)
+    provider = derived(known_or_other(Provider, "OTHER"), _provider)
     is_started = Column(Y.is_started)
     provisioned_at = Column(Y.configuration_completed)
     is_provisioned = derived(_is_known, provisioned_at)
