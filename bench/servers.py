@@ -16,12 +16,14 @@ from typing import Any, NamedTuple
 
 import orjson
 import psutil
+import strawberry
 import uvicorn
 from sqlalchemy import Engine, event
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 from strawberry.asgi import GraphQL
+from strawberry.extensions import ParserCache, ValidationCache
 
 from bench.graph import UNLIMITED
 from bench.processes import cpu_seconds
@@ -33,7 +35,7 @@ from gql_server.feed.hub import Hub
 from gql_server.feed.tokens import Tokens
 from gql_server.graph.context import Context
 from gql_server.graph.cost.budgets import Budgets
-from gql_server.graph.schema import create_schema
+from gql_server.graph.schema import CONFIG, TYPES, Mutation, Query, Subscription
 from gql_server.handlers.api import entry_sources
 from gql_server.http.authentication import TokenAuthority
 from gql_server.reads.pagination.cursors import CursorCodec
@@ -90,10 +92,21 @@ async def server(name: str, dsn: str, secret: str) -> AsyncGenerator[Server]:
 
 
 class StockView(GraphQL[Any, None]):
-    """Strawberry's own view: every subscriber executes for every event, woken by the one LISTEN of the process."""
+    """Strawberry's own schema and view over our types and loaders, with caches of parsed and validated documents.
+
+    Every subscriber executes for every event, woken by the one LISTEN of the process.
+    """
 
     def __init__(self, settings: Settings, dsn: str) -> None:
-        super().__init__(create_schema())
+        stock_schema = strawberry.Schema(
+            query=Query,
+            mutation=Mutation,
+            subscription=Subscription,
+            types=TYPES,
+            config=CONFIG,
+            extensions=[ParserCache, ValidationCache],
+        )
+        super().__init__(stock_schema)
         engine = db.create_engine(dsn, application="stock", pool_size=settings.database_pool_size, pool_timeout=300)
         self.hub = Hub(db.connect_arguments(dsn, "stock feed"))
         self._authenticate = TokenAuthority.of(settings).authenticate

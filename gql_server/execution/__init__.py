@@ -9,9 +9,9 @@ For any Strawberry schema:
 
 From then on every object and every list of objects that a resolver returns is answered by plan. A plan is made once for
 each document, operation and values of `@include` and `@skip`, and is the same for every viewer. It knows of a field without
-resolver that it is an attribute, and of others what they declare (`fields`): a pure function of attributes, the object
-itself as another type, a child that one call loads for all objects, or a guard. Rows may be anything with attributes;
-NamedTuples are read by position (`rows`).
+resolver that it is an attribute, and of others what they declare (`fields`): a pure function of attributes, or of the
+context and the object; the object itself as another type; a child that one call loads for all objects; or a guard. Rows may
+be anything with attributes; NamedTuples are read by position (`rows`).
 
 | Module | Does |
 |---|---|
@@ -29,8 +29,20 @@ there, as is which errors below a null are met before it; here others may win.
 """
 
 from gql_server.execution.executor import PlanExecutor
-from gql_server.execution.fields import Attribute, Child, Computed, Declared, Guard, Guarded, Part
+from gql_server.execution.fields import Attribute, Child, Computed, Declared, Guard, Guarded, Judged, Part
 from gql_server.execution.leaves import Native
 from gql_server.execution.plan import any_source
 
-__all__ = ["Attribute", "Child", "Computed", "Declared", "Guard", "Guarded", "Native", "Part", "PlanExecutor", "any_source"]
+__all__ = [
+    "Attribute",
+    "Child",
+    "Computed",
+    "Declared",
+    "Guard",
+    "Guarded",
+    "Judged",
+    "Native",
+    "Part",
+    "PlanExecutor",
+    "any_source",
+]

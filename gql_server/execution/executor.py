@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from graphql import GraphQLObjectType
+from graphql import GraphQLObjectType, ListValueNode, ObjectValueNode, ValueNode, VariableNode
 from graphql.execution.collect_fields import GroupedFieldSet
 from graphql.execution.values import get_argument_values
 from graphql.pyutils import Path
@@ -118,7 +118,17 @@ class PlanExecutor(Executor):
         info = schema.config.info_class(_raw_info=self.info_of(batch, 0, field), _field=strawberry)
         if not field.definition.args:
             return child.arguments(info)
-        given = get_argument_values(field.definition, field.details[0].node, self.variable_values, None, self.hide_suggestions)
+        if field.given is not None:
+            return child.arguments(info, **field.given)
+        node = field.details[0].node
+        given = get_argument_values(field.definition, node, self.variable_values, None, self.hide_suggestions)
         registry = schema.schema_converter.scalar_registry
         converted = convert_arguments(given, strawberry.arguments, registry, schema.config, info)
+        if all(is_leaf_literal(argument.value) for argument in node.arguments or ()):
+            field.given = converted
         return child.arguments(info, **converted)
+
+
+def is_leaf_literal(value: ValueNode) -> bool:
+    """A value that is written in the document, and cannot be changed by who gets it."""
+    return not isinstance(value, VariableNode | ListValueNode | ObjectValueNode)

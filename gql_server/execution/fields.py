@@ -25,6 +25,14 @@ class Computed:
 
 
 @dataclass(frozen=True, slots=True)
+class Judged:
+    """A pure function of the context and the object, which reads these attributes of it."""
+
+    read: Callable[[Any, Any], Any]
+    attributes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Part:
     """The object itself, shown as another type; null where the attribute `present` is null."""
 
@@ -72,8 +80,8 @@ class Guarded:
     """A field that only some may read. Where the attribute `present` is null there is nothing to deny."""
 
     guard: Guard
-    value: Attribute | Computed | Part | Child
+    value: Attribute | Computed | Judged | Part | Child
     present: str | None = None
 
 
-Declared = Attribute | Computed | Part | Child | Guarded
+Declared = Attribute | Computed | Judged | Part | Child | Guarded

@@ -1,6 +1,6 @@
 """Plans: what is known of a selection before there is an object to answer it for."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from graphql.execution.collect_fields import FieldDetails
 from strawberry.types.field import StrawberryField
 
 from gql_server.execution.contract import Executor
-from gql_server.execution.fields import Attribute, Child, Computed, Guarded, Part
+from gql_server.execution.fields import Attribute, Child, Computed, Guarded, Judged, Part
 from gql_server.execution.leaves import Serializer, serializer
 
 Details = list[FieldDetails]
@@ -33,12 +33,14 @@ class FieldPlan:
     definition: GraphQLField
     strawberry: StrawberryField | None
     is_typename: bool = False
-    declared: Attribute | Computed | Part | Child | None = None
+    declared: Attribute | Computed | Judged | Part | Child | None = None
     guarded: Guarded | None = None
     serialize: Serializer | None = None
     inner: "ObjectPlan | None" = None
     is_list: bool = False
     item_type: Any = None
+    given: Mapping[str, Any] | None = None
+    """Arguments as its child takes them, where they are the same in each execution."""
 
     @property
     def type(self) -> Any:

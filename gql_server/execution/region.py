@@ -12,7 +12,7 @@ from typing import Any
 from graphql.pyutils import Path
 
 from gql_server.execution.contract import Executor
-from gql_server.execution.fields import Attribute, Computed, Guard, Part
+from gql_server.execution.fields import Attribute, Computed, Guard, Judged, Part
 from gql_server.execution.leaves import NOTHING, Unplanned, is_ordinary, lengths
 from gql_server.execution.plan import FieldPlan, ObjectPlan, any_source
 from gql_server.execution.rows import Table
@@ -170,6 +170,8 @@ class Region:
                 values = table.column(name)
             case Computed(read, attributes):
                 values = list(map(read, *(table.column(name) for name in attributes)))
+            case Judged(read):
+                values = [read(self.executor.context_value, row) for row in table.rows]
             case Part(present):
                 values = table.rows if present is None else _where(table.rows, table.column(present))
             case _:

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import strawberry
 
 from gql_server.graph.context import Info
-from gql_server.graph.fields import SemanticNonNull, child, guarded
+from gql_server.graph.fields import ChildField, SemanticNonNull, child, guarded
 from gql_server.graph.scopes import StatusTone
-from gql_server.graph.selection import made_of
 from gql_server.reads.diagnosis.queries import Served
 from gql_server.reads.diagnosis.reasons import Action, Code
 from gql_server.reads.fleet.workers import workers_by_pod_id
@@ -25,18 +24,18 @@ if TYPE_CHECKING:
 
 def diagnosis_of(query: Query, *, key: str) -> Any:
     """The field of something that has reasons, by an attribute of the parent row."""
-
-    def resolve(root: strawberry.Parent[Any], info: Info) -> Any:
-        commands = info.context.commands
-        served = Served(frozenset(commands.registry.names), frozenset(commands.api_sources))
-        return info.context.load(query, getattr(root, key), served=served)
-
-    return strawberry.field(
-        resolver=resolve,
+    return child(
+        query,
+        key=key,
         description="Why it is in this state, worst first, at most 20. Empty when nothing is unusual.",
         directives=[SemanticNonNull()],
-        metadata=made_of(key),
+        arguments=_served,
     )
+
+
+def _served(info: Info) -> dict[str, Any]:
+    commands = info.context.commands
+    return {"served": Served(frozenset(commands.registry.names), frozenset(commands.api_sources))}
 
 
 def _member(code: Code, description: str) -> Any:
@@ -121,7 +120,7 @@ class Diagnosis:
     worker: Annotated["Worker", strawberry.lazy("gql_server.graph.fleet.workers")] | None = guarded(
         "Diagnosis.worker",
         "The worker it is about; null when that is not registered any more.",
-        lambda row, info: info.context.load(workers_by_pod_id, row.worker_id),
+        ChildField(workers_by_pod_id, "worker_id"),
         present="worker_id",
     )
     blocked_by: Annotated["Pipeline", strawberry.lazy("gql_server.graph.pipelines.types")] | None = child(

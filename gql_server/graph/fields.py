@@ -1,6 +1,6 @@
 """Fields that are declared instead of coded: children over a loader, parts of the same row, guarded fields."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Annotated, Any
@@ -11,10 +11,12 @@ from strawberry.schema_directive import Location
 
 from gql_server import policy
 from gql_server.errors import Forbidden
-from gql_server.graph.context import Info
+from gql_server.execution import Computed, Judged
+from gql_server.graph.context import Context, Info
 from gql_server.graph.selection import load, made_of
 from gql_server.policy import GUARDS
 from gql_server.reads.loaders import Query
+from gql_server.reads.rows import Attribute
 
 
 @strawberry.enum(description="What a caller without the permission gets.")
@@ -75,18 +77,30 @@ def no_arguments(_info: Info) -> dict[str, Any]:
 class ChildField:
     """Metadata of a declared child: what an executor needs to resolve it for all parents of a list at once.
 
-    `arguments` makes those of the query from those of the field, without side effects.
+    `arguments` makes those of the query from those of the field, without side effects. What was loaded may be the key of
+    another query, `onward`; `then` makes of it the value that is shown.
     """
 
     query: Query
     key: str
     arguments: Callable[..., dict[str, Any]] = no_arguments
     missing: object = None
+    onward: Query | None = None
+    then: Callable[[Context, Any], Any] | None = None
 
     def load(self, root: Any, info: Info, **given: Any) -> Any:
         """The value for one row, by a batched query."""
         key = getattr(root, self.key)
-        return self.missing if key is None else load(info, self.query, key, **self.arguments(info, **given))
+        if key is None:
+            return self.missing
+        loaded = load(info, self.query, key, **self.arguments(info, **given))
+        return loaded if self.then is None and self.onward is None else self._shown(info, loaded)
+
+    async def _shown(self, info: Info, loaded: Awaitable[Any]) -> Any:
+        value = await loaded
+        if self.onward is not None and value is not None:
+            value = await load(info, self.onward, value)
+        return value if self.then is None else self.then(info.context, value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +108,7 @@ class GuardedField:
     """Metadata of a guarded field: an attribute, a child, or what is coded, and the attribute without which there is none."""
 
     coordinate: str
-    read: "str | ChildField | Callable[[Any, Info], Any]"
+    read: "str | ChildField | Computed | Callable[[Any, Info], Any]"
     present: str | None
 
     def value(self, root: Any, info: Info) -> Any:
@@ -104,19 +118,36 @@ class GuardedField:
                 return getattr(root, name)
             case ChildField() as child:
                 return child.load(root, info)
+            case Computed(read, attributes):
+                return read(*(getattr(root, name) for name in attributes))
             case _:
                 return self.read(root, info)
 
 
-def child(query: Query, *, key: str, description: str, missing: object = None, directives: Sequence[object] = ()) -> Any:
-    """A field answered by a batched query, keyed by an attribute of the parent row; without a key it is `missing`."""
+def child(
+    query: Query,
+    *,
+    key: str,
+    description: str,
+    missing: object = None,
+    directives: Sequence[object] = (),
+    arguments: Callable[[Info], dict[str, Any]] = no_arguments,
+    onward: Query | None = None,
+    then: Callable[[Context, Any], Any] | None = None,
+    kind: Any = None,
+) -> Any:
+    """A field answered by a batched query, keyed by an attribute of the parent row; without a key it is `missing`.
 
-    declared = ChildField(query, key, missing=missing)
+    `kind` is its type, else that of the annotation.
+    """
+    declared = ChildField(query, key, arguments, missing, onward, then)
 
     def resolve(root: strawberry.Parent[Any], info: Info) -> Any:
         return declared.load(root, info)
 
-    return strawberry.field(resolver=resolve, description=description, directives=directives, metadata={"child": declared})
+    return strawberry.field(
+        resolver=resolve, graphql_type=kind, description=description, directives=directives, metadata={"child": declared}
+    )
 
 
 def child_connection(query: Query, *, key: str, coordinate: str, description: str) -> Any:
@@ -145,6 +176,32 @@ def child_connection(query: Query, *, key: str, coordinate: str, description: st
     )
 
 
+def computed(read: Callable[..., Any], *of: Attribute[Any] | str, description: str, kind: Any = None) -> Any:
+    """A field that a pure function makes of attributes of the parent row; `kind` is its type, else that of the annotation."""
+    reads = made_of(*of)
+    declared = Computed(read, reads["made_of"])
+
+    def resolve(root: strawberry.Parent[Any]) -> Any:
+        return read(*(getattr(root, name) for name in declared.attributes))
+
+    return strawberry.field(
+        resolver=resolve, graphql_type=kind, description=description, metadata={"computed": declared, **reads}
+    )
+
+
+def judged(rule: Callable[[policy.Viewer, Any], Any], *of: Attribute[Any] | str, description: str, kind: Any = None) -> Any:
+    """A field that follows from who asks, and from these attributes of the parent row."""
+    reads = made_of(*of)
+
+    def resolve(root: strawberry.Parent[Any], info: Info) -> Any:
+        return rule(info.context.viewer, root)
+
+    declared = Judged(lambda context, row: rule(context.viewer, row), reads["made_of"])
+    return strawberry.field(
+        resolver=resolve, graphql_type=kind, description=description, metadata={"computed": declared, **reads}
+    )
+
+
 def embedded(description: str, *, present: str | None = None) -> Any:
     """An object made of the parent row itself; null when the attribute `present` is null."""
 
@@ -157,7 +214,7 @@ def embedded(description: str, *, present: str | None = None) -> Any:
 def guarded(
     coordinate: str,
     description: str,
-    read: str | ChildField | Callable[[Any, Info], Any],
+    read: str | ChildField | Computed | Callable[[Any, Info], Any],
     *,
     of: Sequence[str] = (),
     present: str | None = None,
@@ -168,7 +225,8 @@ def guarded(
     to deny.
     """
     declared = GuardedField(coordinate, read, present)
-    names = [name for name in (read, present, *of) if isinstance(name, str)]
+    of_read = read.attributes if isinstance(read, Computed) else (read,)
+    names = [name for name in (*of_read, present, *of) if isinstance(name, str)]
 
     def resolve(root: strawberry.Parent[Any], info: Info) -> Any:
         if present is not None and getattr(root, present) is None:

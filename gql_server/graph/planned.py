@@ -11,7 +11,7 @@ from uuid import UUID
 from strawberry.types.field import StrawberryField
 
 from gql_server import policy
-from gql_server.execution import Attribute, Child, Computed, Declared, Guarded, Native, Part, PlanExecutor
+from gql_server.execution import Attribute, Child, Computed, Declared, Guarded, Judged, Native, Part, PlanExecutor
 from gql_server.graph.context import Context, Info
 from gql_server.graph.fields import ChildField, GuardedField
 from gql_server.graph.nodes import encode
@@ -74,12 +74,14 @@ def _guarded(field: GuardedField) -> Declared | None:
             value = Attribute(name)
         case ChildField() as child:
             value = _child(child)
+        case Computed() as value:
+            pass
         case _:
             return None
     return Guarded(FieldGuard(field.coordinate), value, field.present)
 
 
-def _value(metadata: Mapping[str, Any]) -> Attribute | Computed | Part | Child | None:
+def _value(metadata: Mapping[str, Any]) -> Computed | Judged | Part | Child | None:
     match metadata:
         case {"child": ChildField() as child}:
             return _child(child)
@@ -87,7 +89,7 @@ def _value(metadata: Mapping[str, Any]) -> Attribute | Computed | Part | Child |
             return Part(present)
         case {"global_id": key}:
             return Computed(encode, ("node_type", key))
-        case {"computed": Computed() as computed}:
+        case {"computed": Computed() | Judged() as computed}:
             return computed
         case _:
             return None
@@ -95,13 +97,28 @@ def _value(metadata: Mapping[str, Any]) -> Attribute | Computed | Part | Child |
 
 def _child(field: ChildField) -> Child:
     def arguments(info: Info, **given: Any) -> dict[str, Any]:
-        return asked(info, field.query, field.arguments(info, **given))
+        onward = None if field.onward is None else asked(info, field.onward, {})
+        return {"arguments": asked(info, field.query, field.arguments(info, **given)), "onward": onward}
 
-    return Child(field.key, _load(field.query), arguments, field.missing)
+    return Child(field.key, _load(field), arguments, field.missing)
 
 
-def _load(query: Query) -> Callable[..., Awaitable[Sequence[Any]]]:
-    async def load(context: Context, keys: Iterable[Any], **arguments: Any) -> Sequence[Any]:
-        return await context.values(query, [*keys], **arguments)
+def _load(field: ChildField) -> Callable[..., Awaitable[Sequence[Any]]]:
+    then = field.then
+
+    async def load(
+        context: Context, keys: Iterable[Any], arguments: dict[str, Any], onward: dict[str, Any] | None
+    ) -> Sequence[Any]:
+        loaded = await context.values(field.query, [*keys], **arguments)
+        if field.onward is not None and onward is not None:
+            loaded = await _loaded_onward(context, field.onward, loaded, onward)
+        return loaded if then is None else [then(context, value) for value in loaded]
 
     return load
+
+
+async def _loaded_onward(context: Context, query: Query, keys: Sequence[Any], arguments: dict[str, Any]) -> Sequence[Any]:
+    """The values of the query for these keys, null for null."""
+    known = [key for key in keys if key is not None]
+    values = iter(await context.values(query, known, **arguments) if known else ())
+    return [None if key is None else next(values) for key in keys]

@@ -1,11 +1,13 @@
 """Joins the roots of the features into one schema."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import cache
 from typing import Annotated, Any, cast
 
 import strawberry
 from strawberry.schema.config import StrawberryConfig
+from strawberry.schema.name_converter import NameConverter
 from strawberry.schema.schema_converter import GraphQLCoreConverter
 
 from gql_server.errors import BadInput
@@ -55,7 +57,7 @@ HEADER = "# The graph as clients see it. Printed by `gql-server schema`; do not 
 
 async def _unit(info: Info, global_id: str) -> Unit | None:
     row = await info.context.load(units_by_institutional_id, decode(global_id)[1])
-    return row and Unit.of(row)
+    return row and Unit.of(row.unit_institutional_id)
 
 
 async def _constant(value: ModuleType | DataEntryType | None) -> ModuleType | DataEntryType | None:
@@ -126,6 +128,19 @@ class Subscription(PipelineSubscription, BulkSubscription):
     pass
 
 
+class KnownNames(NameConverter):
+    """Names as Strawberry makes them, each once: it asks for those of all arguments whenever a field is resolved."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.apply_naming_config = cache(super().apply_naming_config)
+
+
+TYPES: Sequence[Any] = [*EVENTS, ModuleType, DataEntryType, Unit, *DIRECTIVES]
+"""Types that no field names."""
+CONFIG = StrawberryConfig(scalar_map=SCALARS, name_converter=KnownNames())
+
+
 def create_schema() -> Schema:
     """The executable schema, with bounds on documents and caches for those that come again."""
     bound_validation()
@@ -133,9 +148,9 @@ def create_schema() -> Schema:
         query=Query,
         mutation=Mutation,
         subscription=Subscription,
-        types=[*EVENTS, ModuleType, DataEntryType, Unit, *DIRECTIVES],
+        types=TYPES,
         execution_context_class=Executor,
-        config=StrawberryConfig(scalar_map=SCALARS),
+        config=CONFIG,
     )
     _describe_arguments(schema)
     check_rows(schema.executable)

@@ -6,11 +6,9 @@ from typing import Any
 import strawberry
 
 from gql_server.carbon.catalog import DATA_ENTRY_TYPES, MODULES
-from gql_server.graph.fields import access, access_sentence, embedded, guarded
+from gql_server.execution import Computed
+from gql_server.graph.fields import access, access_sentence, computed, embedded, guarded
 from gql_server.graph.nodes import DESCRIPTION, Node, encode
-from gql_server.graph.selection import made_of
-from gql_server.reads.jobs.row import JobRow
-from gql_server.reads.pipelines.row import PipelineRow
 
 
 @strawberry.enum(description="How wide the work reaches.")
@@ -81,9 +79,9 @@ class Unit(Node):
     node_type: strawberry.Private[str] = "Unit"
 
     @classmethod
-    def of(cls, row: Any) -> "Unit":
-        key: str = row.unit_institutional_id
-        return cls(id=strawberry.ID(encode("Unit", key)), institutional_id=key)
+    def of(cls, key: str | None) -> "Unit | None":
+        """The unit of that key; None without one."""
+        return cls(id=strawberry.ID(encode("Unit", key)), institutional_id=key) if key is not None else None
 
 
 @strawberry.type(description="Who or what started something.")
@@ -101,24 +99,16 @@ class WorkScope:
     unit: Unit | None = guarded(
         "WorkScope.unit",
         "Only for unit-specific work; for operators, and for who may read that unit.",
-        lambda row, _: Unit.of(row),
+        Computed(Unit.of, ("unit_institutional_id",)),
         present="unit_institutional_id",
     )
 
-    @strawberry.field(
-        description="Module; null for work across modules, or one this server does not know.",
-        metadata=made_of("module_type_id"),
+    module: ModuleType | None = computed(
+        ModuleType.of, "module_type_id", description="Module; null for work across modules, or one this server does not know."
     )
-    @staticmethod
-    def module(root: strawberry.Parent[PipelineRow | JobRow]) -> ModuleType | None:
-        return ModuleType.of(root.module_type_id)
-
-    @strawberry.field(
-        description="Kind of data entry; null when all of the module are meant.", metadata=made_of("data_entry_type_id")
+    data_entry_type: DataEntryType | None = computed(
+        DataEntryType.of, "data_entry_type_id", description="Kind of data entry; null when all of the module are meant."
     )
-    @staticmethod
-    def data_entry_type(root: strawberry.Parent[PipelineRow | JobRow]) -> DataEntryType | None:
-        return DataEntryType.of(root.data_entry_type_id)
 
 
 def scope() -> Any:

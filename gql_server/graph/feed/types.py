@@ -19,7 +19,6 @@ from gql_server.graph.context import Info
 from gql_server.graph.fields import First, SemanticNonNull
 from gql_server.graph.jobs.types import Job
 from gql_server.graph.nodes import encode
-from gql_server.graph.pipelines.runs import FAILED
 from gql_server.graph.pipelines.types import Pipeline, PipelineConnection
 from gql_server.graph.scalars import FeedToken, SchemaCoordinate
 from gql_server.graph.selection import load, read
@@ -216,13 +215,13 @@ _FIELDS = {
     **dict.fromkeys(("node_type", "key"), "id"),
     "root_id": "root_job",
     "has_live_jobs": "viewer_can",
-    "value": None,
+    **dict.fromkeys(("value", "failed_key")),
 }
 
 
 def _followed(row: Any) -> tuple[str, ...]:
     """Fields that are not in the row, and may differ whenever it is told."""
-    return ("progress", "is_resolved", "resolved_by") if row.status in FAILED else ("progress",)
+    return ("progress", "is_resolved", "resolved_by") if row.failed_key is not None else ("progress",)
 
 
 def coordinates(attributes: tuple[str, ...]) -> list[SchemaCoordinate]:

@@ -1,16 +1,12 @@
 """Fields of a pipeline and a job on the other runs on their scope."""
 
 from typing import TYPE_CHECKING, Annotated
-from uuid import UUID
 
 import strawberry
 
-from gql_server.graph.context import Info
 from gql_server.graph.fields import SemanticNonNull, child
-from gql_server.graph.selection import load, made_of
 from gql_server.reads.pipelines import runs as queries
 from gql_server.reads.pipelines.queries import pipelines_by_key
-from gql_server.reads.pipelines.row import PipelineRow
 
 if TYPE_CHECKING:
     from gql_server.graph.jobs.types import Job
@@ -18,7 +14,6 @@ if TYPE_CHECKING:
 
 Run = Annotated["Pipeline", strawberry.lazy("gql_server.graph.pipelines.types")]
 OtherJob = Annotated["Job", strawberry.lazy("gql_server.graph.jobs.types")]
-FAILED = ("PARTIAL", "FAILED")
 
 
 @strawberry.type
@@ -32,26 +27,23 @@ class RunHistoryFields:
         queries.next_by_pipeline, key="key", description="The first run of the same kind on the same scope after it."
     )
 
-    @strawberry.field(
+    is_resolved: bool | None = child(
+        queries.resolving_by_pipeline,
+        key="failed_key",
+        missing=False,
+        then=lambda _, resolving: resolving is not None,
         description="It is PARTIAL or FAILED, and a later run of the same kind succeeded on the same scope, or on all entry "
         "types of its module. Files of a unit add up, so one that FAILED is resolved only by the same file: by the same bytes, "
         "or by a file of the same name. Whatever FAILED is resolved also by the same bytes uploaded as something else, for the "
         "same unit or the whole year.",
         directives=[SemanticNonNull()],
-        metadata=made_of(PipelineRow.key, PipelineRow.status),
     )
-    @staticmethod
-    async def is_resolved(root: strawberry.Parent[PipelineRow], info: Info) -> bool | None:
-        return await _resolving(root, info) is not None
-
-    @strawberry.field(
+    resolved_by: Run | None = child(
+        queries.resolving_by_pipeline,
+        key="failed_key",
+        onward=pipelines_by_key,
         description="The run that resolved it: the first later SUCCESS that did, see `isResolved`.",
-        metadata=made_of(PipelineRow.key, PipelineRow.status),
     )
-    @staticmethod
-    async def resolved_by(root: strawberry.Parent[PipelineRow], info: Info) -> Run | None:
-        key = await _resolving(root, info)
-        return None if key is None else await load(info, pipelines_by_key, key)
 
 
 @strawberry.type
@@ -66,7 +58,3 @@ class JobHistoryFields:
     superseded_by: OtherJob | None = child(
         queries.superseding_by_job, key="job_id", description="The first job of the same combination after it."
     )
-
-
-async def _resolving(pipeline: PipelineRow, info: Info) -> UUID | None:
-    return await info.context.load(queries.resolving_by_pipeline, pipeline.key) if pipeline.status in FAILED else None

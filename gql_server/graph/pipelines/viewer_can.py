@@ -2,16 +2,16 @@
 
 from collections.abc import Callable
 from typing import Any
-from uuid import UUID
 
 import strawberry
 
-from gql_server.graph.context import Info
+from gql_server.graph.context import Context
+from gql_server.graph.fields import child, judged
 from gql_server.graph.permission import Permission
-from gql_server.graph.selection import made_of
 from gql_server.policy import Viewer
 from gql_server.policy.capabilities import Capability
 from gql_server.policy.pipelines import may_abort, may_acknowledge, may_download, may_recover, may_retry, may_view_error
+from gql_server.policy.retry import RetryFacts
 from gql_server.reads.jobs.row import JobRow
 from gql_server.reads.pipelines.capabilities import retry_facts_by_pipeline
 from gql_server.reads.pipelines.row import PipelineRow
@@ -20,11 +20,17 @@ from gql_server.reads.rows import Attribute
 
 def _permission(rule: Callable[[Viewer, Any], Capability], description: str, *facts: Attribute[Any]) -> Any:
     """A permission that these attributes of the parent's row decide."""
+    return judged(rule, *facts, description=description, kind=Permission)
 
-    def resolve(root: strawberry.Parent[Any], info: Info) -> Capability:
-        return rule(info.context.viewer, root)
 
-    return strawberry.field(resolver=resolve, graphql_type=Permission, description=description, metadata=made_of(*facts))
+def _retry(description: str, *, replace_newer: bool = False) -> Any:
+    """A permission that facts on the work of the pipeline decide."""
+
+    def rule(context: Context, facts: RetryFacts) -> Capability:
+        names, sources = context.commands.registry.names, context.commands.api_sources
+        return may_retry(context.viewer, facts, names, sources, replace_newer=replace_newer)
+
+    return child(retry_facts_by_pipeline, key="key", description=description, then=rule, kind=Permission)
 
 
 @strawberry.type(description="What the viewer may do with this pipeline.")
@@ -48,24 +54,14 @@ class PipelineCapabilities:
         PipelineRow.has_warning,
     )
 
-    @strawberry.field(
-        description="Start the same work again, as a new pipeline. What has landed is not read again: only what failed runs.",
-        graphql_type=Permission,
-        metadata=made_of(PipelineRow.key),
+    retry: Permission = _retry(
+        "Start the same work again, as a new pipeline. What has landed is not read again: only what failed runs."
     )
-    @staticmethod
-    async def retry(root: strawberry.Parent[PipelineRow], info: Info) -> Capability:
-        return await _retry_capability(info, root.key)
-
-    @strawberry.field(
-        description="Start it again with `replaceNewer: true`, where `retry` is refused with `SUPERSEDED`: it is read again, "
-        "in place of what the newer pipeline brought.",
-        graphql_type=Permission,
-        metadata=made_of(PipelineRow.key),
+    retry_replacing_newer: Permission = _retry(
+        "Start it again with `replaceNewer: true`, where `retry` is refused with `SUPERSEDED`: it is read again, in place of "
+        "what the newer pipeline brought.",
+        replace_newer=True,
     )
-    @staticmethod
-    async def retry_replacing_newer(root: strawberry.Parent[PipelineRow], info: Info) -> Capability:
-        return await _retry_capability(info, root.key, replace_newer=True)
 
 
 @strawberry.type(description="What the viewer may do with this job.")
@@ -85,9 +81,3 @@ class JobCapabilities:
         JobRow.module_type_id,
         JobRow.unit_institutional_id,
     )
-
-
-async def _retry_capability(info: Info, key: UUID, *, replace_newer: bool = False) -> Capability:
-    context, commands = info.context, info.context.commands
-    facts = await context.load(retry_facts_by_pipeline, key)
-    return may_retry(context.viewer, facts, commands.registry.names, commands.api_sources, replace_newer=replace_newer)

@@ -89,6 +89,11 @@ def _stored_status(status: str | None, is_orphan: bool) -> str | None:
     return None if is_orphan else status
 
 
+def _failed_key(key: UUID, status: str | None) -> UUID | None:
+    """The key of one that is FAILED or PARTIAL."""
+    return key if status in FAILURES else None
+
+
 def _status_source(is_orphan: bool) -> str:
     return "DERIVED" if is_orphan else "STORED"
 
@@ -134,6 +139,7 @@ class PipelineRow(Row):
         stored=found(LIVE.pipeline_id == P.id, one_of(LIVE.state, LIVE_STATES)),
         orphan=func.coalesce(one_of(J.state, LIVE_STATES), false()),
     )
+    failed_key = derived(_failed_key, key, _status)
     root_id: Column[int | None] = column(stored=ROOT.c.id, orphan=J.id)
     feed_position: Column[str] = column(stored=position(), orphan=position())
     event_sequence: Column[int | None] = column(stored=latest_event(P.id), orphan=latest_event(J.time_key))
