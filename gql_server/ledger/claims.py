@@ -9,7 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import aliased
 
-from gql_server.db import models
+from gql_server.db import DirectConnection, DirectStatement, models
 from gql_server.db.expressions import words
 from gql_server.db.models import HistoryKind
 from gql_server.ledger.history import LATEST
@@ -108,10 +108,12 @@ unstarted AS (
 )
 """
 _CLAIM_ALONE = text(f"{_CLAIM} SELECT {_COLUMNS} FROM claimed c")
-_CLAIM_AND_SHOW = text(f"""
+_CLAIM_AND_SHOW = DirectStatement(
+    text(f"""
 {_CLAIM}, {_SHOW}
 SELECT c.pipeline_id IN (SELECT id FROM unstarted EXCEPT SELECT id FROM free) AS is_busy, {_COLUMNS} FROM claimed c
 """)
+)
 
 
 async def claim(
@@ -128,7 +130,7 @@ async def claim(
 
 
 async def claim_and_show(
-    connection: AsyncConnection, worker: str, job_types: Sequence[str], most: int, *, held: Collection[int] = ()
+    connection: DirectConnection, worker: str, job_types: Sequence[str], most: int, *, held: Collection[int] = ()
 ) -> tuple[list[ClaimedJob], set[UUID]]:
     """Claim, and show the pipelines of what is claimed as running, in one statement.
 
@@ -136,7 +138,7 @@ async def claim_and_show(
     that are still to be shown.
     """
     parameters = {"worker": worker, "job_types": list(job_types), "most": most, "held": list(held)}
-    taken = (await connection.execute(_CLAIM_AND_SHOW, parameters)).all()
+    taken = await connection.fetch(_CLAIM_AND_SHOW, parameters)
     claimed = [(is_busy, ClaimedJob(*job)) for is_busy, *job in taken]
     busy = {job.pipeline_id for is_busy, job in claimed if is_busy and job.pipeline_id}
     return sorted((job for _, job in claimed), key=lambda job: job.id), busy

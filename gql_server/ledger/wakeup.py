@@ -5,9 +5,10 @@ from collections.abc import Mapping, Sequence
 
 import orjson
 import structlog
-from sqlalchemy import text
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import Text, bindparam, text
 from sqlalchemy.ext.asyncio import AsyncEngine
+
+from gql_server.db import FAILURES, DirectStatement, direct
 
 JOBS_CHANNEL = "gql_jobs"
 EVENTS_CHANNEL = "gql_events"
@@ -24,10 +25,15 @@ def _json(event: Mapping[str, object]) -> str:
 _EVENT = {"channel": JOBS_CHANNEL, "sent_at": "1970-01-01T00:00:00Z"}
 LOOK = _json({**_EVENT, "type": "table_changed_event", "operation": "insert", "table": "data_ingestion_jobs"})
 
-_WAKE_ALL = text("SELECT pg_notify(:jobs, :look), pg_notify(:events, '')").bindparams(
-    jobs=JOBS_CHANNEL, look=LOOK, events=EVENTS_CHANNEL
+_WAKE_ALL = DirectStatement(
+    text("SELECT pg_notify(:jobs, :look), pg_notify(:events, '')").bindparams(
+        jobs=JOBS_CHANNEL, look=LOOK, events=EVENTS_CHANNEL
+    )
 )
-_WAKE_FEED = text("SELECT pg_notify(:events, '')").bindparams(events=EVENTS_CHANNEL)
+_WAKE_FEED = DirectStatement(text("SELECT pg_notify(:events, '')").bindparams(events=EVENTS_CHANNEL))
+_CANCEL = DirectStatement(
+    text("SELECT pg_notify(:jobs, :event)").bindparams(bindparam("jobs", JOBS_CHANNEL), bindparam("event", type_=Text))
+)
 
 
 class Waker:
@@ -55,7 +61,7 @@ async def cancel_jobs(engine: AsyncEngine, job_ids: Sequence[int]) -> None:
     """Tell the workers that run these jobs to stop. One that does not hear it finds out when it next writes."""
     for start in range(0, len(job_ids), CANCELLED_AT_ONCE):
         event = {**_EVENT, "type": "cancellation_event", "ids": list(job_ids[start : start + CANCELLED_AT_ONCE])}
-        await _send(engine, text("SELECT pg_notify(:jobs, :event)").bindparams(jobs=JOBS_CHANNEL, event=_json(event)))
+        await _send(engine, _CANCEL, event=_json(event))
 
 
 async def wake_all(engine: AsyncEngine) -> None:
@@ -69,10 +75,9 @@ async def wake_feed(engine: AsyncEngine) -> None:
     await _send(engine, _WAKE_FEED)
 
 
-async def _send(engine: AsyncEngine, statement: object) -> None:
+async def _send(engine: AsyncEngine, statement: DirectStatement, **values: str) -> None:
     try:
-        async with engine.connect() as connection:
-            await connection.execution_options(isolation_level="AUTOCOMMIT")
-            await connection.execute(statement)  # type: ignore[call-overload]
-    except (SQLAlchemyError, OSError) as error:
+        async with direct(engine).connect() as connection:
+            await connection.fetch(statement, values)
+    except FAILURES as error:
         log.warning("wakeup.failed", error=str(error))

@@ -5,6 +5,7 @@ from collections.abc import Collection, MutableMapping
 from datetime import timedelta
 from uuid import UUID
 
+import asyncpg
 import structlog
 from pgqueuer.adapters.drivers.asyncpg import AsyncpgPoolDriver
 from pgqueuer.adapters.persistence.qb import QueryQueueBuilder
@@ -14,10 +15,11 @@ from pgqueuer.domain.types import JOB_STATUS, Channel, JobId, QueueEntrypoint, Q
 from pgqueuer.ports.driver import NotifyCallback
 from pgqueuer.ports.repository import EntrypointExecutionParameter
 from pgqueuer.queries import Queries
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gql_server import ledger
+from gql_server.db import direct
 from gql_server.db.outages import is_connection_lost
 from gql_server.ledger import claims, reconcile, wakeup
 from gql_server.ledger.job import ClaimedJob
@@ -53,7 +55,6 @@ class LedgerQueue(Queries):
         super().__init__(listener, qbq=QueryQueueBuilder(settings=DBSettings(channel=channel)))
         self.listener = listener
         self.engine = engine
-        self._committing = engine.execution_options(isolation_level="AUTOCOMMIT")
         self.worker = worker
         self.concurrency = concurrency
         self.drain = drain
@@ -90,12 +91,12 @@ class LedgerQueue(Queries):
         A claim fails when another worker takes a job of the same combination at that moment: the next look passes it over.
         """
         try:
-            async with self._committing.connect() as connection:
+            async with direct(self.engine).connect() as connection:
                 claimed, unshown = await claims.claim_and_show(connection, self.worker, job_types, room, held=self.held)
-        except DBAPIError as error:
+        except asyncpg.PostgresError as error:
             if is_connection_lost(error):
                 raise
-            log.warning("job.claim_repeated", error=str(error.orig))
+            log.warning("job.claim_repeated", error=str(error))
             async with self.engine.begin() as connection:
                 claimed = await claims.claim(connection, self.worker, job_types, room, held=self.held)
             unshown = {job.pipeline_id for job in claimed if job.pipeline_id}

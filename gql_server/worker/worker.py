@@ -18,7 +18,7 @@ from pgqueuer.domain.types import Channel, QueueExecutionMode
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from gql_server.db import connect_arguments
+from gql_server.db import FAILURES, connect_arguments
 from gql_server.db.outages import INSUFFICIENT_PRIVILEGE, sqlstate
 from gql_server.errors import Stop
 from gql_server.files import BUCKET, Files
@@ -96,7 +96,7 @@ class Worker:
                     # a pooler that swallows LISTEN, or a connection that died without a word
                     log.warning("worker.listener_silent", polling_seconds=self.config.poll_interval.total_seconds())
                     self._trusts_listener = False
-                except (asyncpg.PostgresError, asyncpg.InterfaceError, SQLAlchemyError, OSError, TimeoutError) as error:
+                except (*FAILURES, TimeoutError) as error:
                     if sqlstate(error) == INSUFFICIENT_PRIVILEGE:
                         raise Stop(f"the worker may not do its work: {getattr(error, 'orig', error)}") from None
                     log.warning("worker.restarting", error=str(error))

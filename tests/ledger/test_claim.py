@@ -10,6 +10,7 @@ from pgqueuer.ports.repository import EntrypointExecutionParameter
 from sqlalchemy import text
 
 from bench.plans import recorded
+from gql_server.db import direct
 from gql_server.db.models import EntityType
 from gql_server.ledger import attempts, claims, reconcile
 from gql_server.ledger.claims import LOOKAHEAD
@@ -100,7 +101,7 @@ async def test_a_claim_shows_its_pipelines_as_running_and_waits_for_none(work: L
     async with work.engine.begin() as other:
         await reconcile.lock(other, [busy.pipeline_id])
 
-        async with asyncio.timeout(5), work.engine.begin() as connection:
+        async with asyncio.timeout(5), direct(work.engine).connect() as connection:
             claimed, unshown = await claims.claim_and_show(connection, "w1", ["noop"], 3)
 
     assert [job.id for job in claimed] == [free.job_id, busy.job_id, running.job_id]
