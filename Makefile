@@ -45,7 +45,7 @@ HAND_ON_INTERRUPT = { make=/proc/$$PPID/status; \
 	while kill -0 $$$$ && grep -q '^SigBlk.*[014589cd]$$' $$make; do sleep 1; done; \
 	[ ! -e $$make ] || { sleep 2; kill -TERM $$$$; }; } </dev/null >/dev/null 2>&1 &
 
-.PHONY: help run test test-fast exhaustive newer previous coverage hooks check format schema lock frontend browser relay clients audits faults bench clean reset
+.PHONY: help run test test-fast exhaustive newer previous coverage hooks check format schema lock frontend browser relay clients audits faults bench ratios clean reset
 
 help:
 	@echo 'make run       set up, run a real operating day, serve it on http://127.0.0.1:8000'
@@ -66,6 +66,7 @@ help:
 	@echo 'make audits    the audits of GraphQL over HTTP against a server'
 	@echo 'make faults    kill, stop and starve processes for some minutes'
 	@echo 'make bench     measure'
+	@echo 'make ratios    fail when the graph has become slower than it was, beside other servers'
 	@echo 'make lock      pin dependencies again (newer ones: UPGRADE=--upgrade)'
 	@echo 'make clean     remove everything built and installed'
 	@echo 'make reset     remove the data'
@@ -135,6 +136,9 @@ faults: $(DEV)
 
 bench: $(DEV) $(POSTGRAPHILE)
 	@exec python -m bench $(ARGS)
+
+ratios: $(DEV)
+	@exec python -m bench ratios
 
 lock: $(DEV)
 	$(COMPILE) --all-extras pyproject.toml -o requirements-dev.lock

@@ -24,24 +24,29 @@ BENCHMARKS: dict[str, Callable[[str], Awaitable[None]]] = {
     "execution": execution.run,
     "graph": compare.run,
 }
-KEPT_PIPELINES = int(os.environ.get("GQL_BENCH_PIPELINES", "200000"))
-"""Of the ledger that is kept between runs: about five jobs each."""
+CHECKS: dict[str, Callable[[str], Awaitable[None]]] = {"ratios": compare.check}
+"""Measured when they are named only: these end the program where something has become slower."""
+KNOWN = {**BENCHMARKS, **CHECKS}
+KEPT_PIPELINES = {"graph": 200_000, "indexes": 200_000, "ratios": 5_000}
+"""Of the ledgers that are kept between runs: about five jobs each."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="name", help=", ".join(BENCHMARKS))
+    parser.add_argument("names", nargs="*", metavar="name", help=", ".join(KNOWN))
     names = parser.parse_args().names or list(BENCHMARKS)
-    if unknown := set(names) - BENCHMARKS.keys():
-        parser.error(f"no benchmark is called {', '.join(sorted(unknown))}; there are {', '.join(BENCHMARKS)}")
+    if unknown := set(names) - KNOWN.keys():
+        parser.error(f"no benchmark is called {', '.join(sorted(unknown))}; there are {', '.join(KNOWN)}")
     logs.configure("ERROR", json=False)
     for name in names:
         with _database(name) as dsn:
-            asyncio.run(BENCHMARKS[name](dsn))  # pyright: ignore[reportArgumentType]
+            asyncio.run(KNOWN[name](dsn))  # pyright: ignore[reportArgumentType]
 
 
 def _database(name: str) -> AbstractContextManager[str]:
-    return kept(KEPT_PIPELINES) if name in ("graph", "indexes") else fresh()
+    if name not in KEPT_PIPELINES:
+        return fresh()
+    return kept(int(os.environ.get("GQL_BENCH_PIPELINES", KEPT_PIPELINES[name])))
 
 
 if __name__ == "__main__":

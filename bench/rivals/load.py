@@ -1,6 +1,9 @@
-"""Keeps a server busy over a few connections, and counts its answers."""
+"""Keeps servers busy over a few connections, and counts their answers."""
 
 import asyncio
+from collections.abc import Iterator, Sequence
+from itertools import cycle, islice
+from statistics import median
 from time import perf_counter
 from typing import NamedTuple
 
@@ -21,6 +24,22 @@ class Rate(NamedTuple):
 
     per_second: float
     seconds: list[float]
+
+
+class Ratio(NamedTuple):
+    """Of two rates taken one after the other: the median of all rounds, the least and the greatest."""
+
+    median: float
+    least: float
+    greatest: float
+
+    @classmethod
+    def of(cls, ours: Sequence[Rate], theirs: Sequence[Rate]) -> "Ratio":
+        ratios = sorted(mine.per_second / other.per_second for mine, other in zip(ours, theirs, strict=True))
+        return cls(median(ratios), ratios[0], ratios[-1])
+
+    def __str__(self) -> str:
+        return f"{self.median:.2f} ({self.least:.2f}-{self.greatest:.2f})"
 
 
 def target(port: int, path: str, body: object, token: str | None = None) -> Target:
@@ -46,19 +65,30 @@ async def once(asked: Target) -> bytes:
         writer.close()
 
 
-async def load(asked: Target, seconds: float) -> Rate:
-    """Answers that `CONNECTIONS` clients get who ask again as soon as they are answered."""
+async def load(seconds: float, *asked: Target) -> Rate:
+    """Answers that `CONNECTIONS` clients get who ask again as soon as they are answered: servers are shared out among them,
+    and each asks all requests of its server in turn."""
+    ports = list(dict.fromkeys(each.port for each in asked))
     taken: list[float] = []
     started = perf_counter()
-    await asyncio.gather(*[_ask(asked, started + seconds, taken) for _ in range(CONNECTIONS)])
+    clients = [
+        _ask(port, _turned([each.request for each in asked if each.port == port], number), started + seconds, taken)
+        for number, port in enumerate(islice(cycle(ports), CONNECTIONS))
+    ]
+    await asyncio.gather(*clients)
     return Rate(len(taken) / (perf_counter() - started), taken)
 
 
-async def _ask(asked: Target, until: float, taken: list[float]) -> None:
-    reader, writer = await asyncio.open_connection("127.0.0.1", asked.port, limit=2**24)
+def _turned(requests: Sequence[bytes], number: int) -> Iterator[bytes]:
+    """The requests without end, from another one on for each client."""
+    return islice(cycle(requests), number % len(requests), None)
+
+
+async def _ask(port: int, requests: Iterator[bytes], until: float, taken: list[float]) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=2**24)
     try:
         while (began := perf_counter()) < until:
-            await _exchange(reader, writer, asked.request)
+            await _exchange(reader, writer, next(requests))
             taken.append(perf_counter() - began)
     finally:
         writer.close()
