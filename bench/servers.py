@@ -122,9 +122,6 @@ class StockView(GraphQL[Any, None]):
     async def get_context(self, request: Request | WebSocket, response: object) -> Context:
         return Context(viewer=self._authenticate(request.headers.get("authorization")), **self._shared)
 
-    def encode_json(self, data: object) -> bytes:
-        return orjson.dumps(data, option=orjson.OPT_UTC_Z)
-
 
 async def stock_view(settings: Settings, dsn: str, listener: socket.socket) -> None:
     view = StockView(settings, dsn)
