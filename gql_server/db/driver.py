@@ -76,15 +76,14 @@ class DirectConnection(AsyncConnection):
         if heard.before_cursor_execute:
             heard.before_cursor_execute(self._as_heard, None, text, parameters, None, False)
         try:
-            found = await driver.fetch(text, *parameters)
-            columns = statement.columns or await statement.learn(self.sync_engine.dialect, driver, text)
+            found = await statement.execute(self.sync_engine.dialect, driver, text, parameters)
         except asyncpg.PostgresError as error:
             if UNKNOWN_TYPE in str(error):
                 await self.engine.dispose()
             raise
         if heard.after_cursor_execute:
             heard.after_cursor_execute(self._as_heard, None, text, parameters, None, False)
-        return columns.read(found)
+        return found
 
     @cached_property
     def _as_heard(self) -> Connection:
@@ -108,11 +107,10 @@ def direct(engine: AsyncEngine) -> DirectEngine:
 class DirectStatement:
     """A statement that is compiled once, for an engine's dialect. What listens to the engine hears of it without a cursor."""
 
-    columns: "_Columns | None" = None
-
     def __init__(self, statement: Executable) -> None:
         self.statement: Any = statement
         self._compiled: _Compiled | None = None
+        self._columns: _Columns | None = None
 
     def compiled(self, dialect: Dialect) -> "_Compiled":
         """What it is compiled to."""
@@ -120,14 +118,19 @@ class DirectStatement:
             self._compiled = _compiled(self.statement, dialect)
         return self._compiled
 
-    async def learn(self, dialect: Dialect, driver: asyncpg.Connection, text: str) -> "_Columns":
-        """Its columns, from their types in the database, once it has been executed."""
+    async def execute(self, dialect: Dialect, driver: asyncpg.Connection, text: str, parameters: Sequence[Any]) -> Rows:
+        """The rows of its text, as the types of its columns have them. What those are in the database is learnt at first."""
+        if self._columns is not None:
+            return self._columns.read(await driver.fetch(text, *parameters))
         prepared = await driver.prepare(text)
-        numbers = [attribute.type.oid for attribute in prepared.get_attributes()]
+        found = await prepared.fetch(*parameters)
+        self._columns = self._known(dialect, [attribute.type.oid for attribute in prepared.get_attributes()])
+        return self._columns.read(found)
+
+    def _known(self, dialect: Dialect, numbers: Sequence[int]) -> "_Columns":
         types = [column.type for column in getattr(self.statement, "selected_columns", ())]
         found = [type_.dialect_impl(dialect).result_processor(dialect, oid) for type_, oid in zip(types, numbers, strict=False)]
-        self.columns = _Columns({place: process for place, process in enumerate(found) if process})
-        return self.columns
+        return _Columns({place: process for place, process in enumerate(found) if process})
 
 
 @dataclass(frozen=True, slots=True)

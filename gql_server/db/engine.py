@@ -50,6 +50,7 @@ def connect_arguments(dsn: str, application: str, settings: Mapping[str, str] | 
     return {
         "dsn": dsn,
         "timeout": 10,
+        "max_cacheable_statement_size": 0,
         "server_settings": {"application_name": application, "timezone": "UTC", **(settings or {})},
     }
 
