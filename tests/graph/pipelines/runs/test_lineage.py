@@ -85,7 +85,8 @@ async def test_the_lineage_of_a_page_takes_four_statements_and_the_index_of_scop
         autocommit = await connection.execution_options(isolation_level="AUTOCOMMIT")
         await autocommit.execute(text("VACUUM ANALYZE data_ingestion_jobs"))
         for before in (True, False):
-            compiled: Any = lineage_statement(viewer("operator"), before=before).statement.compile(engine.sync_engine)
+            statement: Any = lineage_statement(viewer("operator"), before=before).statement
+            compiled = statement.compile(engine.sync_engine)
             keys = list(range(100, 150))
             parameters = tuple(keys if name == "keys" else compiled.params[name] for name in compiled.positiontup)
             plan = "\n".join((await autocommit.exec_driver_sql(f"EXPLAIN {compiled}", parameters)).scalars())
