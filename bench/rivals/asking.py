@@ -27,7 +27,11 @@ WALK = 200
 WIDE_FIRST = 100
 CURSORS = "query ($first: Int!, $after: String) { pipelines(first: $first, after: $after) { pageInfo { endCursor } } }"
 AROUND = "query ($id: ID!) { pipelines(around: $id, first: 1) { edges { cursor } } }"
-_BEFORE = text("SELECT id FROM pipelines WHERE provider = 'ACCRED' ORDER BY id DESC OFFSET :skipped - 1 LIMIT 1")
+_BEFORE = text("""
+SELECT id FROM pipelines WHERE provider = 'ACCRED' ORDER BY id DESC
+OFFSET (SELECT least(:skipped, count(*) / 2) FROM pipelines WHERE provider = 'ACCRED') LIMIT 1
+""")
+"""Of a small ledger the one in the middle."""
 _NEWEST = text("SELECT id FROM pipelines WHERE provider = 'ACCRED' ORDER BY id DESC LIMIT 1")
 
 Targets = Mapping[str, Mapping[str, Target]]

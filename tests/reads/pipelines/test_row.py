@@ -88,6 +88,7 @@ async def test_a_row_of_a_stored_pipeline_has_every_value_under_its_own_name(eng
         "job_count": 7,
         "error_count": 3,
         "has_live_jobs": True,
+        "failed_key": key,
         "root_id": root,
     }
 
@@ -145,6 +146,7 @@ async def test_a_row_of_an_orphan_has_every_value_under_its_own_name(engine: Asy
         "job_count": 1,
         "error_count": 1,
         "has_live_jobs": False,
+        "failed_key": key,
         "root_id": root,
     }
 
