@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import asyncpg
 from sqlalchemy import Connection, Dialect, Executable
@@ -19,6 +19,12 @@ Processor = Callable[[Any], Any]
 Rows = Sequence[Any]
 FAILURES = (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
 """Errors of a statement that was sent either way."""
+
+
+class Fetched(NamedTuple):
+    """Rows of a statement, as listeners get them in place of a cursor."""
+
+    rows: Rows
 
 
 class DirectConnection(AsyncConnection):
@@ -82,7 +88,7 @@ class DirectConnection(AsyncConnection):
                 await self.engine.dispose()
             raise
         if heard.after_cursor_execute:
-            heard.after_cursor_execute(self._as_heard, None, text, parameters, None, False)
+            heard.after_cursor_execute(self._as_heard, Fetched(found), text, parameters, None, False)
         return found
 
     @cached_property
@@ -105,7 +111,7 @@ def direct(engine: AsyncEngine) -> DirectEngine:
 
 
 class DirectStatement:
-    """A statement that is compiled once, for an engine's dialect. What listens to the engine hears of it without a cursor."""
+    """A statement that is compiled once, for an engine's dialect. What listens to the engine hears of it."""
 
     def __init__(self, statement: Executable) -> None:
         self.statement: Any = statement

@@ -1,6 +1,5 @@
 """The comparison of servers runs, at a tiny size, is drawn, and fails where a ratio has fallen."""
 
-from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import orjson
@@ -16,10 +15,10 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-async def ledger(dsn: str) -> AsyncGenerator[str]:
+async def ledger(dsn: str) -> str:
     async with connected(dsn) as engine:
         await generate(engine, pipelines=300, seed=1, provider="ACCRED")
-    yield dsn
+    return dsn
 
 
 def rates(ours: float, bare: float) -> dict[str, dict[str, list[Rate]]]:

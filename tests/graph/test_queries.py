@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from gql_server.db.driver import Fetched
 from gql_server.db.models import JobResult
 from gql_server.graph.nodes import encode
 from gql_server.reads.pipelines.filter import PipelineCriteria
@@ -46,7 +47,7 @@ def fetched(engine: AsyncEngine) -> Generator[list[int], None, None]:
     counts: list[int] = []
 
     def record(_connection: object, cursor: Any, *_: object) -> None:
-        counts.append(len(cursor._rows))
+        counts.append(len(cursor.rows if isinstance(cursor, Fetched) else cursor._rows))
 
     event.listen(engine.sync_engine, "after_cursor_execute", record)
     try:

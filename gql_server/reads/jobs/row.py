@@ -86,7 +86,9 @@ class JobRow(Row):
     started_at = Column(J.started_at)
     finished_at = Column(J.finished_at)
     _now: Column[datetime] = Column(func.now())
-    duration_seconds: Column[float | None] = Column(func.coalesce(J.duration_seconds, seconds(J.started_at, func.now())))
+    duration_seconds: Column[float | None] = Column(
+        func.coalesce(J.duration_seconds, seconds(J.started_at, func.coalesce(J.finished_at, func.now())))
+    )
     rows_stage: Column[str | None] = Column(ROWS_STAGE)
     rows_processed: Column[int | None] = Column(ROWS_PROCESSED)
     rows_total: Column[int | None] = Column(ROWS_TOTAL)

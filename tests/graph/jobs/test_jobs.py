@@ -5,6 +5,7 @@ import pytest
 from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from gql_server.db.driver import Fetched
 from gql_server.db.models import EntityType, JobResult, JobState, JobType
 from gql_server.feed.queries import jobs_by_event_span
 from gql_server.graph.nodes import encode
@@ -46,7 +47,7 @@ async def test_l13_only_the_allowed_keys_of_the_bag_leave_the_database(engine: A
     fetched: list[Any] = []
 
     def record(_connection: Any, cursor: Any, *_: Any) -> None:
-        fetched.extend(cursor._rows)
+        fetched.extend(cursor.rows if isinstance(cursor, Fetched) else cursor._rows)
 
     event.listen(engine.sync_engine, "after_cursor_execute", record)
     fields = """id jobId kind state result message errorDetail rowErrorCount rowProgress { processed } phases { name }
