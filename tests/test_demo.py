@@ -2,12 +2,16 @@
 
 import asyncio
 import json
+import os
+import subprocess
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from io import StringIO
 from pathlib import Path
 
 import pytest
 import uvicorn
+from pydantic import SecretStr
 from rich.console import Console
 from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.applications import Starlette
@@ -15,8 +19,10 @@ from starlette.routing import Route
 
 from gql_server.http.authentication import TokenAuthority
 from gql_server.http.uploads import Uploads
+from gql_server.processes import demonstration
 from gql_server.processes.demonstration import demo_headers, demo_page
 from gql_server.processes.operating_day import DAY, Demo, UploadRefused
+from gql_server.settings import Settings
 from gql_server.worker import registry
 
 AUTHORITY = TokenAuthority("k" * 32, "issuer", "audience")
@@ -87,3 +93,53 @@ def test_a_token_of_the_demo_is_of_the_provider_of_its_data() -> None:
     viewer = AUTHORITY.authenticate(demo_headers(AUTHORITY, "standard")()["Authorization"])
 
     assert (viewer.subject, viewer.provider, viewer.permissions) == ("standard", "ACCRED", frozenset())
+
+
+def explained(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> str:
+    told = StringIO()
+    monkeypatch.setattr(demonstration, "out", Console(file=told, width=400))
+    demonstration._explain(settings, "http://127.0.0.1:8000", None, "a.b.c")
+    return told.getvalue()
+
+
+def test_the_demo_says_where_it_is_how_it_stops_and_how_it_is_reset(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    here = explained(monkeypatch, Settings())
+    elsewhere = explained(monkeypatch, Settings(data_dir=tmp_path / "my data"))
+    external = explained(monkeypatch, Settings(database_url=SecretStr("postgresql://me:pw@db:5432/x")))
+
+    words = [" ".join(line.split()) for line in here.splitlines()]
+    for line in (
+        "GraphiQL http://127.0.0.1:8000/graphiql (signed in as operator)",
+        "Live list http://127.0.0.1:8000/live/ (asks for the token below)",
+        "GraphQL http://127.0.0.1:8000/graphql",
+        "Database the embedded PostgreSQL, in .data",
+        "Stop Ctrl-C (or SIGTERM); the data stays",
+        "Reset make reset",
+        "Token (operator, 8 hours; another: gql-server token --role superadmin)",
+        "a.b.c",
+        "ready",
+    ):
+        assert line in words
+    assert f"GQL_DATA_DIR='{tmp_path}/my data' make reset" in elsewhere
+    assert f"another: GQL_DATA_DIR='{tmp_path}/my data' gql-server token --role superadmin" in elsewhere
+    assert "Reset" not in external
+    assert "pw" not in external
+
+
+def test_make_reset_removes_the_data_of_the_demo_alone_and_not_under_a_running_server(tmp_path: Path) -> None:
+    data = tmp_path / "my data"
+    (data / "postgres").mkdir(parents=True)
+    for name in ("jwt_secret", "mine.txt", "postgres/PG_VERSION"):
+        (data / name).write_text("x")
+    (data / "postgres/postmaster.pid").write_text(f"{os.getpid()}\n")
+    reset = ["make", "-s", "-C", str(EXAMPLES.parent), "reset"]
+    given = {**os.environ, "GQL_DATA_DIR": str(data)}
+
+    refused = subprocess.run(reset, env=given, capture_output=True, text=True, check=False)
+    assert (refused.returncode, (data / "jwt_secret").exists()) == (2, True)
+    assert "gql-server is still running: stop it first" in refused.stderr
+    (data / "postgres/postmaster.pid").unlink()
+    subprocess.run(reset, env=given, check=True)
+
+    assert [path.name for path in data.iterdir()] == ["mine.txt"]

@@ -19,7 +19,7 @@ from gql_server.db.models import EntityType, IngestionMethod, JobType, TargetTyp
 from gql_server.db.models.carbon import Unit
 from gql_server.errors import BadInput, Forbidden, NotFound
 from gql_server.ledger import NewJob, Submitted, submit
-from gql_server.policy import OPERATIONS_EDIT, Viewer, upload_clause
+from gql_server.policy import OPERATIONS_EDIT, Viewer, may_upload, upload_clause
 from gql_server.reads.pipelines.same_file import ADD_AGAIN, bringing_same_file
 from gql_server.worker import Registry
 
@@ -75,8 +75,15 @@ def authorize(viewer: Viewer, ingestion: Ingestion) -> Module:
         return module
     own_unit = f"modules.{module.key}:sync@{ingestion.unit}"
     if ingestion.unit is None or ingestion.target != TargetType.DATA_ENTRIES or not viewer.may(own_unit):
-        raise Forbidden(f"you may not upload {_place(ingestion, module)}", permission=OPERATIONS_EDIT)
+        raise Forbidden(
+            f"you may not upload {_place(ingestion, module)}{_instead(viewer, ingestion)}", permission=OPERATIONS_EDIT
+        )
     return module
+
+
+def _instead(viewer: Viewer, ingestion: Ingestion) -> str:
+    of_all = ingestion.unit is None and ingestion.target == TargetType.DATA_ENTRIES
+    return ": say which unit with `unit`" if of_all and may_upload(viewer) else ""
 
 
 def _place(ingestion: Ingestion, module: Module) -> str:

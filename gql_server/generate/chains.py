@@ -125,7 +125,7 @@ def _on_the_way(random: Random, kind: JobType) -> list[str]:
     total = random.choice((120, 955, 9_555, 50_072))
     lines = 2 if random.random() < 0.9 else random.randint(10, 47)
     parsed = (f"Parsing rows {total * n // lines}/{total} (1 210 rows/s, {100 * n // lines} %)" for n in range(1, lines + 1))
-    return ["Starting CSV processing", "Deleting previous entries", "Parsing rows", *parsed]
+    return ["Starting CSV processing", "Parsing rows", *parsed]
 
 
 def rows_of_a_file(random: Random, unit: str | None) -> int:

@@ -9,7 +9,7 @@ from sqlalchemy import insert, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gql_server import handlers
-from gql_server.commands.ingestion import Ingestion, start_ingestion
+from gql_server.commands.ingestion import Ingestion, authorize, start_ingestion
 from gql_server.commands.years import create_year
 from gql_server.db.models import TargetType, Upload
 from gql_server.errors import BadInput, Conflict, Forbidden, NotFound
@@ -21,6 +21,27 @@ assert handlers.__all__
 OPERATOR = Viewer("operator", "ACCRED", permissions_of(Role.OPERATOR, None))
 PRINCIPAL = Viewer("principal", "ACCRED", permissions_of(Role.PRINCIPAL, "10208"))
 STANDARD = Viewer("standard", "ACCRED", permissions_of(Role.STANDARD, None))
+
+
+@pytest.mark.parametrize(
+    ("viewer", "wanted", "place"),
+    [
+        (PRINCIPAL, {}, "for all units of module process_emissions: say which unit with `unit`"),
+        (PRINCIPAL, {"unit": "10209"}, "for unit 10209 of module process_emissions"),
+        (PRINCIPAL, {"target": TargetType.FACTORS}, "factors of module process_emissions"),
+        (PRINCIPAL, {"target": TargetType.REFERENCE_DATA}, "reference data of module process_emissions"),
+        (STANDARD, {}, "for all units of module process_emissions"),
+        (STANDARD, {"unit": "10208"}, "for unit 10208 of module process_emissions"),
+    ],
+)
+def test_who_may_not_upload_is_told_what_they_may_not(viewer: Viewer, wanted: dict[str, Any], place: str) -> None:
+    with pytest.raises(Forbidden) as refused:
+        authorize(viewer, Ingestion(year=2025, module_type_id=8, **wanted))
+
+    assert (refused.value.message, refused.value.details) == (
+        f"you may not upload {place}",
+        {"permission": "backoffice.pipeline_operations:edit"},
+    )
 
 
 async def provision(engine: AsyncEngine, *, completed: bool = True) -> UUID:
