@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from gql_server.carbon.catalog import DATA_ENTRY_TYPES, MODULES
-from gql_server.carbon.readers import ONE_OF_OTHERS, OTHER_TYPE
+from gql_server.carbon.confusables import SAVED_OTHERWISE
+from gql_server.carbon.readers import NO_FACTOR, ONE_OF_OTHERS, OTHER_TYPE
 from gql_server.db.models import FILE_JOBS, RECALCULATIONS, JobResult, JobType
 from gql_server.ledger.failures.classify import classify
 from gql_server.ledger.failures.ending import Ending
@@ -23,6 +24,8 @@ _MISSPELT_COLUMNS = re.compile(r"\Ano columns? (?P<names>.+?) — (?P<hint>.+): 
 _OTHER_KIND = re.compile(r"\Athis looks like (?P<kind>.+): upload it with (?P<parameters>.+)\Z")
 _PARAMETER = re.compile(r"\bsay which with (?P<name>\w+)")
 _OTHER_TYPE = re.compile(rf"first error: {OTHER_TYPE}(?P<others>.+), not of \w+: upload it without entryType")
+_NAMED_WRONG = re.compile(rf"first error: {NO_FACTOR}.*?: “.*(?:” looks like “|{SAVED_OTHERWISE})")
+"""A name that no factor has is one of a factor, spelled or read otherwise: the file is to be corrected."""
 _VERDICT = re.compile(r"\A(?:ERROR|WARNING): ")
 CORRECTED: Mapping[str, str] = {
     JobType.API_INGEST: "See its row errors, and correct these rows where the data comes from.",
@@ -104,7 +107,7 @@ def _advice(job: DiagnosedJob) -> Advice | None:
         return _given_up(job)
     advice = WARNINGS if job.result == JobResult.WARNING else ADVICE
     known = _class(job)
-    if job.lack_factors and known in REJECTED:
+    if job.lack_factors and known in REJECTED and not _NAMED_WRONG.search(job.message or ""):
         return _without_factor(job, known)
     if known in REJECTED and (other := _OTHER_TYPE.search(job.message or "")):
         return _of_other_type(job, known, other["others"])

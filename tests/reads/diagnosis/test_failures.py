@@ -290,6 +290,24 @@ def test_what_is_superseded_can_be_put_in_place_of_the_newer_knowingly() -> None
     )
 
 
+@pytest.mark.parametrize(
+    ("hint", "action"),
+    [
+        ("", "UPLOAD_FACTORS"),
+        (": “CО2” looks like “CO2”, but its character 2 is U+041E, not U+004F", "SEE_ROW_ERRORS"),
+        (": “HÃ©lium” is “Hélium” in a wrong encoding: save the file as “CSV UTF-8”", "SEE_ROW_ERRORS"),
+        (
+            ": “Hélium” is “HÃ©lium” in a wrong encoding: upload the factors again, from a file saved as “CSV UTF-8”",
+            "UPLOAD_FACTORS",
+        ),
+    ],
+)
+def test_a_name_that_is_spelled_or_read_otherwise_than_a_factors_asks_for_no_factor(hint: str, action: str) -> None:
+    message = f"ERROR: 0 inserted, 1 skipped — first error: no matching factor for process_emissions (kind=a, subkind=b){hint}"
+
+    assert reason(job(FailureClass.ALL_ROWS_REJECTED, message, lack_factors=True)).action == action
+
+
 def test_a_newer_file_of_some_of_its_entry_types_takes_nothing_from_what_is_to_be_done() -> None:
     in_part: dict[str, Any] = {"superseded_by": NEWER, "is_superseded_wholly": False, "refusal": SUPERSEDED}
     deadlock, rows = reason(job(FailureClass.DEADLOCK), **in_part), reason(job(FailureClass.ALL_ROWS_REJECTED), **in_part)
