@@ -20,7 +20,7 @@ from gql_server.carbon.formats import factor_format
 from gql_server.carbon.texts import clean
 from gql_server.commands.checks import creator
 from gql_server.commands.ingestion import Ingestion, authorize, start_ingestion
-from gql_server.db.models import TargetType
+from gql_server.db.models import UNNAMED, TargetType
 from gql_server.errors import BadInput, ErrorCode, Forbidden, PublicError, Unavailable
 from gql_server.files import Files, FileStore, NewUpload, StoreUnavailable
 from gql_server.files.store import CHUNK_BYTES
@@ -83,7 +83,7 @@ class Uploads:
     async def _accept(self, request: Request, viewer: Viewer, ingestion: Ingestion | None) -> Response:
         with tempfile.TemporaryFile() as file:
             size, digest = await self._receive(request, file)
-            filename = request.query_params.get("filename") or "upload.csv"
+            filename = request.query_params.get("filename") or UNNAMED
             upload = NewUpload(
                 provider=viewer.provider,
                 filename=clean(filename)[:255],

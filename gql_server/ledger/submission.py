@@ -12,6 +12,7 @@ from gql_server import tracing
 from gql_server.db import models
 from gql_server.db.models import (
     RECALCULATIONS,
+    UNNAMED,
     EntityType,
     IngestionMethod,
     JobType,
@@ -103,5 +104,5 @@ def _file(new: NewJob) -> dict[str, Any]:
     digest = func.coalesce(uploads.sha256, cast(uploads.id, Text))
     of_file = {"file_key": func.gql_file_key(uploads.provider, new.year, digest)}
     if (new.job_type, new.entity_type) == (JobType.CSV_INGEST, EntityType.MODULE_UNIT_SPECIFIC):
-        of_file |= {"file_name": uploads.filename, "file_digest": digest}
+        of_file |= {"file_name": func.nullif(uploads.filename, UNNAMED), "file_digest": digest}
     return {name: select(value).where(uploads.id == new.upload_id).scalar_subquery() for name, value in of_file.items()}

@@ -33,7 +33,7 @@ from gql_server.db.models.metadata import (
     target_type_enum,
 )
 from gql_server.db.models.pipelines import JobSignature, Pipeline
-from gql_server.db.models.uploads import Upload, UploadChunk
+from gql_server.db.models.uploads import UNNAMED, Upload, UploadChunk
 from gql_server.db.models.views import TriageView
 from gql_server.db.models.workers import Pod, Revision
 from gql_server.db.models.years import YearConfiguration
@@ -47,6 +47,7 @@ __all__ = [
     "RECALCULATIONS",
     "TERMINAL_STATUSES",
     "TIME_ORDERED_ID",
+    "UNNAMED",
     "Acknowledgement",
     "AuditEntry",
     "Base",

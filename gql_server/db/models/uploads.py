@@ -10,6 +10,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 from gql_server.db.models.enums import Storage
 from gql_server.db.models.metadata import NOW, TIME_ORDERED_ID, Base, provider_enum
 
+UNNAMED = "upload.csv"
+"""Name of a file whose sender gave it none."""
+
 
 class Upload(Base):
     """A file a client sent. Its bytes are where `storage` says, for every worker to read, until they are pruned."""

@@ -34,8 +34,8 @@ class RunHistoryFields:
         then=lambda _, resolving: resolving is not None,
         description="It is PARTIAL or FAILED, and a later run of the same kind succeeded on the same scope, or on all entry "
         "types of its module. Files of a unit add up, so one that FAILED is resolved only by the same file: by the same bytes, "
-        "or by a file of the same name. Whatever FAILED is resolved also by the same bytes uploaded as something else, for the "
-        "same unit or the whole year.",
+        "or by a file of the same name, if it has one. Whatever FAILED is resolved also by the same bytes uploaded as "
+        "something else, for the same unit or the whole year.",
         directives=[SemanticNonNull()],
     )
     resolved_by: Run | None = child(

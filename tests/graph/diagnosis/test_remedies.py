@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import text
 
 from gql_server.commands.recalculation import recalculate
-from gql_server.db.models import TargetType
+from gql_server.db.models import UNNAMED, TargetType
 from gql_server.worker import registry
 from tests.commands.test_retry import UNIT_ROWS, YEAR_ROWS, entries, retry
 from tests.graphql import Client
@@ -234,6 +234,16 @@ async def test_a_units_file_of_which_all_rows_were_bad_is_resolved_by_its_correc
     assert before == ([str(first)], 1)
     assert await unresolved(world) == ([], 0)
     assert (reason["severity"], reason["blockedBy"]) == ("NEUTRAL", {"pipelineId": str(corrected)})
+
+
+async def test_a_units_file_without_a_name_is_not_taken_for_the_correction_of_another_without_one(world: World) -> None:
+    await world.factors("process_emissions", PROCESS_FACTORS)
+    unnamed = {"unit": "10210", "filename": UNNAMED}
+    first = await world.upload("process_emissions", UNIT_HEADER + "CO2,,many,\n", **unnamed)
+
+    await world.upload("process_emissions", UNIT_HEADER + "CO2,,20,\n", **unnamed)
+
+    assert await unresolved(world) == ([str(first)], 1)
 
 
 async def test_a_warned_upload_that_was_read_again_says_where_it_goes_on_and_the_retry_what_is_left(world: World) -> None:
