@@ -7,7 +7,8 @@ RUN python -m venv /tools && /tools/bin/pip install --no-compile --require-hashe
 ENV PATH=/tools/bin:$PATH
 
 COPY frontend ./frontend
-RUN cd frontend && npm ci && npm run build
+COPY schema.graphql ./
+RUN cd frontend && npm ci && npm run build && cd console && npm ci && npm run build
 
 COPY pyproject.toml README.md LICENSE ./
 COPY gql_server ./gql_server

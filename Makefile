@@ -27,6 +27,7 @@ VENV := .venv/.made
 RUNTIME := .venv/.runtime
 DEV := .venv/.dev
 MODULES := frontend/node_modules/.installed
+CONSOLE := frontend/console/node_modules/.installed
 RELAY := tests/relay/node_modules/.installed
 CLIENTS := tests/js/node_modules/.installed
 AUDITS := tests/audits/node_modules/.installed
@@ -38,7 +39,8 @@ FAST := tests/ledger tests/policy/test_guards.py tests/policy/test_permissions.p
 	tests/graph/cost tests/graph/test_schema.py tests/graph/test_lint.py tests/graph/test_document_limits.py \
 	tests/test_cli.py::test_two_workers_beside_serve_share_an_uploaded_file
 COVERED := gql_server/ledger/*,gql_server/policy/*,gql_server/feed/*
-PAGE_SOURCES := $(wildcard frontend/*.json frontend/*.js frontend/*.html frontend/.npmrc) $(shell find frontend/src frontend/public -type f 2>/dev/null)
+PAGE_SOURCES := $(wildcard $(foreach folder,frontend frontend/console,$(addprefix $(folder)/,*.json *.js *.ts *.html .npmrc))) schema.graphql \
+	$(shell find frontend/src frontend/console/src -type f -not -path '*/generated/*' 2>/dev/null)
 
 # GNU make hands SIGTERM on to its program, but keeps a SIGINT sent to it alone and waits: seen there for long, it is handed on.
 HAND_ON_INTERRUPT = { make=/proc/$$PPID/status; \
@@ -59,8 +61,8 @@ help:
 	@echo 'make hooks     check what changed before each commit'
 	@echo 'make format    format and fix'
 	@echo 'make schema    write schema.graphql'
-	@echo 'make frontend  build the GraphiQL page'
-	@echo 'make browser   test the page in Chromium'
+	@echo 'make frontend  build the operations console and the GraphiQL page'
+	@echo 'make browser   test the pages in Chromium'
 	@echo 'make relay     run the Relay compiler and graphql-eslint over the schema'
 	@echo 'make clients   well-known JavaScript clients against a server that restarts'
 	@echo 'make audits    the audits of GraphQL over HTTP against a server'
@@ -115,8 +117,9 @@ format: $(DEV)
 schema: $(DEV)
 	gql-server schema --write
 
-frontend: $(MODULES)
+frontend: $(MODULES) $(CONSOLE)
 	cd frontend && npm run build
+	cd frontend/console && npm run build
 	@touch $(PAGE)
 
 browser: $(DEV) frontend
@@ -145,7 +148,7 @@ lock: $(DEV)
 	$(COMPILE) --extra frontend --extra build --extra otlp --constraints requirements-dev.lock pyproject.toml -o requirements.lock
 
 clean:
-	rm -rf .venv frontend/node_modules tests/relay/node_modules tests/js/node_modules tests/audits/node_modules bench/rivals/postgraphile/node_modules gql_server/static build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv frontend/node_modules frontend/console/node_modules frontend/console/src/graph/generated tests/relay/node_modules tests/js/node_modules tests/audits/node_modules bench/rivals/postgraphile/node_modules gql_server/static build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 reset:
@@ -182,6 +185,11 @@ $(MODULES): frontend/package.json frontend/package-lock.json frontend/.npmrc | $
 	@cd frontend && npm ci --silent
 	@touch $@
 
+$(CONSOLE): frontend/console/package.json frontend/console/package-lock.json frontend/console/.npmrc | $(RUNTIME)
+	@echo '  JavaScript packages of the console'
+	@cd frontend/console && npm ci --silent
+	@touch $@
+
 $(RELAY): tests/relay/package.json tests/relay/package-lock.json tests/relay/.npmrc | $(RUNTIME)
 	@echo '  Relay compiler and graphql-eslint'
 	@cd tests/relay && npm ci --silent
@@ -204,7 +212,7 @@ $(POSTGRAPHILE): bench/rivals/postgraphile/package.json bench/rivals/postgraphil
 
 # Tolerant, and tried once: without the page the API still serves, and a second `make run` must be quick.
 $(PAGE): $(PAGE_SOURCES) | $(RUNTIME)
-	@echo '  GraphiQL page'
+	@echo '  The operations console and GraphiQL (half a minute)'
 	@$(MAKE) frontend >.venv/frontend.log 2>&1 \
-		|| echo '  The GraphiQL page was not built (see .venv/frontend.log); the API serves without it. Again: make frontend'
+		|| echo '  The pages were not all built (see .venv/frontend.log); the API serves without them. Again: make frontend'
 	@touch $@

@@ -29,11 +29,12 @@ from gql_server.graph.schema import create_schema
 from gql_server.handlers.api import ENTRY_SOURCES, entry_sources
 from gql_server.handlers.results import MAX_REJECTED_SHARE
 from gql_server.handlers.units import UNIT_SOURCES, default_unit_sources
+from gql_server.http import console, graphiql
 from gql_server.http.authentication import TokenAuthority
 from gql_server.http.claims import check_rules
 from gql_server.http.endpoint import GraphQLEndpoint
 from gql_server.http.envelope import BasePath, Careful
-from gql_server.http.graphiql import PageConfig, Pages, redirect_to_page, routes
+from gql_server.http.graphiql import PageConfig, Pages
 from gql_server.http.identity import Identity
 from gql_server.http.ledger_metrics import LedgerMetrics
 from gql_server.http.live import Limits
@@ -146,8 +147,8 @@ def create_app(
             Route("/schema.graphql", definition.get, middleware=[COMPRESSED]),
             Route("/livez", live),
             Route("/readyz", ready),
-            Route("/", redirect_to_page),
-            *routes(page),
+            *console.routes(page),
+            *graphiql.routes(page),
             *(Mount(path, Pages(directory=folder, html=True)) for path, folder in pages.items()),
         ],
         middleware=[

@@ -11,7 +11,7 @@ from pathlib import Path
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import PathLike, StaticFiles
 from starlette.types import Scope
@@ -71,6 +71,10 @@ class PageConfig:
 
     def as_script(self, base: str = "") -> str:
         """JavaScript that sets `window.__GQL__` for a page under this path, safe inside a script element."""
+        return f"window.__GQL__ = {self.as_json(base)}"
+
+    def as_json(self, base: str = "") -> str:
+        """The configuration of a page under this path, safe inside a script element."""
         config = {
             "url": base + self.url,
             "subscriptionUrl": base + self.subscription_url,
@@ -79,7 +83,7 @@ class PageConfig:
             "viewers": [{"label": viewer.label, "headers": dict(viewer.headers())} for viewer in self.viewers],
             "title": self.title,
         }
-        return "window.__GQL__ = " + json.dumps(config).replace("<", r"\u003c")
+        return json.dumps(config).replace("<", r"\u003c")
 
 
 def routes(config: PageConfig, directory: Path = BUILT) -> list[Route | Mount]:
@@ -91,11 +95,6 @@ def routes(config: PageConfig, directory: Path = BUILT) -> list[Route | Mount]:
     assets = Assets(directory=directory / "assets", check_dir=False)
     compressed = Middleware(GZipMiddleware, compresslevel=6)
     return [Route(PATH, page), Mount(f"{PATH}/assets", assets, middleware=[compressed])]
-
-
-def redirect_to_page(request: Request) -> RedirectResponse:
-    """Endpoint that sends a browser to the page, for whoever wants it at `/`."""
-    return RedirectResponse(base_of(request) + PATH)
 
 
 def base_of(request: Request) -> str:

@@ -117,6 +117,7 @@ def _explain(settings: Settings, origin: str, watched: socket.socket | None, min
     out.print(
         summary(
             {
+                "Console": f"{origin}/  (signed in as operator)",
                 "GraphiQL": f"{origin}/graphiql  (signed in as operator)",
                 "Live list": f"{origin}/live/  (asks for the token below)",
                 "GraphQL": f"{origin}/graphql",

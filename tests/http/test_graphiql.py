@@ -7,9 +7,8 @@ import httpx
 import pytest
 from graphql import build_schema, parse, validate
 from starlette.applications import Starlette
-from starlette.routing import Route
 
-from gql_server.http.graphiql import PageConfig, Persona, Tab, redirect_to_page, routes
+from gql_server.http.graphiql import PageConfig, Persona, Tab, routes
 from gql_server.http.tabs import operator_tabs
 
 SCHEMA = Path(__file__).parents[2] / "schema.graphql"
@@ -27,7 +26,7 @@ def built(tmp_path: Path) -> Path:
 
 
 def client(directory: Path, config: PageConfig | None = None) -> httpx.AsyncClient:
-    app = Starlette(routes=[Route("/", redirect_to_page), *routes(config or PageConfig(), directory)])
+    app = Starlette(routes=routes(config or PageConfig(), directory))
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://server")
 
 
@@ -158,12 +157,6 @@ async def test_a_page_built_while_the_server_runs_is_served(tmp_path: Path) -> N
         after = await browser.get("/graphiql")
 
     assert [before.status_code, after.status_code] == [503, 200]
-
-
-async def test_the_root_can_send_a_browser_to_the_page(built: Path) -> None:
-    response = await client(built).get("/")
-
-    assert (response.status_code, response.headers["location"]) == (307, "/graphiql")
 
 
 @pytest.mark.parametrize(

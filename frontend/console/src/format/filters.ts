@@ -1,0 +1,62 @@
+// The filter of a list as the address has it, and back: a link opens what its sender saw.
+import type { LocationQuery, LocationQueryRaw } from 'vue-router';
+
+import type { PipelineFilter } from '../graph/generated/operations';
+
+type Loose = Record<string, unknown>;
+interface Clause { param: string; read(filter: Loose): string[] | undefined; write(values: string[]): Loose }
+
+const texts = (value: unknown): string[] | undefined => (Array.isArray(value) ? value.map(String) : value == null ? undefined : [String(value)]);
+const list = (param: string, field: string): Clause => ({ param, read: (filter) => texts(filter[field]), write: (values) => ({ [field]: values }) });
+const text = (param: string, field: string): Clause => ({ param, read: (filter) => texts(filter[field]), write: ([value]) => ({ [field]: value }) });
+const flag = (param: string, field: string): Clause => ({ param, read: (filter) => texts(filter[field]), write: ([value]) => ({ [field]: value === 'true' }) });
+const numbers = (param: string, field: string): Clause => ({ ...list(param, field), write: (values) => ({ [field]: values.map(Number).filter(Number.isInteger) }) });
+const nested = (param: string, field: string, key: string): Clause => ({
+  param,
+  read: (filter) => texts((filter[field] as Loose | null | undefined)?.[key]),
+  write: (values) => ({ [field]: { [key]: key === 'in' || key === 'notIn' ? values : values[0] } }),
+});
+
+export const CLAUSES: Clause[] = [
+  nested('status', 'status', 'in'), nested('notStatus', 'status', 'notIn'), list('tone', 'tone'),
+  nested('kind', 'kind', 'in'), nested('notKind', 'kind', 'notIn'),
+  numbers('year', 'years'), list('module', 'modules'), numbers('moduleId', 'moduleTypeIds'), list('entryType', 'dataEntryTypes'),
+  list('level', 'level'), text('unit', 'unitInstitutionalId'), text('q', 'search'), list('class', 'failureClass'), text('group', 'failureGroup'),
+  flag('errors', 'hasErrors'), flag('orphan', 'isOrphan'), flag('active', 'isActive'), flag('aborted', 'isAborted'),
+  flag('stuck', 'isStuck'), flag('unresolved', 'unresolved'), flag('mine', 'triggeredByMe'), list('who', 'triggeredBy'), text('worker', 'workerId'),
+  nested('since', 'startedAt', 'from'), nested('until', 'startedAt', 'to'),
+];
+
+export function filterOf(query: LocationQuery): PipelineFilter {
+  const filter: Loose = {};
+  for (const { param, write } of CLAUSES) {
+    const values = valuesOf(query, param);
+    if (values.length === 0) continue;
+    for (const [field, value] of Object.entries(write(values))) {
+      const before = filter[field];
+      filter[field] = isObject(before) && isObject(value) ? { ...before, ...value } : value;
+    }
+  }
+  return filter as PipelineFilter;
+}
+
+export function queryOf(filter: PipelineFilter): LocationQueryRaw {
+  return Object.fromEntries(CLAUSES.flatMap(({ param, read }) => {
+    const values = read(filter as Loose);
+    return values === undefined ? [] : [[param, values.join(',')]];
+  }));
+}
+
+// A value of a facet says what to merge; null clears a clause.
+export function merged(filter: PipelineFilter, change: unknown): PipelineFilter {
+  return Object.fromEntries(Object.entries({ ...filter, ...(change as PipelineFilter) }).filter(([, value]) => value != null));
+}
+
+export function valuesOf(query: LocationQuery, param: string): string[] {
+  const value = query[param];
+  const one = Array.isArray(value) ? value.join(',') : value;
+  if (!one) return [];
+  return param === 'q' || param === 'unit' ? [one] : one.split(',').filter(Boolean);
+}
+
+const isObject = (value: unknown): value is Loose => typeof value === 'object' && value !== null && !Array.isArray(value);

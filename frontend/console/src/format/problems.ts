@@ -1,0 +1,20 @@
+// What a command answered, told to the reader.
+import type { CombinedError } from '@urql/core';
+import { Notify } from 'quasar';
+
+export const key = (): string => {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  bytes[6] = (bytes[6]! & 0x0f) | 0x40;
+  bytes[8] = (bytes[8]! & 0x3f) | 0x80;
+  return [...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join('').replace(/(.{8})(.{4})(.{4})(.{4})(.{12})/, '$1-$2-$3-$4-$5');
+};
+
+// The sentence why it was not done; undefined when it was.
+export function refusalOf(result: { __typename: string; message?: string } | null | undefined, error?: CombinedError): string | undefined {
+  if (error) return error.graphQLErrors[0]?.message ?? error.message;
+  return result?.__typename.endsWith('Problem') ? result.message : undefined;
+}
+
+export function tell(message: string, isGood = true): void {
+  Notify.create({ message, classes: isGood ? 'notice' : 'notice notice--bad', ...(isGood ? {} : { timeout: 12_000 }), attrs: { role: isGood ? 'status' : 'alert' } });
+}

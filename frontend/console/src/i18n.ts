@@ -1,0 +1,30 @@
+import { Quasar } from 'quasar';
+import quasarEn from 'quasar/lang/en-GB.js';
+import quasarFr from 'quasar/lang/fr.js';
+import { createI18n } from 'vue-i18n';
+
+import en from './locales/en.json';
+import fr from './locales/fr.json';
+
+export const LOCALES = ['en', 'fr'] as const;
+export type Locale = (typeof LOCALES)[number];
+const KEY = 'gql-server:language';
+
+const isLocale = (value: unknown): value is Locale => LOCALES.includes(value as Locale);
+
+// What the address says, else what was chosen before, else what the browser speaks.
+export function preferredLocale(): Locale {
+  const asked = new URLSearchParams(window.location.search).get('lang');
+  const known = [asked, localStorage.getItem(KEY), ...navigator.languages.map((language) => language.slice(0, 2))].find(isLocale);
+  return known ?? 'en';
+}
+
+export const i18n = createI18n({ legacy: false, locale: preferredLocale(), fallbackLocale: 'en', messages: { en, fr } });
+
+export function speak(locale: Locale): void {
+  i18n.global.locale.value = locale;
+  localStorage.setItem(KEY, locale);
+  document.documentElement.lang = locale;
+  Quasar.lang.set(locale === 'fr' ? quasarFr : quasarEn);
+  document.documentElement.lang = locale;
+}

@@ -1,0 +1,23 @@
+import 'quasar/dist/quasar.css';
+import './style.css';
+
+import urql from '@urql/vue';
+import { Dialog, Notify, Quasar } from 'quasar';
+import icons from 'quasar/icon-set/svg-material-icons.js';
+import { createApp } from 'vue';
+
+import App from './App.vue';
+import { createGraph } from './graph/client';
+import { i18n, preferredLocale, speak } from './i18n';
+import { router } from './router';
+import { restoreTheme } from './theme';
+
+const app = createApp(App)
+  .use(Quasar, { plugins: { Dialog, Notify }, iconSet: icons, config: { notify: { position: 'bottom', timeout: 6_000 } } })
+  .use(i18n)
+  .use(router)
+  .use(urql, createGraph());
+
+restoreTheme();
+speak(preferredLocale());
+app.mount('#app');

@@ -1,0 +1,405 @@
+"""The operations console in Chromium, on the demo's day."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from gql_server.http.authentication import TokenAuthority
+from gql_server.settings import Settings
+from tests.e2e.conftest import free_port, operator_of, running_demo
+
+pytestmark = pytest.mark.browser
+
+ROOT = Path(__file__).parents[2]
+DATA = ROOT / "examples" / "data"
+AXE = ROOT / "frontend" / "console" / "node_modules" / "axe-core" / "axe.min.js"
+AXE_RUN = "axe.run(document, {resultTypes: ['violations']}).then(r => r.violations.map(v => `${v.id}: ${v.nodes[0].html}`))"
+PAGES = ["/pipelines"]
+LIVE = "[data-live][data-state=live]"
+JAVASCRIPT_MAX = 300_000
+SCRIPT_BYTES = """performance.getEntriesByType('resource').filter(({name}) => name.endsWith('.js'))
+  .reduce((sum, {encodedBodySize}) => sum + encodedBodySize, 0)"""
+REQUESTS_MAX = 3
+CREATE = "mutation { createYearConfiguration(input: { year: 2025 }) { ... on CreateYearConfigurationPayload { pipeline { pipelineId } } } }"
+ENDED = "query ($id: UUID!) { pipeline(by: { pipelineId: $id }) { isTerminal } }"
+
+
+def visit(page: Page, origin: str, path: str = "/") -> None:
+    """Opens a page and waits until it is live."""
+    page.goto(f"{origin}{path}")
+    expect(page.locator(LIVE)).to_be_visible(timeout=30_000)
+
+
+def upload(origin: str, file: str, module: str) -> str:
+    """The id of the pipeline that ingests the file."""
+    parameters = {"module": module, "year": "2025", "filename": file}
+    content = (DATA / file).read_bytes()
+    answer = httpx.post(f"{origin}/uploads", params=parameters, headers=operator_of(origin), content=content, timeout=30)
+    return answer.raise_for_status().json()["pipelineId"]
+
+
+def refused(origin: str) -> str:
+    """The id of a pipeline that ended because every row was rejected."""
+    content = b"unit_institutional_id,category,quantity\n99999,x,1\n99998,y,2\n"
+    parameters = {"module": "process_emissions", "year": "2025", "filename": "refused.csv"}
+    answer = httpx.post(f"{origin}/uploads", params=parameters, headers=operator_of(origin), content=content, timeout=30)
+    pipeline = answer.raise_for_status().json()["pipelineId"]
+    asked = {"query": ENDED, "variables": {"id": pipeline}}
+    deadline = time.monotonic() + 60
+    while not httpx.post(f"{origin}/graphql", json=asked, headers=operator_of(origin)).json()["data"]["pipeline"]["isTerminal"]:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    return pipeline
+
+
+@contextmanager
+def serving() -> Generator[tuple[str, TokenAuthority]]:
+    """`gql-server serve` on a ledger of its own, and who mints tokens for it."""
+    port, secret = free_port(), "s" * 40
+    command = [sys.executable, "-c", "from gql_server.cli import main; main()", "serve", "--port", str(port)]
+    with TemporaryDirectory(prefix="gql-serve-") as data_dir:
+        process = subprocess.Popen(command, env={**os.environ, "GQL_DATA_DIR": data_dir, "GQL_JWT_SECRET": secret})
+        try:
+            origin = f"http://127.0.0.1:{port}"
+            answers_soon(f"{origin}/readyz")
+            yield (
+                origin,
+                TokenAuthority(
+                    secret, Settings.model_fields["jwt_issuer"].default, Settings.model_fields["jwt_audience"].default
+                ),
+            )
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(timeout=30)
+
+
+def answers_soon(url: str) -> None:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        try:
+            if httpx.get(url).is_success:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.2)
+    raise RuntimeError(f"{url} does not answer")
+
+
+def sign_in(page: Page, token: str) -> None:
+    page.get_by_label("Access token").fill(token)
+    page.get_by_role("button", name="Sign in").click()
+
+
+def row(page: Page, pipeline: str) -> Locator:
+    return page.locator(f"tr[data-pipeline='{pipeline}']")
+
+
+@pytest.fixture
+def complaints(page: Page) -> Iterator[list[str]]:
+    """Whatever the page's console or an exception says, of which there shall be nothing."""
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text) if message.type in {"error", "warning"} else None)
+    page.on("pageerror", lambda error: said.append(str(error)))
+    yield said
+    assert said == []
+
+
+def test_the_root_opens_on_the_pipelines_signed_in_and_live(page: Page, origin: str, complaints: list[str]) -> None:
+    visit(page, origin)
+
+    expect(page).to_have_url(f"{origin}/pipelines")
+    expect(page.get_by_role("heading", name="Pipelines")).to_be_visible()
+    expect(page.get_by_label("Signed in as Operator")).to_be_visible()
+    expect(page.locator("tr.pipeline").first).to_be_visible()
+
+
+def test_a_page_is_painted_with_little_from_here_alone(page: Page, origin: str, complaints: list[str]) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("websocket", lambda socket: asked.append(socket.url.replace("ws:", "http:")))
+
+    visit(page, origin)
+
+    assert [url for url in asked if not url.startswith(f"{origin}/")] == []
+    assert 1 <= len([url for url in asked if url == f"{origin}/graphql"]) <= REQUESTS_MAX
+    assert 0 < page.evaluate(SCRIPT_BYTES) <= JAVASCRIPT_MAX
+
+
+def test_a_counter_opens_the_list_that_it_counts(page: Page, origin: str, complaints: list[str]) -> None:
+    visit(page, origin)
+    counter = page.locator("[data-alert=FAILED]")
+    expect(counter.locator(".alert-count")).not_to_have_text("0")
+    count = int(counter.locator(".alert-count").inner_text())
+
+    counter.click()
+
+    expect(page).to_have_url(re.compile(r"\?status=FAILED$"))
+    expect(page.locator("tr.pipeline")).to_have_count(count)
+    expect(page.locator("[data-total]")).to_have_text(f"{count} pipelines" if count != 1 else "1 pipeline")
+    expect(counter).to_have_attribute("aria-pressed", "true")
+    counter.click()
+    expect(page).to_have_url(f"{origin}/pipelines")
+
+
+def test_what_enters_is_offered_and_the_rows_stay_where_they_are(page: Page, origin: str, complaints: list[str]) -> None:
+    visit(page, origin)
+    before = page.locator("tr.pipeline").evaluate_all("rows => rows.map(row => row.dataset.pipeline)")
+
+    entered = upload(origin, "process_emissions_2025.csv", "process_emissions")
+
+    offer = page.locator("[data-new]")
+    expect(offer).to_have_text("1 new pipeline", timeout=30_000)
+    assert page.locator("tr.pipeline").evaluate_all("rows => rows.map(row => row.dataset.pipeline)") == before
+    offer.click()
+    expect(page.locator("tr.pipeline").first).to_have_attribute("data-pipeline", entered)
+    expect(row(page, entered).locator(".col-status")).to_contain_text("Done", timeout=30_000)
+    expect(offer).to_have_count(0)
+
+
+def test_what_leaves_the_list_stays_and_says_so(page: Page, origin: str, complaints: list[str]) -> None:
+    failed = refused(origin)
+    visit(page, origin, "/pipelines?unresolved=true")
+    expect(row(page, failed)).to_be_visible(timeout=30_000)
+    expect(row(page, failed)).not_to_contain_text("no longer in this list")
+
+    upload(origin, "process_emissions_2025.csv", "process_emissions")
+
+    expect(row(page, failed)).to_contain_text("no longer in this list", timeout=30_000)
+    page.get_by_role("button", name="Refresh").click()
+    expect(row(page, failed)).to_have_count(0)
+
+
+def test_a_failure_is_announced_once(page: Page, origin: str, complaints: list[str]) -> None:
+    visit(page, origin)
+    expect(page.locator("[data-announcement]")).to_have_text("")
+
+    refused(origin)
+
+    expect(page.locator("[data-announcement]")).to_have_text("Failed: File upload, Process emissions 2025", timeout=30_000)
+
+
+def test_a_row_opens_to_its_jobs_and_a_link_opens_what_its_sender_saw(page: Page, origin: str, complaints: list[str]) -> None:
+    failed = refused(origin)
+    visit(page, origin, "/pipelines?errors=true&lang=fr")
+    expect(row(page, failed).locator(".col-status")).to_contain_text("Échoué", timeout=30_000)
+    row(page, failed).click()
+    expect(page.locator("[data-diagnosis]").first).to_be_visible()
+    sent = page.url
+
+    reader = page.context.new_page()
+    reader.goto(sent)
+
+    expect(reader.get_by_role("heading", name="Pipelines")).to_be_visible()
+    expect(reader.locator("[data-job]")).to_have_count(1)
+    expect(reader.get_by_label("Erreurs uniquement")).to_be_checked()
+    reader.get_by_role("button", name="2 lignes rejetées").click()
+    expect(reader.locator(".row-errors tbody tr")).to_have_count(2)
+
+
+def test_a_click_on_a_message_shows_all_of_it_and_leaves_the_row_closed(page: Page, origin: str, complaints: list[str]) -> None:
+    visit(page, origin, "/pipelines?status=FAILED")
+    message = page.locator("tr.pipeline .message").first
+    text = message.inner_text()
+
+    message.click()
+
+    expect(page.get_by_role("dialog")).to_contain_text(text)
+    expect(page.locator(".drill-row")).to_have_count(0)
+
+
+def test_keys_walk_the_rows_open_them_search_and_help(page: Page, origin: str, complaints: list[str]) -> None:
+    visit(page, origin)
+    rows = page.locator("tr.pipeline")
+    expect(rows.first).to_be_visible()
+
+    page.keyboard.press("j")
+    expect(rows.nth(0)).to_be_focused()
+    page.keyboard.press("j")
+    expect(rows.nth(1)).to_be_focused()
+    page.keyboard.press("k")
+    expect(rows.nth(0)).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator(".drill-row")).to_have_count(1)
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog")).to_contain_text("Next row")
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    page.keyboard.press("/")
+    expect(page.get_by_label("Search messages")).to_be_focused()
+    page.keyboard.type("emission factors")
+    expect(page).to_have_url(re.compile(r"q=emission\+factors"))
+    expect(rows.first.locator(".col-message")).to_contain_text("emission factors")
+
+
+def test_a_principal_sees_nothing_of_others(page: Page, origin: str, complaints: list[str]) -> None:
+    visit(page, origin)
+    page.get_by_label("Signed in as Operator").click()
+    page.get_by_text("principal of unit 10208").click()
+
+    expect(page.get_by_label("Signed in as Principal 10208")).to_be_visible()
+    expect(page.locator(LIVE)).to_be_visible()
+    expect(page.locator("tr.pipeline").first.or_(page.locator("[data-empty]"))).to_be_visible()
+    assert set(page.locator("tr.pipeline .unit").all_inner_texts()) <= {"10208"}
+    assert page.locator("tr.pipeline").count() == page.locator("tr.pipeline .unit").count()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("language", ["en", "fr"])
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_is_accessible_in_each_theme_and_language(
+    browser: Browser, origin: str, path: str, language: str, theme: str
+) -> None:
+    context = browser.new_context(viewport={"width": 1440, "height": 900}, color_scheme=theme, bypass_csp=True)  # type: ignore[arg-type]
+    page = context.new_page()
+    visit(page, origin, f"{path}?lang={language}")
+    page.wait_for_load_state("networkidle")
+    page.add_script_tag(path=AXE)
+
+    assert page.evaluate(AXE_RUN) == []
+    assert page.evaluate("document.documentElement.lang") == language
+    context.close()
+
+
+@pytest.mark.parametrize("width", [360, 768, 1440, 2560])
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_fits_every_screen(browser: Browser, origin: str, path: str, width: int) -> None:
+    context = browser.new_context(viewport={"width": width, "height": 900})
+    page = context.new_page()
+    visit(page, origin, path)
+    page.wait_for_load_state("networkidle")
+
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    context.close()
+
+
+def test_the_page_lives_through_a_restart_with_nothing_lost_or_doubled(page: Page) -> None:
+    port = free_port()
+    with TemporaryDirectory(prefix="gql-demo-") as data_dir:
+        with running_demo(port, data_dir) as origin:
+            visit(page, origin)
+            count = page.locator("tr.pipeline").count()
+        expect(page.locator("[data-live]")).to_contain_text("Not live since")
+        assert page.locator("tr.pipeline").count() == count
+        with running_demo(port, data_dir) as origin:
+            expect(page.locator(LIVE)).to_be_visible(timeout=60_000)
+            entered = upload(origin, "process_emissions_2025.csv", "process_emissions")
+            expect(page.locator("[data-new]")).to_have_text("1 new pipeline", timeout=60_000)
+            page.locator("[data-new]").click()
+
+            expect(row(page, entered)).to_have_count(1)
+            expect(row(page, entered).locator(".col-status")).to_contain_text("Done", timeout=30_000)
+            expect(page.locator("tr.pipeline")).to_have_count(count + 1)
+
+
+def test_who_has_no_token_is_asked_for_one_and_who_has_an_old_one_for_another_where_they_are(page: Page) -> None:
+    with serving() as (origin, authority):
+        page.goto(f"{origin}/pipelines?year=2025&lang=en")
+        sign_in(page, authority.mint("operator", lifetime=timedelta(seconds=36)))
+        expect(page.locator("[data-empty]")).to_contain_text("No pipeline matches these filters.")
+        expect(page.get_by_role("dialog")).to_have_count(0)
+        time.sleep(7)  # half a minute before its end a token is as good as none
+
+        page.get_by_role("button", name="Refresh").click()
+
+        expect(page.get_by_role("dialog")).to_contain_text("has expired")
+        sign_in(page, authority.mint("operator"))
+        expect(page.get_by_role("dialog")).to_have_count(0)
+        page.get_by_role("button", name="Clear filters").first.click()
+        expect(page.locator("[data-empty]")).to_contain_text("No pipeline yet.")
+        kept = page.evaluate("JSON.stringify([Object.entries(localStorage), document.cookie])")
+        assert "eyJ" not in kept
+
+
+def test_a_pipeline_has_a_page_with_its_reason_and_what_to_do(page: Page, origin: str, complaints: list[str]) -> None:
+    failed = refused(origin)
+
+    visit(page, origin, f"/pipelines/{failed}")
+
+    expect(page.get_by_role("heading", name="File upload · Process emissions 2025")).to_be_visible()
+    expect(page.locator("[data-diagnosis]").first).to_be_visible()
+    page.get_by_role("button", name="2 rejected rows").click()
+    expect(page.locator(".row-errors tbody tr")).to_have_count(2)
+    page.get_by_label("Search reasons and columns").fill("99998")
+    expect(page.locator(".row-errors tbody tr")).to_have_count(1)
+
+
+def test_a_retry_is_confirmed_and_leads_to_the_pipeline_that_it_started(page: Page, origin: str, complaints: list[str]) -> None:
+    failed = refused(origin)
+    visit(page, origin, f"/pipelines/{failed}")
+
+    page.get_by_role("button", name="Retry").first.click()
+    page.get_by_role("dialog").get_by_role("button", name="Retry").click()
+
+    expect(page).not_to_have_url(f"{origin}/pipelines/{failed}")
+    expect(page).to_have_url(re.compile(r"/pipelines/[0-9a-f-]{36}$"))
+    expect(page.locator("h1 + .tier")).to_have_text("Failed", timeout=30_000)
+    expect(page.get_by_role("link", name="Run before")).to_have_attribute("href", f"/pipelines/{failed}")
+
+
+def test_the_graph_of_a_pipeline_is_drawn_when_it_is_asked_for(page: Page, origin: str, complaints: list[str]) -> None:
+    pipeline = upload(origin, "equipment_2025.csv", "equipment_electric_consumption")
+    loaded: list[str] = []
+    page.on("request", lambda request: loaded.append(request.url))
+    visit(page, origin, f"/pipelines/{pipeline}")
+    assert [url for url in loaded if "PipelineGraph" in url] == []
+
+    page.get_by_role("tab", name="Graph").click()
+
+    expect(page.locator(".vue-flow__node")).to_have_count(5, timeout=30_000)
+    expect(page.locator(".vue-flow__node .tier--success")).to_have_count(5, timeout=30_000)
+    assert page.locator(".vue-flow__edge").count() >= 5
+
+
+def test_a_pipeline_is_copied_as_markdown(page: Page, origin: str, complaints: list[str]) -> None:
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    failed = refused(origin)
+    visit(page, origin, f"/pipelines/{failed}")
+
+    page.get_by_role("button", name="Copy as Markdown").click()
+
+    expect(page.get_by_text("Copied")).to_be_visible()
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert failed in copied
+    assert "unknown unit 99999" in copied
+
+
+def test_a_pipeline_that_is_not_there_is_no_error(page: Page, origin: str, complaints: list[str]) -> None:
+    page.goto(f"{origin}/pipelines/00000000-0000-7000-8000-000000000000")
+
+    expect(page.locator("[data-empty]")).to_contain_text("This pipeline is not there, or you may not see it.")
+
+
+def test_of_two_who_abort_one_pipeline_the_second_is_told_and_sees_what_the_first_did(browser: Browser) -> None:
+    with serving() as (origin, authority):
+        headers = {"Authorization": f"Bearer {authority.mint('superadmin')}"}
+        created = httpx.post(f"{origin}/graphql", json={"query": CREATE}, headers=headers, timeout=30).json()["data"]
+        pipeline = created["createYearConfiguration"]["pipeline"]["pipelineId"]
+        contexts = [browser.new_context() for _ in range(2)]
+        first, second = (context.new_page() for context in contexts)
+        for page, name in ((first, "ada"), (second, "bob")):
+            page.goto(f"{origin}/pipelines")
+            sign_in(page, authority.mint("operator", subject=name))
+            row(page, pipeline).get_by_role("button", name="Abort").click()
+            expect(page.get_by_role("dialog")).to_contain_text("1 unfinished job ends:")
+            page.get_by_label("Reason").fill(f"{name} says so")
+
+        first.get_by_role("dialog").get_by_role("button", name="Abort").click()
+
+        for page in (first, second):
+            expect(row(page, pipeline).locator(".col-status")).to_contain_text("Aborted")
+        second.get_by_role("dialog").get_by_role("button", name="Abort").click()
+        expect(second.get_by_role("alert")).to_contain_text("It was not aborted:")
+        for context in contexts:
+            context.close()
