@@ -63,6 +63,11 @@ def chromium() -> Generator[Browser]:
         browser.close()
 
 
+@pytest.fixture(autouse=True)
+def _tasks() -> None:  # pyright: ignore[reportUnusedFunction]
+    """Overrides that of asynchronous tests: Playwright's own loop runs in this thread, so that no other can."""
+
+
 @pytest.fixture(scope="session")
 def origin() -> Iterator[str]:
     with demo_server() as origin:
