@@ -25,7 +25,7 @@ PRICES = Prices(SCHEMA.executable)
 MOST = 200
 DEAREST = 12_000
 VARIABLES: Mapping[str, dict[str, Any]] = {"Pipelines": {"first": 50}}
-"""What the console gives for a size that the document leaves open."""
+"""Sizes that the console gives where a document leaves them open."""
 
 DEFINITIONS = [definition for file in FILES for definition in parse(file.read_text("utf-8")).definitions]
 FRAGMENTS = {fragment.name.value: fragment for fragment in DEFINITIONS if isinstance(fragment, FragmentDefinitionNode)}

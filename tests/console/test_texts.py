@@ -1,4 +1,4 @@
-"""What the console says: complete in both languages, and nothing said nowhere."""
+"""Texts of the console: complete in both languages, and each shown somewhere."""
 
 import json
 import re

@@ -32,7 +32,9 @@ JAVASCRIPT_MAX = 300_000
 SCRIPT_BYTES = """performance.getEntriesByType('resource').filter(({name}) => name.endsWith('.js'))
   .reduce((sum, {encodedBodySize}) => sum + encodedBodySize, 0)"""
 REQUESTS_MAX = 3
-CREATE = "mutation { createYearConfiguration(input: { year: 2025 }) { ... on CreateYearConfigurationPayload { pipeline { pipelineId } } } }"
+CREATE = """mutation {
+  createYearConfiguration(input: { year: 2025 }) { ... on CreateYearConfigurationPayload { pipeline { pipelineId } } }
+}"""
 ENDED = "query ($id: UUID!) { pipeline(by: { pipelineId: $id }) { isTerminal } }"
 
 
@@ -108,7 +110,7 @@ def row(page: Page, pipeline: str) -> Locator:
 
 @pytest.fixture
 def complaints(page: Page) -> Iterator[list[str]]:
-    """Whatever the page's console or an exception says, of which there shall be nothing."""
+    """Messages of the page's console and exceptions, of which there shall be none."""
     said: list[str] = []
     page.on("console", lambda message: said.append(message.text) if message.type in {"error", "warning"} else None)
     page.on("pageerror", lambda error: said.append(str(error)))

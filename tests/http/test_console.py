@@ -30,7 +30,7 @@ def client(directory: Path, config: PageConfig | None = None) -> httpx.AsyncClie
 
 
 def told(page: str) -> dict[str, object]:
-    data = re.search(r'<script type="application/json" id="config" data-base="[^"]*">(.*)</script>', page)
+    data = re.search(r'<script type="application/json" id="config" data-base="[^"]*">(.*?)</script>', page)
     assert data is not None
     return json.loads(data.group(1))
 
