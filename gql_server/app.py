@@ -32,6 +32,7 @@ from gql_server.handlers.units import UNIT_SOURCES, default_unit_sources
 from gql_server.http import console, graphiql
 from gql_server.http.authentication import TokenAuthority
 from gql_server.http.claims import check_rules
+from gql_server.http.documents import Documents, load
 from gql_server.http.endpoint import GraphQLEndpoint
 from gql_server.http.envelope import BasePath, Careful
 from gql_server.http.graphiql import PageConfig, Pages
@@ -48,6 +49,7 @@ from gql_server.http.sources import Sources
 from gql_server.http.tabs import operation_names
 from gql_server.http.uploads import Uploads
 from gql_server.metrics import LABELS
+from gql_server.policy import API_EXPLORE, Viewer
 from gql_server.reads.lanes import Lanes
 from gql_server.reads.pagination.cursors import CursorCodec
 from gql_server.reads.pagination.paging import Paging
@@ -86,6 +88,10 @@ def create_app(
     lanes = Lanes(settings.reads_per_viewer())
     origins, schema = Origins(settings.allowed_origins), create_schema()
     schema.slow_seconds = settings.slow_operation.total_seconds()
+
+    def explores(viewer: Viewer) -> bool:
+        return settings.introspection == "everyone" or viewer.may(API_EXPLORE)
+
     keys = company_keys(settings)
     authenticate = Identity(tokens, keys and Company(keys)).authenticate
     graphql = GraphQLEndpoint(
@@ -100,6 +106,7 @@ def create_app(
             commands=commands,
             budgets=budgets,
             lanes=lanes,
+            explores=explores(viewer),
         ),
         request_max_bytes=settings.request_max_bytes,
         limits=Limits(per_viewer=settings.live_operations_per_viewer_max, per_process=settings.live_operations_max),
@@ -109,8 +116,9 @@ def create_app(
             per_viewer=settings.sockets_per_viewer_max,
         ),
         origins=origins,
+        documents=trusted_documents(settings),
     )
-    definition = SchemaDefinition(schema.as_str, authenticate)
+    definition = SchemaDefinition(schema.as_str, authenticate, explores)
     uploads = Uploads(write_engine, registry, authenticate, settings.upload_max_bytes, files_bucket(settings))
     sources = Sources(write_engine, authenticate, files_bucket(settings))
 
@@ -224,6 +232,14 @@ def worker_metrics(worker: Worker, engine: AsyncEngine) -> Starlette:
         return JSONResponse({"ready": True})
 
     return metrics_app([Pools({"work": engine}), worker_gauges(worker)], ready)
+
+
+def trusted_documents(settings: Settings) -> Documents:
+    """Documents that clients ask for by id. Raises Stop for a manifest that is none."""
+    try:
+        return Documents(load(settings.trusted_documents), only_trusted=settings.trusted_documents_only)
+    except ValueError as error:
+        raise Stop(f"GQL_TRUSTED_DOCUMENTS: {error}") from None
 
 
 def company_keys(settings: Settings) -> Keys | None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -250,6 +251,21 @@ def show_settings(
         if not changed or knob.source != "default":
             out.print(f"[bold]{knob.name}[/bold]={escape(knob.value)}  [dim]({knob.source})[/dim]", highlight=False)
             out.print(f"    {knob.description}", markup=False, highlight=False)
+
+
+@app.command()
+def documents(
+    files: Annotated[list[Path] | None, typer.Argument(help="Files of one document each; none: those of GraphiQL.")] = None,
+) -> None:
+    """Print a manifest of trusted documents, by their SHA-256, for GQL_TRUSTED_DOCUMENTS."""
+    from gql_server.http.documents import manifest
+    from gql_server.http.tabs import operation_texts
+
+    try:
+        texts = [path.read_text("utf-8").rstrip() for path in files] if files else operation_texts()
+    except (OSError, UnicodeDecodeError) as error:
+        raise Stop(str(error)) from None
+    sys.stdout.write(json.dumps(manifest(texts), indent=2, ensure_ascii=False) + "\n")
 
 
 @app.command()

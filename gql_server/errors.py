@@ -12,6 +12,7 @@ class ErrorCode(StrEnum):
     CURSOR_INVALID = "CURSOR_INVALID"
     CURSOR_FILTER_MISMATCH = "CURSOR_FILTER_MISMATCH"
     FEED_TOKEN_EXPIRED = "FEED_TOKEN_EXPIRED"
+    PERSISTED_QUERY_NOT_FOUND = "PERSISTED_QUERY_NOT_FOUND"
     UNAUTHENTICATED = "UNAUTHENTICATED"
     FORBIDDEN = "FORBIDDEN"
     NOT_FOUND = "NOT_FOUND"
@@ -100,6 +101,12 @@ class NotFound(PublicError):
     """No such thing, or not for this viewer: deliberately the same."""
 
     code = ErrorCode.NOT_FOUND
+
+
+class PersistedQueryNotFound(PublicError):
+    """No document of that id: the client may send its text."""
+
+    code = ErrorCode.PERSISTED_QUERY_NOT_FOUND
 
 
 class Conflict(PublicError):

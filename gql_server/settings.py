@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings, DotEnvSettingsSource, NoDecode, Sett
 JWT_SECRET_FILE = "jwt_secret"
 PREFIX, ENV_FILE = "GQL_", ".env"
 INSTANT = timedelta(0)
+LISTS = ("job_modules", "allowed_origins", "allowed_hosts", "forwarded_allow_ips", "trusted_documents")
 SECRET_CHARACTERS_MIN = 10
 """Different characters of a secret that nobody guesses."""
 OTHERS = ("GQL_URL", "GQL_TOKEN", "GQL_TEST_", "GQL_BENCH_", "GQL_REPLAY_", "GQL_FEED_", "GQL_HICCUPS_", "GQL_DATABASE_DOWN_")
@@ -111,6 +112,18 @@ class Settings(BaseSettings):
     ] = None
     files_secret_access_key: Annotated[SecretStr | None, Field(description="Secret of the access key.")] = None
 
+    trusted_documents: Annotated[
+        tuple[Path, ...],
+        NoDecode,
+        Field(description="Manifests of documents that are asked for by id (graphql-codegen's, Relay's, Apollo's), by commas."),
+    ] = ()
+    trusted_documents_only: Annotated[
+        bool, Field(description="Execute no others, but for those who have the permission `backoffice.api:explore`.")
+    ] = False
+    introspection: Annotated[
+        Literal["everyone", "permitted"],
+        Field(description="Who is told the schema, also by suggestions: everyone, or those with `backoffice.api:explore`."),
+    ] = "everyone"
     request_max_bytes: Annotated[int, Field(ge=1024, description="Largest GraphQL request body.")] = 256 * 1024
     live_operations_max: Annotated[int, Field(ge=1, description="Subscriptions one API process serves at a time.")] = 10_000
     live_operations_per_viewer_max: Annotated[
@@ -249,7 +262,9 @@ class Settings(BaseSettings):
                 raise ValueError(f"{origin} is not an origin such as https://app.example.org")
         return tuple(origin.rstrip("/") for origin in origins)
 
-    @field_validator("job_modules", "allowed_origins", "allowed_hosts", "forwarded_allow_ips", mode="before")
+    @field_validator(
+        "job_modules", "allowed_origins", "allowed_hosts", "forwarded_allow_ips", "trusted_documents", mode="before"
+    )
     @classmethod
     def _by_commas(cls, names: object) -> object:
         return tuple(name.strip() for name in names.split(",") if name.strip()) if isinstance(names, str) else names

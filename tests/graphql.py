@@ -59,6 +59,7 @@ def context(
     hub: Hub | None = None,
     budgets: Budgets | None = None,
     lanes: Lanes | None = None,
+    explores: bool = True,
 ) -> Context:
     return Context(
         viewer=viewer,
@@ -69,6 +70,7 @@ def context(
         commands=Commands(engine, registry, entry_sources),
         budgets=budgets or Budgets(),
         lanes=lanes,
+        explores=explores,
     )
 
 

@@ -39,6 +39,7 @@ class Context:
         commands: Commands,
         budgets: Budgets,
         lanes: Lanes | None = None,
+        explores: bool = True,
     ) -> None:
         self.viewer = viewer
         self.commands = commands
@@ -47,6 +48,7 @@ class Context:
         self.tokens = tokens
         self.session = Session()
         self.budgets = budgets
+        self.explores = explores
         self.estimated = 0
         self.engine = direct(engine)
         self._lane: Reading = lanes.of(viewer, self.engine) if lanes else self.engine

@@ -1,5 +1,6 @@
 """The schema as it executes: a prepared operation, its price, the plan executor, and what the viewer was not shown."""
 
+import re
 from collections import Counter
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
@@ -18,7 +19,7 @@ from strawberry.types.execution import PreExecutionError
 from strawberry.types.graphql import OperationType
 
 from gql_server import tracing
-from gql_server.errors import CostLimitExceeded
+from gql_server.errors import CostLimitExceeded, ErrorCode
 from gql_server.graph.context import Context
 from gql_server.graph.cost.prices import Prices
 from gql_server.graph.cost.pricing import charge, charge_refused
@@ -26,10 +27,13 @@ from gql_server.graph.document_limits import MAX_ERRORS
 from gql_server.graph.observation import Observed
 from gql_server.graph.operations import Operations, Prepared
 from gql_server.metrics import EVENTS_SENT
-from gql_server.policy import GUARDS
+from gql_server.policy import API_EXPLORE, GUARDS
 
 REQUEST_ERRORS = (CannotGetOperationTypeError, InvalidOperationTypeError, MissingQueryError)
 EVERY_TYPE = frozenset(OperationType)
+NO_INTROSPECTION = f"The schema is told to those alone who have the permission `{API_EXPLORE}`."
+FORBIDDEN = {"code": ErrorCode.FORBIDDEN.value, "permission": API_EXPLORE}
+HINT = re.compile(r" Did you mean .*\Z", re.DOTALL)
 
 
 class Schema(strawberry.Schema):
@@ -91,7 +95,7 @@ class Schema(strawberry.Schema):
                 return
             document = self._checked(prepared, variables, context)
         except Refused as refused:
-            yield PreExecutionError(None, refused.errors)
+            yield PreExecutionError(None, shown(refused.errors, context))
             return
         except REQUEST_ERRORS as error:
             yield PreExecutionError(None, [_located(error)])
@@ -115,7 +119,7 @@ class Schema(strawberry.Schema):
             document = self._checked(prepared, variables, context)
             result = await self._result(document, prepared.name, variables, context, root)
         except Refused as refused:
-            return PreExecutionError(None, refused.errors)
+            return PreExecutionError(None, shown(refused.errors, context))
         except Exception as error:
             return PreExecutionError(None, [_located(error)])
         return ExecutionResult(result.data, result.errors, redactions(context))
@@ -138,7 +142,7 @@ class Schema(strawberry.Schema):
             if optimized_is_awaitable(events):
                 events = await events
             if isinstance(events, CoreResult):
-                yield PreExecutionError(None, events.errors)
+                yield PreExecutionError(None, shown(events.errors or [], context))
                 return
             async with aclosing(events):
                 async for event in events:
@@ -174,6 +178,9 @@ class Schema(strawberry.Schema):
         assert prepared.document is not None
         if not isinstance(context, Context):
             return prepared.document
+        if not context.explores and prepared.introspects:
+            _charge_refused(context, prepared)
+            raise Refused([GraphQLError(NO_INTROSPECTION, extensions=FORBIDDEN)])
         context.estimated = prepared.estimate(self._prices, variables, context.paging.size_max)
         if (dry := prepared.dry(variables)) is not None:
             return dry
@@ -216,6 +223,19 @@ class Refused(Exception):
     def __init__(self, errors: list[GraphQLError]) -> None:
         super().__init__(errors)
         self.errors = errors
+
+
+def shown(errors: list[GraphQLError], context: Any) -> list[GraphQLError]:
+    """The errors, without names that the viewer may not ask for."""
+    return errors if not isinstance(context, Context) or context.explores else [*map(_without_hint, errors)]
+
+
+def _without_hint(error: GraphQLError) -> GraphQLError:
+    """A copy, as the error is kept with its document."""
+    if not (hint := HINT.search(error.message)):
+        return error
+    message = error.message[: hint.start()]
+    return GraphQLError(message, error.nodes, error.source, error.positions, error.path, extensions=error.extensions)
 
 
 def redactions(context: Any) -> dict[str, Any]:

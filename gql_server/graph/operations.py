@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from graphql import (
     DocumentNode,
+    FieldNode,
     GraphQLError,
     GraphQLInputObjectType,
     GraphQLNonNull,
@@ -115,6 +116,14 @@ class Prepared:
         required = {usage.node.name.value for usage in usages if isinstance(usage.type, GraphQLNonNull)}
         given = self.operation.variable_definitions or ()
         return frozenset(each.variable.name.value for each in given if each.default_value) & required
+
+    @cached_property
+    def introspects(self) -> bool:
+        """True if the document asks for the schema."""
+        assert self.document is not None
+        found = _Introspection()
+        visit(self.document, found)
+        return found.is_there
 
     def estimate(self, prices: Prices, variables: Mapping[str, Any] | None, most: int) -> int:
         """Cost of the operation, remembered for the same values of the variables on which that depends."""
@@ -232,6 +241,15 @@ def _named(node: TypeNode) -> str:
     while not isinstance(node, NamedTypeNode):
         node = cast(ListTypeNode | NonNullTypeNode, node).type
     return node.name.value
+
+
+class _Introspection(Visitor):
+    """Looks for the fields that tell of the schema."""
+
+    is_there = False
+
+    def enter_field(self, node: FieldNode, *_: object) -> None:
+        self.is_there = self.is_there or node.name.value in ("__schema", "__type")
 
 
 class _Variables(Visitor):

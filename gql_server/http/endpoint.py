@@ -26,6 +26,7 @@ from gql_server.graph.document_limits import REQUEST_SECONDS, SUBSCRIPTIONS_PER_
 from gql_server.graph.executable_schema import Schema
 from gql_server.http import sse
 from gql_server.http.answers import SOON, answer, failure, headers_of, is_syntax_error, payload
+from gql_server.http.documents import Documents
 from gql_server.http.identity import Authenticate, viewer_of
 from gql_server.http.live import Limits, LiveOperations, Operation
 from gql_server.http.masking import internal, masked, public, refusal
@@ -62,6 +63,7 @@ class GraphQLEndpoint(GraphQL[Any, None]):
         limits: Limits = Limits(),  # noqa: B008
         socket_limits: SocketLimits = SocketLimits(),  # noqa: B008
         origins: Origins = Origins(),  # noqa: B008
+        documents: Documents | None = None,
     ) -> None:
         super().__init__(
             schema,
@@ -78,6 +80,7 @@ class GraphQLEndpoint(GraphQL[Any, None]):
         self.sockets = Sockets(socket_limits)
         self.request_max_bytes = request_max_bytes
         self.origins = origins
+        self.documents = documents or Documents()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -115,8 +118,9 @@ class GraphQLEndpoint(GraphQL[Any, None]):
     async def _answer(self, request: Request, takes: Accepted) -> Response:
         """Of a subscription, its results as an event stream; else the result in the media that the client takes."""
         viewer = await viewer_of(self.authenticate, request.headers.get("authorization"))
-        data = await request_data(request, self.request_max_bytes)
+        data = await request_data(request, self.request_max_bytes, self.documents)
         assert data.query is not None
+        self.documents.check(data.query, viewer)
         operation = Operation(data.query, data.variables or {}, data.operation_name)
         if takes.events and self.live.plan(operation).is_subscription:
             return sse.stream(request, self.live, operation, viewer)

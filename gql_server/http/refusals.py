@@ -19,6 +19,7 @@ STATUS: Mapping[ErrorCode, int] = MappingProxyType(
         ErrorCode.UNAUTHENTICATED: 401,
         ErrorCode.FORBIDDEN: 403,
         ErrorCode.NOT_FOUND: 404,
+        ErrorCode.PERSISTED_QUERY_NOT_FOUND: 404,
         ErrorCode.CONFLICT: 409,
         ErrorCode.RATE_LIMITED: 429,
         ErrorCode.INTERNAL: 500,

@@ -1,6 +1,6 @@
 """GraphQL requests as they come over HTTP: a POST of JSON, or a GET that no page of another origin can have made."""
 
-from typing import Any
+from typing import Any, cast
 
 import orjson
 from cross_web import HTTPException
@@ -8,6 +8,7 @@ from starlette.requests import Request
 from strawberry.http import GraphQLRequestData
 
 from gql_server.http.connections import whole_body
+from gql_server.http.documents import ID_NAMES, Documents, id_of
 from gql_server.http.media import check_body
 from gql_server.http.refusals import Refusal
 
@@ -16,16 +17,16 @@ PREFLIGHT = "graphql-require-preflight"
 SIMPLE = ("", "application/x-www-form-urlencoded", "multipart/form-data", "text/plain")
 """Content types that a browser sends to another origin without asking it first."""
 OPTIONAL: dict[str, type] = {"variables": dict, "operationName": str, "extensions": dict}
-PARAMETERS = ("query", *OPTIONAL)
+PARAMETERS = ("query", *ID_NAMES, *OPTIONAL)
 
 
-async def request_data(request: Request, max_bytes: int) -> GraphQLRequestData:
-    """Operation that is asked for. Raises HTTPException."""
+async def request_data(request: Request, max_bytes: int, documents: Documents) -> GraphQLRequestData:
+    """Operation that is asked for. Raises HTTPException, BadInput or PersistedQueryNotFound."""
     if request.method == "POST":
         check_body(request, max_bytes)
-        return _data(_json(await whole_body(request), "body"))
+        return _data(_json(await whole_body(request), "body"), documents)
     _check_preflight(request)
-    return _data(_parameters(request))
+    return _data(_parameters(request), documents)
 
 
 def check_method(request: Request) -> None:
@@ -58,13 +59,18 @@ def _json(text: bytes, name: str) -> object:
         raise HTTPException(400, f"The {name} is not JSON.") from None
 
 
-def _data(given: object) -> GraphQLRequestData:
+def _data(given: object, documents: Documents) -> GraphQLRequestData:
     match given:
-        case {"query": str(query), **rest} if _is_well_formed(rest):
-            return GraphQLRequestData(query, rest.get("variables"), rest.get("operationName"), rest.get("extensions"))
+        case {"query": str(), **rest} if is_well_formed(rest):
+            pass
+        case {**rest} if "query" not in rest and id_of(rest) is not None and is_well_formed(rest):
+            pass
         case _:
             raise HTTPException(400, "The request must be an object with a `query`; see the GraphQL over HTTP draft.")
+    text = documents.text(cast(dict[str, Any], given))
+    return GraphQLRequestData(text, rest.get("variables"), rest.get("operationName"), rest.get("extensions"))
 
 
-def _is_well_formed(optional: dict[str, Any]) -> bool:
+def is_well_formed(optional: dict[str, Any]) -> bool:
+    """True if what may be left out is as it should be."""
     return all(isinstance(optional.get(name), kind | None) for name, kind in OPTIONAL.items())

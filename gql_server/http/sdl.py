@@ -7,20 +7,24 @@ from functools import cached_property
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
-from gql_server.errors import PublicError
+from gql_server.errors import Forbidden, PublicError
 from gql_server.http.identity import Authenticate, viewer_of
 from gql_server.http.uploads import refusal
+from gql_server.policy import API_EXPLORE, Viewer
 
 
 class SchemaDefinition:
-    """The endpoint. `authenticate` turns an Authorization header into a viewer or raises Unauthenticated."""
+    """The endpoint. `authenticate` turns an Authorization header into a viewer or raises Unauthenticated; `explores` says
+    whether one may see the schema."""
 
-    def __init__(self, print_schema: Callable[[], str], authenticate: Authenticate) -> None:
-        self._print_schema, self._authenticate = print_schema, authenticate
+    def __init__(self, print_schema: Callable[[], str], authenticate: Authenticate, explores: Callable[[Viewer], bool]) -> None:
+        self._print_schema, self._authenticate, self._explores = print_schema, authenticate, explores
 
     async def get(self, request: Request) -> Response:
         try:
-            await viewer_of(self._authenticate, request.headers.get("authorization"))
+            viewer = await viewer_of(self._authenticate, request.headers.get("authorization"))
+            if not self._explores(viewer):
+                raise Forbidden("you may not see the schema", permission=API_EXPLORE)
         except PublicError as error:
             return refusal(error)
         headers = {"ETag": self._tag, "Cache-Control": "private, no-cache", "Vary": "Authorization"}

@@ -30,6 +30,11 @@ def operator_tabs(job_id: int = 1, ingest_id: int = 1, year: int = 2025) -> tupl
     )
 
 
+def operation_texts() -> list[str]:
+    """The operations of the default tabs, as the page sends them."""
+    return [tab.query for tab in operator_tabs()]
+
+
 def operation_names() -> list[str]:
     """Names of the operations that are kept here."""
     kept = resources.files("gql_server.http").joinpath("operations").iterdir()

@@ -18,14 +18,17 @@ from strawberry.subscriptions.protocols.graphql_transport_ws.types import (
     ConnectionInitMessage,
     Message,
     PingMessage,
+    SubscribeMessage,
 )
 
 from gql_server.errors import PublicError, Unauthenticated, Unavailable
 from gql_server.graph.context import Context
 from gql_server.graph.executable_schema import Schema
 from gql_server.http import live, streams
+from gql_server.http.documents import Documents, id_of
 from gql_server.http.identity import Authenticate, viewer_of
 from gql_server.http.masking import counted, internal, masked, public
+from gql_server.http.requests import is_well_formed
 from gql_server.http.sockets import Sockets
 from gql_server.policy import Viewer
 
@@ -75,6 +78,7 @@ class Endpoint(Protocol):
     live: live.LiveOperations
     sockets: Sockets
     create_context: Callable[[Viewer], Context]
+    documents: Documents
 
     def encode_json(self, data: object) -> str: ...
 
@@ -138,8 +142,19 @@ class TransportHandler(BaseGraphQLTransportWSHandler[Any, None]):
     async def handle_message(self, message: Message) -> None:
         if not _is_well_formed(message):
             await self.handle_invalid_message("Failed to parse message")
-        else:
+        elif message["type"] != "subscribe" or not self.connection_acknowledged or await self._is_found(message):
             await super().handle_message(message)
+
+    async def _is_found(self, message: SubscribeMessage) -> bool:
+        """True once the message has the text of its document. Answers it otherwise."""
+        payload = cast(dict[str, Any], message["payload"])
+        try:
+            payload["query"] = self._endpoint.documents.text(payload)
+        except PublicError as error:
+            errors = [each.formatted for each in counted([public(error)])]
+            await self.send_message({"id": message["id"], "type": "error", "payload": errors})
+            return False
+        return True
 
     async def handle_connection_init(self, message: ConnectionInitMessage) -> None:
         given = cast(object, message.get("payload"))
@@ -215,6 +230,7 @@ class TransportHandler(BaseGraphQLTransportWSHandler[Any, None]):
             self._lifetimes.discard(lifetime)
 
     async def _send_results(self, operation: Operation[Any, None], viewer: Viewer) -> None:
+        self._endpoint.documents.check(operation.query, viewer)
         asked = live.Operation(operation.query, operation.variables or {}, operation.operation_name)
         if self._endpoint.live.plan(asked).is_subscription:
             await self._follow(operation, asked, viewer)
@@ -279,8 +295,8 @@ def _is_well_formed(message: object) -> bool:
             return True
         case {"type": "complete", "id": str()}:
             return True
-        case {"type": "subscribe", "id": str(id), "payload": {"query": str(), **rest}}:
-            variables, name = rest.get("variables"), rest.get("operationName")
-            return 0 < len(id) <= ID_LENGTH and isinstance(variables, dict | None) and isinstance(name, str | None)
+        case {"type": "subscribe", "id": str(id), "payload": {**payload}}:
+            has_document = isinstance(payload["query"], str) if "query" in payload else id_of(payload) is not None
+            return has_document and 0 < len(id) <= ID_LENGTH and is_well_formed(payload)
         case _:
             return False

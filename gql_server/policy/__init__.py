@@ -4,6 +4,7 @@ field."""
 from gql_server.policy.guards import SYNC, UPLOAD, DenialMode, Guard, Reach, permits, reach
 from gql_server.policy.inputs import BY_SUBJECT, INPUTS, PAGING
 from gql_server.policy.permissions import (
+    API_EXPLORE,
     CONFIGURATION_EDIT,
     CONFIGURATION_VIEW,
     OPERATIONS_EDIT,
@@ -32,6 +33,7 @@ from gql_server.policy.rows import (
 from gql_server.policy.table import GUARDS, POLICY, TypeRule
 
 __all__ = [
+    "API_EXPLORE",
     "BY_SUBJECT",
     "CONFIGURATION_EDIT",
     "CONFIGURATION_VIEW",

@@ -11,6 +11,8 @@ OPERATIONS_EDIT = "backoffice.pipeline_operations:edit"
 CONFIGURATION_VIEW = "backoffice.configuration:view"
 CONFIGURATION_EDIT = "backoffice.configuration:edit"
 USERS_VIEW = "backoffice.users:view"
+API_EXPLORE = "backoffice.api:explore"
+"""Asks what nobody foresaw: documents that are not trusted, and the schema, where these are not for everyone."""
 
 BACKOFFICE = ("pipeline_operations", "configuration", "users")
 MODULE_ACTIONS = ("view", "edit", "sync")
@@ -63,10 +65,10 @@ def permissions_of(role: str, unit: str | None) -> frozenset[str]:
     match role:
         case Role.SUPERADMIN:
             backoffice = {f"backoffice.{area}:{action}" for area in BACKOFFICE for action in ("view", "edit")}
-            return frozenset(backoffice | _module_permissions(""))
+            return frozenset(backoffice | _module_permissions("") | {API_EXPLORE})
         case Role.OPERATOR:
             editable = {f"backoffice.{area}:edit" for area in ("pipeline_operations", "configuration")}
-            return frozenset(editable | {OPERATIONS_VIEW, CONFIGURATION_VIEW, USERS_VIEW})
+            return frozenset(editable | {OPERATIONS_VIEW, CONFIGURATION_VIEW, USERS_VIEW, API_EXPLORE})
         case Role.PRINCIPAL if unit:
             return frozenset(_module_permissions(f"@{unit}"))
         case _:

@@ -18,6 +18,7 @@ from websockets.typing import Origin, Subprotocol
 from gql_server.db import connect_arguments
 from gql_server.db.models import JobResult, JobState
 from gql_server.feed.hub import Hub
+from gql_server.http.documents import Documents
 from gql_server.http.endpoint import GraphQLEndpoint
 from gql_server.http.origins import Origins
 from gql_server.http.sockets import SocketLimits, Sockets
@@ -425,6 +426,25 @@ async def test_only_the_one_protocol_is_spoken(url: str):
             await _receive(client)
 
     assert client.close_code == 4406
+
+
+async def test_a_document_is_asked_for_by_id_and_others_need_a_permission(url: str, graphql: GraphQLEndpoint):
+    who, other = "query Who { viewer { id } }", "query Other { viewer { displayName } }"
+    graphql.documents = Documents({"known": who}, only_trusted=True)
+    asked = {"1": {"documentId": "known"}, "2": {"query": other}, "3": {"documentId": "unknown"}, "4": {"query": who}}
+    answers: dict[str, Any] = {}
+    async with socket(url, Authorization=_bearer("principal", unit="10208")) as client:
+        for id, payload in asked.items():
+            await _send(client, {"type": "subscribe", "id": id, "payload": payload})
+            while (message := await _receive(client))["type"] == "next":
+                answers[id] = message["payload"]["data"]
+            if message["type"] == "error":
+                answers[id] = [error["extensions"]["code"] for error in message["payload"]]
+        await _send(client, {"type": "subscribe", "id": "5", "payload": {}})
+        assert await _closed(client) == 4400
+
+    shown = {"viewer": {"id": "principal-10208"}}
+    assert answers == {"1": shown, "2": ["FORBIDDEN"], "3": ["PERSISTED_QUERY_NOT_FOUND"], "4": shown}
 
 
 async def test_a_page_of_another_origin_is_turned_away(url: str):
