@@ -3,11 +3,13 @@
 import asyncio
 import re
 import sys
+from itertools import product
 from pathlib import Path
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from gql_server.carbon.catalog import MODULES
 from gql_server.db import migrate, routines
 
 LEDGER = ("data_ingestion_jobs", "pipelines", "events", "row_errors")
@@ -66,3 +68,29 @@ def test_after_the_baseline_indexes_of_the_ledger_are_built_concurrently():
         for statement in re.findall(r"op\.create_index\((.*?)\)\n", path.read_text(), re.DOTALL):
             of_ledger = any(f'"{table}"' in statement for table in LEDGER)
             assert not of_ledger or "postgresql_concurrently=True" in statement, f"{path.name}: {statement}"
+
+
+async def test_the_wider_scope_is_that_of_all_entry_types_or_of_the_only_one(engine: AsyncEngine):
+    only = {module.id: module.data_entry_types[0].id for module in MODULES.values() if len(module.data_entry_types) == 1}
+    scope = "gql_scope_key('DEFAULT', {kind}, {level}, {module}, {entry_type}, 2025, {unit})"
+    async with engine.connect() as connection:
+        for kind in ("csv_ingest", "api_ingest", "factor_ingest", "emission_recalc", "reference_ingest", None):
+            for level, unit in product(("MODULE_PER_YEAR", "MODULE_UNIT_SPECIFIC", None), ("A", None)):
+                for module, entry_type in product((1, 4, 8, None), (10, None)):
+                    of = {"kind": kind, "level": level, "module": module, "entry_type": entry_type, "unit": unit}
+                    wider = of | {"entry_type": None if entry_type else only.get(module or 0)}
+                    literals = [
+                        {name: "NULL" if value is None else repr(value) for name, value in each.items()} for each in (of, wider)
+                    ]
+                    own, expected = (scope.format(**each) for each in literals)
+                    found = await connection.execute(text(f"SELECT {own.replace('scope', 'wider_scope')}, {expected}"))
+                    has_wider = kind in ("csv_ingest", "api_ingest", "factor_ingest") and (entry_type or module in only)
+                    [(key, of_wider)] = found.all()
+                    assert key == (of_wider if has_wider else None), of
+
+
+def test_no_function_calls_another_by_a_name_that_a_restored_dump_would_not_find():
+    names = defined(r"CREATE OR REPLACE FUNCTION (\w+)")
+    for script in routines.sources("functions"):
+        body = script.partition("AS $$")[2]
+        assert [name for name in names if re.search(rf"\b{name}\b", body)] == []
