@@ -145,7 +145,7 @@ ratios: $(DEV)
 
 lock: $(DEV)
 	$(COMPILE) --all-extras pyproject.toml -o requirements-dev.lock
-	$(COMPILE) --extra frontend --extra build --extra otlp --constraints requirements-dev.lock pyproject.toml -o requirements.lock
+	$(COMPILE) --extra frontend --extra build --extra embedded --extra bucket --extra otlp --constraints requirements-dev.lock pyproject.toml -o requirements.lock
 
 clean:
 	rm -rf .venv frontend/node_modules frontend/console/node_modules frontend/console/src/graph/generated tests/relay/node_modules tests/js/node_modules tests/audits/node_modules bench/rivals/postgraphile/node_modules gql_server/static build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -9,7 +9,8 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-LOCKS = {"requirements.lock": ("frontend", "build", "otlp"), "requirements-dev.lock": ("frontend", "build", "otlp", "dev")}
+RUNTIME = ("frontend", "build", "embedded", "bucket", "otlp")
+LOCKS = {"requirements.lock": RUNTIME, "requirements-dev.lock": (*RUNTIME, "dev")}
 
 
 def missing(project: dict[str, dict[str, list[str]]], lock: str, extras: tuple[str, ...]) -> list[str]:

@@ -22,7 +22,6 @@ from gql_server.errors import Stop
 from gql_server.feed.hub import Hub
 from gql_server.feed.tokens import Tokens
 from gql_server.files import BUCKET, FileStore
-from gql_server.files.bucket import open_bucket
 from gql_server.graph.context import Context
 from gql_server.graph.cost.budgets import Budgets
 from gql_server.graph.schema import create_schema
@@ -262,9 +261,13 @@ def company_keys(settings: Settings) -> Keys | None:
 
 
 def files_bucket(settings: Settings) -> FileStore | None:
-    """Store of uploaded files, when the settings name a bucket; None for the database."""
+    """Store of uploaded files, when the settings name a bucket; None for the database. Raises Stop without a client for it."""
     if settings.files_bucket_url is None:
         return None
+    try:
+        from gql_server.files.bucket import open_bucket
+    except ImportError:
+        raise Stop("GQL_FILES_BUCKET_URL needs what `pip install 'gql-server[bucket]'` brings") from None
     secret = settings.files_secret_access_key
     return open_bucket(
         settings.files_bucket_url,

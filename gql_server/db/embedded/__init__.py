@@ -9,7 +9,7 @@ from pathlib import Path
 from fasteners import InterProcessLock, InterProcessReaderWriterLock  # pyright: ignore[reportMissingTypeStubs]
 
 from gql_server.db.embedded.cluster import PATIENCE, connection_string, create, launch, password, running, settled, stop
-from gql_server.db.embedded.programs import VERSION, EmbeddedError, make_reachable, version_of
+from gql_server.db.embedded.programs import VERSION, EmbeddedError, binaries, make_reachable, version_of
 
 __all__ = ["VERSION", "EmbeddedError", "exists", "revive", "start", "version_of"]
 
@@ -23,6 +23,7 @@ def start(data_dir: Path, *, for_tests: bool = False, version: int = VERSION) ->
     Enter once per process and data directory: the operating system keeps these locks by process. `for_tests` trades
     durability for speed and lets the role create databases. Raises EmbeddedError.
     """
+    binaries(version)
     data_dir = prepared(data_dir)
     cluster = data_dir / "postgres"
     gate = InterProcessLock(data_dir / GATE)

