@@ -32,6 +32,8 @@ NO_FACTOR = "no matching factor for "
 """Beginning of the reason of a row that is rejected although nothing need be wrong with it."""
 OTHER_TYPE = "its factor is of "
 """Beginning of the reason of a row that is rejected because its factor is of another entry type than the row."""
+ALL_HAVE_ONE = "all factors of its kind have one"
+"""End of the reason of a row that names a factor's kind and not its subkind."""
 ONE_OF_OTHERS = ", but there is one of "
 """Words between an entry without a factor and the other entry types that have one."""
 
@@ -142,8 +144,8 @@ class EntryReader:
             return factor.data_entry_type_id, self._factors.respell(factor, data), None, _average(factor, data)
         if others := self._elsewhere(entry_types, data):
             raise _Rejected(*self._of_other_type(entry_types[0], others))
-        column = subkind_column if subkind_column in data and self._factors.has_kind(entry_types, data) else kind_column
-        hint = self._hint(entry_types, data)
+        column = subkind_column if self._factors.has_kind(entry_types, data) else kind_column
+        hint = self._hint(entry_types, data) if column in data else f": {column} is blank, and {ALL_HAVE_ONE}"
         if self._format.keeps_without_factor and len(entry_types) == 1:
             lack = column, f"{_shortened(no_factor_yet(entry_types[0], data))}{hint}"
             return entry_types[0], {**data, NO_FACTOR_KEY: True}, lack, None

@@ -85,6 +85,13 @@ def test_a_factor_that_was_read_in_a_wrong_encoding_is_named() -> None:
     )
 
 
+def test_a_subkind_that_is_blank_although_all_factors_of_the_kind_have_one_is_asked_for() -> None:
+    assert rejection("CO2") == (
+        "no matching factor for process_emissions (kind=CO2, subkind=None): subcategory is blank, and all factors of its kind "
+        "have one"
+    )
+
+
 def test_the_cell_of_a_missing_factor_is_that_of_its_unknown_name() -> None:
     reader = EntryReader(ENTRY_FORMATS["process_emissions"], FactorIndex(GASES, ignore_case=True))
     cells = {"unit_institutional_id": "10208", "quantity": "1"}

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from gql_server.carbon.catalog import DATA_ENTRY_TYPES, MODULES
 from gql_server.carbon.confusables import SAVED_OTHERWISE
-from gql_server.carbon.readers import NO_FACTOR, ONE_OF_OTHERS, OTHER_TYPE
+from gql_server.carbon.readers import ALL_HAVE_ONE, NO_FACTOR, ONE_OF_OTHERS, OTHER_TYPE
 from gql_server.db.models import FILE_JOBS, RECALCULATIONS, JobResult, JobType
 from gql_server.ledger.failures.classify import classify
 from gql_server.ledger.failures.ending import Ending
@@ -24,8 +24,8 @@ _MISSPELT_COLUMNS = re.compile(r"\Ano columns? (?P<names>.+?) — (?P<hint>.+): 
 _OTHER_KIND = re.compile(r"\Athis looks like (?P<kind>.+): upload it with (?P<parameters>.+)\Z")
 _PARAMETER = re.compile(r"\bsay which with (?P<name>\w+)")
 _OTHER_TYPE = re.compile(rf"first error: {OTHER_TYPE}(?P<others>.+), not of \w+: upload it without entryType")
-_NAMED_WRONG = re.compile(rf"first error: {NO_FACTOR}.*?: “.*(?:” looks like “|{SAVED_OTHERWISE})")
-"""A name that no factor has is one of a factor, spelled or read otherwise: the file is to be corrected."""
+_NAMED_WRONG = re.compile(rf"first error: {NO_FACTOR}.*(?:” looks like “|{SAVED_OTHERWISE}|{ALL_HAVE_ONE})")
+"""A name that no factor has is one of a factor, spelled or read otherwise, or half of one: the file is to be corrected."""
 _VERDICT = re.compile(r"\A(?:ERROR|WARNING): ")
 CORRECTED: Mapping[str, str] = {
     JobType.API_INGEST: "See its row errors, and correct these rows where the data comes from.",
@@ -51,9 +51,7 @@ OTHER_TYPE_OF_YEAR = (
     "Upload them with the other rows of {types}, or all rows of the module in one file without entryType: a file of the year "
     "takes the place of what earlier ones brought."
 )
-OTHER_TYPE_OF_UNIT = (
-    "Upload the same file again without entryType, or with entryType={types}: nothing in it is to be corrected."
-)
+OTHER_TYPE_OF_UNIT = "Upload the same file again without entryType, or with entryType={types}."
 OTHER_TYPE_LEFT_OUT = (
     "The other rows are in, and stay: upload a file of these alone, without entryType or with entryType={types}."
 )

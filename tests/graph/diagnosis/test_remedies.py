@@ -451,9 +451,7 @@ async def test_rows_uploaded_with_an_entry_type_that_their_factor_is_not_of_are_
         "The factor of some of the rows is of `scientific`, not of the entry type of the upload: 0 inserted, 1 skipped — first "
         f"error: {LASER_AS_IT}"
     )
-    assert unit["remedy"] == (
-        "Upload the same file again without entryType, or with entryType=`scientific`: nothing in it is to be corrected."
-    )
+    assert unit["remedy"] == ("Upload the same file again without entryType, or with entryType=`scientific`.")
     assert year["remedy"] == (
         "Upload them with the other rows of `scientific`, or all rows of the module in one file without entryType: a file of "
         "the year takes the place of what earlier ones brought."

@@ -295,6 +295,7 @@ def test_what_is_superseded_can_be_put_in_place_of_the_newer_knowingly() -> None
     [
         ("", "UPLOAD_FACTORS"),
         (": “CО2” looks like “CO2”, but its character 2 is U+041E, not U+004F", "SEE_ROW_ERRORS"),
+        (": subcategory is blank, and all factors of its kind have one", "SEE_ROW_ERRORS"),
         (": “HÃ©lium” is “Hélium” in a wrong encoding: save the file as “CSV UTF-8”", "SEE_ROW_ERRORS"),
         (
             ": “Hélium” is “HÃ©lium” in a wrong encoding: upload the factors again, from a file saved as “CSV UTF-8”",
