@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
+from functools import lru_cache
 from typing import NamedTuple
 
 from cross_web import HTTPException
@@ -35,6 +36,7 @@ class Accepted(NamedTuple):
     events: bool
 
 
+@lru_cache(maxsize=256)
 def accepted(accept: str) -> Accepted:
     """Media types for an `Accept` header. Without one it is JSON. Raises HTTPException (406) if it takes none of ours."""
     ranges = [*_ranges(accept)] or [Range(Media.JSON, 1)]
