@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from bench.database import connected
 from bench.report import console
@@ -36,17 +37,27 @@ FROM made, generate_series(1, 20) AS n
 
 @contextmanager
 def kept(pipelines: int) -> Generator[str]:
-    """The connection string of a ledger of so many pipelines under `.data/bench`, made where none of today's schema is."""
+    """The connection string of a ledger of so many pipelines under `.data/bench`: made where there is none, and brought to
+    today's schema where it has another."""
     folder = ROOT / ".data" / "bench" / f"ledger-{pipelines}"
     mark = folder / "made"
-    if not mark.exists() or mark.read_text() != _schema():
+    if not mark.exists():
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
     with embedded.start(folder) as dsn:
         if not mark.exists():
             asyncio.run(_make(dsn, pipelines))
-            mark.write_text(_schema())
+        elif mark.read_text() != _schema():
+            asyncio.run(_renew(dsn))
+        mark.write_text(_schema())
         yield dsn
+
+
+async def _renew(dsn: str) -> None:
+    console.print("migrating the kept ledger …")
+    await migrate.upgrade(dsn)
+    async with connected(dsn) as engine:
+        await _analyze(engine)
 
 
 async def _make(dsn: str, pipelines: int) -> None:
@@ -56,9 +67,13 @@ async def _make(dsn: str, pipelines: int) -> None:
         await generate(engine, pipelines=pipelines, seed=1, provider="ACCRED")
         async with engine.begin() as connection:
             await connection.execute(_WIDE)
-        async with engine.connect() as connection:
-            autocommit = await connection.execution_options(isolation_level="AUTOCOMMIT")
-            await autocommit.execute(text("VACUUM ANALYZE"))
+        await _analyze(engine)
+
+
+async def _analyze(engine: AsyncEngine) -> None:
+    async with engine.connect() as connection:
+        autocommit = await connection.execution_options(isolation_level="AUTOCOMMIT")
+        await autocommit.execute(text("VACUUM ANALYZE"))
 
 
 def _schema() -> str:
