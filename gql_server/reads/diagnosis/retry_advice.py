@@ -59,8 +59,8 @@ def advised(failure: Reason, again: RetryPreview, *, retries: bool) -> Reason:
         replaces = retries and again.refusal_replacing is None
         action = Action.REPLACE_NEWER if replaces else None
         if not again.is_superseded_wholly:
-            sentence, action = (RETRYING_IN_PART, action) if replaces else (IN_PART, failure.action)
-            return replace(failure, remedy=_and(failure, sentence), action=action, blocked_by=again.superseded_by)
+            remedy = _and(failure, RETRYING_IN_PART if replaces else IN_PART)
+            return replace(failure, remedy=remedy, action=failure.action or action, blocked_by=again.superseded_by)
         return replace(failure, remedy=REPLACING if replaces else SUPERSEDED, action=action, blocked_by=again.superseded_by)
     told = _retried(failure, again.refusal) if retries else failure
     if again.other_file_by is None or told.blocked_by is not None:

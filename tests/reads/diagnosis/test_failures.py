@@ -313,7 +313,9 @@ def test_a_newer_file_of_some_of_its_entry_types_takes_nothing_from_what_is_to_b
     in_part: dict[str, Any] = {"superseded_by": NEWER, "is_superseded_wholly": False, "refusal": SUPERSEDED}
     deadlock, rows = reason(job(FailureClass.DEADLOCK), **in_part), reason(job(FailureClass.ALL_ROWS_REJECTED), **in_part)
     warned = reason(job(FailureClass.SOME_ROWS_REJECTED, result="WARNING"), **in_part)
+    lacking = reason(job(FailureClass.MISSING_FACTOR), **in_part)
 
+    assert (lacking.action, lacking.blocked_by) == ("UPLOAD_FACTORS", NEWER)
     assert (deadlock.action, deadlock.remedy) == (
         "REPLACE_NEWER",
         "Nothing is wrong with the data. A newer pipeline has brought a part of the same data since, so a plain retry is "
