@@ -45,7 +45,7 @@ from gql_server.http.request_log import RequestLog
 from gql_server.http.sdl import SchemaDefinition
 from gql_server.http.sockets import SocketLimits
 from gql_server.http.sources import Sources
-from gql_server.http.tabs import operation_names
+from gql_server.http.tabs import names_in, operation_names
 from gql_server.http.uploads import Uploads
 from gql_server.metrics import LABELS
 from gql_server.policy import API_EXPLORE, Viewer
@@ -236,7 +236,9 @@ def worker_metrics(worker: Worker, engine: AsyncEngine) -> Starlette:
 def trusted_documents(settings: Settings) -> Documents:
     """Documents that clients ask for by id. Raises Stop for a manifest that is none."""
     try:
-        return Documents(load(settings.trusted_documents), only_trusted=settings.trusted_documents_only)
+        trusted = load(settings.trusted_documents)
+        LABELS.know(names_in(trusted.values()))
+        return Documents(trusted, only_trusted=settings.trusted_documents_only)
     except ValueError as error:
         raise Stop(f"GQL_TRUSTED_DOCUMENTS: {error}") from None
 

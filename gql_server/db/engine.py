@@ -19,6 +19,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from gql_server import tracing
 
 SQL = {"db.system.name": "postgresql"}
+BEGAN = "began"
 TOLD_NANOSECONDS = 2_000_000
 """Time from which a statement is told of in a trace: a span costs as much as a small one."""
 UNKNOWN_TYPE = "cache lookup failed for type"
@@ -90,18 +91,19 @@ def create_engine(
 
 
 def _begin(connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, executemany: bool) -> None:
-    context.began = time.time_ns()
+    connection.info[BEGAN] = time.time_ns()
 
 
 def _record(connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, executemany: bool) -> None:
     """A statement that took long has a span of its own. Its text is not told: values are written into it."""
-    if time.time_ns() - context.began >= TOLD_NANOSECONDS:
-        tracing.record(_verb(statement), context.began, SQL)
+    began = connection.info[BEGAN]
+    if time.time_ns() - began >= TOLD_NANOSECONDS:
+        tracing.record(_verb(statement), began, SQL)
 
 
 def _record_failure(context: ExceptionContext) -> None:
-    if began := getattr(context.execution_context, "began", None):
-        tracing.record(_verb(context.statement or ""), began, SQL, failure=type(context.original_exception).__name__)
+    if context.connection is not None and context.statement and (began := context.connection.info.get(BEGAN)):
+        tracing.record(_verb(context.statement), began, SQL, failure=type(context.original_exception).__name__)
 
 
 def _verb(statement: str) -> str:

@@ -1,12 +1,13 @@
 """The operations an operator starts from, each a file under `operations/`, in the order of their tabs."""
 
 import re
+from collections.abc import Iterable
 from importlib import resources
 
 from gql_server.feed.tokens import NOWHERE
 from gql_server.http.graphiql import Tab
 
-NAME = re.compile(r"^(?:query|mutation|subscription) (\w+)", re.MULTILINE)
+NAME = re.compile(r"^\s*(?:query|mutation|subscription)\s+(\w+)", re.MULTILINE)
 
 
 def operator_tabs(job_id: int = 1, ingest_id: int = 1, year: int = 2025) -> tuple[Tab, ...]:
@@ -38,7 +39,12 @@ def operation_texts() -> list[str]:
 def operation_names() -> list[str]:
     """Names of the operations that are kept here."""
     kept = resources.files("gql_server.http").joinpath("operations").iterdir()
-    return [name for file in kept for name in NAME.findall(file.read_text("utf-8"))]
+    return names_in(file.read_text("utf-8") for file in kept)
+
+
+def names_in(documents: Iterable[str]) -> list[str]:
+    """Names of the operations of documents."""
+    return [name for document in documents for name in NAME.findall(document)]
 
 
 def _operation(name: str) -> str:

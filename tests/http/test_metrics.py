@@ -1,8 +1,11 @@
 """Metrics as Prometheus scrapes them: of operations, of loaders, of the ledger, and of a worker."""
 
 import asyncio
+import json
 from collections.abc import AsyncGenerator
 from datetime import timedelta
+from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -200,3 +203,19 @@ async def test_an_operation_that_takes_long_is_named_in_the_log(dsn: str) -> Non
     )
     [request] = [line for line in logs if line["event"] == "request.ended"]
     assert (request["operation"], request["document"]) == ("Console", slow["document"])
+
+
+async def test_operations_of_trusted_documents_go_by_their_names(dsn: str, tmp_path: Path) -> None:
+    document = "query BoardOfMine { viewer { id } }"
+    manifest = tmp_path / "persisted.json"
+    manifest.write_text(json.dumps({sha256(document.encode()).hexdigest(): document}))
+    settings = Settings(jwt_secret=SECRET, trusted_documents=(manifest,))
+    app = create_app(settings, dsn, PageConfig())
+    app.state.settings = settings
+    async with app.router.lifespan_context(app):
+        before = await scrape(app.state.metrics)
+        await Served(app).query(document)
+        after = await scrape(app.state.metrics)
+
+    counted = key("gql_operations_total", operation="BoardOfMine", type="query", outcome="ok")
+    assert after[counted] - before.get(counted, 0) == 1
