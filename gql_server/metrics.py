@@ -17,9 +17,9 @@ OPERATION_SECONDS = Histogram("gql_operation_seconds", "Time to execute an opera
 OPERATION_COST = Counter("gql_operation_cost", "Cost of what was executed, in points.", ["operation"])
 EVENTS_SENT = Counter("gql_subscription_results", "Results of subscriptions, each read once for all who share it.")
 ERRORS = Counter("gql_errors", "Errors that clients were told, by their code.", ["code"])
-LOADER_BATCHES = Counter("gql_loader_batches", "Statements of loaders.", ["query"])
-LOADER_KEYS = Counter("gql_loader_keys", "Keys that those statements answered.", ["query"])
-LOADER_SECONDS = Counter("gql_loader_seconds", "Time that those statements took, with the wait for a connection.", ["query"])
+LOADER_BATCHES = Counter("gql_loader_batches", "Reads of operations: one for all keys of a loader.", ["query"])
+LOADER_KEYS = Counter("gql_loader_keys", "Keys that those reads answered; 1 of a list.", ["query"])
+LOADER_SECONDS = Counter("gql_loader_seconds", "Time that those reads took, with the wait for a connection.", ["query"])
 LOOP_LAG = Histogram("gql_event_loop_lag_seconds", "Time that the event loop was late.", buckets=SHORT)
 
 JOBS_CLAIMED = Counter("gql_jobs_claimed", "Jobs that this worker has claimed.", ["job_type"])

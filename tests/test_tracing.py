@@ -93,7 +93,8 @@ async def test_an_operation_is_in_its_request_and_what_it_reads_in_it(
     assert found["POST /graphql"] == PLACE
     assert found["query Page"] == "POST /graphql"
     assert found["load page_by_pipeline"] == "query Page"
-    assert {*found} == {"POST /graphql", "query Page", "load page_by_pipeline", "SELECT", "WITH"}
+    assert found["load page"] == "query Page"
+    assert {*found} == {"POST /graphql", "query Page", "load page", "load page_by_pipeline", "SELECT", "WITH"}
     [request] = [span for span in spans.get_finished_spans() if span.name == "POST /graphql"]
     assert response.headers["traceparent"] == f"00-{TRACE}-{place(request).span_id:016x}-01"
     assert [line["trace_id"] for line in logs if line["event"] == "request.ended"] == [TRACE]

@@ -20,6 +20,7 @@ from gql_server.reads.lanes import Lanes, Reading
 from gql_server.reads.loaders import Loaders, Query, ReadPolicy, SharedLoaders, once, retried_on_outage
 from gql_server.reads.pagination.paging import Paging
 from gql_server.reads.pagination.windows import Window
+from gql_server.reads.timings import timed
 
 
 class Context:
@@ -105,7 +106,8 @@ class Context:
 
     async def read(self, query: Callable[..., Awaitable[Any]], **arguments: Any) -> Any:
         """The result of a query that has no key, on one short connection."""
-        return await self._on_connection(lambda connection: query(connection, self.viewer, **arguments))
+        with timed(query, 1):
+            return await self._on_connection(lambda connection: query(connection, self.viewer, **arguments))
 
     async def _on_connection(self, query: Callable[[Any], Awaitable[Any]]) -> Any:
         async def read() -> Any:

@@ -64,7 +64,7 @@ class Schema(strawberry.Schema):
         Raises MissingQueryError, CannotGetOperationTypeError, InvalidOperationTypeError.
         """
         prepared = self._allowed(query, operation_name, allowed_operation_types, context_value)
-        return await self._executed(prepared, variable_values, context_value, root_value)
+        return await self._executed(prepared, variable_values, context_value, root_value, operation_extensions)
 
     async def stream(  # pyright: ignore[reportIncompatibleMethodOverride]
         self,
@@ -104,13 +104,21 @@ class Schema(strawberry.Schema):
             async for result in results:
                 yield result
 
-    async def _executed(self, prepared: Prepared, variables: dict[str, Any] | None, context: Any, root: Any) -> ExecutionResult:
+    async def _executed(
+        self,
+        prepared: Prepared,
+        variables: dict[str, Any] | None,
+        context: Any,
+        root: Any,
+        asked: dict[str, Any] | None = None,
+    ) -> ExecutionResult:
         """The result of a query or a mutation, or why it was not executed; counted."""
-        observed = Observed(prepared, context, self.slow_seconds)
+        observed = Observed(prepared, context, self.slow_seconds, asked)
         result: ExecutionResult | None = None
         try:
             with tracing.child(observed.name, graphql__document=prepared.digest, graphql__operation__name=prepared.name):
-                return (result := await self._outcome(prepared, variables, context, root))
+                result = await self._outcome(prepared, variables, context, root)
+            return observed.told(result)
         finally:
             observed.ended(result)
 

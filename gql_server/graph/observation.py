@@ -1,6 +1,7 @@
 """Operations that have ended: counted by what they are known as, noted for the line of their request, and told of if slow."""
 
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,10 +9,13 @@ import structlog
 from strawberry.types import ExecutionResult
 from strawberry.types.execution import PreExecutionError
 
+from gql_server import tracing
 from gql_server.graph.context import Context
 from gql_server.graph.operations import Prepared
 from gql_server.logs import note
 from gql_server.metrics import LABELS, OPERATION_COST, OPERATION_SECONDS, OPERATIONS
+from gql_server.policy import OPERATIONS_VIEW
+from gql_server.reads.timings import TIMINGS, Timing
 
 INVALID = "invalid"
 """Label of documents that are not executed, whatever they are."""
@@ -26,7 +30,35 @@ class Observed:
     prepared: Prepared
     context: Any
     slow_seconds: float
+    asked: Mapping[str, Any] | None = None
     began: float = field(default_factory=time.perf_counter)
+    timings: list[Timing] | None = None
+
+    def __post_init__(self) -> None:
+        """Keep its reads if an operator asks for them by `extensions: {"trace": true}`."""
+        viewer = getattr(self.context, "viewer", None)
+        if self.asked and self.asked.get("trace") is True and viewer is not None and viewer.may(OPERATIONS_VIEW):
+            self.timings = []
+            TIMINGS.set(self.timings)
+
+    def told(self, result: ExecutionResult) -> ExecutionResult:
+        """The result, with how long each read took in `extensions.trace` if that was asked for."""
+        if self.timings is not None:
+            result.extensions = {**(result.extensions or {}), "trace": self._trace(self.timings)}
+        return result
+
+    def _trace(self, timings: Sequence[Timing]) -> dict[str, Any]:
+        reads = [
+            {
+                "query": timing.query,
+                "keys": timing.keys,
+                "startMs": _milliseconds(timing.began - self.began),
+                "durationMs": _milliseconds(timing.seconds),
+            }
+            for timing in timings
+        ]
+        took = _milliseconds(time.perf_counter() - self.began)
+        return {"document": self.prepared.digest, "durationMs": took, "reads": reads, **tracing.trace_id()}
 
     def ended(self, result: ExecutionResult | None) -> None:
         """Count it; without a result, it was cancelled."""
@@ -59,6 +91,10 @@ class Observed:
         if isinstance(result, PreExecutionError):
             return INVALID
         return LABELS.of(self.prepared.name, self.prepared.digest)
+
+
+def _milliseconds(seconds: float) -> float:
+    return round(1000 * seconds, 1)
 
 
 def _outcome(result: ExecutionResult | None) -> str:

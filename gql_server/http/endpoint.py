@@ -150,6 +150,7 @@ class GraphQLEndpoint(GraphQL[Any, None]):
             variable_values=request_data.variables,
             context_value=context,
             operation_name=request_data.operation_name,
+            operation_extensions=request_data.extensions,
             allowed_operation_types=ALLOWED[request.method],
         )
         try:

@@ -9,14 +9,12 @@ from inspect import signature
 from typing import Any
 
 from aiodataloader import DataLoader
-from prometheus_client import Counter
 
-from gql_server import tracing
 from gql_server.db.outages import retry_on_outage
-from gql_server.metrics import LOADER_BATCHES, LOADER_KEYS, LOADER_SECONDS
 from gql_server.policy import Viewer
 from gql_server.reads.lanes import Reading
 from gql_server.reads.rows import Columns
+from gql_server.reads.timings import timed
 
 ReadPolicy = Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]]
 """Way of reading: once, or until the database is there."""
@@ -43,13 +41,6 @@ def every(query: Callable[..., Any]) -> Columns[Any] | None:
     return parameter and parameter.default
 
 
-@cache
-def _counters(query: Callable[..., Any]) -> tuple[Counter, Counter, Counter]:
-    """Counters of the query's batches, of their keys, and of the seconds that they took."""
-    name = f"{query.__module__.removeprefix('gql_server.reads.')}.{query.__name__}"
-    return LOADER_BATCHES.labels(name), LOADER_KEYS.labels(name), LOADER_SECONDS.labels(name)
-
-
 class Loader(DataLoader[Any, Any]):
     """Collects the keys of one tick and answers them with one statement on one short connection."""
 
@@ -68,16 +59,9 @@ class Loader(DataLoader[Any, Any]):
         return [found.get(key) for key in keys]
 
     async def _read(self, keys: list[Any]) -> Mapping[Any, Any]:
-        batches, answered, seconds = _counters(self._query)
-        began = time.perf_counter()
-        try:
-            with tracing.child(f"load {self._query.__name__}", loader__keys=len(keys)):
-                async with self._engine.connect() as connection:
-                    return await self._query(connection, self._viewer, keys, **self._arguments)
-        finally:
-            batches.inc()
-            answered.inc(len(keys))
-            seconds.inc(time.perf_counter() - began)
+        with timed(self._query, len(keys)):
+            async with self._engine.connect() as connection:
+                return await self._query(connection, self._viewer, keys, **self._arguments)
 
     def load(self, key: Hashable) -> "asyncio.Future[Any]":
         """Shielded: graphql-core cancels the siblings of a failed field, and a key is shared by many fields."""

@@ -94,11 +94,11 @@ async def test_a_loader_counts_its_statements_and_the_keys_that_they_answer(app:
 
     after = await scrape(app.state.metrics)
     grown = {name: value - before.get(name, 0) for name, value in after.items()}
-    asked = key("", query="jobs.list.page_by_pipeline")[1]
+    asked, lists = key("", query="jobs.list.page_by_pipeline")[1], key("", query="pipelines.queries.page")[1]
     keys = {labels: n for (name, labels), n in grown.items() if name == "gql_loader_keys_total" and n}
     batches = {labels: n for (name, labels), n in grown.items() if name == "gql_loader_batches_total" and n}
-    assert keys == {asked: 3}
-    assert batches == {asked: 1}
+    assert keys == {asked: 3, lists: 1}
+    assert batches == {asked: 1, lists: 1}
 
 
 async def test_the_port_shows_pools_the_feed_and_sockets(app: Any) -> None:
