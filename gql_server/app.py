@@ -209,7 +209,7 @@ def create_worker(settings: Settings, dsn: str) -> tuple[Worker, AsyncEngine]:
 
 
 def worker_gauges(worker: Worker) -> Gauges:
-    """What a worker does at the moment."""
+    """Gauges of what a worker does at the moment."""
     return Gauges(
         {
             "gql_jobs_running": ("Jobs that this worker works on.", lambda: worker.held),

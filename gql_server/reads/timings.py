@@ -25,7 +25,7 @@ class Timing(NamedTuple):
 
 
 TIMINGS: ContextVar[list[Timing] | None] = ContextVar("timings", default=None)
-"""Where the reads of this operation are kept, if somebody asks for them."""
+"""Reads of this operation so far, if somebody asks for them."""
 
 
 @contextmanager
