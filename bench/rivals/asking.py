@@ -1,4 +1,4 @@
-"""What each server is asked: the same answers from the same rows, each in the words of the server."""
+"""Questions to each server: the same answers from the same rows, each in the words of the server."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -163,7 +163,7 @@ class FactorIndex:
         return any((entry_type, self._kinds(entry_type, data)[0]) in self._by_kind for entry_type in entry_types)
 
     def having(self, entry_types: Sequence[int], data: Mapping[str, object]) -> list[int]:
-        """Those entry types of one module in which the entry would find its factor."""
+        """Entry types of those given, of one module, in which the entry would find its factor."""
         return [entry_type for entry_type in entry_types if self._is_found(entry_type, data)]
 
     def _is_found(self, entry_type: int, data: Mapping[str, object]) -> bool:

@@ -119,7 +119,7 @@ class DirectStatement:
         self._columns: _Columns | None = None
 
     def compiled(self, dialect: Dialect) -> "_Compiled":
-        """What it is compiled to."""
+        """Outcome of compiling it."""
         if self._compiled is None:
             self._compiled = _compiled(self.statement, dialect)
         return self._compiled
@@ -141,7 +141,7 @@ class DirectStatement:
 
 @dataclass(frozen=True, slots=True)
 class _Compiled:
-    """What a statement is compiled to, and what becomes of the values of its parameters."""
+    """Outcome of compiling a statement, and what becomes of the values of its parameters."""
 
     compiled: SQLCompiler
     fixed: ExpandedState | None
@@ -160,7 +160,7 @@ class _Compiled:
 
 @dataclass(frozen=True, slots=True)
 class _Columns:
-    """What becomes of the values of some columns, by their place."""
+    """Processors of the values of some columns, by their place."""
 
     processors: Mapping[int, Processor]
 

@@ -103,7 +103,7 @@ class Prepared:
 
     @property
     def is_refused(self) -> bool:
-        """Whatever its variables, it is not executed."""
+        """It is not executed, whatever its variables."""
         return bool(self._errors)
 
     @cached_property

@@ -10,7 +10,7 @@ from tests.policy.oracle import expected
 from tests.policy.worlds import PERSONAS, all_seeing, database, everything, known_to
 
 LIKE_OTHERS = ("principal of B", "operator of TEST", "principal of A in TEST")
-"""Those who differ from another persona by the unit or the provider alone."""
+"""Personas who differ from another persona by the unit or the provider alone."""
 
 
 @pytest.mark.parametrize(

@@ -66,7 +66,7 @@ def ways(viewer: Viewer, success: Any, run: Any) -> list[Way]:
 
 
 def _is_seen(viewer: Viewer, run: Any) -> ColumnElement[bool]:
-    """Whoever sees one run of a scope sees all; the same bytes may have been read for what the viewer may not see."""
+    """Runs of a scope are seen all or none; the same bytes may have been read for what the viewer may not see."""
     return true() if sees_all_pipelines(viewer) else pipeline_clause(viewer, run)
 
 
