@@ -22,6 +22,8 @@ ENUMS = {
     "pipeops_severity_": "StatusTone",
     "pipeops_actor_": "ActorKind",
     "pipeops_event_": "TimelineKind",
+    "pipeops_fresh_": "Freshness",
+    "pipeops_lack_": "IncompleteReason",
 }
 """Texts of which there is one for each member of an enum."""
 

@@ -1,4 +1,4 @@
-"""Takes the README's picture of GraphiQL: `python tests/e2e/screenshot.py docs/graphiql.png`."""
+"""Takes the README's pictures: `python tests/e2e/screenshot.py docs/graphiql.png docs/console.png`."""
 
 import json
 import sys
@@ -22,8 +22,19 @@ def take(browser: Browser, origin: str, picture: Path) -> None:
     page.screenshot(path=picture, animations="disabled")
 
 
+def take_console(browser: Browser, origin: str, picture: Path) -> None:
+    """Writes a PNG of the list of pipelines with one that failed open."""
+    page = browser.new_page(viewport={"width": 1440, "height": 900})
+    page.goto(f"{origin}/pipelines?lang=en")
+    page.locator("tr.pipeline").nth(1).click()
+    expect(page.locator("[data-job]").first).to_be_visible()
+    page.mouse.move(30, 800)
+    page.screenshot(path=picture, animations="disabled")
+
+
 def main() -> None:
     with demo_server() as origin, chromium() as browser:
+        take_console(browser, origin, Path(sys.argv[2]))
         take(browser, origin, Path(sys.argv[1]))
 
 

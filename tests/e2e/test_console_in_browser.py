@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[2]
 DATA = ROOT / "examples" / "data"
 AXE = ROOT / "frontend" / "console" / "node_modules" / "axe-core" / "axe.min.js"
 AXE_RUN = "axe.run(document, {resultTypes: ['violations']}).then(r => r.violations.map(v => `${v.id}: ${v.nodes[0].html}`))"
-PAGES = ["/pipelines"]
+PAGES = ["/pipelines", "/failures", "/years", "/years/2025", "/fleet"]
 LIVE = "[data-live][data-state=live]"
 JAVASCRIPT_MAX = 300_000
 SCRIPT_BYTES = """performance.getEntriesByType('resource').filter(({name}) => name.endsWith('.js'))
@@ -405,3 +405,79 @@ def test_of_two_who_abort_one_pipeline_the_second_is_told_and_sees_what_the_firs
         expect(second.get_by_role("alert")).to_contain_text("It was not aborted:")
         for context in contexts:
             context.close()
+
+
+def test_a_file_is_dropped_on_its_year_and_the_errors_of_its_rows_are_shown(
+    page: Page, origin: str, complaints: list[str]
+) -> None:
+    visit(page, origin, "/years/2025?upload=data&module=process_emissions")
+    content = "unit_institutional_id,category,quantity\\n99999,x,1\\n99998,y,2\\n"
+    dropped = page.evaluate_handle(f"""() => {{
+      const data = new DataTransfer();
+      data.items.add(new File(["{content}"], "dropped.csv", {{ type: "text/csv" }}));
+      return data;
+    }}""")
+
+    page.dispatch_event("[data-drop]", "drop", {"dataTransfer": dropped})
+    expect(page.locator("[data-drop]")).to_contain_text("dropped.csv")
+    page.get_by_role("button", name="Upload", exact=True).click()
+
+    result = page.locator("[data-result]")
+    expect(result.locator(".tier").first).to_have_text("Failed", timeout=30_000)
+    result.get_by_role("button", name="2 rejected rows").click()
+    expect(result.locator(".row-errors tbody tr")).to_have_count(2)
+
+
+def test_a_file_that_is_refused_says_why(page: Page, origin: str) -> None:
+    visit(page, origin, "/years/2025?module=process_emissions")
+
+    page.set_input_files("input[type=file]", {"name": "empty.csv", "mimeType": "text/csv", "buffer": b""})
+    page.get_by_role("button", name="Upload", exact=True).click()
+
+    expect(page.get_by_role("alert")).to_have_text("The file was not taken: the file is empty")
+
+
+def test_a_year_that_is_not_there_is_no_error(page: Page, origin: str, complaints: list[str]) -> None:
+    page.goto(f"{origin}/years/2031")
+
+    expect(page.locator("[data-empty]")).to_contain_text("There is no year 2031 yet.")
+
+
+def test_a_failure_is_taken_with_a_note_and_opens_its_pipelines(page: Page, origin: str, complaints: list[str]) -> None:
+    refused(origin)
+    visit(page, origin, "/failures")
+    group = page.locator("[data-failure=ALL_ROWS_REJECTED]").first
+    group.get_by_role("button", name="Take").click()
+    page.get_by_label("Note").fill("asked for another file")
+    page.get_by_role("dialog").get_by_role("button", name="Take").click()
+
+    expect(group).to_contain_text("Taken by Operator")
+    expect(group).to_contain_text("asked for another file")
+    group.get_by_role("link", name=re.compile("pipeline")).click()
+    expect(page).to_have_url(re.compile(r"/pipelines\?group="))
+    expect(page.locator("tr.pipeline .tier").first).to_have_text("Failed")
+
+
+def test_the_fleet_shows_its_workers_and_that_all_is_well(page: Page, origin: str, complaints: list[str]) -> None:
+    visit(page, origin, "/fleet")
+
+    expect(page.locator("[data-worker]")).to_have_count(1)
+    expect(page.get_by_text("Nothing is wrong.")).to_be_visible()
+
+
+def test_a_year_is_created_and_its_page_follows_the_unit_sync(page: Page) -> None:
+    with serving() as (origin, authority):
+        page.goto(f"{origin}/years")
+        sign_in(page, authority.mint("superadmin"))
+        expect(page.locator("[data-empty]")).to_have_text("No year yet.")
+        page.get_by_label("New year").fill("2026")
+
+        page.get_by_role("button", name="Create").click()
+
+        expect(page).to_have_url(f"{origin}/years/2026")
+        expect(page.get_by_role("heading", name="Year 2026")).to_be_visible()
+        expect(page.get_by_role("link", name="Unit sync")).to_be_visible()
+        expect(page.get_by_role("button", name="Open for users")).to_have_count(0)
+        page.goto(f"{origin}/fleet")
+        expect(page.get_by_text("No worker is alive.")).to_be_visible()
+        expect(page.locator("[data-diagnosis=NO_LIVE_WORKER]")).to_be_visible()

@@ -15,6 +15,10 @@ export const router = createRouter({
     { path: '/', redirect: (to) => ({ path: '/pipelines', query: to.query }) },
     { path: '/pipelines', component: PipelinesPage, meta: { title: 'pipeops_nav_pipelines' } },
     { path: '/pipelines/:id', component: () => import('./pages/PipelinePage.vue'), props: true, meta: { title: 'pipeops_col_pipeline' } },
+    { path: '/failures', component: () => import('./pages/FailuresPage.vue'), meta: { title: 'pipeops_nav_failures' } },
+    { path: '/years', component: () => import('./pages/YearsPage.vue'), meta: { title: 'pipeops_nav_years' } },
+    { path: '/years/:year(\\d{4})', component: () => import('./pages/YearPage.vue'), props: true, meta: { title: 'pipeops_nav_years' } },
+    { path: '/fleet', component: () => import('./pages/FleetPage.vue'), meta: { title: 'pipeops_nav_fleet' } },
   ],
 });
 
