@@ -17,12 +17,12 @@ FALL = 0.8
 """Of a recorded ratio: less is a fall."""
 
 
-def show(rates: Rates) -> None:
-    """Print the table of rivals."""
+def show(rates: Rates, *, second: str = "second") -> None:
+    """Print the table of rivals; `second` says of what it is one."""
     columns = ("", "ours /s", "× bare", "aim", "× stock", "aim", "× PostGraphile", "aim", "p50 ms", "p99 / p50")
     for each in OPERATIONS:
         console.print(f"{each.name}: {each.title}")
-    title = "graph: requests a second at four connections, medians and spread of the rounds"
+    title = f"graph: requests a {second} at four connections, medians and spread of the rounds"
     table(title, columns, [_row(each, rates) for each in OPERATIONS])
 
 
