@@ -294,5 +294,5 @@ async def test_a_client_that_goes_away_takes_its_statement_with_it(slow: AsyncEn
     left.set()
     async with asyncio.timeout(5):
         await asking
-
-    assert await _waiting(slow) == 0
+        while await _waiting(slow):  # the driver asks the server to cancel it, on a connection of its own
+            await asyncio.sleep(0.01)
