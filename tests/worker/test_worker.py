@@ -61,7 +61,8 @@ async def test_two_workers_share_the_work(work: Ledger) -> None:
 
     work.behaviours["noop"] = together
     submitted = [await work.submit("noop", module_type_id=number) for number in range(24)]
-    workers = [work.worker("w1", concurrency=2), work.worker("w2", concurrency=2)]
+    patient = {"concurrency": 2, "lease": timedelta(minutes=1)}
+    workers = [work.worker("w1", **patient), work.worker("w2", **patient)]
 
     await asyncio.gather(*(worker.run(drain=True) for worker in workers))
 
