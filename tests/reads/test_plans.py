@@ -3,6 +3,7 @@
 import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -12,14 +13,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from bench.plans import Executed, recorded
 from gql_server.policy import Viewer
+from gql_server.reads.facets import facets
 from gql_server.reads.jobs.filter import JobCriteria, Match, Range
+from gql_server.reads.jobs.list import counted_by_pipeline, page_by_pipeline
 from gql_server.reads.jobs.list import page as page_of_jobs
-from gql_server.reads.jobs.list import page_by_pipeline
 from gql_server.reads.jobs.queries import jobs_by_id
 from gql_server.reads.pagination.windows import Window
+from gql_server.reads.pipelines.capabilities import retry_facts_by_pipeline
 from gql_server.reads.pipelines.filter import PipelineCriteria
-from gql_server.reads.pipelines.ids import ORDERINGS
-from gql_server.reads.pipelines.queries import page, pipelines_by_key, rows_of_list
+from gql_server.reads.pipelines.ids import ORDERINGS, counted
+from gql_server.reads.pipelines.queries import page, pipelines_by_key, progress_by_pipeline, rows_of_list
+from gql_server.reads.pipelines.runs import neighbours, resolving_by_pipeline
 from tests.graphql import PAGING, viewer
 
 NOW = datetime(2025, 6, 1, tzinfo=UTC)
@@ -51,7 +55,7 @@ def literal(value: Any) -> str:
     if value is None:
         return "NULL"
     if isinstance(value, list | tuple):
-        return f"'{{{','.join(map(str, value))}}}'"
+        return f"'{{{','.join('NULL' if each is None else str(each) for each in value)}}}'"
     return f"'{value}'"
 
 
@@ -151,3 +155,30 @@ async def test_reads_by_key_are_as_good_after_the_fifth_execution(ledger: AsyncC
     for criteria in (JobCriteria(), JobCriteria(worker="w2"), JobCriteria(started_at=DAY), JobCriteria(attempt_at_least=1)):
         await compare(ledger, page_by_pipeline(ledger, who, pipelines, criteria=criteria, window=by_id))
         await compare(ledger, page_of_jobs(ledger, who, criteria=criteria, window=by_id))
+
+
+FACTS: dict[str, Any] = {
+    "progress": progress_by_pipeline,
+    "retry": retry_facts_by_pipeline,
+    "resolving": resolving_by_pipeline,
+    "previous": partial(neighbours, before=True),
+    "next": neighbours,
+    "jobs": partial(counted_by_pipeline, criteria=JobCriteria(), limit=100),
+}
+
+
+@pytest.mark.parametrize("name", FACTS)
+@pytest.mark.parametrize("count", [1, 50])
+async def test_facts_of_pipelines_are_as_good_after_the_fifth_execution(ledger: AsyncConnection, name: str, count: int):
+    who = viewer("operator")
+    keys = [row.key for row in (await page(ledger, who, criteria=PipelineCriteria(), window=window(None, count))).nodes]
+
+    await compare(ledger, FACTS[name](ledger, who, keys), slack=SLACK + 4 * count)
+
+
+async def test_counts_are_as_good_after_the_fifth_execution(ledger: AsyncConnection):
+    who = viewer("operator")
+    for criteria in CRITERIA.values():
+        if criteria.search is None:
+            await compare(ledger, counted(ledger, who, [criteria], limit=None))
+            await compare(ledger, facets(ledger, who, [criteria], names=("STATUS", "KIND"), limit=None))
