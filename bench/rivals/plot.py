@@ -43,15 +43,13 @@ def drawing(results: Results) -> str:
     svg.set("font-family", "system-ui, sans-serif")
     svg.set("font-size", "12")
     SubElement(svg, "title").text = TITLE
+    SubElement(svg, "rect", width="100%", height="100%", fill="white")
     y = GAP
     for operation in OPERATIONS:
         _text(svg, 0, y + BAR * 0.75, operation.name, weight="bold")
         y = _operation(svg, y, operation, bars(results["rivals"][operation.name])) + GAP
     svg.set("height", str(y))
     svg.set("viewBox", f"0 0 {WIDTH} {y}")
-    SubElement(svg, "rect", width="100%", height="100%", fill="white")
-    svg.insert(1, svg[-1])
-    svg.remove(svg[-1])
     indent(svg)
     return tostring(svg, encoding="unicode") + "\n"
 

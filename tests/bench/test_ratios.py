@@ -44,7 +44,9 @@ async def test_servers_are_compared_and_the_figures_drawn(
     assert page.endswith("after\n")
     assert "old" not in page
     assert page.count("| console page") == 1
-    assert (tmp_path / "drawing.svg").read_text().count("gql-server") == 5
+    drawing = (tmp_path / "drawing.svg").read_text()
+    assert drawing.count("gql-server") == 5
+    assert drawing.index('fill="white"') < drawing.index("gql-server")
 
 
 async def test_a_ratio_that_has_fallen_ends_the_program(ledger: str, tmp_path: Path) -> None:
