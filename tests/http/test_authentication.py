@@ -97,8 +97,10 @@ def test_a_token_with_other_claims_is_refused(claims: dict[str, Any]):
 
 
 def test_the_clock_of_who_signs_may_be_a_little_ahead():
-    assert AUTHORITY.authenticate(f"Bearer {_token(iat=NOW + timedelta(seconds=5), nbf=NOW + timedelta(seconds=5))}")
-    _refused(f"Bearer {_token(iat=NOW + timedelta(seconds=60))}")
+    now = datetime.now(UTC)
+
+    assert AUTHORITY.authenticate(f"Bearer {_token(iat=now + timedelta(seconds=5), nbf=now + timedelta(seconds=5))}")
+    _refused(f"Bearer {_token(iat=now + timedelta(seconds=60))}")
 
 
 @pytest.mark.parametrize("name", ["crit", "jku", "jwk", "x5u"])
