@@ -56,7 +56,7 @@ async def examine(dsn: str) -> AsyncIterator[Finding]:
         yield await version(connection)
         yield await session_settings(dsn)
         yield await statements(dsn)
-        yield await migration(connection)
+        yield await migration(connection, await schema(connection))
         yield await writing(connection)
         yield await _clock(connection)
         yield await _listen(dsn, connection)
@@ -125,9 +125,8 @@ async def writing(connection: asyncpg.Connection) -> Finding:
     return Finding("writing", True, "the role may write")
 
 
-async def migration(connection: asyncpg.Connection) -> Finding:
+async def migration(connection: asyncpg.Connection, found: Schema) -> Finding:
     """The database is at this version's migration, with its functions and triggers, or at a later one that goes with it."""
-    found = await schema(connection)
     if found.standing is Standing.CURRENT and await connection.fetchval(routines.INSTALLED.text) != routines.digest():
         return Finding("migration", False, "its functions and triggers are of another version", "run: gql-server migrate")
     return Finding("migration", found.is_usable, *found.explained())

@@ -35,7 +35,7 @@ async def bring_up_to_date(dsn: str) -> str:
     try:
         found = await schema(connection)
         if found.standing is Standing.TOO_NEW:
-            stop_unless(await migration(connection), dsn)
+            stop_unless(await migration(connection, found), dsn)
         if found.standing is Standing.AHEAD:
             return str(found.revision)
     finally:
@@ -50,9 +50,10 @@ async def migrated(dsn: str, *, wait: timedelta = AT_ONCE) -> None:
     try:
         stop_unless(await session_settings(dsn), dsn)
         stop_unless(await statements(dsn), dsn)
-        stop_unless(found := await migration(connection), dsn)
-        if (await schema(connection)).standing is Standing.AHEAD:
-            announce(f"the database is {found.detail}", "database.ahead", reason=found.detail)
+        found = await schema(connection)
+        stop_unless(finding := await migration(connection, found), dsn)
+        if found.standing is Standing.AHEAD:
+            announce(f"the database is {finding.detail}", "database.ahead", reason=finding.detail)
     finally:
         await connection.close()
 
