@@ -136,7 +136,7 @@ class DirectStatement:
     def _known(self, dialect: Dialect, numbers: Sequence[int]) -> "_Columns":
         types = [column.type for column in getattr(self.statement, "selected_columns", ())]
         found = [type_.dialect_impl(dialect).result_processor(dialect, oid) for type_, oid in zip(types, numbers, strict=False)]
-        return _Columns({place: process for place, process in enumerate(found) if process})
+        return _Columns([process or _as_it_is for process in found] if any(found) else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,16 +160,15 @@ class _Compiled:
 
 @dataclass(frozen=True, slots=True)
 class _Columns:
-    """Processors of the values of some columns, by their place."""
+    """Processors of the values of the columns, if any has one."""
 
-    processors: Mapping[int, Processor]
+    processors: Sequence[Processor] | None
 
     def read(self, found: Rows) -> Rows:
         """The rows as the types of their columns have them."""
-        if not self.processors or not found:
+        if self.processors is None:
             return found
-        processors = [self.processors.get(place, _as_it_is) for place in range(len(found[0]))]
-        return [[process(value) for process, value in zip(processors, row, strict=True)] for row in found]
+        return [[process(value) for process, value in zip(self.processors, row, strict=True)] for row in found]
 
 
 def _compiled(statement: Any, dialect: Dialect) -> _Compiled:
