@@ -87,9 +87,7 @@ class TokenAuthority:
             viewer = None if token is None else _verified(self, token)
         except (jwt.PyJWTError, ValueError, OverflowError, OSError):  # an instant may be beyond the calendar, or the clock
             viewer = None
-        if viewer is None or viewer.expires_at is None or viewer.expires_at <= datetime.now(UTC):
-            raise refused()
-        return viewer
+        return unexpired(viewer)
 
     def verified(self, token: str) -> Viewer:
         """The viewer of a token that is valid now. Raises jwt.PyJWTError, ValueError or OverflowError."""
@@ -113,6 +111,13 @@ def bearer(authorization: str | None) -> str | None:
     """The token of an Authorization header."""
     scheme, _, token = (authorization or "").partition(" ")
     return token if scheme.lower() == "bearer" else None
+
+
+def unexpired(viewer: Viewer | None) -> Viewer:
+    """The viewer of a token that was good once, if it still is. Raises Unauthenticated."""
+    if viewer is None or viewer.expires_at is None or viewer.expires_at <= datetime.now(UTC):
+        raise refused()
+    return viewer
 
 
 def refused() -> Unauthenticated:

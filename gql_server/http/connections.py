@@ -15,6 +15,7 @@ HEADERS_SECONDS = 10.0
 BODY_SECONDS = 10.0
 IDLE_SECONDS = 30.0
 SLOWEST_BYTES_PER_SECOND = 4096
+PROBE_PATHS = tuple(probe.encode() for probe in PROBES)
 
 T = TypeVar("T")
 
@@ -37,7 +38,7 @@ class PatientProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._forget_deadline()
-        if self.url.partition(b"?")[0].endswith(tuple(probe.encode() for probe in PROBES)):
+        if self.url.partition(b"?")[0].endswith(PROBE_PATHS):
             self.limit_concurrency = None
         elif self.limit_concurrency is not None and len(self.connections) >= self.limit_concurrency:
             advice = (

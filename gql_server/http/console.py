@@ -4,14 +4,12 @@ from dataclasses import replace
 from html import escape
 from pathlib import Path
 
-from starlette.middleware import Middleware
-from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
 
 from gql_server.http import graphiql
-from gql_server.http.graphiql import PAGE_HEADERS, PLACEHOLDER, RELATIVE, Assets, PageConfig, base_of
+from gql_server.http.graphiql import PAGE_HEADERS, PLACEHOLDER, RELATIVE, PageConfig, assets_of, base_of
 
 BUILT = Path(__file__).parent.parent / "static" / "console"
 PAGES = ("pipelines", "failures", "years", "fleet")
@@ -35,10 +33,8 @@ def routes(config: PageConfig, directory: Path = BUILT) -> list[Route | Mount]:
             return RedirectResponse(base_of(request) + graphiql.PATH)
         return page(request)
 
-    assets = Assets(directory=directory / "assets", check_dir=False)
-    compressed = Middleware(GZipMiddleware, compresslevel=6)
     deep = [Route(path, page) for name in PAGES for path in (f"/{name}", f"/{name}/{{rest:path}}")]
-    return [Route("/", root), *deep, Mount("/console/assets", assets, middleware=[compressed])]
+    return [Route("/", root), *deep, assets_of(directory, "/console")]
 
 
 def _page(config: PageConfig, index: Path, base: str) -> Response:

@@ -92,9 +92,13 @@ def routes(config: PageConfig, directory: Path = BUILT) -> list[Route | Mount]:
     def page(request: Request) -> Response:
         return _page(config, directory / "index.html", base_of(request))
 
+    return [Route(PATH, page), assets_of(directory, PATH)]
+
+
+def assets_of(directory: Path, path: str) -> Mount:
+    """The assets of the page that is built in `directory`, below the path, compressed."""
     assets = Assets(directory=directory / "assets", check_dir=False)
-    compressed = Middleware(GZipMiddleware, compresslevel=6)
-    return [Route(PATH, page), Mount(f"{PATH}/assets", assets, middleware=[compressed])]
+    return Mount(f"{path}/assets", assets, middleware=[Middleware(GZipMiddleware, compresslevel=6)])
 
 
 def base_of(request: Request) -> str:

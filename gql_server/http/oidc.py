@@ -5,7 +5,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -14,7 +14,7 @@ import jwt
 import structlog
 
 from gql_server.errors import Unavailable
-from gql_server.http.authentication import LEEWAY, TOKENS_KEPT, refused
+from gql_server.http.authentication import LEEWAY, REQUIRED_CLAIMS, TOKENS_KEPT, refused, unexpired
 from gql_server.http.claims import RoleRules, viewer_from
 from gql_server.policy import Viewer
 
@@ -55,9 +55,7 @@ class Company:
             viewer = self._verified(token, key)
         except (jwt.PyJWTError, ValueError, OverflowError, OSError, LookupError):
             raise refused() from None
-        if viewer.expires_at is None or viewer.expires_at <= datetime.now(UTC):
-            raise refused()
-        return viewer
+        return unexpired(viewer)
 
     def _verified(self, token: str, key: jwt.PyJWK) -> Viewer:
         """The viewer of a token, whose signature is verified once for a key."""
@@ -79,7 +77,7 @@ class Company:
             audience=self._provider.audience,
             issuer=self._provider.issuer,
             leeway=self._provider.leeway,
-            options={"require": ["exp", "iat", "sub", "aud", "iss"]},
+            options={"require": REQUIRED_CLAIMS},
         )
 
 

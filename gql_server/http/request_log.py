@@ -14,6 +14,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gql_server import tracing
+from gql_server.http.origins import PROBES
 from gql_server.logs import NOTES
 from gql_server.metrics import HTTP_REQUESTS, HTTP_SECONDS, OTHER
 from gql_server.tracing import TRACEPARENT
@@ -22,7 +23,6 @@ REQUEST_ID = "x-request-id"
 TRACEPARENT_HEADER = "traceparent"
 ACCEPTED_ID = re.compile(r"[A-Za-z0-9._:+/=@-]{1,128}")
 ACCEPTED_TRACE = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})(?P<trace_id>[0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
-PROBES = ("/livez", "/readyz")
 METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
 CLIENT_GONE = 499
 NORMAL_CLOSURE = 1000
