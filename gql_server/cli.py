@@ -8,7 +8,9 @@ import signal
 import socket
 import sys
 import tempfile
+import tomllib
 from collections.abc import Generator, Mapping
+from datetime import UTC, datetime
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal, NoReturn
@@ -25,6 +27,8 @@ from gql_server.settings import Settings
 
 ROOT = Path(__file__).parent.parent
 SCHEMA_FILE = Path("schema.graphql")
+RELEASED_FILE, ACCEPTED_FILE = Path("releases/schema.graphql"), Path("releases/accepted.toml")
+"""The schema of the last release, and the changes since then that are meant."""
 PROVIDERS = Literal["ACCRED", "DEFAULT", "TEST"]
 DEMO_METRICS_PORT = 9090
 UNREAD_MILLISECONDS = 11_000
@@ -215,7 +219,8 @@ def token(
 @app.command()
 def schema(
     check: Annotated[
-        bool, typer.Option("--check", help="Compare with schema.graphql, and lint it; exit code 1 if it fails.")
+        bool,
+        typer.Option("--check", help="Compare with schema.graphql and the last release, and lint it; exit code 1 if bad."),
     ] = False,
     write: Annotated[bool, typer.Option("--write", help="Write schema.graphql.")] = False,
 ) -> None:
@@ -237,9 +242,23 @@ def _check_schema(sdl: str) -> None:
     complaints = lint(sdl)
     if not SCHEMA_FILE.exists() or SCHEMA_FILE.read_text(encoding="utf-8") != sdl:
         complaints.append("schema.graphql is not what the code says: run `gql-server schema --write`")
+    complaints += _changes_since_release(sdl)
     if complaints:
         raise Stop("\n".join(complaints))
-    out.print("schema.graphql is up to date, and lint has nothing to say")
+    out.print("schema.graphql is up to date, breaks no client of the last release unsaid, and lint has nothing to say")
+
+
+def _changes_since_release(sdl: str) -> list[str]:
+    """Complaints about changes that break clients of the last release, or may, and were not accepted."""
+    from gql_server.graph.lint import changes, unaccepted
+
+    if not RELEASED_FILE.exists():
+        return []
+    found = changes(RELEASED_FILE.read_text("utf-8"), sdl, datetime.now(UTC).date())
+    try:
+        return unaccepted(found, tomllib.loads(ACCEPTED_FILE.read_text("utf-8")) if ACCEPTED_FILE.exists() else {})
+    except tomllib.TOMLDecodeError as error:
+        return [f"{ACCEPTED_FILE} cannot be read: {error}"]
 
 
 @app.command(name="settings")

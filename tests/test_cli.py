@@ -1,6 +1,7 @@
 """The commands, as a person runs them: real processes, a real embedded database."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -13,6 +14,9 @@ from pathlib import Path
 import httpx
 import jwt
 import pytest
+
+from gql_server import cli
+from gql_server.errors import Stop
 
 ROOT = Path(__file__).parent.parent
 SECRET = "q8Zt3vKp0sLr5nWy7uBd2xEh4jGc6mAf"
@@ -216,6 +220,23 @@ def test_doctor_finds_everything_in_order_in_what_migrate_made(migrated: Path) -
 def test_the_schema_on_disk_is_the_schema_of_the_code(tmp_path: Path) -> None:
     assert run(tmp_path, "schema", "--check").returncode == 0
     assert run(tmp_path, "schema").stdout == (ROOT / "schema.graphql").read_text(encoding="utf-8")
+
+
+def test_a_check_of_the_schema_names_what_breaks_clients_of_the_last_release(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    definition = (ROOT / "schema.graphql").read_text("utf-8")
+    (tmp_path / "releases").mkdir()
+    (tmp_path / "schema.graphql").write_text(definition, "utf-8")
+    more = definition.replace("type Query {", 'type Query {\n  """Gone."""\n  gone: Int\n', 1)
+    (tmp_path / "releases/schema.graphql").write_text(more, "utf-8")
+    monkeypatch.chdir(tmp_path)
+    change = "breaking: Field Query.gone was removed."
+
+    with pytest.raises(Stop, match=f"^{re.escape(change)} It may be accepted, with a reason, in releases/accepted.toml.$"):
+        cli.schema(check=True)
+    (tmp_path / "releases/accepted.toml").write_text(f'"{change}" = "it was never there"\n', "utf-8")
+    cli.schema(check=True)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

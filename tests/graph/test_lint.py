@@ -127,20 +127,27 @@ def test_fields_that_clash_between_types_that_can_meet_are_found_at_any_depth():
     ]
 
 
-def test_a_deprecation_without_a_date_is_found():
+def test_a_deprecation_that_does_not_say_since_when_what_instead_and_until_when_is_found():
     definition = """
       type Query {
-        dated: Int @deprecated(reason: "Use `other`; removed after 2027-06-30.")
-        undated: Int @deprecated(reason: "Soon.")
+        dated: Int @deprecated(reason: "Since 2026-11-29; use `Query.other`, which is exact; removed after 2027-06-30.")
+        without: Int @deprecated(reason: "Since 2026-11-29; nothing replaces it; removed after 2027-06-30.")
+        undated: Int @deprecated(reason: "Use `Query.other`.")
         field(argument: Int @deprecated): Int
+        hasty: Int @deprecated(reason: "Since 2026-11-29; use `Query.other`; removed after 2026-12-31.")
+        wrong: Int @deprecated(reason: "Since 2026-11-29; use `Query.more`; removed after 2027-06-30.")
+        other: Int
       }
       enum Choice { ONE @deprecated TWO }
     """
+    form = '"Since YYYY-MM-DD; use `…` (or: nothing replaces it); removed after YYYY-MM-DD."'
 
     assert complaints(lint.dated, definition) == [
-        'Query.undated: its deprecation must say "removed after YYYY-MM-DD".',
-        'Query.field(argument:): its deprecation must say "removed after YYYY-MM-DD".',
-        'Choice.ONE: its deprecation must say "removed after YYYY-MM-DD".',
+        f"Query.undated: its deprecation must say {form}",
+        f"Query.field(argument:): its deprecation must say {form}",
+        "Query.hasty: its deprecation must leave 180 days from 2026-11-29.",
+        "Query.wrong: `Query.more`, which its deprecation says to use, is not in the schema.",
+        f"Choice.ONE: its deprecation must say {form}",
     ]
 
 

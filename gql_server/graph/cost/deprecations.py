@@ -20,15 +20,20 @@ class Removal(NamedTuple):
 
 def deprecations(schema: GraphQLSchema) -> list[Removal]:
     """Planned removals, soonest first."""
-    return sorted(removal for coordinate, reason in _deprecated(schema) for removal in _removal(coordinate, reason))
+    return sorted(removal for coordinate, reason in deprecated(schema) for removal in _removal(coordinate, reason))
 
 
-def _removal(coordinate: str, reason: str | None) -> Iterator[Removal]:
-    if reason and (date := REMOVAL.search(reason)):
+def deprecated(schema: GraphQLSchema) -> Iterator[tuple[str, str]]:
+    """Coordinates of everything deprecated, with the reason."""
+    return ((coordinate, reason) for coordinate, reason in _reasons(schema) if reason is not None)
+
+
+def _removal(coordinate: str, reason: str) -> Iterator[Removal]:
+    if date := REMOVAL.search(reason):
         yield Removal(datetime.fromisoformat(date[1]).replace(tzinfo=UTC), coordinate, reason)
 
 
-def _deprecated(schema: GraphQLSchema) -> Iterator[tuple[str, str | None]]:
+def _reasons(schema: GraphQLSchema) -> Iterator[tuple[str, str | None]]:
     for name, type_ in schema.type_map.items():
         if isinstance(type_, GraphQLObjectType | GraphQLInterfaceType):
             for field_name, field in type_.fields.items():

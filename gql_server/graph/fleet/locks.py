@@ -35,7 +35,7 @@ class AdvisoryLock:
 class LockQuery:
     @strawberry.field(
         description=f"Who waits for whom: the locks that are held. {access_sentence('Query.locks')}",
-        directives=[*access("Query.locks"), Experimental(since="0.3")],
+        directives=[*access("Query.locks"), Experimental(since="0.1")],
         graphql_type=list[AdvisoryLock] | None,
     )
     async def locks(self, info: Info) -> "list[HeldLock] | None":

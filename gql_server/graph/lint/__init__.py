@@ -4,6 +4,8 @@ from collections.abc import Callable
 
 from graphql import GraphQLSchema, build_schema
 
+from gql_server.graph.lint.changes import changes as changes
+from gql_server.graph.lint.changes import unaccepted as unaccepted
 from gql_server.graph.lint.elements import Complaints
 from gql_server.graph.lint.policy_rules import attributed, governed, mirrored, refusable
 from gql_server.graph.lint.relay_rules import relay

@@ -5,10 +5,12 @@
 
 import re
 from collections.abc import Iterator
+from datetime import date, timedelta
 from itertools import combinations
 
 from graphql import (
     GraphQLEnumType,
+    GraphQLError,
     GraphQLInputObjectType,
     GraphQLInterfaceType,
     GraphQLNamedType,
@@ -22,10 +24,15 @@ from graphql import (
     is_specified_directive,
     is_specified_scalar_type,
 )
+from graphql.utilities import resolve_schema_coordinate
 
+from gql_server.graph.cost.deprecations import deprecated
 from gql_server.graph.lint.elements import Complaints
 
-REMOVAL = re.compile(r"removed after \d{4}-\d{2}-\d{2}\b")
+DAY = r"(\d{4}-\d{2}-\d{2})"
+DEPRECATION = re.compile(rf"Since {DAY}; (?:use `([^`]+)`|nothing replaces it)[^;]*; removed after {DAY}\.")
+NOTICE = timedelta(days=180)
+"""Time that clients have at least to leave what is deprecated."""
 
 
 def described(schema: GraphQLSchema) -> Complaints:
@@ -36,10 +43,18 @@ def described(schema: GraphQLSchema) -> Complaints:
 
 
 def dated(schema: GraphQLSchema) -> Complaints:
-    """A deprecation says when it ends."""
-    for coordinate, reason in _deprecations(schema):
-        if not REMOVAL.search(reason):
-            yield f'{coordinate}: its deprecation must say "removed after YYYY-MM-DD".'
+    """A deprecation says since when, what to use instead, and when it ends, half a year later at the earliest."""
+    for coordinate, reason in deprecated(schema):
+        found = DEPRECATION.fullmatch(reason)
+        if found is None:
+            said = "Since YYYY-MM-DD; use `…` (or: nothing replaces it); removed after YYYY-MM-DD."
+            yield f'{coordinate}: its deprecation must say "{said}"'
+            continue
+        since, instead, end = found.groups()
+        if instead and not _exists(schema, instead):
+            yield f"{coordinate}: `{instead}`, which its deprecation says to use, is not in the schema."
+        if date.fromisoformat(end) - date.fromisoformat(since) < NOTICE:
+            yield f"{coordinate}: its deprecation must leave {NOTICE.days} days from {since}."
 
 
 def mergeable(schema: GraphQLSchema) -> Complaints:
@@ -74,14 +89,11 @@ def _nameable(schema: GraphQLSchema) -> Iterator[tuple[str, str | None]]:
             yield from ((f"@{directive.name}({key}:)", argument.description) for key, argument in directive.args.items())
 
 
-def _deprecations(schema: GraphQLSchema) -> Iterator[tuple[str, str]]:
-    for name, type_ in schema.type_map.items():
-        members = type_.values if isinstance(type_, GraphQLEnumType) else getattr(type_, "fields", {})
-        for member, each in members.items():
-            arguments = {f"{name}.{member}({key}:)": argument for key, argument in getattr(each, "args", {}).items()}
-            for coordinate, element in {f"{name}.{member}": each, **arguments}.items():
-                if element.deprecation_reason is not None:
-                    yield coordinate, element.deprecation_reason
+def _exists(schema: GraphQLSchema, coordinate: str) -> bool:
+    try:
+        return resolve_schema_coordinate(schema, coordinate) is not None
+    except (GraphQLError, ValueError):
+        return False
 
 
 def _clashes(schema: GraphQLSchema, one: GraphQLNamedType, other: GraphQLNamedType, seen: set[tuple[str, str]]) -> Complaints:

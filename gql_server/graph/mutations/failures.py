@@ -40,7 +40,7 @@ AcknowledgeFailureResult = Annotated[
 
 @strawberry.type
 class FailureMutation:
-    @mutation("Mutation.acknowledgeFailure", "Take a failure group, or mute it until a time.", experimental_since="0.3")
+    @mutation("Mutation.acknowledgeFailure", "Take a failure group, or mute it until a time.", experimental_since="0.1")
     async def acknowledge_failure(
         self, info: Info, input: Annotated[AcknowledgeFailureInput, argument("Which group, and for how long.")]
     ) -> AcknowledgeFailureResult | None:

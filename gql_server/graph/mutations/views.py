@@ -61,7 +61,7 @@ SaveViewResult = Annotated[SaveViewPayload | Problems, strawberry.union("SaveVie
 class ViewMutation:
     @strawberry.mutation(
         description="Save an operation for yourself or for everyone of your provider. Only its owner may replace a view.",
-        directives=[SemanticNonNull(), Experimental(since="0.3")],
+        directives=[SemanticNonNull(), Experimental(since="0.1")],
     )
     async def save_view(self, info: Info, input: Annotated[SaveViewInput, argument("What to save.")]) -> SaveViewResult | None:
         context, schema = info.context, cast(Any, info.schema).executable

@@ -78,7 +78,7 @@ class PipelineGraph:
     @strawberry.field(
         name="mermaid",
         description="Mermaid text of the graph: kinds and states; inferred edges are dotted.",
-        directives=[Experimental(since="0.2")],
+        directives=[Experimental(since="0.1")],
     )
     @staticmethod
     def as_mermaid(root: strawberry.Parent[Graph]) -> str:

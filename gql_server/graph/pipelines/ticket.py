@@ -17,7 +17,7 @@ class TicketFields:
     @strawberry.field(
         description="Markdown card for a ticket: status, scope, times, and the first step that failed with its message, as far "
         "as the viewer may know them. Quoted texts are escaped.",
-        directives=[SemanticNonNull(), Experimental(since="0.2")],
+        directives=[SemanticNonNull(), Experimental(since="0.1")],
         metadata=made_of(*SHOWN),
     )
     @staticmethod
