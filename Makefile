@@ -47,7 +47,7 @@ HAND_ON_INTERRUPT = { make=/proc/$$PPID/status; \
 	while kill -0 $$$$ && grep -q '^SigBlk.*[014589cd]$$' $$make; do sleep 1; done; \
 	[ ! -e $$make ] || { sleep 2; kill -TERM $$$$; }; } </dev/null >/dev/null 2>&1 &
 
-.PHONY: help run test test-fast exhaustive newer previous coverage hooks check format schema lock frontend browser relay clients audits fuzz faults bench ratios clean reset
+.PHONY: help run test test-fast exhaustive newer previous coverage hooks check format schema lock frontend browser relay clients audits fuzz faults bench ratios release clean reset
 
 help:
 	@echo 'make run       set up, run a real operating day, serve it on http://127.0.0.1:8000'
@@ -70,6 +70,7 @@ help:
 	@echo 'make faults    kill, stop and starve processes for some minutes'
 	@echo 'make bench     measure'
 	@echo 'make ratios    fail when the graph has become slower than it was, beside other servers'
+	@echo 'make release   the wheel, tried, with the list of what is in it and its licences, into dist/'
 	@echo 'make lock      pin dependencies again (newer ones: UPGRADE=--upgrade)'
 	@echo 'make clean     remove everything built and installed'
 	@echo 'make reset     remove the data'
@@ -108,6 +109,7 @@ check: $(DEV)
 	lint-imports
 	deptry .
 	python .ci/locked.py
+	python .ci/licences.py
 	gql-server schema --check
 	gql-server migrate --check
 
@@ -146,6 +148,9 @@ bench: $(DEV) $(POSTGRAPHILE)
 
 ratios: $(DEV)
 	@exec python -m bench ratios
+
+release: $(DEV) frontend
+	@exec .ci/release
 
 lock: $(DEV)
 	$(COMPILE) --all-extras pyproject.toml -o requirements-dev.lock

@@ -25,7 +25,9 @@ from gql_server.db import embedded
 from gql_server.errors import Stop
 from gql_server.settings import Settings
 
-ROOT = Path(__file__).parent.parent
+PACKAGE = Path(__file__).parent
+EXAMPLES = next((folder for folder in (PACKAGE / "examples", PACKAGE.parent / "examples") if folder.is_dir()), Path("examples"))
+"""Example files: inside the package in a wheel, beside it in a checkout."""
 SCHEMA_FILE = Path("schema.graphql")
 RELEASED_FILE, ACCEPTED_FILE = Path("releases/schema.graphql"), Path("releases/accepted.toml")
 """The schema of the last release, and the changes since then that are meant."""
@@ -86,7 +88,7 @@ def demo(
     port: Port = None,
     host: Host = None,
     replay: Annotated[bool, typer.Option(help="Keep uploading at a human pace: something for subscriptions to show.")] = False,
-    examples: Annotated[Path, typer.Option(help="Folder of the example files.")] = ROOT / "examples",
+    examples: Annotated[Path, typer.Option(help="Folder of the example files.")] = EXAMPLES,
 ) -> None:
     """Run everything here: database, API, worker, and a real operating day on the first start."""
     settings = _settings(host, port, otherwise={"log_level": "ERROR"})

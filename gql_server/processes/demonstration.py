@@ -108,11 +108,16 @@ def _token_command(settings: Settings) -> str:
     return f"{secret}gql-server token --role superadmin"
 
 
+def _reset_command(settings: Settings) -> str:
+    """Command that removes the data, while nothing runs: make's in a checkout."""
+    is_checkout = (Path(__file__).parents[2] / "Makefile").is_file()
+    return f"{_data_dir_of(settings)}make reset" if is_checkout else f"rm -r {quote(str(settings.data_dir))}"
+
+
 def _explain(settings: Settings, origin: str, watched: socket.socket | None, minted: str) -> None:
     database = "the embedded PostgreSQL" if settings.database_url is None else address(settings.database_url.get_secret_value())
     out.print()
-    place = _data_dir_of(settings)
-    reset = {"Reset": f"{place}make reset"} if settings.database_url is None else {}
+    reset = {"Reset": _reset_command(settings)} if settings.database_url is None else {}
     metrics = {"Metrics": f"http://{settings.metrics_host}:{watched.getsockname()[1]}/metrics"} if watched else {}
     out.print(
         summary(
