@@ -14,7 +14,7 @@ import jwt
 import structlog
 
 from gql_server.errors import Unavailable
-from gql_server.http.authentication import LEEWAY, REQUIRED_CLAIMS, TOKENS_KEPT, refused, unexpired
+from gql_server.http.authentication import LEEWAY, REQUIRED_CLAIMS, TOKENS_KEPT, header_of, refused, unexpired
 from gql_server.http.claims import RoleRules, viewer_from
 from gql_server.policy import Viewer
 
@@ -50,7 +50,7 @@ class Company:
     async def authenticate(self, token: str) -> Viewer:
         """The viewer of a token. Raises Unauthenticated, or Unavailable before any keys are known."""
         try:
-            header = jwt.get_unverified_header(token)
+            header = header_of(token)
             key = await self._keys.key(header.get("kid"), header["alg"])
             viewer = self._verified(token, key)
         except (jwt.PyJWTError, ValueError, OverflowError, OSError, LookupError):

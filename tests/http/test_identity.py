@@ -17,7 +17,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from gql_server.errors import Unauthenticated, Unavailable
-from gql_server.http.authentication import TokenAuthority
+from gql_server.http.authentication import TokenAuthority, _read_header
 from gql_server.http.claims import RoleRules, check_rules
 from gql_server.http.identity import Identity, viewer_of
 from gql_server.http.oidc import Company, IdentityProvider, Keys
@@ -162,6 +162,25 @@ async def test_a_claim_may_be_named_by_an_address(provider: Provider, opens: Ope
     viewer = await door.viewer(provider.token(None, **{"https://example.org/roles": ["unit/10208", "unit/a b", "unit/"]}))
 
     assert viewer.permissions == permissions_of(Role.PRINCIPAL, "10208")
+
+
+async def test_headers_that_are_alike_are_read_once(provider: Provider, opens: Opens, monkeypatch: pytest.MonkeyPatch):
+    read: list[str] = []
+    get_unverified_header = jwt.get_unverified_header
+
+    def reading(token: str) -> dict[str, Any]:
+        read.append(token.partition(".")[0])
+        return get_unverified_header(token)
+
+    provider.rotate("read-once")
+    door, tokens = opens(), [provider.token(sub="ada"), provider.token(sub="grace"), OWN.mint("operator")]
+    monkeypatch.setattr("jwt.get_unverified_header", reading)
+    _read_header.cache_clear()
+
+    for _ in range(3):
+        assert [(await door.viewer(token)).subject for token in tokens] == ["ada", "grace", "operator"]
+
+    assert read == [tokens[0].partition(".")[0], tokens[2].partition(".")[0]]
 
 
 @pytest.mark.parametrize("algorithm", ["RS256", "ES256", "EdDSA"])
