@@ -18,7 +18,6 @@ from strawberry.types import ExecutionContext, ExecutionResult
 from strawberry.types.execution import PreExecutionError
 from strawberry.types.graphql import OperationType
 
-from gql_server import tracing
 from gql_server.errors import CostLimitExceeded, ErrorCode
 from gql_server.graph.context import Context
 from gql_server.graph.cost.prices import Prices
@@ -116,7 +115,7 @@ class Schema(strawberry.Schema):
         observed = Observed(prepared, context, self.slow_seconds, asked)
         result: ExecutionResult | None = None
         try:
-            with tracing.child(observed.name, graphql__document=prepared.digest, graphql__operation__name=prepared.name):
+            with observed.span():
                 result = await self._outcome(prepared, variables, context, root)
             return observed.told(result)
         finally:

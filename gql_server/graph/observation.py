@@ -2,10 +2,13 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import structlog
+from prometheus_client import Counter, Histogram
 from strawberry.types import ExecutionResult
 from strawberry.types.execution import PreExecutionError
 
@@ -62,21 +65,24 @@ class Observed:
 
     def ended(self, result: ExecutionResult | None) -> None:
         """Count it; without a result, it was cancelled."""
-        seconds, label = time.perf_counter() - self.began, self._label(result)
-        type_ = self._type
+        seconds, type_ = time.perf_counter() - self.began, self._type
         cost = self.context.estimated if isinstance(self.context, Context) else 0
-        OPERATIONS.labels(label, type_, _outcome(result)).inc()
-        OPERATION_SECONDS.labels(label).observe(seconds)
-        OPERATION_COST.labels(label).inc(cost)
+        count, timer, costs = _metrics(self._label(result), type_, _outcome(result))
+        count.inc()
+        timer.observe(seconds)
+        costs.inc(cost)
         fields = {"operation": self.prepared.name, "operation_type": type_, "document": self.prepared.digest, "cost": cost}
         note(**fields)
         if seconds >= self.slow_seconds:
             log.warning("operation.slow", **fields, **self._viewer, duration_ms=round(1000 * seconds, 1))
 
-    @property
-    def name(self) -> str:
-        """Its type and its name, as its span has it."""
-        return f"{self._type} {self.prepared.name or 'anonymous'}"
+    def span(self) -> AbstractContextManager[Any]:
+        """A span of its type and name, where something is recorded."""
+        if not tracing.is_on():
+            return tracing.UNRECORDED
+        prepared = self.prepared
+        name = f"{self._type} {prepared.name or 'anonymous'}"
+        return tracing.child(name, graphql__document=prepared.digest, graphql__operation__name=prepared.name)
 
     @property
     def _type(self) -> str:
@@ -91,6 +97,12 @@ class Observed:
         if isinstance(result, PreExecutionError):
             return INVALID
         return LABELS.of(self.prepared.name, self.prepared.digest)
+
+
+@lru_cache(maxsize=1024)
+def _metrics(label: str, type_: str, outcome: str) -> tuple[Counter, Histogram, Counter]:
+    """The metrics of operations of that label."""
+    return OPERATIONS.labels(label, type_, outcome), OPERATION_SECONDS.labels(label), OPERATION_COST.labels(label)
 
 
 def _milliseconds(seconds: float) -> float:
