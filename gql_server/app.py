@@ -10,7 +10,6 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Mount, Route, WebSocketRoute
@@ -33,7 +32,7 @@ from gql_server.http.authentication import TokenAuthority
 from gql_server.http.claims import check_rules
 from gql_server.http.documents import Documents, load
 from gql_server.http.endpoint import GraphQLEndpoint
-from gql_server.http.envelope import BasePath, Careful
+from gql_server.http.envelope import BasePath, Compressed, Shortcut
 from gql_server.http.graphiql import PageConfig, Pages
 from gql_server.http.identity import Identity
 from gql_server.http.ledger_metrics import LedgerMetrics
@@ -61,8 +60,6 @@ from gql_server.worker.worker import Worker, WorkerConfig
 READY_WITHIN_SECONDS = 2
 SILENT_BEATS = 4
 """Heartbeats that a worker may miss before its probe fails."""
-COMPRESSED = Middleware(GZipMiddleware, minimum_size=1400, compresslevel=1)
-"""Answers of more than a packet, quickly; never event streams."""
 
 assert handlers.__all__  # importing it registers the job types
 
@@ -144,14 +141,15 @@ def create_app(
             return JSONResponse({"ready": False, "reason": "the server is stopping"}, 503)
         return await readiness(engine)
 
+    operations, hosts = Route("/graphql", Compressed(graphql)), (*allowed_hosts, *settings.allowed_hosts)
     app = Starlette(
         lifespan=lifespan,
         routes=[
-            Route("/graphql", graphql, middleware=[COMPRESSED]),
+            operations,
             WebSocketRoute("/graphql", graphql),
             Route("/uploads", uploads.post, methods=["POST"]),
             Route("/jobs/{job_id:int}/source", sources.get),
-            Route("/schema.graphql", definition.get, middleware=[COMPRESSED]),
+            Route("/schema.graphql", definition.get, middleware=[Middleware(Compressed)]),
             Route("/livez", live),
             Route("/readyz", ready),
             *console.routes(page),
@@ -159,11 +157,11 @@ def create_app(
             *(Mount(path, Pages(directory=folder, html=True)) for path, folder in pages.items()),
         ],
         middleware=[
+            *([Middleware(BasePath, settings.base_path)] if settings.base_path else []),
             Middleware(RequestLog),
-            Middleware(BasePath, settings.base_path),
-            Middleware(Careful),
-            Middleware(Hosts, (*allowed_hosts, *settings.allowed_hosts)),
+            *([Middleware(Hosts, hosts)] if hosts else []),
             Middleware(CrossOrigin, origins),
+            Middleware(Shortcut, [operations]),
         ],
     )
     app.state.drain = graphql.drain

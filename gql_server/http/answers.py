@@ -16,13 +16,14 @@ from gql_server.http.media import Media
 from gql_server.http.refusals import STATUS
 
 SOON = {"Retry-After": "1"}
+VARY = "Accept, Accept-Encoding"
 
 
 def answer(result: ExecutionResult, media: Media | None, *, is_get: bool) -> Response:
     """The result of a query or a mutation, from rows to bytes in one pass."""
     body = orjson.dumps(payload(result), option=orjson.OPT_UTC_Z)
     headers = {**headers_of(result.errors or ()), **({"Cache-Control": "no-store"} if is_get else {})}
-    return Response(body, status_of(result, media), {**headers, "Vary": "Accept"}, media or Media.JSON)
+    return Response(body, status_of(result, media), {**headers, "Vary": VARY}, media or Media.JSON)
 
 
 def failure(error: GraphQLError, media: Media | None, status: int, headers: dict[str, str] | None = None) -> Response:

@@ -5,10 +5,12 @@ from collections.abc import AsyncIterator, Awaitable
 from typing import TypeVar, cast
 
 import structlog
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
+from starlette.types import Receive
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from gql_server.http.origins import PROBES
+from gql_server.http.head import PROBES
+from gql_server.http.media import too_large
 from gql_server.http.refusals import Refusal
 
 HEADERS_SECONDS = 10.0
@@ -66,9 +68,22 @@ class PatientProtocol(HttpToolsProtocol):
             self._deadline = None
 
 
-async def whole_body(request: Request) -> bytes:
-    """The body of a request. Raises Refusal (408) when it takes long."""
-    return await in_time(request.body(), BODY_SECONDS)
+async def whole_body(receive: Receive, max_bytes: int) -> bytearray:
+    """The body of a request. Raises Refusal (408) when it takes long, HTTPException (413) as soon as it is too large."""
+    return await in_time(_collected(receive, max_bytes), BODY_SECONDS)
+
+
+async def _collected(receive: Receive, max_bytes: int) -> bytearray:
+    body = bytearray()
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        body += message.get("body", b"")
+        if len(body) > max_bytes:
+            raise too_large(max_bytes)
+        if not message.get("more_body", False):
+            return body
 
 
 async def parts(request: Request) -> AsyncIterator[bytes]:

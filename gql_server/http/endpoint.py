@@ -1,16 +1,14 @@
 """The GraphQL endpoint: a request over HTTP is authenticated, executed, masked and answered, whatever goes wrong."""
 
-import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from datetime import timedelta
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import orjson
 from cross_web import HTTPException
-from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 from strawberry.asgi import GraphQL
 from strawberry.exceptions import MissingQueryError
@@ -20,30 +18,28 @@ from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
 from strawberry.types import ExecutionResult
 from strawberry.types.graphql import OperationType
 
-from gql_server.errors import DeadlineExceeded, ErrorCode, PublicError
+from gql_server.errors import ErrorCode, PublicError
 from gql_server.graph.context import Context
-from gql_server.graph.document_limits import REQUEST_SECONDS, SUBSCRIPTIONS_PER_SOCKET
+from gql_server.graph.document_limits import SUBSCRIPTIONS_PER_SOCKET
 from gql_server.graph.executable_schema import Schema
 from gql_server.http import sse
 from gql_server.http.answers import SOON, answer, failure, headers_of, is_syntax_error, payload
 from gql_server.http.documents import Documents
+from gql_server.http.head import head_of
 from gql_server.http.identity import Authenticate, viewer_of
 from gql_server.http.live import Limits, LiveOperations, Operation
 from gql_server.http.masking import internal, masked, public, refusal
-from gql_server.http.media import Accepted, Media, accepted, too_large
+from gql_server.http.media import Accepted, Media, accepted
 from gql_server.http.origins import Origins
 from gql_server.http.refusals import STATUS, Refusal
 from gql_server.http.requests import check_method, request_data
 from gql_server.http.sockets import SocketLimits, Sockets
+from gql_server.http.wanted import while_wanted
 from gql_server.http.websocket import SocketContext, TransportHandler, address_of
 from gql_server.policy import Viewer
 
 INIT_WITHIN = timedelta(seconds=5)
-UNWATCHED_SECONDS = 0.02
-"""Time that an operation may take before somebody looks whether its client is still there."""
 ALLOWED = {"POST": (OperationType.QUERY, OperationType.MUTATION), "GET": (OperationType.QUERY,)}
-
-T = TypeVar("T")
 
 CreateContext = Callable[[Viewer], Context]
 
@@ -84,9 +80,9 @@ class GraphQLEndpoint(GraphQL[Any, None]):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            response = await self._respond(Request(scope, _capped(receive, self.request_max_bytes)))
+            response = await self._respond(Request(scope, receive))
             await response(scope, receive, send)
-        elif not self.origins.admits_socket(Headers(scope=scope)):
+        elif not self.origins.admits_socket(head_of(scope)):
             await PlainTextResponse("This origin is not among GQL_ALLOWED_ORIGINS.\n", 403)(scope, receive, send)
         elif not self.sockets.admits(address_of(WebSocket(scope, receive, send))):
             await PlainTextResponse("Too many sockets are open.\n", 503, SOON)(scope, receive, send)
@@ -104,7 +100,7 @@ class GraphQLEndpoint(GraphQL[Any, None]):
             if self.live.is_draining:
                 raise Refusal(503, "The server restarts: try again.", SOON, ErrorCode.UNAVAILABLE)
             check_method(request)
-            takes = accepted(request.headers.get("accept", ""))
+            takes = accepted(head_of(request.scope).get("accept", ""))
             return await self._answer(request, takes)
         except Refusal as error:
             return failure(refusal(error.reason, error.code), takes.json, error.status_code, error.headers)
@@ -117,13 +113,14 @@ class GraphQLEndpoint(GraphQL[Any, None]):
 
     async def _answer(self, request: Request, takes: Accepted) -> Response:
         """Of a subscription, its results as an event stream; else the result in the media that the client takes."""
-        viewer = await viewer_of(self.authenticate, request.headers.get("authorization"))
+        viewer = await viewer_of(self.authenticate, head_of(request.scope).get("authorization"))
         data = await request_data(request, self.request_max_bytes, self.documents)
         assert data.query is not None
         self.documents.check(data.query, viewer)
-        operation = Operation(data.query, data.variables or {}, data.operation_name)
-        if takes.events and self.live.plan(operation).is_subscription:
-            return sse.stream(request, self.live, operation, viewer)
+        if takes.events:
+            operation = Operation(data.query, data.variables or {}, data.operation_name)
+            if self.live.plan(operation).is_subscription:
+                return sse.stream(request, self.live, operation, viewer)
         result = await self.execute_operation(request, data, self.create_context(viewer))
         if result.errors:
             result.errors = masked(result.errors, cast(Schema, self.schema).executable)
@@ -154,7 +151,7 @@ class GraphQLEndpoint(GraphQL[Any, None]):
             allowed_operation_types=ALLOWED[request.method],
         )
         try:
-            return await _while_wanted(request, execution)
+            return await while_wanted(request.receive, execution)
         except MissingQueryError:
             raise HTTPException(400, "The document is empty.") from None
         except CannotGetOperationTypeError as error:
@@ -172,46 +169,3 @@ class GraphQLEndpoint(GraphQL[Any, None]):
     def encode_json(self, data: object) -> str:
         """Text, because graphql-transport-ws wants text frames."""
         return orjson.dumps(data, option=orjson.OPT_UTC_Z).decode()
-
-
-async def _while_wanted(request: Request, execution: Coroutine[Any, Any, T]) -> T:
-    """The result, unless the client goes away, or it takes too long: then all that it had begun is cancelled."""
-    executing = asyncio.ensure_future(execution)
-    begun: list[asyncio.Future[Any]] = [executing]
-    try:
-        await asyncio.wait(begun, timeout=UNWATCHED_SECONDS)
-        if not executing.done():
-            begun.append(gone := asyncio.ensure_future(_disconnected(request)))
-            await asyncio.wait(begun, timeout=REQUEST_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-            if gone.done() and not executing.done():
-                raise HTTPException(499, "The client has gone away.")
-        if not executing.done():
-            raise DeadlineExceeded(f"The operation took longer than {REQUEST_SECONDS} seconds: ask for less at a time.")
-        return executing.result()
-    finally:
-        unfinished = [task for task in begun if not task.done()]
-        for task in unfinished:
-            task.cancel()
-        if unfinished:
-            await asyncio.gather(*unfinished, return_exceptions=True)
-
-
-async def _disconnected(request: Request) -> None:
-    """Returns when the client goes away. The body has been read by now."""
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
-
-
-def _capped(receive: Receive, max_bytes: int) -> Receive:
-    """Stops a body that is streamed without saying how long it will be."""
-    received = 0
-
-    async def capped() -> Message:
-        nonlocal received
-        message = await receive()
-        received += len(message.get("body", b""))
-        if received > max_bytes:
-            raise too_large(max_bytes)
-        return message
-
-    return capped

@@ -21,9 +21,8 @@ BUILT = Path(__file__).parent.parent / "static" / "graphiql"
 PLACEHOLDER = "<!-- page config -->"
 NOT_BUILT = "The GraphiQL page has not been built: run `make frontend`. The API itself is up, at {url}.\n"
 
-SAFE_HEADERS = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
-PAGE_HEADERS = {**SAFE_HEADERS, "Cache-Control": "no-store"}
-ASSET_HEADERS = {**SAFE_HEADERS, "Cache-Control": "public, max-age=31536000, immutable"}
+PAGE_HEADERS = {"Cache-Control": "no-store"}
+ASSET_HEADERS = {"Cache-Control": "public, max-age=31536000, immutable"}
 RELATIVE = re.compile(r'(?<==")\./')
 """Beginning of the addresses in the built page."""
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from cross_web import HTTPException
 from starlette.requests import Request
 
+from gql_server.http.head import head_of
 from gql_server.http.refusals import Refusal
 
 
@@ -54,22 +55,28 @@ def accepted(accept: str) -> Accepted:
 
 def check_body(request: Request, max_bytes: int) -> None:
     """Raises HTTPException for a body that is not JSON in UTF-8 as it is, within the limit."""
-    type, _, parameters = request.headers.get("content-type", "").partition(";")
+    head = head_of(request.scope)
+    _check_type(head.get("content-type", ""))
+    if is_encoded(request):
+        raise Refusal(415, "Send the body as it is, without `Content-Encoding`.", {"Accept-Encoding": "identity"})
+    length = head.get("content-length", "0")
+    if length.isdecimal() and int(length) > max_bytes:
+        raise too_large(max_bytes)
+
+
+@lru_cache(maxsize=64)
+def _check_type(content_type: str) -> None:
+    type, _, parameters = content_type.partition(";")
     if type.strip().lower() != Media.JSON:
         raise HTTPException(415, "Send the operation as `Content-Type: application/json`.")
     charset = _parameter(parameters, "charset")
     if charset not in (None, "utf-8", "utf8"):
         raise HTTPException(415, "Send the operation as UTF-8.")
-    if is_encoded(request):
-        raise Refusal(415, "Send the body as it is, without `Content-Encoding`.", {"Accept-Encoding": "identity"})
-    length = request.headers.get("content-length", "0")
-    if length.isdecimal() and int(length) > max_bytes:
-        raise too_large(max_bytes)
 
 
 def is_encoded(request: Request) -> bool:
     """True for a compressed body: how large it is would be known only once it is unpacked."""
-    return request.headers.get("content-encoding", "").strip().lower() not in ("", "identity")
+    return head_of(request.scope).get("content-encoding", "").strip().lower() not in ("", "identity")
 
 
 def too_large(max_bytes: int) -> HTTPException:

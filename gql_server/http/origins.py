@@ -10,7 +10,8 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 from strawberry.http.websocket_origin import is_same_origin, normalize_allowed_origins, normalize_origin
 
-PROBES = ("/livez", "/readyz")
+from gql_server.http.head import Head, head_of, is_probe
+
 METHODS = ("GET", "POST")
 SENT = (
     "Authorization",
@@ -37,7 +38,7 @@ class Origins:
         """True if a page of that origin may ask."""
         return "*" in self._allowed or normalize_origin(origin) in self._allowed
 
-    def admits_socket(self, headers: Headers) -> bool:
+    def admits_socket(self, headers: Head) -> bool:
         """True if the page, if it is one, may open a socket. A refusal is logged."""
         origin = headers.get("origin")
         if origin is None or headers.get("sec-fetch-site") == "same-origin" or is_same_origin(origin, headers.get("host")):
@@ -60,6 +61,11 @@ class CrossOrigin(CORSMiddleware):
         super().__init__(app, allow_methods=METHODS, allow_headers=SENT, expose_headers=READ)
         self._origins = origins
 
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Programs, which name no origin, pass."""
+        through = super().__call__ if scope["type"] == "http" and "origin" in head_of(scope) else self.app
+        await through(scope, receive, send)
+
     def is_allowed_origin(self, origin: str) -> bool:
         return self._origins.admits(origin)
 
@@ -72,7 +78,7 @@ class CrossOrigin(CORSMiddleware):
 
 
 class Hosts:
-    """Answers under these names alone, of which `*.example.com` stands for all one level below: none given, under any.
+    """Answers under these names alone, of which `*.example.com` stands for all one level below.
 
     A page that carries tokens is so safe from DNS rebinding. Probes are answered under every name.
     """
@@ -82,15 +88,15 @@ class Hosts:
         self._allowed = frozenset(host.lower().strip("[]") for host in allowed)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan" or not self._allowed or self._is_allowed(scope):
+        if scope["type"] == "lifespan" or self._is_allowed(scope):
             await self._app(scope, receive, send)
         else:
             await PlainTextResponse("This name is not among GQL_ALLOWED_HOSTS.\n", 421)(scope, receive, send)
 
     def _is_allowed(self, scope: Scope) -> bool:
-        given = Headers(scope=scope).get("host", "")
+        given = head_of(scope).get("host", "")
         name = _name(given)
-        if {name, f"*.{name.partition('.')[2]}", "*"} & self._allowed or scope["path"].endswith(PROBES):
+        if {name, f"*.{name.partition('.')[2]}", "*"} & self._allowed or is_probe(scope):
             return True
         advice = f"a request for {given[:SHOWN]} was turned away: GQL_ALLOWED_HOSTS={name[:SHOWN]} lets it in"
         log.warning("host.refused", host=given[:SHOWN], advice=advice)

@@ -9,6 +9,7 @@ from strawberry.http import GraphQLRequestData
 
 from gql_server.http.connections import whole_body
 from gql_server.http.documents import ID_NAMES, Documents, id_of
+from gql_server.http.head import head_of
 from gql_server.http.media import check_body
 from gql_server.http.refusals import Refusal
 
@@ -24,7 +25,7 @@ async def request_data(request: Request, max_bytes: int, documents: Documents) -
     """Operation that is asked for. Raises HTTPException, BadInput or PersistedQueryNotFound."""
     if request.method == "POST":
         check_body(request, max_bytes)
-        return _data(_json(await whole_body(request), "body"), documents)
+        return _data(_json(await whole_body(request.receive, max_bytes), "body"), documents)
     _check_preflight(request)
     return _data(_parameters(request), documents)
 
@@ -37,8 +38,8 @@ def check_method(request: Request) -> None:
 
 def _check_preflight(request: Request) -> None:
     """Raises HTTPException for a request that a page of another origin may have made unasked."""
-    simple = request.headers.get("content-type", "").partition(";")[0].strip().lower() in SIMPLE
-    if simple and not request.headers.get(PREFLIGHT):
+    simple = head_of(request.scope).get("content-type", "").partition(";")[0].strip().lower() in SIMPLE
+    if simple and not head_of(request.scope).get(PREFLIGHT):
         raise HTTPException(400, "A GET needs the header `GraphQL-Require-Preflight: 1`, or send the operation with POST.")
 
 
@@ -52,7 +53,7 @@ def _parameters(request: Request) -> dict[str, Any]:
     }
 
 
-def _json(text: bytes, name: str) -> object:
+def _json(text: bytes | bytearray, name: str) -> object:
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError:

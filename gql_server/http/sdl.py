@@ -27,7 +27,7 @@ class SchemaDefinition:
                 raise Forbidden("you may not see the schema", permission=API_EXPLORE)
         except PublicError as error:
             return refusal(error)
-        headers = {"ETag": self._tag, "Cache-Control": "private, no-cache", "Vary": "Authorization"}
+        headers = {"ETag": self._tag, "Cache-Control": "private, no-cache", "Vary": "Accept-Encoding, Authorization"}
         if self._tag in {tag.strip() for tag in request.headers.get("if-none-match", "").split(",")}:
             return Response(status_code=304, headers=headers)
         return PlainTextResponse(self._text, headers=headers)

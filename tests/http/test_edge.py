@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 import structlog
+from prometheus_client import REGISTRY
 from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.applications import Starlette
@@ -121,7 +122,9 @@ async def test_the_server_is_found_under_its_base_path_whether_or_not_the_proxy_
     assert (live.status_code, answer.json()) == (200, {"data": {"__typename": "Query"}})
 
 
-@pytest.mark.parametrize("path", ["/livez", "/graphql", "/graphiql", "/nowhere", "/jobs/1/source"])
+@pytest.mark.parametrize(
+    "path", ["/livez", "/graphql", "/", "/graphiql", "/graphiql/assets/gone.js", "/nowhere", "/jobs/1/source"]
+)
 async def test_every_answer_keeps_browsers_careful(opened: Open, path: str):
     response = await (await opened()).send("GET", path)
 
@@ -129,6 +132,33 @@ async def test_every_answer_keeps_browsers_careful(opened: Open, path: str):
     assert response.headers["referrer-policy"] == "no-referrer"
     assert "frame-ancestors 'none'" in response.headers["content-security-policy"]
     assert "default-src 'none'" in response.headers["content-security-policy"]
+
+
+@pytest.mark.parametrize("on", ["", "/gql"])
+async def test_a_probe_below_the_base_path_is_told_of_to_those_who_debug_alone(opened: Open, logged: list[Any], on: str):
+    await (await opened(base_path="/gql")).send("GET", f"{on}/readyz")
+
+    assert [(line["log_level"], line["path"]) for line in logged if line["event"] == "request.ended"] == [
+        ("debug", "/gql/readyz")
+    ]
+
+
+@pytest.mark.parametrize("origin", [{}, {"Origin": APP}, {"Origin": "https://evil.example.org"}])
+@pytest.mark.parametrize("coding", ["gzip", "identity"])
+@pytest.mark.parametrize("query", ["{ __typename }", "{ __schema { types { name } } }"])
+async def test_an_answer_names_what_it_varies_by(opened: Open, origin: dict[str, str], coding: str, query: str):
+    answer = await (await opened(allowed_origins=(APP,))).query(query, **origin, **{"Accept-Encoding": coding})
+
+    assert answer.headers.get_list("vary") == ["Accept, Accept-Encoding, Origin"]
+
+
+async def test_an_operation_is_counted_by_its_route_below_a_base_path_too(opened: Open):
+    edge, labels = await opened(base_path="/gql"), {"route": "/graphql", "method": "POST", "status": "200"}
+    before = REGISTRY.get_sample_value("gql_http_requests_total", labels) or 0
+
+    await edge.query(path="/gql/graphql")
+
+    assert REGISTRY.get_sample_value("gql_http_requests_total", labels) == before + 1
 
 
 async def test_a_request_is_answered_with_its_ids(opened: Open):

@@ -271,7 +271,7 @@ async def _none_waits(engine: AsyncEngine) -> None:
 async def test_an_operation_that_takes_too_long_is_given_up_with_its_statement(
     slow: AsyncEngine, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("gql_server.http.endpoint.REQUEST_SECONDS", 0.3)
+    monkeypatch.setattr("gql_server.http.wanted.REQUEST_SECONDS", 0.3)
 
     response = await Client(slow).post(json={"query": SLOW})
 
