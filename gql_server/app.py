@@ -40,11 +40,12 @@ from gql_server.http.live import Limits
 from gql_server.http.metrics import Gauges, Pools, metrics_app
 from gql_server.http.oidc import Company, IdentityProvider, Keys
 from gql_server.http.origins import CrossOrigin, Hosts, Origins
+from gql_server.http.reference import ReferencePages
 from gql_server.http.request_log import RequestLog
 from gql_server.http.sdl import SchemaDefinition
 from gql_server.http.sockets import SocketLimits
 from gql_server.http.sources import Sources
-from gql_server.http.tabs import names_in, operation_names
+from gql_server.http.tabs import names_in, operation_names, operations_by_name
 from gql_server.http.uploads import Uploads
 from gql_server.metrics import LABELS
 from gql_server.policy import API_EXPLORE, Viewer
@@ -114,7 +115,8 @@ def create_app(
         origins=origins,
         documents=trusted_documents(settings),
     )
-    definition = SchemaDefinition(schema.as_str, authenticate, explores)
+    definition = SchemaDefinition(schema.as_str, authenticate, explores, is_public=settings.introspection == "everyone")
+    reference = ReferencePages(schema.as_str, operations_by_name(), version("gql-server"), definition.check)
     uploads = Uploads(write_engine, registry, authenticate, settings.upload_max_bytes, files_bucket(settings))
     sources = Sources(write_engine, authenticate, files_bucket(settings))
 
@@ -152,6 +154,7 @@ def create_app(
             Route("/schema.graphql", definition.get, middleware=[Middleware(Compressed)]),
             Route("/livez", live),
             Route("/readyz", ready),
+            *reference.routes([Middleware(Compressed)]),
             *console.routes(page),
             *graphiql.routes(page),
             *(Mount(path, Pages(directory=folder, html=True)) for path, folder in pages.items()),

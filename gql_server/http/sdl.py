@@ -15,16 +15,33 @@ from gql_server.policy import API_EXPLORE, Viewer
 
 class SchemaDefinition:
     """The endpoint. `authenticate` turns an Authorization header into a viewer or raises Unauthenticated; `explores` says
-    whether one may see the schema."""
+    whether one may see the schema; `is_public` that anybody may."""
 
-    def __init__(self, print_schema: Callable[[], str], authenticate: Authenticate, explores: Callable[[Viewer], bool]) -> None:
-        self._print_schema, self._authenticate, self._explores = print_schema, authenticate, explores
+    def __init__(
+        self,
+        print_schema: Callable[[], str],
+        authenticate: Authenticate,
+        explores: Callable[[Viewer], bool],
+        *,
+        is_public: bool = False,
+    ) -> None:
+        self._print_schema, self._authenticate, self._explores, self._is_public = (
+            print_schema,
+            authenticate,
+            explores,
+            is_public,
+        )
 
-    async def get(self, request: Request) -> Response:
-        try:
+    async def check(self, request: Request) -> None:
+        """Raises a public error for those who may not see the schema."""
+        if not self._is_public:
             viewer = await viewer_of(self._authenticate, request.headers.get("authorization"))
             if not self._explores(viewer):
                 raise Forbidden("you may not see the schema", permission=API_EXPLORE)
+
+    async def get(self, request: Request) -> Response:
+        try:
+            await self.check(request)
         except PublicError as error:
             return refusal(error)
         headers = {"ETag": self._tag, "Cache-Control": "private, no-cache", "Vary": "Accept-Encoding, Authorization"}

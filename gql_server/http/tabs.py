@@ -36,6 +36,11 @@ def operation_texts() -> list[str]:
     return [tab.query for tab in operator_tabs()]
 
 
+def operations_by_name() -> dict[str, str]:
+    """The operations of the default tabs, by their own names."""
+    return {names_in([text])[0]: text for text in operation_texts()}
+
+
 def operation_names() -> list[str]:
     """Names of the operations that are kept here."""
     kept = resources.files("gql_server.http").joinpath("operations").iterdir()
