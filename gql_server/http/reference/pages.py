@@ -12,7 +12,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from gql_server.errors import PublicError
-from gql_server.http.graphiql import SAFE_HEADERS, base_of
+from gql_server.http.graphiql import base_of
 from gql_server.http.reference import words
 from gql_server.http.reference.index import SchemaIndex, kind_of
 from gql_server.http.refusals import STATUS
@@ -22,7 +22,7 @@ SEARCH_LENGTH = 100
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; style-src 'self'; img-src data:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
-HEADERS = {**SAFE_HEADERS, "Content-Security-Policy": CONTENT_SECURITY_POLICY, "Cache-Control": "private, no-cache"}
+HEADERS = {"Content-Security-Policy": CONTENT_SECURITY_POLICY, "Cache-Control": "private, no-cache"}
 
 
 class ReferencePages:
@@ -55,7 +55,7 @@ class ReferencePages:
 
     async def style(self, request: Request) -> Response:
         sheet = resources.files(__package__ or "").joinpath("style.css").read_text("utf-8")
-        return Response(sheet, media_type="text/css", headers={**SAFE_HEADERS, "Cache-Control": "public, max-age=300"})
+        return Response(sheet, media_type="text/css", headers={"Cache-Control": "public, max-age=300"})
 
     def _page(self, name: str, sought: str, base: str) -> Response:
         if name == "examples":
