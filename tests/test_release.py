@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -189,3 +190,14 @@ def test_pages_and_package_are_of_one_version():
     packages = [ROOT / "frontend/package.json", ROOT / "frontend/console/package.json"]
 
     assert {json.loads(path.read_text("utf-8"))["version"] for path in packages} == {version("gql-server")}
+
+
+def test_the_changelog_has_a_day_for_each_version_and_says_nothing_twice():
+    lines = (ROOT / "CHANGELOG.md").read_text("utf-8").splitlines()
+    headings = [line for line in lines if line.startswith("## ")]
+    said = [line for line in lines if line and not line.startswith("#")]
+
+    assert headings[0] == "## Unreleased"
+    assert all(re.fullmatch(r"## \d+\.\d+\.\d+ - \d{4}-\d{2}-\d{2}", heading) for heading in headings[1:])
+    assert headings[1].startswith(f"## {version('gql-server')} - ")
+    assert sorted(said) == sorted({*said})
