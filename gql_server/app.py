@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from starlette.routing import Mount, Route, WebSocketRoute
 
 from gql_server import handlers
 from gql_server.commands.execution import Commands
+from gql_server.credentials import Sessions
 from gql_server.db import compatibility, connect_arguments, read_engine, work_engine
 from gql_server.errors import Stop
 from gql_server.feed.hub import Hub
@@ -30,6 +32,7 @@ from gql_server.handlers.units import UNIT_SOURCES, default_unit_sources
 from gql_server.http import console, graphiql
 from gql_server.http.authentication import TokenAuthority
 from gql_server.http.claims import check_rules
+from gql_server.http.cookies import Cookies, SessionCookie, Site
 from gql_server.http.documents import Documents, load
 from gql_server.http.endpoint import GraphQLEndpoint
 from gql_server.http.envelope import BasePath, Compressed, Shortcut
@@ -41,8 +44,11 @@ from gql_server.http.metrics import Gauges, Pools, metrics_app
 from gql_server.http.oidc import Company, IdentityProvider, Keys
 from gql_server.http.origins import CrossOrigin, Hosts, Origins
 from gql_server.http.reference import ReferencePages
+from gql_server.http.relying_party import Registration, RelyingParty
 from gql_server.http.request_log import RequestLog
 from gql_server.http.sdl import SchemaDefinition
+from gql_server.http.sessions import BrowserSessions
+from gql_server.http.sign_in import SignIn
 from gql_server.http.sockets import SocketLimits
 from gql_server.http.sources import Sources
 from gql_server.http.tabs import names_in, operation_names, operations_by_name
@@ -83,14 +89,22 @@ def create_app(
     commands = Commands(write_engine, registry, entry_sources)
     budgets = Budgets(settings.cost_max, settings.cost_budget)
     lanes = Lanes(settings.reads_per_viewer())
-    origins, schema = Origins(settings.allowed_origins), create_schema()
+    origins, schema = Origins((*settings.allowed_origins, *filter(None, [settings.public_origin]))), create_schema()
     schema.slow_seconds = settings.slow_operation.total_seconds()
 
     def explores(viewer: Viewer) -> bool:
         return settings.introspection == "everyone" or viewer.may(API_EXPLORE)
 
     keys = company_keys(settings)
-    authenticate = Identity(tokens, keys and Company(keys)).authenticate
+    party = relying_party(settings, keys)
+    sessions = party and BrowserSessions(
+        Sessions(write_engine), party, directory=settings.oidc_directory, lifetime=settings.session_lifetime
+    )
+    site = Site(settings.public_origin, settings.base_path)
+    cookies = Cookies(site)
+    authenticate = Identity(tokens, keys and Company(keys), sessions).authenticate
+    sign_in = SignIn(party, sessions, cookies, site, authenticate) if party and sessions else None
+    page = replace(page, signs_in=sign_in is not None)
     graphql = GraphQLEndpoint(
         schema,
         authenticate=authenticate,
@@ -155,6 +169,7 @@ def create_app(
             Route("/livez", live),
             Route("/readyz", ready),
             *reference.routes([Middleware(Compressed)]),
+            *(sign_in.routes() if sign_in else ()),
             *console.routes(page),
             *graphiql.routes(page),
             *(Mount(path, Pages(directory=folder, html=True)) for path, folder in pages.items()),
@@ -164,6 +179,7 @@ def create_app(
             Middleware(RequestLog),
             *([Middleware(Hosts, hosts)] if hosts else []),
             Middleware(CrossOrigin, origins),
+            *([Middleware(SessionCookie, cookies, site)] if sign_in else []),
             Middleware(Shortcut, [operations]),
         ],
     )
@@ -260,6 +276,24 @@ def company_keys(settings: Settings) -> Keys | None:
             directory=settings.oidc_directory,
             keys_url=settings.oidc_keys_url,
         )
+    )
+
+
+def relying_party(settings: Settings, keys: Keys | None) -> RelyingParty | None:
+    """The client of the identity provider by which people sign in, when the settings name one. Raises Stop."""
+    if not settings.oidc_client_id:
+        return None
+    if keys is None:
+        raise Stop("GQL_OIDC_CLIENT_ID is of no use without GQL_OIDC_ISSUER")
+    secret = settings.oidc_client_secret
+    return RelyingParty(
+        keys,
+        Registration(
+            client_id=settings.oidc_client_id,
+            client_secret=None if secret is None else secret.get_secret_value(),
+            scopes=settings.oidc_scopes,
+            parameters=settings.oidc_parameters,
+        ),
     )
 
 

@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings, DotEnvSettingsSource, NoDecode, Sett
 JWT_SECRET_FILE = "jwt_secret"
 PREFIX, ENV_FILE = "GQL_", ".env"
 INSTANT = timedelta(0)
+ORIGIN = r"https?://[^/?#@*]+/?"
 LISTS = ("job_modules", "allowed_origins", "allowed_hosts", "forwarded_allow_ips", "trusted_documents")
 SECRET_CHARACTERS_MIN = 10
 """Different characters of a secret that nobody guesses."""
@@ -42,6 +43,10 @@ class Settings(BaseSettings):
     base_path: Annotated[
         str, Field(description="Path under which a proxy shows the server, such as /gql, whether or not it takes it off.")
     ] = ""
+    public_origin: Annotated[
+        str | None,
+        Field(description="Origin under which browsers see us, as https://ledger.example.org. Unset: what each request says."),
+    ] = None
     allowed_origins: Annotated[
         tuple[str, ...],
         NoDecode,
@@ -87,6 +92,24 @@ class Settings(BaseSettings):
             '{"realm_access.roles": {"gql-operators": "operator", "gql-unit-*": "principal"}}; * is the unit of a principal.'
         ),
     ] = {}
+    oidc_client_id: Annotated[
+        str | None,
+        Field(
+            description="Name under which it knows this server, with the address /sign-in/callback. Set: people sign in there."
+        ),
+    ] = None
+    oidc_client_secret: Annotated[
+        SecretStr | None, Field(description="Secret of that client. Unset: a public one, by PKCE alone.")
+    ] = None
+    oidc_scopes: Annotated[
+        str, Field(description="Scopes that people are asked for; with offline_access where refresh tokens need it.")
+    ] = "openid profile email"
+    oidc_parameters: Annotated[
+        dict[str, str], Field(description='Further parameters of a sign-in, as JSON: {"access_type": "offline"} for Google.')
+    ] = {}
+    session_lifetime: Annotated[
+        timedelta, Field(gt=INSTANT, description="Time after which people sign in again, however often it was renewed.")
+    ] = timedelta(hours=12)
     oidc_directory: Annotated[
         Literal["ACCRED", "DEFAULT", "TEST"], Field(description="Directory (`provider`) that its people belong to.")
     ] = "DEFAULT"
@@ -214,7 +237,14 @@ class Settings(BaseSettings):
         return SecretStr(f"postgresql://{rest}")
 
     @field_validator(
-        "statement_timeout", "database_wait", "lease", "sweep_interval", "upload_retention", "slow_operation", mode="before"
+        "statement_timeout",
+        "database_wait",
+        "lease",
+        "sweep_interval",
+        "upload_retention",
+        "slow_operation",
+        "session_lifetime",
+        mode="before",
     )
     @classmethod
     def _in_seconds(cls, duration: object) -> object:
@@ -254,11 +284,18 @@ class Settings(BaseSettings):
             raise ValueError("must be a path such as /gql")
         return path
 
+    @field_validator("public_origin")
+    @classmethod
+    def _is_an_origin(cls, origin: str | None) -> str | None:
+        if origin and not re.fullmatch(ORIGIN, origin, re.IGNORECASE):
+            raise ValueError("must be an origin such as https://ledger.example.org")
+        return origin.rstrip("/") if origin else None
+
     @field_validator("allowed_origins")
     @classmethod
     def _are_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
         for origin in origins:
-            if origin != "*" and not re.fullmatch(r"https?://[^/?#@*]+/?", origin, re.IGNORECASE):
+            if origin != "*" and not re.fullmatch(ORIGIN, origin, re.IGNORECASE):
                 raise ValueError(f"{origin} is not an origin such as https://app.example.org")
         return tuple(origin.rstrip("/") for origin in origins)
 

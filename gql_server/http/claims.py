@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -24,22 +25,48 @@ def check_rules(rules: RoleRules) -> None:
                 raise ValueError(f"{value!r} of {claim}: a principal's value, and no other, has one * for the unit")
 
 
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody as the provider's claims describe them: a name, an address, and roles with the unit of each."""
+
+    subject: str
+    display_name: str | None
+    email: str | None
+    roles: frozenset[tuple[Role, str | None]]
+
+    @classmethod
+    def of(cls, kept: Mapping[str, Any]) -> "Person":
+        """The person whom `as_json` has written down."""
+        roles = frozenset((Role(role), unit) for role, unit in kept["roles"])
+        return cls(kept["subject"], kept["displayName"], kept["email"], roles)
+
+    def as_json(self) -> dict[str, Any]:
+        """The person as values of JSON."""
+        roles = sorted(self.roles, key=str)
+        return {"subject": self.subject, "displayName": self.display_name, "email": self.email, "roles": roles}
+
+    def as_viewer(self, directory: str, expires_at: datetime) -> Viewer:
+        """The person as a viewer of this directory, until then."""
+        permissions = frozenset[str]().union(*(permissions_of(role, unit) for role, unit in self.roles))
+        return Viewer(self.subject, directory, permissions, self.display_name, self.email, expires_at)
+
+
 def viewer_from(claims: Mapping[str, Any], rules: RoleRules, directory: str) -> Viewer:
-    """The viewer of verified claims. Raises ValueError for claims of another shape, or of a token that is not for an API."""
+    """The viewer of an access token's verified claims. Raises ValueError for claims of another shape, or of another token."""
     if claims.get("typ") in OTHER_KINDS:
         raise ValueError
-    roles = {role for path, values in rules.items() for value in _values(claims, path) for role in _roles(value, values)}
+    return person_from(claims, rules).as_viewer(directory, datetime.fromtimestamp(int(claims["exp"]), UTC))
+
+
+def person_from(claims: Mapping[str, Any], rules: RoleRules) -> Person:
+    """The person whom verified claims describe. Raises ValueError for claims of another shape."""
+    told = ((value, values) for path, values in rules.items() for value in _values(claims, path))
+    roles = frozenset(role for value, values in told for role in _roles(value, values))
     if not (subject := text_of(claims, "sub")):
         raise ValueError
     name = text_of(claims, "preferred_username")
-    return Viewer(
-        subject=subject,
-        provider=directory,
-        permissions=frozenset[str]().union(*(permissions_of(role, unit) for role, unit in roles)),
-        display_name=text_of(claims, "name") or name,
-        email=text_of(claims, "email") or (name if name and "@" in name else None),
-        expires_at=datetime.fromtimestamp(int(claims["exp"]), UTC),
-    )
+    email = text_of(claims, "email") or (name if name and "@" in name else None)
+    return Person(subject, text_of(claims, "name") or name, email, roles)
 
 
 def _values(claims: Mapping[str, Any], path: str) -> Iterator[str]:

@@ -24,6 +24,7 @@ from gql_server.graph.document_limits import SUBSCRIPTIONS_PER_SOCKET
 from gql_server.graph.executable_schema import Schema
 from gql_server.http import sse
 from gql_server.http.answers import SOON, answer, failure, headers_of, is_syntax_error, payload
+from gql_server.http.cookies import credentials_of
 from gql_server.http.documents import Documents
 from gql_server.http.head import head_of
 from gql_server.http.identity import Authenticate, viewer_of
@@ -113,7 +114,7 @@ class GraphQLEndpoint(GraphQL[Any, None]):
 
     async def _answer(self, request: Request, takes: Accepted) -> Response:
         """Of a subscription, its results as an event stream; else the result in the media that the client takes."""
-        viewer = await viewer_of(self.authenticate, head_of(request.scope).get("authorization"))
+        viewer = await viewer_of(self.authenticate, credentials_of(request))
         data = await request_data(request, self.request_max_bytes, self.documents)
         assert data.query is not None
         self.documents.check(data.query, viewer)
@@ -130,10 +131,10 @@ class GraphQLEndpoint(GraphQL[Any, None]):
 
     async def get_context(self, request: Request | WebSocket, response: Response | WebSocket) -> Context | SocketContext:
         """Of a request, the context of its operation; of a socket, what says who asks for each of its operations."""
-        authorization = request.headers.get("authorization")
+        credentials = credentials_of(request)
         if isinstance(request, WebSocket):
-            return SocketContext(authorization, self.authenticate)
-        return self.create_context(await viewer_of(self.authenticate, authorization))
+            return SocketContext(credentials, self.authenticate)
+        return self.create_context(await viewer_of(self.authenticate, credentials))
 
     def is_websocket_origin_allowed(self, request: WebSocket, origin: str) -> bool:
         """True: it was asked before."""

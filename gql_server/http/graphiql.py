@@ -67,6 +67,7 @@ class PageConfig:
     tabs: Sequence[Tab] = ()
     viewers: Sequence[Persona] = ()
     title: str = "gql-server"
+    signs_in: bool = False
 
     def as_script(self, base: str = "") -> str:
         """JavaScript that sets `window.__GQL__` for a page under this path, safe inside a script element."""
@@ -81,6 +82,7 @@ class PageConfig:
             "tabs": [{"query": tab.query, "variables": _editor_text(tab.variables)} for tab in self.tabs],
             "viewers": [{"label": viewer.label, "headers": dict(viewer.headers())} for viewer in self.viewers],
             "title": self.title,
+            **({"signIn": f"{base}/sign-in", "signOut": f"{base}/sign-out"} if self.signs_in else {}),
         }
         return json.dumps(config).replace("<", r"\u003c")
 

@@ -1,4 +1,5 @@
-"""Callers by their bearer tokens: those that this product signs, and those of the company's identity provider."""
+"""Callers by their credentials: tokens that this product signs, those of the company's identity provider, and sessions of
+browsers."""
 
 from collections.abc import Awaitable, Callable
 
@@ -6,26 +7,29 @@ import jwt
 
 from gql_server.http.authentication import ALGORITHM, REFUSED_HEADERS, TokenAuthority, bearer, header_of, refused
 from gql_server.http.oidc import Company
+from gql_server.http.sessions import BrowserSessions, SessionSecret
 from gql_server.policy import Viewer
 
 Authenticate = Callable[[str | None], Viewer | Awaitable[Viewer]]
-"""The viewer of an Authorization header, at once or once the identity provider was asked. Raises Unauthenticated."""
+"""The viewer of credentials, a header or a session, at once or once somebody was asked. Raises Unauthenticated."""
 
 
-async def viewer_of(authenticate: Authenticate, authorization: str | None) -> Viewer:
-    """The viewer of an Authorization header. Raises Unauthenticated, or Unavailable while nobody can tell."""
-    viewer = authenticate(authorization)
+async def viewer_of(authenticate: Authenticate, credentials: str | None) -> Viewer:
+    """The viewer of credentials. Raises Unauthenticated, or Unavailable while nobody can tell."""
+    viewer = authenticate(credentials)
     return viewer if isinstance(viewer, Viewer) else await viewer
 
 
 class Identity:
     """Tells tokens apart by the algorithm that they are signed with, which each key has one of."""
 
-    def __init__(self, own: TokenAuthority, company: Company | None) -> None:
-        self._own, self._company = own, company
+    def __init__(self, own: TokenAuthority, company: Company | None, sessions: BrowserSessions | None = None) -> None:
+        self._own, self._company, self._sessions = own, company, sessions
 
     def authenticate(self, authorization: str | None) -> Viewer | Awaitable[Viewer]:
-        """The viewer of an Authorization header. Raises Unauthenticated, which never says what was wrong."""
+        """The viewer of credentials. Raises Unauthenticated, which never says what was wrong."""
+        if self._sessions is not None and isinstance(authorization, SessionSecret):
+            return self._sessions.viewer(authorization)
         if self._company is None:
             return self._own.authenticate(authorization)
         token = bearer(authorization) or ""

@@ -14,7 +14,7 @@ import jwt
 import structlog
 
 from gql_server.errors import Unavailable
-from gql_server.http.authentication import LEEWAY, REQUIRED_CLAIMS, TOKENS_KEPT, header_of, refused, unexpired
+from gql_server.http.authentication import LEEWAY, REFUSED_HEADERS, REQUIRED_CLAIMS, TOKENS_KEPT, header_of, refused, unexpired
 from gql_server.http.claims import RoleRules, viewer_from
 from gql_server.policy import Viewer
 
@@ -38,6 +38,10 @@ class IdentityProvider:
     directory: str
     keys_url: str | None = None
     leeway: timedelta = LEEWAY
+
+
+class Invalid(Exception):
+    """A token that is not good, and why, which is nothing for a client."""
 
 
 class Company:
@@ -70,15 +74,7 @@ class Company:
         return known[1]
 
     def _claims(self, token: str, key: jwt.PyJWK) -> dict[str, Any]:
-        return jwt.decode(
-            token,
-            key,
-            algorithms=[key.algorithm_name],
-            audience=self._provider.audience,
-            issuer=self._provider.issuer,
-            leeway=self._provider.leeway,
-            options={"require": REQUIRED_CLAIMS},
-        )
+        return _decoded(token, key, self._provider, self._provider.audience)
 
 
 class Keys:
@@ -87,17 +83,18 @@ class Keys:
 
     def __init__(self, provider: IdentityProvider, client: httpx.AsyncClient | None = None) -> None:
         self.provider = provider
-        self._client = client or httpx.AsyncClient(timeout=ANSWER_SECONDS)
+        self.client = client or httpx.AsyncClient(timeout=ANSWER_SECONDS)
         self._keys: Mapping[str | None, jwt.PyJWK] = {}
         self._fetched_at = self._asked_at = float("-inf")
         self._asking: asyncio.Task[None] | None = None
 
-    async def key(self, kid: object, algorithm: object) -> jwt.PyJWK:
-        """The key of that id. Raises LookupError, or Unavailable before any keys are known."""
+    async def key(self, kid: object, algorithm: object, *, at_once: bool = False) -> jwt.PyJWK:
+        """The key of that id, fetched `at_once` if it is not known, where nobody can make us ask. Raises LookupError, or
+        Unavailable before any keys are known."""
         if kid is not None and not isinstance(kid, str):
             raise LookupError
         now = time.monotonic()
-        if kid not in self._keys and now - self._asked_at > ASKED_AGAIN_SECONDS:
+        if kid not in self._keys and (at_once or now - self._asked_at > ASKED_AGAIN_SECONDS):
             await asyncio.shield(self._refresh())
         elif kid not in self._keys and self._asking:
             await asyncio.shield(self._asking)
@@ -110,12 +107,23 @@ class Keys:
             raise LookupError
         return key
 
+    async def claims(self, token: str, audience: str) -> dict[str, Any]:
+        """The claims of a token that the provider itself has given us. Raises Invalid, or Unavailable before keys are known."""
+        try:
+            header = header_of(token)
+            if any(name in REFUSED_HEADERS for name in header):
+                raise LookupError
+            key = await self.key(header.get("kid"), header["alg"], at_once=True)
+            return _decoded(token, key, self.provider, audience)
+        except (jwt.PyJWTError, ValueError, OverflowError, OSError, LookupError) as error:
+            raise Invalid(repr(error)) from None
+
     async def close(self) -> None:
         """Ask no more."""
         if self._asking:
             self._asking.cancel()
             await asyncio.gather(self._asking, return_exceptions=True)
-        await self._client.aclose()
+        await self.client.aclose()
 
     def _refresh(self) -> "asyncio.Task[None]":
         if self._asking is None:
@@ -129,7 +137,7 @@ class Keys:
 
     async def _fetch(self) -> None:
         try:
-            url = self.provider.keys_url or await self._discover()
+            url = self.provider.keys_url or await self._keys_url()
             found = _usable((await self._get(url)).get("keys"))
             if not found:
                 raise ValueError("no key that can be used")
@@ -141,22 +149,42 @@ class Keys:
         known = self._keys
         self._keys = {kid: known[kid] if kid in known and _same(known[kid], key) else key for kid, key in found.items()}
 
-    async def _discover(self) -> str:
-        """Address of the keys. Raises ValueError if the document is of another issuer, or the address one that is not safe."""
+    async def _keys_url(self) -> str:
+        return safe((await self.discover())["jwks_uri"])
+
+    async def discover(self) -> dict[str, Any]:
+        """Description that the provider gives of itself. Raises ValueError for another one's, httpx.HTTPError if it is away."""
         document = await self._get(self.provider.issuer.rstrip("/") + DISCOVERY)
         if document["issuer"] != self.provider.issuer:
             raise ValueError(f"the discovery document is of {document['issuer']!r}")
-        parts = urlsplit(document["jwks_uri"])
-        if parts.scheme != "https" and parts.hostname not in LOOPBACK:
-            raise ValueError("the address of the keys is not https")
-        return document["jwks_uri"]
+        return document
 
     async def _get(self, url: str) -> dict[str, Any]:
-        response = await self._client.get(url)
+        response = await self.client.get(url)
         response.raise_for_status()
         if len(response.content) > ANSWER_BYTES:
             raise ValueError("an answer that is too large")
         return response.json()
+
+
+def safe(url: object) -> str:
+    """The address, if nobody between can change what it answers. Raises ValueError."""
+    parts = urlsplit(str(url))
+    if parts.scheme != "https" and parts.hostname not in LOOPBACK:
+        raise ValueError(f"{url} is not https")
+    return str(url)
+
+
+def _decoded(token: str, key: jwt.PyJWK, provider: IdentityProvider, audience: str) -> dict[str, Any]:
+    return jwt.decode(
+        token,
+        key,
+        algorithms=[key.algorithm_name],
+        audience=audience,
+        issuer=provider.issuer,
+        leeway=provider.leeway,
+        options={"require": REQUIRED_CLAIMS},
+    )
 
 
 def _usable(keys: object) -> dict[str | None, jwt.PyJWK]:

@@ -8,14 +8,15 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from gql_server.errors import Forbidden, PublicError
+from gql_server.http.cookies import credentials_of
 from gql_server.http.identity import Authenticate, viewer_of
 from gql_server.http.uploads import refusal
 from gql_server.policy import API_EXPLORE, Viewer
 
 
 class SchemaDefinition:
-    """The endpoint. `authenticate` turns an Authorization header into a viewer or raises Unauthenticated; `explores` says
-    whether one may see the schema; `is_public` that anybody may."""
+    """The endpoint. `authenticate` turns credentials into a viewer or raises Unauthenticated; `explores` says whether one may
+    see the schema; `is_public` that anybody may."""
 
     def __init__(
         self,
@@ -35,7 +36,7 @@ class SchemaDefinition:
     async def check(self, request: Request) -> None:
         """Raises a public error for those who may not see the schema."""
         if not self._is_public:
-            viewer = await viewer_of(self._authenticate, request.headers.get("authorization"))
+            viewer = await viewer_of(self._authenticate, credentials_of(request))
             if not self._explores(viewer):
                 raise Forbidden("you may not see the schema", permission=API_EXPLORE)
 
@@ -44,7 +45,7 @@ class SchemaDefinition:
             await self.check(request)
         except PublicError as error:
             return refusal(error)
-        headers = {"ETag": self._tag, "Cache-Control": "private, no-cache", "Vary": "Accept-Encoding, Authorization"}
+        headers = {"ETag": self._tag, "Cache-Control": "private, no-cache", "Vary": "Accept-Encoding, Authorization, Cookie"}
         if self._tag in {tag.strip() for tag in request.headers.get("if-none-match", "").split(",")}:
             return Response(status_code=304, headers=headers)
         return PlainTextResponse(self._text, headers=headers)

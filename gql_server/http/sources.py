@@ -16,12 +16,13 @@ from gql_server.commands.sources import source_of
 from gql_server.errors import NotFound, PublicError, Unavailable
 from gql_server.files import Files, FileStore, StoreUnavailable
 from gql_server.files.store import FileMissing
+from gql_server.http.cookies import credentials_of
 from gql_server.http.identity import Authenticate, viewer_of
 from gql_server.http.uploads import chunks_of, failure, refusal
 
 
 class Sources:
-    """The endpoint. `authenticate` turns an Authorization header into a viewer or raises Unauthenticated."""
+    """The endpoint. `authenticate` turns credentials into a viewer or raises Unauthenticated."""
 
     def __init__(self, engine: AsyncEngine, authenticate: Authenticate, bucket: FileStore | None = None) -> None:
         self.engine = engine
@@ -30,7 +31,7 @@ class Sources:
 
     async def get(self, request: Request) -> Response:
         try:
-            viewer = await viewer_of(self.authenticate, request.headers.get("authorization"))
+            viewer = await viewer_of(self.authenticate, credentials_of(request))
             async with self.engine.connect() as connection:
                 source = await source_of(connection, viewer, request.path_params["job_id"])
             file = await self._copy(source.upload_id)

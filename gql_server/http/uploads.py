@@ -25,6 +25,7 @@ from gql_server.errors import BadInput, ErrorCode, Forbidden, PublicError, Unava
 from gql_server.files import Files, FileStore, NewUpload, StoreUnavailable
 from gql_server.files.store import CHUNK_BYTES
 from gql_server.http.connections import parts
+from gql_server.http.cookies import credentials_of
 from gql_server.http.identity import Authenticate, viewer_of
 from gql_server.http.masking import concealed, count_code, counted
 from gql_server.http.media import is_encoded
@@ -43,7 +44,7 @@ TARGETS = {"data": TargetType.DATA_ENTRIES, "factors": TargetType.FACTORS, "refe
 
 
 class Uploads:
-    """The endpoint. `authenticate` turns an Authorization header into a viewer or raises Unauthenticated."""
+    """The endpoint. `authenticate` turns credentials into a viewer or raises Unauthenticated."""
 
     def __init__(
         self,
@@ -61,7 +62,7 @@ class Uploads:
 
     async def post(self, request: Request) -> Response:
         try:
-            viewer = await viewer_of(self.authenticate, request.headers.get("authorization"))
+            viewer = await viewer_of(self.authenticate, credentials_of(request))
             if request.headers.get("content-type", "").startswith("multipart/"):
                 raise BodyRefused("send the file itself as the body: curl --data-binary @file.csv, not -F", argument="body")
             if is_encoded(request):

@@ -54,9 +54,9 @@ log = structlog.get_logger(__name__)
 
 @dataclass(slots=True)
 class SocketContext:
-    """Credentials of a socket's caller: in `connection_init` or a later `ping`, else in the headers of the handshake."""
+    """Credentials of a socket's caller: in `connection_init` or a later `ping`, else those of the handshake."""
 
-    header: str | None
+    handshake: str | None
     authenticate: Authenticate
     connection_params: dict[str, Any] = field(default_factory=dict[str, Any])
 
@@ -68,7 +68,7 @@ class SocketContext:
     def authorization(self) -> str | None:
         """Credentials, if there are any."""
         given = {key.lower(): value for key, value in self.connection_params.items()}
-        authorization = given.get("authorization", self.header)
+        authorization = given.get("authorization") or self.handshake
         return authorization if isinstance(authorization, str) else None
 
 

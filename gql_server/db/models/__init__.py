@@ -1,6 +1,7 @@
 """The ledger's tables and the values that they hold, a module a concept. Import them from here."""
 
 from gql_server.db.models.commands import AuditEntry, BulkAbort, IdempotencyKey
+from gql_server.db.models.credentials import BrowserSession
 from gql_server.db.models.enums import (
     FILE_JOBS,
     LIVE_STATES,
@@ -51,6 +52,7 @@ __all__ = [
     "Acknowledgement",
     "AuditEntry",
     "Base",
+    "BrowserSession",
     "BulkAbort",
     "EntityType",
     "Event",
