@@ -8,7 +8,7 @@ ENV PATH=/tools/bin:$PATH
 
 COPY frontend ./frontend
 COPY schema.graphql ./
-RUN cd frontend && npm ci && npm run build && cd console && npm ci && npm run build
+RUN cd frontend && npm ci && npm run build
 
 COPY pyproject.toml README.md LICENSE ./
 COPY gql_server ./gql_server

@@ -27,7 +27,6 @@ VENV := .venv/.made
 RUNTIME := .venv/.runtime
 DEV := .venv/.dev
 MODULES := frontend/node_modules/.installed
-CONSOLE := frontend/console/node_modules/.installed
 RELAY := tests/relay/node_modules/.installed
 CLIENTS := tests/js/node_modules/.installed
 AUDITS := tests/audits/node_modules/.installed
@@ -39,8 +38,9 @@ FAST := tests/ledger tests/policy/test_guards.py tests/policy/test_permissions.p
 	tests/graph/cost tests/graph/test_schema.py tests/graph/test_lint.py tests/graph/test_document_limits.py \
 	tests/test_cli.py::test_two_workers_beside_serve_share_an_uploaded_file
 COVERED := gql_server/ledger/*,gql_server/policy/*,gql_server/feed/*
-PAGE_SOURCES := $(wildcard $(foreach folder,frontend frontend/console,$(addprefix $(folder)/,*.json *.js *.ts *.html .npmrc))) schema.graphql \
-	$(shell find frontend/src frontend/console/src -type f -not -path '*/generated/*' 2>/dev/null)
+WORKSPACES := frontend frontend/client frontend/console
+PAGE_SOURCES := $(wildcard $(foreach folder,$(WORKSPACES),$(addprefix $(folder)/,*.json *.js *.ts *.html .npmrc))) schema.graphql \
+	$(shell find $(addsuffix /src,$(WORKSPACES)) -type f -not -path '*/generated/*' 2>/dev/null)
 
 # GNU make hands SIGTERM on to its program, but keeps a SIGINT sent to it alone and waits: seen there for long, it is handed on.
 HAND_ON_INTERRUPT = { make=/proc/$$PPID/status; \
@@ -120,9 +120,8 @@ format: $(DEV)
 schema: $(DEV)
 	gql-server schema --write
 
-frontend: $(MODULES) $(CONSOLE)
+frontend: $(MODULES)
 	cd frontend && npm run build
-	cd frontend/console && npm run build
 	@touch $(PAGE)
 
 browser: $(DEV) frontend
@@ -157,7 +156,7 @@ lock: $(DEV)
 	$(COMPILE) --extra frontend --extra build --extra embedded --extra bucket --extra otlp --constraints requirements-dev.lock pyproject.toml -o requirements.lock
 
 clean:
-	rm -rf .venv frontend/node_modules frontend/console/node_modules frontend/console/src/graph/generated tests/relay/node_modules tests/js/node_modules tests/audits/node_modules bench/rivals/postgraphile/node_modules gql_server/static build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv frontend/node_modules frontend/client/src/generated frontend/client/dist tests/relay/node_modules tests/js/node_modules tests/audits/node_modules bench/rivals/postgraphile/node_modules gql_server/static build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 reset:
@@ -189,14 +188,9 @@ $(DEV): $(VENV) requirements-dev.lock pyproject.toml
 	@$(INSTALL_SELF)
 	@touch $(RUNTIME) $@
 
-$(MODULES): frontend/package.json frontend/package-lock.json frontend/.npmrc | $(RUNTIME)
+$(MODULES): $(addsuffix /package.json,$(WORKSPACES)) frontend/package-lock.json frontend/.npmrc | $(RUNTIME)
 	@echo '  JavaScript packages'
 	@cd frontend && npm ci --silent
-	@touch $@
-
-$(CONSOLE): frontend/console/package.json frontend/console/package-lock.json frontend/console/.npmrc | $(RUNTIME)
-	@echo '  JavaScript packages of the console'
-	@cd frontend/console && npm ci --silent
 	@touch $@
 
 $(RELAY): tests/relay/package.json tests/relay/package-lock.json tests/relay/.npmrc | $(RUNTIME)

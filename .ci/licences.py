@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from license_expression import ExpressionError, get_spdx_licensing
 
 RULES = Path("releases/licences.toml")
-LOCKS = ("frontend", "frontend/console", "tests/audits", "tests/js", "tests/relay", "bench/rivals/postgraphile")
+LOCKS = ("frontend", "tests/audits", "tests/js", "tests/relay", "bench/rivals/postgraphile")
 OURS = "gql-server"
 UNKNOWN = "UNKNOWN"
 SPDX = get_spdx_licensing()

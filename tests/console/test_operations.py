@@ -1,4 +1,4 @@
-"""The operations that the console sends: valid against the schema, and cheap enough for a page that is opened all day."""
+"""The operations of the client package, which the console sends: valid against the schema, and cheap enough for a page that is opened all day."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,7 +19,7 @@ from graphql import (
 from gql_server.graph.cost.prices import Prices
 from gql_server.graph.schema import create_schema
 
-FILES = sorted((Path(__file__).parents[2] / "frontend" / "console" / "src" / "graph" / "operations").glob("*.graphql"))
+FILES = sorted((Path(__file__).parents[2] / "frontend" / "client" / "src" / "operations").glob("*.graphql"))
 SCHEMA = create_schema()
 PRICES = Prices(SCHEMA.executable)
 MOST = 200

@@ -1,4 +1,4 @@
-"""Texts of the console: complete in both languages, and each shown somewhere."""
+"""Texts of the console and of the client's components: complete in both languages, and each shown somewhere."""
 
 import json
 import re
@@ -8,11 +8,20 @@ import pytest
 from graphql import GraphQLEnumType, build_schema
 
 ROOT = Path(__file__).parents[2]
-SOURCES = ROOT / "frontend" / "console" / "src"
-TEXTS = {path.stem: json.loads(path.read_text("utf-8")) for path in (SOURCES / "locales").glob("*.json")}
-CODE = "\n".join(
-    path.read_text("utf-8") for path in SOURCES.rglob("*.*") if path.suffix in {".ts", ".vue"} and "generated" not in path.parts
-)
+PACKAGES = [ROOT / "frontend" / name / "src" for name in ("client", "console")]
+OWN = [
+    {path.stem: json.loads(path.read_text("utf-8")) for path in (sources / "locales").glob("*.json")} for sources in PACKAGES
+]
+TEXTS = {language: {key: text for texts in OWN for key, text in texts.get(language, {}).items()} for language in OWN[0] | OWN[1]}
+
+
+def code_of(sources: Path) -> str:
+    files = [path for path in sources.rglob("*.*") if path.suffix in {".ts", ".vue"} and "generated" not in path.parts]
+    return "\n".join(path.read_text("utf-8") for path in files)
+
+
+CODES = [code_of(sources) for sources in PACKAGES]
+CODE = "\n".join(CODES)
 KEY = re.compile(r"\b((?:pipeops|data_management)_\w+)")
 PREFIX = re.compile(r"`((?:pipeops|data_management)_\w*_)\$\{")
 ENUMS = {
@@ -30,6 +39,14 @@ ENUMS = {
 
 def prefixes() -> set[str]:
     return set(PREFIX.findall(CODE))
+
+
+def test_the_components_of_the_client_have_all_of_their_texts_with_them_and_no_text_is_there_twice() -> None:
+    client, console = (set(texts["en"]) for texts in OWN)
+    shown = {key for key in KEY.findall(PREFIX.sub("", CODES[0])) if not key.endswith("_")}
+
+    assert shown - client == set()
+    assert client & console == set()
 
 
 def test_there_are_english_and_french() -> None:

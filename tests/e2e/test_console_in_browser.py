@@ -24,7 +24,7 @@ pytestmark = pytest.mark.browser
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT / "examples" / "data"
-AXE = ROOT / "frontend" / "console" / "node_modules" / "axe-core" / "axe.min.js"
+AXE = ROOT / "frontend" / "node_modules" / "axe-core" / "axe.min.js"
 AXE_RUN = "axe.run(document, {resultTypes: ['violations']}).then(r => r.violations.map(v => `${v.id}: ${v.nodes[0].html}`))"
 PAGES = ["/pipelines", "/failures", "/years", "/years/2025", "/fleet"]
 LIVE = "[data-live][data-state=live]"

@@ -1,3 +1,6 @@
+import type { Texts } from '@gql-server/client/vue';
+import clientEn from '@gql-server/client/locales/en.json';
+import clientFr from '@gql-server/client/locales/fr.json';
 import { Quasar } from 'quasar';
 import quasarEn from 'quasar/lang/en-GB.js';
 import quasarFr from 'quasar/lang/fr.js';
@@ -19,7 +22,11 @@ export function preferredLocale(): Locale {
   return known ?? 'en';
 }
 
-export const i18n = createI18n({ legacy: false, locale: preferredLocale(), fallbackLocale: 'en', messages: { en, fr } });
+export const i18n = createI18n({ legacy: false, locale: preferredLocale(), fallbackLocale: 'en', messages: { en: { ...clientEn, ...en }, fr: { ...clientFr, ...fr } } });
+
+/** The same words for the components of the client. */
+const { t, te, n, locale } = i18n.global;
+export const texts: Texts = { locale, te, n: (value) => n(value), t: (key, values = {}) => (typeof values === 'number' ? t(key, values) : t(key, values)) };
 
 export function speak(locale: Locale): void {
   i18n.global.locale.value = locale;

@@ -1,6 +1,8 @@
 import 'quasar/dist/quasar.css';
 import './style.css';
 
+import { urqlGraph } from '@gql-server/client/urql';
+import { gqlServer } from '@gql-server/client/vue';
 import urql from '@urql/vue';
 import { Dialog, Notify, Quasar } from 'quasar';
 import icons from 'quasar/icon-set/svg-material-icons.js';
@@ -8,15 +10,18 @@ import { createApp } from 'vue';
 
 import App from './App.vue';
 import { createGraph } from './graph/client';
-import { i18n, preferredLocale, speak } from './i18n';
+import { link } from './graph/connection';
+import { i18n, preferredLocale, speak, texts } from './i18n';
 import { router } from './router';
 import { restoreTheme } from './theme';
 
+const client = createGraph();
 const app = createApp(App)
   .use(Quasar, { plugins: { Dialog, Notify }, iconSet: icons, config: { notify: { position: 'bottom', timeout: 6_000 } } })
   .use(i18n)
   .use(router)
-  .use(urql, createGraph());
+  .use(urql, client)
+  .use(gqlServer, { graph: urqlGraph(client, link), texts });
 
 restoreTheme();
 speak(preferredLocale());

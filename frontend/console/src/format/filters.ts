@@ -1,7 +1,6 @@
 // The filter of a list as the address has it, and back: a link opens what its sender saw.
+import type { PipelineFilter } from '@gql-server/client';
 import type { LocationQuery, LocationQueryRaw } from 'vue-router';
-
-import type { PipelineFilter } from '../graph/generated/operations';
 
 type Loose = Record<string, unknown>;
 interface Clause { param: string; read(filter: Loose): string[] | undefined; write(values: string[]): Loose }

@@ -3,7 +3,7 @@ import {
   matAutorenew, matBlock, matCheckCircle, matError, matHourglassTop, matTonality, matWarning,
 } from '@quasar/extras/material-icons';
 
-import type { JobRowFragment, PipelineRowFragment, StatusTone } from '../graph/generated/operations';
+import type { JobRowFragment, PipelineRowFragment, StatusTone } from '../generated/operations.ts';
 
 export interface Tier { name: string; colour: string; icon: string }
 

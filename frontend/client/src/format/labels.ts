@@ -1,7 +1,6 @@
 // Names of the graph's values in the reader's language; what has none is shown as it is.
-import { useI18n } from 'vue-i18n';
-
-import type { JobKind, ScopeLevel, ScopePartsFragment } from '../graph/generated/operations';
+import type { JobKind, ScopeLevel, ScopePartsFragment } from '../generated/operations.ts';
+import { useTexts } from '../vue/texts.ts';
 
 const LEVELS: Partial<Record<ScopeLevel, string>> = {
   MODULE_PER_YEAR: 'pipeops_type_per_year',
@@ -10,7 +9,7 @@ const LEVELS: Partial<Record<ScopeLevel, string>> = {
 };
 
 export function useLabels() {
-  const { t, te } = useI18n();
+  const { t, te } = useTexts();
   const named = (key: string, value: string): string => (te(key) ? t(key) : value.replaceAll('_', ' '));
   const moduleName = (key: string): string => named(`pipeops_module_${key}`, key);
   const entryType = (key: string): string => named(`pipeops_entry_${key}`, key);

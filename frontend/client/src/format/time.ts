@@ -5,15 +5,15 @@ const UNITS: [Intl.RelativeTimeFormatUnit, number][] = [['year', 31_557_600], ['
 const two = (value: number): string => String(value).padStart(2, '0');
 const current = ref(Date.now());
 let readers = 0;
-let timer: number | undefined;
+let timer: ReturnType<typeof setInterval> | undefined;
 
 // One clock for the page, which stands still when nobody looks at it.
 export function useNow() {
   if (readers++ === 0) {
     current.value = Date.now();
-    timer = window.setInterval(() => { current.value = Date.now(); }, 1_000);
+    timer = setInterval(() => { current.value = Date.now(); }, 1_000);
   }
-  onScopeDispose(() => { if (--readers === 0) window.clearInterval(timer); });
+  onScopeDispose(() => { if (--readers === 0) clearInterval(timer); });
   return readonly(current);
 }
 
@@ -33,17 +33,26 @@ export function elapsed({ startedAt, finishedAt, durationSeconds }: { startedAt:
   return finishedAt === null ? Math.max(0, (now - Date.parse(startedAt)) / 1_000) : durationSeconds;
 }
 
+// A format is dear to make, and there is one for each language.
+function once<Format>(make: (locale: string) => Format): (locale: string) => Format {
+  const made = new Map<string, Format>();
+  return (locale) => made.get(locale) ?? made.set(locale, make(locale)).get(locale)!;
+}
+const relativeIn = once((locale) => new Intl.RelativeTimeFormat(locale, { numeric: 'auto', style: 'short' }));
+const exactIn = once((locale) => new Intl.DateTimeFormat(locale, { dateStyle: 'medium', timeStyle: 'long' }));
+const clockIn = once((locale) => new Intl.DateTimeFormat(locale, { timeStyle: 'medium' }));
+
 export function relative(instant: string, now: number, locale: string): string {
   const seconds = (Date.parse(instant) - now) / 1_000;
-  const format = new Intl.RelativeTimeFormat(locale, { numeric: 'auto', style: 'short' });
+  const format = relativeIn(locale);
   const [unit, size] = UNITS.find(([, length]) => Math.abs(seconds) >= length) ?? ['second', 1];
   return unit === 'second' && Math.abs(seconds) < 5 ? format.format(0, 'second') : format.format(Math.trunc(seconds / size), unit);
 }
 
 export function exact(instant: string | number, locale: string): string {
-  return new Intl.DateTimeFormat(locale, { dateStyle: 'medium', timeStyle: 'long' }).format(new Date(instant));
+  return exactIn(locale).format(new Date(instant));
 }
 
 export function clock(instant: number, locale: string): string {
-  return new Intl.DateTimeFormat(locale, { timeStyle: 'medium' }).format(new Date(instant));
+  return clockIn(locale).format(new Date(instant));
 }

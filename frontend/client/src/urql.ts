@@ -1,0 +1,35 @@
+// urql as the client behind live lists: its authentication and cache serve them, too.
+import type { AnyVariables, Client, DocumentInput, SubscriptionForwarder } from '@urql/core';
+
+import type { Answer, Graph } from './graph.ts';
+import type { Connection } from './live/connection.ts';
+import { resumable } from './live/resume.ts';
+
+/** `forwardSubscription` of urql's `subscriptionExchange`: live operations that resume where they were. */
+export function forwardSubscription(connection: Connection): SubscriptionForwarder {
+  return ({ query, variables }) => {
+    const operation = resumable(connection.socket, { query: query ?? '', variables: (variables ?? {}) as Record<string, unknown> });
+    return { subscribe: (sink) => ({ unsubscribe: operation.subscribe({ ...sink, next: (result) => sink.next(result as Parameters<typeof sink.next>[0]) }) }) };
+  };
+}
+
+export function urqlGraph(client: Client, connection: Connection): Graph {
+  return {
+    connection,
+    query: <Data, Variables>(document: DocumentInput<Data, Variables>, variables: Variables, signal?: AbortSignal) =>
+      new Promise<Answer<Data>>((resolve) => {
+        const asked = client.query(document as DocumentInput<Data>, variables as AnyVariables, { requestPolicy: 'network-only' });
+        const { unsubscribe } = asked.subscribe(({ data, error, stale }) => {
+          if (stale) return;
+          resolve({ data, error });
+          queueMicrotask(() => unsubscribe());
+        });
+        signal?.addEventListener('abort', unsubscribe);
+      }),
+    subscribe: (document, variables, sink) =>
+      client.subscription(document as DocumentInput, variables as AnyVariables).subscribe(({ data, error }) => {
+        if (error) sink.error?.(error);
+        if (data) sink.next(data as Parameters<typeof sink.next>[0]);
+      }).unsubscribe,
+  };
+}
