@@ -186,8 +186,20 @@ def test_a_dependency_of_another_licence_is_named_unless_it_was_accepted_and_so_
     ]
 
 
+def test_what_reaches_a_browser_is_listed_though_it_is_for_development_elsewhere_and_build_tools_are_not():
+    command = ["npm", "sbom", "--sbom-format=cyclonedx", "--package-lock-only"]
+    listed = json.loads(subprocess.run(command, cwd=ROOT / "frontend", check=True, capture_output=True).stdout)
+    shipped = script("shipped").shipped(listed)
+
+    names = {each["name"] for each in shipped["components"]}
+    assert {"vue", "quasar", "react", "graphql-ws"} <= names
+    assert names.isdisjoint({"vite", "vue-tsc", "typescript", "graphql-sock", "axe-core"})
+    refs = {each["bom-ref"] for each in (*shipped["components"], shipped["metadata"]["component"])}
+    assert {ref for each in shipped["dependencies"] for ref in (each["ref"], *each["dependsOn"])} <= refs
+
+
 def test_pages_and_package_are_of_one_version():
-    packages = [ROOT / "frontend/package.json", ROOT / "frontend/console/package.json"]
+    packages = [ROOT / "frontend" / folder / "package.json" for folder in ("", "client", "console")]
 
     assert {json.loads(path.read_text("utf-8"))["version"] for path in packages} == {version("gql-server")}
 

@@ -1,4 +1,4 @@
-"""The operations of the client package, which the console sends: valid against the schema, and cheap enough for a page that is opened all day."""
+"""The operations that the console sends, of its client package: valid, and cheap enough for a page that is opened all day."""
 
 from collections.abc import Mapping
 from pathlib import Path

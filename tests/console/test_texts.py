@@ -12,7 +12,7 @@ PACKAGES = [ROOT / "frontend" / name / "src" for name in ("client", "console")]
 OWN = [
     {path.stem: json.loads(path.read_text("utf-8")) for path in (sources / "locales").glob("*.json")} for sources in PACKAGES
 ]
-TEXTS = {language: {key: text for texts in OWN for key, text in texts.get(language, {}).items()} for language in OWN[0] | OWN[1]}
+TEXTS = {language: {**OWN[0].get(language, {}), **OWN[1].get(language, {})} for language in OWN[0] | OWN[1]}
 
 
 def code_of(sources: Path) -> str:
