@@ -1,13 +1,15 @@
 """The statements of the runner find what they need by index, however much finished work lies in the ledger."""
 
 import pytest
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy import insert, text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from bench import empty
 from bench.history import grow
 from bench.jobs import submit
 from bench.scale import chores, scanned
+from gql_server.db import models
+from gql_server.db.models import EntityType, JobType, PipelineStatus
 
 CHORES = chores(empty.registry())
 
@@ -30,3 +32,34 @@ async def test_a_claim_without_its_index_is_seen_to_scan(grown: AsyncEngine) -> 
         await connection.execute(text("ANALYZE data_ingestion_jobs"))
 
     assert "data_ingestion_jobs" in await scanned(grown, CHORES["claim"])
+
+
+RUNS = {"provider": "DEFAULT", "kind": JobType.CSV_INGEST, "entity_type": EntityType.MODULE_PER_YEAR, "module_type_id": 1}
+STATUSES = (PipelineStatus.FAILED, PipelineStatus.SUCCESS, PipelineStatus.PARTIAL)
+READ = """SELECT sum(pg_stat_get_xact_tuples_returned(oid)) FROM pg_class
+WHERE oid = 'pipelines'::regclass OR oid IN (SELECT indexrelid FROM pg_index WHERE indrelid = 'pipelines'::regclass)"""
+"""Entries of indexes and rows from end to end that were read in this transaction."""
+
+RESOLVED = text("SELECT count(*) FROM events WHERE cause_key IS NOT NULL")
+
+
+async def commit_runs(connection: AsyncConnection, count: int, scopes: int) -> int:
+    """Let so many end at once, a third each in failure, success and partial success; return what is read of pipelines."""
+    before = await connection.scalar(text(READ))
+    runs = [RUNS | {"status": STATUSES[nth % 3], "year": 2000 + nth // 3 % scopes} for nth in range(count)]
+    await connection.execute(insert(models.Pipeline), runs)
+    await connection.execute(text("SET CONSTRAINTS ALL IMMEDIATE"))
+    await connection.execute(text("SET CONSTRAINTS ALL DEFERRED"))
+    return await connection.scalar(text(READ)) - before
+
+
+@pytest.mark.parametrize("scopes", [1, 5])
+async def test_a_success_reads_the_failures_since_the_one_before_however_many_are_committed_with_it(
+    engine: AsyncEngine, scopes: int
+):
+    async with engine.begin() as connection:
+        few = await commit_runs(connection, 60, scopes)
+        many = await commit_runs(connection, 600, scopes)
+        assert await connection.scalar(RESOLVED) == 2 * 220 - scopes
+
+    assert many < 15 * few

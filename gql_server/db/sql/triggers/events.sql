@@ -20,11 +20,15 @@ BEGIN
 END $$;
 
 -- A success resolves the failures before it that it makes good and no earlier one did: on its scope, on those that it is the wider
--- one of, and of the same bytes, of which not everybody sees who read them before. On a scope all but files of units go back to the
--- success before; what was one and is no more leaves them open again.
-CREATE OR REPLACE FUNCTION gql_pipeline_event() RETURNS trigger LANGUAGE plpgsql AS $$
+-- one of, and of the same bytes, of which not everybody sees who read them before. On a scope all go back to the success before, but
+-- for failed files of units, which add up; what was a success and is no more leaves them open again.
+-- Many may be written by one commit, so the plan is made once, when perhaps the tables are still empty, and none but the index of
+-- scopes fits: rows of (scope, id) are compared, states asked for by CASE, and of what came between the first is looked up.
+CREATE OR REPLACE FUNCTION gql_pipeline_event() RETURNS trigger LANGUAGE plpgsql
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off AS $$
 DECLARE
   resolves boolean := TG_OP = 'INSERT' AND new.status = 'SUCCESS';
+  since_of_files uuid := '00000000-0000-0000-0000-000000000000';
   since uuid;
 BEGIN
   PERFORM pg_advisory_xact_lock(1240, 0);
@@ -35,47 +39,52 @@ BEGIN
   IF NOT resolves THEN
     RETURN NULL;
   END IF;
-  IF new.scope_key IS NOT NULL AND new.file_digest IS NULL THEN
-    SELECT p.id INTO since FROM pipelines p
-      WHERE (p.scope_key, p.id) < (new.scope_key, new.id) AND p.scope_key >= new.scope_key AND p.status = 'SUCCESS'
-      ORDER BY p.scope_key DESC, p.id DESC LIMIT 1;
+  SELECT p.id INTO since FROM pipelines p
+    WHERE (p.scope_key, p.id) < (new.scope_key, new.id) AND p.scope_key >= new.scope_key AND p.status = 'SUCCESS'
+    ORDER BY p.scope_key DESC, p.id DESC LIMIT 1;
+  since := coalesce(since, since_of_files);
+  IF new.file_digest IS NULL THEN
+    since_of_files := since;
   END IF;
-  since := coalesce(since, '00000000-0000-0000-0000-000000000000');
   INSERT INTO events (seq, pipeline_key, cause_key)
     SELECT gql_event_number(), failed.key, new.id FROM (
       SELECT p.id AS key FROM (
-        SELECT p.id, p.status, p.scope_key, p.wider_scope_key, p.file_key, p.file_digest, p.file_name, p.unit_institutional_id
+        SELECT p.id, p.status, p.scope_key, p.wider_scope_key, p.file_digest, p.file_name
           FROM pipelines p
-          WHERE (p.scope_key, p.id) > (new.scope_key, since) AND (p.scope_key, p.id) < (new.scope_key, new.id)
-            AND p.status IN ('PARTIAL', 'FAILED')
-            AND gql_makes_good(p.status, p.file_digest, p.file_name, new.file_digest, new.file_name)
-        UNION
-        SELECT p.id, p.status, p.scope_key, p.wider_scope_key, p.file_key, p.file_digest, p.file_name, p.unit_institutional_id
+          WHERE (p.scope_key, p.id) > (new.scope_key, since_of_files) AND (p.scope_key, p.id) < (new.scope_key, new.id)
+            AND CASE WHEN p.status = 'FAILED' OR p.status = 'PARTIAL' AND p.id > since
+              THEN gql_makes_good(p.status, p.file_digest, p.file_name, new.file_digest, new.file_name) END
+        UNION ALL
+        SELECT p.id, p.status, p.scope_key, p.wider_scope_key, p.file_digest, p.file_name
           FROM pipelines p
-          WHERE (p.wider_scope_key, p.id) > (new.scope_key, since) AND (p.wider_scope_key, p.id) < (new.scope_key, new.id)
-            AND p.status IN ('PARTIAL', 'FAILED')
+          WHERE (p.wider_scope_key, p.id) > (new.scope_key, since_of_files) AND (p.wider_scope_key, p.id) < (new.scope_key, new.id)
+            AND p.status IN ('PARTIAL', 'FAILED') AND (p.status = 'FAILED' OR p.id > since)
             AND gql_makes_good(p.status, p.file_digest, p.file_name, new.file_digest, new.file_name)
-        UNION
-        SELECT p.id, p.status, p.scope_key, p.wider_scope_key, p.file_key, p.file_digest, p.file_name, p.unit_institutional_id
+        UNION ALL
+        SELECT p.id, p.status, p.scope_key, p.wider_scope_key, p.file_digest, p.file_name
           FROM pipelines p
           WHERE p.file_key = new.file_key AND p.id < new.id
             AND gql_reads_instead(p.status, p.unit_institutional_id, new.unit_institutional_id)
+            AND ((new.scope_key = p.scope_key OR new.scope_key = p.wider_scope_key)
+              AND gql_makes_good(p.status, p.file_digest, p.file_name, new.file_digest, new.file_name)) IS NOT TRUE
       ) AS p
-        WHERE NOT EXISTS (
-          SELECT FROM pipelines s
+        WHERE (
+          SELECT s.id FROM pipelines s
             WHERE (s.scope_key, s.id) > (p.scope_key, p.id) AND (s.scope_key, s.id) < (p.scope_key, new.id)
               AND s.status = 'SUCCESS'
               AND gql_makes_good(p.status, p.file_digest, p.file_name, s.file_digest, s.file_name)
-        ) AND NOT EXISTS (
-          SELECT FROM pipelines s
+            ORDER BY s.scope_key, s.id LIMIT 1
+        ) IS NULL AND (
+          SELECT s.id FROM pipelines s
             WHERE (s.scope_key, s.id) > (p.wider_scope_key, p.id) AND (s.scope_key, s.id) < (p.wider_scope_key, new.id)
               AND s.status = 'SUCCESS'
               AND gql_makes_good(p.status, p.file_digest, p.file_name, s.file_digest, s.file_name)
-        )
+            ORDER BY s.scope_key, s.id LIMIT 1
+        ) IS NULL
       UNION ALL
       SELECT j.time_key FROM data_ingestion_jobs j
         WHERE j.provider = new.provider AND j.pipeline_id IS NULL AND j.state = 'FINISHED' AND j.result = 'ERROR'
-          AND j.time_key > since AND j.time_key < new.id
+          AND j.time_key > since_of_files AND j.time_key < new.id
           AND new.scope_key IN (j.scope_key, gql_wider_scope_key(
             j.provider, j.job_type, j.entity_type, j.module_type_id, j.data_entry_type_id, j.year, NULL
           ))
