@@ -131,7 +131,7 @@ def create_app(
     )
     definition = SchemaDefinition(schema.as_str, authenticate, explores, is_public=settings.introspection == "everyone")
     reference = ReferencePages(schema.as_str, operations_by_name(), version("gql-server"), definition.check)
-    uploads = Uploads(write_engine, registry, authenticate, settings.upload_max_bytes, files_bucket(settings))
+    uploads = Uploads(write_engine, registry, authenticate, settings.upload_max_bytes, files_bucket(settings), commands.lanes)
     sources = Sources(write_engine, authenticate, files_bucket(settings))
 
     @contextlib.asynccontextmanager

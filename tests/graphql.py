@@ -60,6 +60,7 @@ def context(
     budgets: Budgets | None = None,
     lanes: Lanes | None = None,
     explores: bool = True,
+    commands: Commands | None = None,
 ) -> Context:
     return Context(
         viewer=viewer,
@@ -67,7 +68,7 @@ def context(
         hub=hub or Hub({}),
         paging=PAGING,
         tokens=TOKENS,
-        commands=Commands(engine, registry, entry_sources),
+        commands=commands or Commands(engine, registry, entry_sources),
         budgets=budgets or Budgets(),
         lanes=lanes,
         explores=explores,
@@ -82,10 +83,11 @@ def endpoint(
     lanes: Lanes | None = None,
 ) -> GraphQLEndpoint:
     """The ASGI app."""
+    commands = Commands(engine, registry, entry_sources)
     return GraphQLEndpoint(
         SCHEMA,
         authenticate=AUTHORITY.authenticate,
-        create_context=lambda viewer: context(engine, viewer, hub, budgets, lanes),
+        create_context=lambda viewer: context(engine, viewer, hub, budgets, lanes, commands=commands),
         request_max_bytes=request_max_bytes,
     )
 

@@ -28,7 +28,7 @@ WAITS_SECONDS = 15.0
 async def keep_preview(commands: Commands, viewer: Viewer, pipeline_ids: Sequence[UUID]) -> UUID:
     """Remember what the viewer is shown that an abort would end; returns the id of that abort."""
     values = {"provider": viewer.provider, "subject": viewer.subject, "pipeline_ids": list(pipeline_ids)}
-    async with commands.engine.begin() as connection:
+    async with commands.begin(viewer) as connection:
         return (await connection.execute(insert(BulkAbort).values(values).returning(BulkAbort.id))).scalar_one()
 
 
@@ -56,7 +56,7 @@ async def go_on(commands: Commands, viewer: Viewer, bulk_id: UUID) -> None:
 
 async def begun_at(commands: Commands, viewer: Viewer, bulk_id: UUID) -> datetime | None:
     """Time at which the abort of that preview began. Raises NotFound."""
-    async with commands.engine.begin() as connection:
+    async with commands.begin(viewer) as connection:
         return (await _locked(connection, viewer, bulk_id)).started_at
 
 
@@ -78,8 +78,7 @@ def _ended(commands: Commands, bulk_id: UUID, task: asyncio.Task[None]) -> None:
 async def _steps(commands: Commands, viewer: Viewer, bulk_id: UUID) -> None:
     is_left = True
     while is_left:
-        async with commands.steps:
-            done = await commands.run(viewer, lambda connection: _step(commands, connection, viewer, bulk_id))
+        done = await commands.step(viewer, lambda connection: _step(commands, connection, viewer, bulk_id))
         is_left = done["is_left"]
 
 

@@ -18,6 +18,8 @@ REQUEST_ERRORS = (CannotGetOperationTypeError, InvalidOperationTypeError, Missin
 BUSY = "Every connection to the database is in use: try again in a moment, and ask for less at a time."
 UNAVAILABLE = "The database cannot be reached, or took too long: try again in a moment."
 MESSAGE_LENGTH = 1000
+ERRORS_MAX = 100
+"""Errors that an answer tells, and one that counts the others."""
 INTERNAL = "Something went wrong here. Quote the request id when you report it."
 PYTHON_WORDS = ("<strawberry.", "Maybe[")
 UNKNOWN_MEMBER = re.compile(r"does not exist in '(\w+)' enum\.")
@@ -26,8 +28,16 @@ log = structlog.get_logger(__name__)
 
 
 def masked(errors: Iterable[GraphQLError], schema: GraphQLSchema) -> list[GraphQLError]:
-    """The errors as the client sees them; what is hidden is logged with its request id."""
-    return counted([_cut(_masked(error, schema)) for error in errors])
+    """The errors as the client sees them, the first hundred; what is hidden is logged with its request id."""
+    found = [*errors]
+    told = [_cut(_masked(error, schema)) for error in found[:ERRORS_MAX]]
+    return counted([*told, *_left_out(told, len(found) - len(told))])
+
+
+def _left_out(told: list[GraphQLError], count: int) -> list[GraphQLError]:
+    """The error that stands for those that are not told, with the code of the last that is."""
+    extensions = {"code": (told[-1].extensions or {}).get("code"), "omitted": count} if count else {}
+    return [GraphQLError(f"{count} more errors are left out.", extensions=extensions)] if count else []
 
 
 def counted(errors: list[GraphQLError]) -> list[GraphQLError]:

@@ -32,6 +32,7 @@ from gql_server.http.media import is_encoded
 from gql_server.http.refusals import STATUS, Refusal
 from gql_server.ledger.wakeup import wake_all
 from gql_server.policy import OPERATIONS_EDIT, Viewer, may_upload
+from gql_server.reads.lanes import Lanes
 from gql_server.worker import Registry
 
 PARAMETERS = (
@@ -53,12 +54,14 @@ class Uploads:
         authenticate: Authenticate,
         max_bytes: int,
         bucket: FileStore | None = None,
+        lanes: Lanes | None = None,
     ) -> None:
         self.engine = engine
         self.files = Files(engine, bucket)
         self.registry = registry
         self.authenticate = authenticate
         self.max_bytes = max_bytes
+        self.lanes = lanes or Lanes()
 
     async def post(self, request: Request) -> Response:
         try:
@@ -92,7 +95,8 @@ class Uploads:
                 sha256=digest,
                 created_by=creator(viewer),
             )
-            async with self.files.adding(upload, chunks_of(file)) as (connection, upload_id):
+            adding = self.files.adding(upload, chunks_of(file))
+            async with self.lanes.turns(viewer), adding as (connection, upload_id):
                 kept = {"uploadId": str(upload_id), "sizeBytes": size, "sha256": digest}
                 if ingestion is None:
                     return JSONResponse(kept, status_code=201)

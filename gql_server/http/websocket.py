@@ -21,8 +21,9 @@ from strawberry.subscriptions.protocols.graphql_transport_ws.types import (
     SubscribeMessage,
 )
 
-from gql_server.errors import PublicError, Unauthenticated, Unavailable
+from gql_server.errors import PublicError, RateLimited, Unauthenticated, Unavailable
 from gql_server.graph.context import Context
+from gql_server.graph.document_limits import SUBSCRIPTIONS_PER_SOCKET
 from gql_server.graph.executable_schema import Schema
 from gql_server.http import live, streams
 from gql_server.http.documents import Documents, id_of
@@ -142,8 +143,20 @@ class TransportHandler(BaseGraphQLTransportWSHandler[Any, None]):
     async def handle_message(self, message: Message) -> None:
         if not _is_well_formed(message):
             await self.handle_invalid_message("Failed to parse message")
-        elif message["type"] != "subscribe" or not self.connection_acknowledged or await self._is_found(message):
+        elif message["type"] != "subscribe" or not self.connection_acknowledged or await self._is_accepted(message):
             await super().handle_message(message)
+
+    async def _is_accepted(self, message: SubscribeMessage) -> bool:
+        """True if there is room for the operation, and its document is found. Answers it otherwise."""
+        if message["id"] in self.operations or len(self.operations) < SUBSCRIPTIONS_PER_SOCKET:
+            return await self._is_found(message)
+        too_many = f"{SUBSCRIPTIONS_PER_SOCKET} operations of this connection are under way: end one first, or open another."
+        await self._refuse(message["id"], RateLimited(too_many, limit=SUBSCRIPTIONS_PER_SOCKET))
+        return False
+
+    async def _refuse(self, id: str, error: PublicError) -> None:
+        errors = [each.formatted for each in counted([public(error)])]
+        await self.send_message({"id": id, "type": "error", "payload": errors})
 
     async def _is_found(self, message: SubscribeMessage) -> bool:
         """True once the message has the text of its document. Answers it otherwise."""
@@ -151,8 +164,7 @@ class TransportHandler(BaseGraphQLTransportWSHandler[Any, None]):
         try:
             payload["query"] = self._endpoint.documents.text(payload)
         except PublicError as error:
-            errors = [each.formatted for each in counted([public(error)])]
-            await self.send_message({"id": message["id"], "type": "error", "payload": errors})
+            await self._refuse(message["id"], error)
             return False
         return True
 

@@ -32,7 +32,7 @@ class Lane:
 
 
 class Lanes:
-    """The lanes of those who read at present."""
+    """The lanes of those who read at present, or who change something."""
 
     def __init__(self, per_viewer: int = PER_VIEWER) -> None:
         self._per_viewer = per_viewer
@@ -40,8 +40,12 @@ class Lanes:
 
     def of(self, viewer: Viewer, engine: AsyncEngine) -> Lane:
         """The lane of this viewer, in whichever operation."""
+        return Lane(engine, self.turns(viewer))
+
+    def turns(self, viewer: Viewer) -> asyncio.Semaphore:
+        """Turns of this viewer, each for a connection."""
         key = (viewer.provider, viewer.subject)
         turns = self._turns.get(key)
         if turns is None:
             turns = self._turns[key] = asyncio.Semaphore(self._per_viewer)
-        return Lane(engine, turns)
+        return turns

@@ -20,6 +20,8 @@ from gql_server.reads.lanes import Lanes
 from tests.graphql import AUTHORITY, Client, endpoint
 
 FILTERED = "query ($filter: PipelineFilter) { pipelines(filter: $filter) { nodes { id } } }"
+SAVE = "mutation ($name: String!, $document: String!) { saveView(input: { name: $name, document: $document }) { __typename } }"
+OPEN = "mutation { openYear(input: { year: 1999 }) { __typename } }"
 LISTS = "{ " + " ".join(f"a{n}: pipelines(first: {n}) {{ nodes {{ id }} }}" for n in range(1, 7)) + " }"
 
 
@@ -59,6 +61,19 @@ async def test_who_has_spent_the_minute_on_refused_documents_waits(engine: Async
     assert answers == [["GRAPHQL_VALIDATION_FAILED"], ["GRAPHQL_VALIDATION_FAILED"], ["RATE_LIMITED"]]
 
 
+async def test_an_answer_tells_a_hundred_errors_and_how_many_more_there_are(engine: AsyncEngine):
+    query = "query ($ids: [ID!]!) { a: nodes(ids: $ids) { id } b: nodes(ids: $ids) { id } }"
+
+    answer = await Client(engine).execute(query, ids=["nonsense"] * 80)
+
+    *told, last = answer["errors"]
+    assert (len(told), last) == (
+        100,
+        {"message": "60 more errors are left out.", "extensions": {"code": "BAD_USER_INPUT", "omitted": 60}},
+    )
+    assert answer["data"] == {"a": [None] * 80, "b": [None] * 80}
+
+
 async def test_one_id_that_is_none_leaves_the_others_alone(engine: AsyncEngine):
     unit = encode("ModuleType", "4")
 
@@ -84,10 +99,10 @@ async def test_a_number_without_end_is_bad_input(engine: AsyncEngine, number: st
 
 
 @asynccontextmanager
-async def locked(engine: AsyncEngine) -> AsyncGenerator[None]:
-    """Let readers of pipelines wait."""
+async def locked(engine: AsyncEngine, table: str = "pipelines") -> AsyncGenerator[None]:
+    """Let readers of the table wait."""
     async with engine.begin() as connection:
-        await connection.execute(text("LOCK TABLE pipelines IN ACCESS EXCLUSIVE MODE"))
+        await connection.execute(text(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE"))
         yield
 
 
@@ -120,6 +135,26 @@ async def test_one_viewer_leaves_connections_to_the_others(dsn: str, engine: Asy
     await small.dispose()
     assert (waiting, neighbour) == (2, {"workers": []})
     assert [answer.get("errors") for answer in answers] == [None, None, None]
+
+
+async def test_one_viewer_leaves_connections_to_the_changes_of_others(dsn: str, engine: AsyncEngine):
+    small = create_engine(dsn, application="x", pool_size=3, pool_timeout=1)
+    app = endpoint(small)
+    async with locked(engine, "triage_views"):
+        greedy = [
+            asyncio.create_task(Shared(app, "greedy").query(SAVE, name=f"view {number}", document="{ viewer { id } }"))
+            for number in range(8)
+        ]
+        while await _waiting(engine) < 2:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.3)
+        waiting = await _waiting(engine)
+        neighbour = await Shared(app, "neighbour").query(OPEN)
+    answers = await asyncio.gather(*greedy)
+
+    await small.dispose()
+    assert (waiting, neighbour) == (2, {"openYear": {"__typename": "NotFoundProblem"}})
+    assert [answer["saveView"]["__typename"] for answer in answers] == ["SaveViewPayload"] * 8
 
 
 async def test_a_full_pool_is_told_as_such_with_when_to_ask_again(dsn: str):

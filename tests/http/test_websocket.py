@@ -197,6 +197,27 @@ async def test_sockets_are_bounded_by_process_and_address_before_they_open(
     ]
 
 
+async def test_operations_of_a_socket_are_bounded_and_the_others_go_on(
+    url: str, engine: AsyncEngine, hub: Hub, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("gql_server.http.websocket.SUBSCRIPTIONS_PER_SOCKET", 2)
+    pipeline_id, job_id = await _running(engine)
+    async with socket(url, init={"authorization": _bearer()}) as connection:
+        for id in ("1", "2"):
+            await _subscribe(connection, id, FOLLOW, id=str(pipeline_id))
+            await _receive(connection)
+        await _subscribe(connection, "3", FOLLOW, id=str(pipeline_id))
+        refused = await _receive(connection)
+        await _end(engine, pipeline_id, job_id)
+        told = [await _receive(connection) for _ in range(4)]
+
+    [error] = refused["payload"]
+    assert (refused["type"], refused["id"], error["extensions"]) == ("error", "3", {"code": "RATE_LIMITED", "limit": 2})
+    assert error["message"] == "2 operations of this connection are under way: end one first, or open another."
+    ended = {(type_, id) for type_ in ("next", "complete") for id in ("1", "2")}
+    assert {(message["type"], message["id"]) for message in told} == ended
+
+
 async def test_a_page_of_an_allowed_origin_may_subscribe(url: str, graphql: GraphQLEndpoint):
     graphql.origins = Origins(["https://app.example.org"])
     headers = {"Authorization": _bearer()}
