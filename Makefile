@@ -64,7 +64,7 @@ help:
 	@echo 'make frontend  build the operations console and the GraphiQL page'
 	@echo 'make browser   test the pages in Chromium'
 	@echo 'make relay     run the Relay compiler and graphql-eslint over the schema'
-	@echo 'make clients   well-known JavaScript clients against a server that restarts'
+	@echo 'make clients   our client package, and well-known JavaScript clients against a server that restarts'
 	@echo 'make audits    the audits of GraphQL over HTTP against a server'
 	@echo 'make fuzz      anything at all as requests, variables, ids and messages'
 	@echo 'make faults    kill, stop and starve processes for some minutes'
@@ -130,7 +130,8 @@ browser: $(DEV) frontend
 relay: $(DEV) $(RELAY)
 	@cd tests/relay && npm run --silent check
 
-clients: $(DEV) $(CLIENTS)
+clients: $(DEV) $(CLIENTS) $(MODULES)
+	@cd frontend && npm run --silent build --workspace client && npm run --silent test --workspace client
 	@exec pytest -m clients $(ARGS) tests/js
 
 audits: $(DEV) $(AUDITS)

@@ -1,8 +1,8 @@
+import json
+from pathlib import Path
 from typing import Any
 
-from graphql import (
-    build_schema,
-)
+from graphql import GraphQLObjectType, build_schema
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gql_server.graph.nodes import encode
@@ -10,6 +10,7 @@ from gql_server.graph.schema import NODES, sdl
 from tests import build
 from tests.graphql import SCHEMA, Client
 
+ROOT = Path(__file__).parents[2]
 TYPES: dict[str, Any] = {name: type_ for name, type_ in SCHEMA.executable.type_map.items() if not name.startswith("__")}
 STORED_ENUMS = ("PipelineStatus", "JobState", "JobResult", "JobKind", "ScopeLevel", "IngestionMethod", "TargetType", "Provider")
 
@@ -61,3 +62,22 @@ async def test_modules_entry_types_and_units_are_nodes(engine: AsyncEngine):
     assert (await Client(engine, "operator").query(query, id=unit))["node"]["institutionalId"] == "10208"
     for other in (Client(engine, "standard"), Client(engine, "operator", provider="TEST")):
         assert (await other.query(query, id=unit))["node"] is None
+
+
+def test_a_client_s_cache_knows_of_each_type_by_what_it_is_kept_a_global_id_a_key_or_what_it_was_read_with():
+    decided = json.loads((ROOT / "frontend" / "client" / "keys.json").read_text("utf-8"))
+    objects = {name for name, type_ in TYPES.items() if isinstance(type_, GraphQLObjectType)} - {
+        "Query",
+        "Mutation",
+        "Subscription",
+    }
+    nodes = {type_.name for type_ in SCHEMA.executable.get_possible_types(TYPES["Node"])}
+    keyed, embedded = set(decided["keys"]), set(decided["embedded"])
+    by_name = {name for name in objects if name.endswith(tuple(decided["embeddedSuffixes"]))}
+
+    assert nodes | keyed | embedded | by_name == objects
+    assert len(nodes) + len(keyed) + len(embedded) + len(by_name) == len(objects)
+    assert {name for name in objects - nodes if "id" in TYPES[name].fields} <= keyed
+    assert {
+        (name, field) for name, fields in decided["keys"].items() for field in fields if field not in TYPES[name].fields
+    } == set()

@@ -1,20 +1,25 @@
 """Well-known JavaScript clients against a real server that restarts. (Python's gql is tested by its example.)"""
 
 import asyncio
+import contextlib
 import os
 import shutil
 import sys
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from tests.site import Site, opened
+from gql_server.db.models import Provider
+from gql_server.http.authentication import TokenAuthority
+from tests.site import SECRET, Site, opened
 
 pytestmark = pytest.mark.clients
 
 FOLDER = Path(__file__).parent
+PACKAGE = "../../frontend/client/test/live.js"
 NODE = shutil.which("node", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
 
 
@@ -28,12 +33,14 @@ class Client:
         self.said: list[str] = []
 
     @classmethod
-    async def start(cls, name: str, site: Site) -> tuple["Client", asyncio.subprocess.Process]:
+    async def start(
+        cls, name: str, site: Site, program: str = "follow.js", **environment: str
+    ) -> tuple["Client", asyncio.subprocess.Process]:
         assert NODE, "Node comes with the development tools"
         process = await asyncio.create_subprocess_exec(
-            *(NODE, "follow.js", name),
+            *(NODE, program, name),
             cwd=FOLDER,
-            env={**os.environ, **site.environment, "GQL_URL": site.url},
+            env={**os.environ, **site.environment, "GQL_URL": site.url, **environment},
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
         )
@@ -41,11 +48,12 @@ class Client:
 
     async def says(self, *words: str) -> str:
         """The next line that begins with the first word, and has the others."""
-        async with asyncio.timeout(30):
-            while line := (await self._output.readline()).decode().rstrip():
-                self.said.append(line)
-                if line.startswith(words[0]) and all(word in line for word in words):
-                    return line
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(30):
+                while line := (await self._output.readline()).decode().rstrip():
+                    self.said.append(line)
+                    if line.startswith(words[0]) and all(word in line for word in words):
+                        return line
         raise AssertionError(self.said)
 
     def follow(self, pipeline: str) -> None:
@@ -90,3 +98,52 @@ async def test_a_client_asks_follows_and_comes_again_after_a_restart(site: Site,
 
     resumed = [line for line in client.said[before:] if line.startswith("list")]
     assert not [line for line in resumed if "FeedReset" in line or first in line or seen in line]
+
+
+@pytest.mark.parametrize("name", ["alone", "urql"])
+async def test_a_list_of_our_package_goes_on_after_a_restart_with_nothing_lost_or_told_twice(site: Site, name: str):
+    api = await site.serve("api")
+    site.start("worker", "worker")
+    first = await site.run_pipeline(2021)
+    client, process = await Client.start(name, site, PACKAGE)
+    try:
+        assert await client.says("list") == f"list {first}:SUCCESS"
+        second = await site.run_pipeline(2022)
+        await client.says("list", f"list {second}:SUCCESS {first}:SUCCESS")
+
+        await site.stop(api)
+        await client.says("connection reconnecting")
+        unseen = await site.run_pipeline(2023)
+        before = len(client.said)
+        api = await site.serve("api again")
+        await client.says("list", f"list {unseen}:SUCCESS {second}:SUCCESS {first}:SUCCESS")
+    finally:
+        client.leave()
+        async with asyncio.timeout(10):
+            assert await process.wait() == 0
+
+    assert [line for line in client.said if line.startswith("failed")] == []
+    assert [line for line in client.said[before:] if line.startswith("told") and unseen not in line] == []
+    assert len([line for line in client.said if line == f"told PipelineEntered {unseen}"]) == 1
+
+
+async def test_a_list_of_our_package_goes_on_with_another_token_when_its_own_has_ended(site: Site):
+    short = TokenAuthority(SECRET, "gql-server", "gql-server").mint(
+        "operator", provider=Provider.ACCRED, lifetime=timedelta(seconds=10)
+    )
+    await site.serve("api")
+    site.start("worker", "worker")
+    client, process = await Client.start("alone", site, PACKAGE, GQL_FIRST_TOKEN=short)
+    try:
+        assert await client.says("list") == "list"
+        await client.says("connection live")
+        await client.says("renewed")
+        seen = await site.run_pipeline(2021)
+        await client.says("list", f"list {seen}:SUCCESS")
+    finally:
+        client.leave()
+        async with asyncio.timeout(10):
+            assert await process.wait() == 0
+
+    assert [line for line in client.said if line.startswith("failed")] == []
+    assert client.said.count("renewed") == 1

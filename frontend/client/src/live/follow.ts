@@ -39,13 +39,14 @@ export function follow(graph: Graph, { filter = {}, size = PAGE_SIZE, after, bef
   let isExtending = false;
   let waiting: FeedMessage[] = [];
 
-  const settle = atMostOncePerFrame(() => {
+  function settle(): void {
     if (!list || !page || isExtending || waiting.length === 0) return;
     const messages = waiting;
     waiting = [];
     if (list.apply(messages)) changed(list, page);
     else refresh();
-  });
+  }
+  const settleSoon = atMostOncePerFrame(settle);
 
   async function read(): Promise<void> {
     const { signal } = stopped;
@@ -61,7 +62,7 @@ export function follow(graph: Graph, { filter = {}, size = PAGE_SIZE, after, bef
       next: ({ pipelines }) => {
         each?.(pipelines);
         waiting.push(pipelines);
-        settle();
+        settleSoon();
       },
       error: (reason) => failed?.(reason),
     });
@@ -79,7 +80,7 @@ export function follow(graph: Graph, { filter = {}, size = PAGE_SIZE, after, bef
     if (data?.pipelines) {
       list.append(data.pipelines);
       page = { ...page, pageInfo: { ...page.pageInfo, hasNextPage: data.pipelines.pageInfo.hasNextPage, endCursor: data.pipelines.pageInfo.endCursor } };
-      changed(list, page);
+      if (waiting.length === 0) changed(list, page);
     }
     settle();
   }

@@ -77,10 +77,8 @@ export class LiveList {
 
   #leave(id: string, changed: Map<string, Row>, gone: Set<string>): void {
     if (this.entered.delete(id)) return;
-    if (this.#manner === 'follow') {
-      changed.delete(id);
-      gone.add(id);
-    } else if (this.#shown.has(id)) this.left.add(id);
+    if (this.#manner === 'follow') changed.delete(id);
+    if (this.#shown.has(id)) (this.#manner === 'follow' ? gone : this.left).add(id);
   }
 
   #belongs(row: Row): boolean {
