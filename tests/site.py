@@ -36,12 +36,16 @@ class Site:
         self.environment = {"GQL_DATABASE_URL": dsn, "GQL_JWT_SECRET": SECRET, "GQL_TOKEN": token}
         self.processes: list[Process] = []
 
+    @property
+    def port(self) -> str:
+        return str(self._port)
+
     def start(self, name: str, *arguments: str) -> Process:
         self.processes.append(launch(name, arguments, self.environment, self._folder / f"{name}.log", ()))
         return self.processes[-1]
 
     async def serve(self, name: str) -> Process:
-        api = self.start(name, "serve", "--port", str(self._port))
+        api = self.start(name, "serve", "--port", self.port)
         async with asyncio.timeout(60), httpx.AsyncClient(base_url=f"http://127.0.0.1:{self._port}") as client:
             while not await _is_ready(client):
                 assert api.popen.poll() is None, api.said

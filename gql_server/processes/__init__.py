@@ -27,6 +27,7 @@ from gql_server.processes.guard import guarding
 from gql_server.processes.server import create_server, exposing, origin_of, start, web
 from gql_server.processes.stopping import stopped_by_signal, until
 from gql_server.processes.traces import record_traces
+from gql_server.processes.waiting import answering
 from gql_server.settings import Settings
 from gql_server.worker import registry
 
@@ -43,7 +44,8 @@ def run(main: Coroutine[Any, Any, None]) -> None:
 
 async def serve(settings: Settings, dsn: str, listener: socket.socket, watched: socket.socket | None = None) -> None:
     record_traces(settings)
-    await prepare(settings, dsn, wait=settings.database_wait)
+    async with answering(listener, watched) as waiting:
+        await prepare(settings, dsn, wait=settings.database_wait, tell=waiting.tell)
     server = create_server(settings, dsn, PageConfig(tabs=operator_tabs()))
     async with stopped_by_signal() as stop, guarding(settings), exposing(server.metrics, watched):
         serving = await start(server, listener)
@@ -55,7 +57,8 @@ async def serve(settings: Settings, dsn: str, listener: socket.socket, watched: 
 
 async def work(settings: Settings, dsn: str, *, drain: bool, watched: socket.socket | None = None) -> None:
     record_traces(settings)
-    await prepare(settings, dsn, wait=settings.database_wait)
+    async with answering(watched) as waiting:
+        await prepare(settings, dsn, wait=settings.database_wait, tell=waiting.tell)
     await writable(dsn)
     worker, engine = create_worker(settings, dsn)
     try:

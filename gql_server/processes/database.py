@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 import asyncpg
@@ -18,12 +19,20 @@ AT_ONCE = timedelta(0)
 RETRY_SECONDS = 0.5
 
 
-async def prepare(settings: Settings, dsn: str, *, wait: timedelta = AT_ONCE) -> None:
-    """The embedded database is migrated without asking; a given one is its owner's business."""
+Tell = Callable[[str], Awaitable[None]]
+"""Told of what is waited for."""
+
+
+async def nobody(reason: str) -> None:
+    """Tells nobody."""
+
+
+async def prepare(settings: Settings, dsn: str, *, wait: timedelta = AT_ONCE, tell: Tell = nobody) -> None:
+    """The embedded database is migrated without asking; a given one is its owner's business, and waited for."""
     if settings.database_url is None:
         await bring_up_to_date(dsn)
     else:
-        await migrated(dsn, wait=wait)
+        await migrated(dsn, wait=wait, tell=tell)
 
 
 async def bring_up_to_date(dsn: str) -> str:
@@ -44,18 +53,38 @@ async def bring_up_to_date(dsn: str) -> str:
     return migrate.head_revision()
 
 
-async def migrated(dsn: str, *, wait: timedelta = AT_ONCE) -> None:
-    """Raises Stop when the database cannot be worked with as doctor tries it, or is not at this version's migration."""
-    connection = await reachable(dsn, wait=wait)
+async def migrated(dsn: str, *, wait: timedelta = AT_ONCE, tell: Tell = nobody) -> None:
+    """Raises Stop when the database cannot be worked with as doctor tries it, or is not at this version's migration in time."""
+    until = time.monotonic() + wait.total_seconds()
+    connection = await reachable(dsn, wait=wait, tell=tell)
     try:
         stop_unless(await session_settings(dsn), dsn)
         stop_unless(await statements(dsn), dsn)
-        found = await schema(connection)
-        stop_unless(finding := await migration(connection, found), dsn)
-        if found.standing is Standing.AHEAD:
+        finding = await _awaited_migration(connection, dsn, until, tell)
+        if (await schema(connection)).standing is Standing.AHEAD:
             announce(f"the database is {finding.detail}", "database.ahead", reason=finding.detail)
     finally:
         await connection.close()
+
+
+async def _awaited_migration(connection: asyncpg.Connection, dsn: str, until: float, tell: Tell) -> Finding:
+    """The migration that the database is at, once this program works with it: the new version may start before it migrates."""
+    has_waited = False
+    while True:
+        found = await schema(connection)
+        finding = await migration(connection, found)
+        if finding.ok or found.standing is Standing.TOO_NEW or time.monotonic() >= until:
+            stop_unless(finding, dsn)
+            return finding
+        if not has_waited:
+            await _say_waiting(dsn, f"{finding.detail}; {finding.advice}", tell)
+            has_waited = True
+        await asyncio.sleep(RETRY_SECONDS)
+
+
+async def _say_waiting(dsn: str, reason: str, tell: Tell) -> None:
+    announce(f"waiting for the database at {address(dsn)}: {reason}", "database.awaited", address=address(dsn), reason=reason)
+    await tell(reason)
 
 
 async def writable(dsn: str) -> None:
@@ -67,7 +96,7 @@ async def writable(dsn: str) -> None:
         await connection.close()
 
 
-async def reachable(dsn: str, *, wait: timedelta = AT_ONCE) -> asyncpg.Connection:
+async def reachable(dsn: str, *, wait: timedelta = AT_ONCE, tell: Tell = nobody) -> asyncpg.Connection:
     """A connection, which a database that is starting gets some time for. Raises Stop with the address tried."""
     until, has_waited = time.monotonic() + wait.total_seconds(), False
     while True:
@@ -78,8 +107,7 @@ async def reachable(dsn: str, *, wait: timedelta = AT_ONCE) -> asyncpg.Connectio
             if not _may_pass(error) or time.monotonic() >= until:
                 raise Stop(f"the database at {address(dsn)} cannot be reached: {said(error)}") from None
             if not has_waited:
-                waiting = f"waiting for the database at {address(dsn)}: {said(error)}"
-                announce(waiting, "database.awaited", address=address(dsn), reason=said(error))
+                await _say_waiting(dsn, said(error), tell)
                 has_waited = True
         await asyncio.sleep(RETRY_SECONDS)
     stop_unless(await version(connection), dsn)

@@ -91,7 +91,7 @@ async def exposing(app: ASGIApp | None, listener: socket.socket | None) -> Async
     if listener is None or app is None:
         yield
         return
-    server = Server(web(app), _at_once)
+    server = Server(web(app), at_once)
     serving = asyncio.create_task(server.serve([listener]))
     try:
         yield
@@ -100,7 +100,7 @@ async def exposing(app: ASGIApp | None, listener: socket.socket | None) -> Async
         await serving
 
 
-async def _at_once() -> None:
+async def at_once() -> None:
     """Drain nothing."""
 
 

@@ -2,17 +2,20 @@
 
 Run as `python -m tests.faults.jobs worker`. What an `effect` does is in its config: `pause_at` BEFORE or AFTER its row
 is written, for `seconds`, in its first `attempts` (1); `sql`, statements of its transaction after the row; `children`,
-how many `effect`s it chains; `error`, what it raises in the end.
+how many `effect`s it chains; `error`, what it raises in the end. GQL_TEST_MIGRATIONS names the migrations of a later version.
 """
 
 import asyncio
+import os
 import time
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gql_server.cli import main
+from gql_server.db import migrate
 from gql_server.worker import ChildJob, ClaimedJob, Outcome, Run, job_type
 
 BEFORE, AFTER = "before the effect", "after the effect"
@@ -65,4 +68,6 @@ async def pause(job: ClaimedJob, run: Run, point: str) -> None:
 
 
 if __name__ == "__main__":
+    if scripts := os.environ.get("GQL_TEST_MIGRATIONS"):
+        migrate.scripts_path = lambda: Path(scripts)
     main()

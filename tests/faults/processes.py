@@ -40,8 +40,10 @@ class Process:
 
 
 def launch(name: str, arguments: Sequence[str], environment: Mapping[str, str], log: Path, launcher: Sequence[str]) -> Process:
-    """Start one of our commands, in a process that also knows the job types of `jobs.py`."""
+    """Start one of our commands, in a process that also knows the job types of `jobs.py`; of the program that
+    GQL_TEST_PROGRAM names the folder of."""
     command = [*launcher, sys.executable, "-m", "tests.faults.jobs", *arguments]
     with log.open("wb") as output:
-        popen = subprocess.Popen(command, cwd=ROOT, env={**os.environ, **environment}, stdout=output, stderr=subprocess.STDOUT)
+        given, program = {**os.environ, **environment}, environment.get("GQL_TEST_PROGRAM", ROOT)
+        popen = subprocess.Popen(command, cwd=program, env=given, stdout=output, stderr=subprocess.STDOUT)
     return Process(name, popen, log)
