@@ -47,7 +47,7 @@ HAND_ON_INTERRUPT = { make=/proc/$$PPID/status; \
 	while kill -0 $$$$ && grep -q '^SigBlk.*[014589cd]$$' $$make; do sleep 1; done; \
 	[ ! -e $$make ] || { sleep 2; kill -TERM $$$$; }; } </dev/null >/dev/null 2>&1 &
 
-.PHONY: help run test test-fast exhaustive newer previous coverage hooks check format schema lock frontend browser relay clients audits fuzz faults bench ratios release clean reset
+.PHONY: help run test test-fast exhaustive newer previous coverage hooks check format schema lock frontend browser relay clients audits fuzz schemathesis faults bench ratios release clean reset
 
 help:
 	@echo 'make run       set up, run a real operating day, serve it on http://127.0.0.1:8000'
@@ -67,6 +67,7 @@ help:
 	@echo 'make clients   our client package, and well-known JavaScript clients against a server that restarts'
 	@echo 'make audits    the audits of GraphQL over HTTP against a server'
 	@echo 'make fuzz      anything at all as requests, variables, ids and messages'
+	@echo 'make schemathesis operations made of the schema, 700 as each of three viewers'
 	@echo 'make faults    kill, stop and starve processes for some minutes'
 	@echo 'make bench     measure'
 	@echo 'make ratios    fail when the graph has become slower than it was, beside other servers'
@@ -139,6 +140,9 @@ audits: $(DEV) $(AUDITS)
 
 fuzz: $(DEV)
 	@exec pytest -n 2 -m fuzz $(ARGS) tests/fuzz
+
+schemathesis: $(DEV)
+	@exec pytest -n 2 -m schemathesis $(ARGS) tests/fuzz
 
 faults: $(DEV)
 	@exec pytest -m faults $(ARGS)
