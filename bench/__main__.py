@@ -6,7 +6,7 @@ import os
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
 
-from bench import console, execution, indexes, ingest, jobs, latency, live, loop, scale
+from bench import console, execution, hostile, indexes, ingest, jobs, latency, live, loop, scale
 from bench.database import fresh
 from bench.rivals import compare
 from bench.rivals.ledger import kept
@@ -22,6 +22,7 @@ BENCHMARKS: dict[str, Callable[[str], Awaitable[None]]] = {
     "live": live.run,
     "loop": loop.run,
     "execution": execution.run,
+    "hostile": hostile.run,
     "graph": compare.run,
 }
 CHECKS: dict[str, Callable[[str], Awaitable[None]]] = {"ratios": compare.check}

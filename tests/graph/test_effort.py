@@ -4,45 +4,18 @@ import json
 from typing import Any
 
 import pytest
-from graphql import get_introspection_query
 
 from gql_server.graph.cost.prices import Prices
 from gql_server.graph.document_limits import MAX_ERRORS
 from gql_server.graph.operations import Operations
 from gql_server.graph.planned import Executor
-from tests.effort import calls_of
+from tests.effort import HOSTILE, calls_of
 from tests.graphql import SCHEMA
 
 CALLS_MAX = 440_000
 """Of which the dearest took 47 ms on a busy machine."""
 PRICES = Prices(SCHEMA.executable)
 FILTERED = "query ($filter: PipelineFilter) { pipelines(filter: $filter) { nodes { id } } }"
-
-
-def _many(text: str, count: int) -> str:
-    return " ".join(text.format(n=n) for n in range(count))
-
-
-HOSTILE = {
-    "unknown fields": f"{{ pipelines {{ nodes {{ {_many('nonsense{n}', 1980)} }} }} }}",
-    "misspelt fields": f"{{ pipelines {{ nodes {{ {_many('statuz{n}', 1980)} }} }} }}",
-    "one field often": f"{{ viewer {{ {_many('id', 1980)} }} }}",
-    "conflicts": f"{{ pipelines {{ nodes {{ {_many('a: id a: status', 330)} }} }} }}",
-    "chained fragments": "{ ...F0 } " + _many("fragment F{n} on Query {{ viewer {{ id }} ...F{n} }}", 150),
-    "doubling fragments": "{ ...F0 } " + " ".join(f"fragment F{n} on Query {{ ...F{n + 1} ...F{n + 1} }}" for n in range(140)),
-    "crossing fragments": f"{{ {_many('...F{n}', 90)} }} "
-    + " ".join(f"fragment F{n} on Query {{ pipelines {{ nodes {{ id }} }} ...F{(n + 1) % 90} }}" for n in range(90)),
-    "inline fragments": "{ pipelines { nodes { " + _many("... on Pipeline {{ x: id x: id }}", 100) + " } } }",
-    "operations": _many("query Q{n} {{ viewer {{ id }} }}", 245),
-    "variables": f"query ({_many('$v{n}: Int', 440)}) {{ viewer {{ id }} }}",
-    "directives": f"query {_many('@a', 900)} {{ viewer {{ id }} }}",
-    "directives of a field": f"{{ viewer {_many('@a', 900)} {{ id }} }}",
-    "unknown keys": f"{{ pipelines(filter: {{ {_many('k{n}: 1', 600)} }}) {{ nodes {{ id }} }} }}",
-    "values": f"{{ pipelines(filter: {{ years: [{_many('1', 1970)}] }}) {{ nodes {{ id }} }} }}",
-    "unknown members": f"{{ pipelines(filter: {{ tone: [{_many('X{n}', 1970)}] }}) {{ nodes {{ id }} }} }}",
-    "arguments": f"{{ {_many('a{n}: pipelines(filter: {{ years: [1] }}, first: 1) {{ nodes {{ id }} }}', 75)} }}",
-    "introspection": get_introspection_query(input_value_deprecation=True),
-}
 
 
 def _refusal(query: str, variables: dict[str, Any]) -> list[Any]:
