@@ -18,10 +18,11 @@ import pytest
 from gql_server.db import embedded
 
 USER = """
-import sys
+import signal, sys
 from pathlib import Path
 from gql_server.db import embedded
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it for what it starts in the background
 with embedded.start(Path(sys.argv[1])) as dsn:
     print(dsn, flush=True)
     sys.stdin.read()
