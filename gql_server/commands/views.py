@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Text, cast, func, insert, null, select, update
+from sqlalchemy import Text, cast, delete, func, insert, null, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gql_server.commands import audit
@@ -64,6 +64,17 @@ async def save_view(connection: AsyncConnection, viewer: Viewer, view: NewView, 
     return view_id
 
 
+async def delete_view(connection: AsyncConnection, viewer: Viewer, view_id: UUID) -> UUID:
+    """Delete a view of the viewer's own. Returns its id.
+
+    Raises NotFound, or Forbidden for one that another shares.
+    """
+    await _own(connection, viewer, view_id, "delete")
+    await connection.execute(delete(V).where(V.id == view_id))
+    await audit.record(connection, viewer, "delete_view", {"view_id": view_id})
+    return view_id
+
+
 async def _create(connection: AsyncConnection, viewer: Viewer, values: Mapping[str, Any]) -> UUID:
     own = select(func.count()).where(V.provider == viewer.provider, V.owner_subject == viewer.subject)
     if (await connection.scalar(own) or 0) >= VIEWS_OF_ONE:
@@ -73,14 +84,19 @@ async def _create(connection: AsyncConnection, viewer: Viewer, values: Mapping[s
 
 
 async def _replace(connection: AsyncConnection, viewer: Viewer, view_id: UUID, values: Mapping[str, Any]) -> UUID:
+    await _own(connection, viewer, view_id, "replace")
+    await connection.execute(update(V).where(V.id == view_id).values(**values, updated_at=NOW))
+    return view_id
+
+
+async def _own(connection: AsyncConnection, viewer: Viewer, view_id: UUID, verb: str) -> None:
+    """Lock the view. Raises NotFound, or Forbidden unless it is the viewer's own."""
     visible = select(V.owner_subject).where(V.id == view_id, view_clause(viewer)).with_for_update()
     owner = await connection.scalar(visible)
     if owner is None:
         raise NotFound("no such view")
     if owner != viewer.subject:
-        raise Forbidden("only its owner may replace a view", permission=OWNER)
-    await connection.execute(update(V).where(V.id == view_id).values(**values, updated_at=NOW))
-    return view_id
+        raise Forbidden(f"only its owner may {verb} a view", permission=OWNER)
 
 
 async def _check_sum(connection: AsyncConnection, viewer: Viewer) -> None:

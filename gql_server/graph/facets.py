@@ -35,7 +35,8 @@ class PipelineFacetKey(Enum):
     ALERT = strawberry.enum_value(
         "ALERT",
         description="What an alert strip shows, where a pipeline may be in several: FAILED, PARTIAL, ORPHAN_FAILED, WARNING "
-        "(it went well but for a warning), RUNNING, STUCK and UNRESOLVED. Ignores all clauses that these set.",
+        "(it went well but for a warning), RUNNING, STUCK and UNRESOLVED. All of them are there, also those that count none. "
+        "Ignores all clauses that they set.",
     )
 
 
@@ -83,7 +84,9 @@ class FacetValue:
 @strawberry.type(description="Counts along one dimension.")
 class PipelineFacet:
     key: PipelineFacetKey = strawberry.field(description="The dimension.")
-    values: list[FacetValue] = strawberry.field(description="Its values that occur, most frequent first; at most 100.")
+    values: list[FacetValue] = strawberry.field(
+        description="Its values that occur, and every alert; most frequent first, at most 100."
+    )
 
 
 Keys = Annotated[list[PipelineFacetKey], strawberry.argument(description="Dimensions to count by.")]

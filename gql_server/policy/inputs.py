@@ -33,6 +33,7 @@ INPUTS: Mapping[str, InputRule] = MappingProxyType(
         # arguments of fields
         "FailureGroup.affectedJobs": inputs("limit"),
         "FailureGroup.affectedPipelines": inputs("limit"),
+        "FailureGroup.unresolvedPipelines": inputs("limit"),
         "FailureGroup.histogram": inputs("buckets since"),
         "FailureGroupConnection.totalCount": inputs("limit"),
         "Job.rowErrors": inputs("contains"),
@@ -73,6 +74,7 @@ INPUTS: Mapping[str, InputRule] = MappingProxyType(
         "AcknowledgeFailureInput": inputs(f"id until note {COMMAND}"),
         "ApiSourceInput": inputs("filters"),
         "CloseYearInput": inputs(f"year {COMMAND}"),
+        "DeleteViewInput": inputs(f"id {COMMAND}"),
         "CreateYearConfigurationInput": inputs(f"year config isStarted {COMMAND}"),
         "FailureGroupFilter": inputs("class seenAt years modules moduleTypeIds acknowledged isNew"),
         "FailureGroupOrder": inputs("field direction"),

@@ -63,7 +63,7 @@ POLICY: Mapping[str, TypeRule] = MappingProxyType(
             "pipeline pipelines facets jobProgress abortProgress", health=Guard(OPERATIONS_VIEW, DenialMode.ERROR)
         ),
         "Mutation": rule(
-            "saveView",
+            "saveView deleteView",
             abortPipelines=MAY_OPERATE,
             acknowledgeFailure=Guard(OPERATIONS_VIEW, DenialMode.PROBLEM),
             abortPipeline=MAY_OPERATE,
@@ -141,7 +141,7 @@ POLICY: Mapping[str, TypeRule] = MappingProxyType(
         # failures
         "FailureGroup": rule(
             "id fingerprint class kind kindRaw title rule",
-            "firstSeenAt lastSeenAt affectedPipelines affectedJobs histogram pipelines",
+            "firstSeenAt lastSeenAt affectedPipelines unresolvedPipelines affectedJobs histogram pipelines",
             "isNew acknowledgement",
             sample=OPERATIONS_VIEW,
         ),
@@ -161,8 +161,9 @@ POLICY: Mapping[str, TypeRule] = MappingProxyType(
         "YearReadiness": rule("ready blockers"),
         "YearBlocker": rule("code message isRequired module dataEntryType pipeline"),
         "YearCapabilities": rule("open upload"),
+        "ModuleYearCapabilities": rule("recalculate"),
         "ModuleYear": rule(
-            "module year totals lastAggregation dataEntryTypes currentPipeline lastSuccessful",
+            "module year totals lastAggregation dataEntryTypes currentPipeline lastSuccessful viewerCan",
             hidden_without=f"{WHOLE_MODULE_SEEN} | modules.{{module}}:sync@*",
             freshness=WHOLE_MODULE_SEEN,
             needsRecalculation=WHOLE_MODULE_SEEN,
@@ -204,7 +205,7 @@ POLICY: Mapping[str, TypeRule] = MappingProxyType(
         "Deprecation": rule("coordinate reason removedAfter"),
         "QueryCost": rule("estimated limit", by_subject="budgetRemaining resetAt"),
         "Viewer": rule("permissions fieldAccess", by_subject="id displayName views"),
-        "TriageView": rule("id name description documentId document variables isShared owner"),
+        "TriageView": rule("id name description documentId document variables isShared owner", by_subject="isMine"),
         "PageInfo": rule("hasNextPage hasPreviousPage startCursor endCursor"),
         # results of mutations
         "AcknowledgeFailurePayload": rule("failureGroup"),
@@ -214,6 +215,7 @@ POLICY: Mapping[str, TypeRule] = MappingProxyType(
         "BulkProgress": rule("bulkId count done succeeded refused startedAt finishedAt"),
         "BulkRefusal": rule("pipeline problem"),
         "SaveViewPayload": rule("view"),
+        "DeleteViewPayload": rule("deletedId"),
         "RecoverJobPayload": rule("job"),
         "RetryPipelinePayload": rule("pipeline"),
         "StartIngestionPayload": rule("pipeline"),

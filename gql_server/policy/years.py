@@ -32,5 +32,14 @@ def may_upload(viewer: Viewer, *, is_provisioned: bool) -> Capability:
     return ALLOWED if reached is Reach.EVERY else depends(SYNC)
 
 
+def may_recalculate(viewer: Viewer, *, is_provisioned: bool, is_running: bool) -> Capability:
+    """Capability to compute a module of the year anew by `recalculate`."""
+    if not viewer.may(OPERATIONS_EDIT):
+        return missing(OPERATIONS_EDIT)
+    if not is_provisioned:
+        return _not_provisioned()
+    return refused(Refusal.WRONG_STATE, "Its recalculation waits or runs already.") if is_running else ALLOWED
+
+
 def _not_provisioned() -> Capability:
     return refused(Refusal.WRONG_STATE, "The unit sync of this year has not succeeded yet.")

@@ -101,6 +101,9 @@ def _by_name(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> Facets:
     facets: Facets = {name: [] for name in names}
     for name, *value in rows:
         facets[name].append(Value(*value))
+    if "ALERT" in facets:
+        counted = {value.value for value in facets["ALERT"]}
+        facets["ALERT"] += [Value(alert, None, 0, complete=True) for alert in ALERTS["ALERT"] if alert not in counted]
     for values in facets.values():
         values.sort(key=lambda value: (-value.count, value.value))
     return facets

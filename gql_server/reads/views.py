@@ -27,6 +27,7 @@ class ViewRow(Row):
     document = Column(V.document)
     variables = Column(V.variables)
     is_shared = Column(V.is_shared)
+    is_mine = Column(lambda viewer: V.owner_subject == viewer.identity)
     actor_kind, actor_name, actor_email = actor(V.owner)
 
 

@@ -93,6 +93,23 @@ def counts(found: dict[str, list[Any]]) -> dict[str, dict[str, int]]:
     return {key: {value["value"]: value["count"]["value"] for value in values} for key, values in found.items()}
 
 
+async def test_every_alert_is_told_with_its_filter_though_it_counts_nothing(ledger: AsyncEngine):
+    found = await facets(Client(ledger), filter={"years": [1999]}, keys=["ALERT", "STATUS"])
+
+    assert counts(found) == {"ALERT": dict.fromkeys(EXPECTED["ALERT"], 0), "STATUS": {}}
+    assert {value["count"]["precision"] for value in found["ALERT"]} == {"EXACT"}
+    filters = {value["value"]: value["filter"] for value in found["ALERT"]}
+    assert {name: {key: value for key, value in filter.items() if value is not None} for name, filter in filters.items()} == {
+        "FAILED": {"status": {"in": ["FAILED"]}},
+        "PARTIAL": {"status": {"in": ["PARTIAL"]}},
+        "ORPHAN_FAILED": {"isOrphan": True, "hasErrors": True},
+        "WARNING": {"tone": ["WARNING"], "hasErrors": False},
+        "RUNNING": {"tone": ["PROGRESS"]},
+        "STUCK": {"isStuck": True},
+        "UNRESOLVED": {"unresolved": True},
+    }
+
+
 async def test_every_value_is_counted_to_the_last_however_many_newer_pipelines_there_are(ledger: AsyncEngine):
     found = await facets(Client(ledger))
 

@@ -36,6 +36,7 @@ WEIGHTS: Mapping[str, int] = MappingProxyType(
         "PipelineConnection.totalCount": 3,
         "JobConnection.totalCount": 3,
         "Job.diagnosis": 3,
+        "FailureGroup.unresolvedPipelines": 3,
         "Viewer.views": 20,
         "YearConfiguration.config": 10,
         "YearConfiguration.modules": 5,

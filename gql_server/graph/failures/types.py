@@ -115,6 +115,20 @@ class FailureGroup(Node):
         return await _bounded(info, queries.affected_pipelines, root.fingerprint, limit)
 
     @strawberry.field(
+        description="Of those, pipelines that failed and that no later run has made good: those of `PipelineFilter` with "
+        "`failureGroup` and `unresolved: true`.",
+        directives=[SemanticNonNull()],
+        metadata=OF_GROUP,
+    )
+    @staticmethod
+    async def unresolved_pipelines(
+        root: strawberry.Parent[FailureGroupRow],
+        info: Info,
+        limit: CountLimit = UNSET,
+    ) -> BoundedCount | None:
+        return await _bounded(info, queries.unresolved_pipelines, root.fingerprint, limit)
+
+    @strawberry.field(
         description="Jobs hit, counted to the end or up to `limit`.", directives=[SemanticNonNull()], metadata=OF_GROUP
     )
     @staticmethod

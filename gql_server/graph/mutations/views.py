@@ -6,11 +6,11 @@ from uuid import UUID
 import strawberry
 from strawberry import UNSET
 
-from gql_server.commands.views import NewView, save_view
+from gql_server.commands.views import NewView, delete_view, save_view
 from gql_server.graph.context import Info
 from gql_server.graph.fields import Experimental, SemanticNonNull
 from gql_server.graph.mutations.resolver import about, argument, idempotency_key, members, resolve, still_visible
-from gql_server.graph.nodes import uuid_key
+from gql_server.graph.nodes import encode, uuid_key
 from gql_server.graph.problems import Problems
 from gql_server.graph.scalars import JSON
 from gql_server.graph.views.document import check_document
@@ -57,6 +57,26 @@ class SaveViewPayload:
 SaveViewResult = Annotated[SaveViewPayload | Problems, strawberry.union("SaveViewResult", description="Outcome of `saveView`.")]
 
 
+@strawberry.input(description="Delete a view that you saved.")
+class DeleteViewInput:
+    id: strawberry.ID = strawberry.field(description="Global id of the view.")
+    idempotency_key: UUID | None = idempotency_key()
+
+    def key(self) -> UUID:
+        with about("id"):
+            return uuid_key("TriageView", self.id)
+
+
+@strawberry.type(description="The view was deleted; saved once more it gets another id.")
+class DeleteViewPayload:
+    deleted_id: strawberry.ID = strawberry.field(description="Global id that the view had.")
+
+
+DeleteViewResult = Annotated[
+    DeleteViewPayload | Problems, strawberry.union("DeleteViewResult", description="Outcome of `deleteView`.")
+]
+
+
 @strawberry.type
 class ViewMutation:
     @strawberry.mutation(
@@ -75,3 +95,14 @@ class ViewMutation:
             lambda connection: save_view(connection, context.viewer, input.view(schema), input.key()),
             payload,
         )
+
+    @strawberry.mutation(
+        description="Delete a view. Only its owner may.", directives=[SemanticNonNull(), Experimental(since="0.3")]
+    )
+    async def delete_view(
+        self, info: Info, input: Annotated[DeleteViewInput, argument("Which view.")]
+    ) -> DeleteViewResult | None:
+        async def payload(view_id: Any) -> DeleteViewPayload:
+            return DeleteViewPayload(deleted_id=strawberry.ID(encode("TriageView", view_id)))
+
+        return await resolve(info, input, lambda connection: delete_view(connection, info.context.viewer, input.key()), payload)

@@ -21,6 +21,7 @@ class TriageView(Node):
     variables: JSON | None = strawberry.field(description="Values for its variables: an object.")
     is_shared: bool = strawberry.field(description="Everyone of the provider sees it; else only its owner.")
     owner: Actor | None = embedded("Who saved it.")
+    is_mine: bool = strawberry.field(description="You saved it: you may replace and delete it, nobody else.")
 
 
 @strawberry.type

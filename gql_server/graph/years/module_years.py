@@ -1,5 +1,6 @@
 """The year × module matrix as a client sees it."""
 
+from asyncio import gather
 from enum import Enum
 from typing import Any, NamedTuple
 
@@ -9,19 +10,27 @@ from gql_server.carbon.catalog import MODULES, entry_types_of
 from gql_server.graph.context import Info
 from gql_server.graph.fields import access, access_sentence, child, guarded
 from gql_server.graph.jobs.types import Job
+from gql_server.graph.permission import Permission
 from gql_server.graph.pipelines.types import Pipeline
 from gql_server.graph.scopes import DataEntryType, ModuleType
 from gql_server.graph.selection import load
 from gql_server.graph.years.readiness import DataEntryTypeReadiness, ModuleReadiness
 from gql_server.graph.years.totals import ModuleTotals
 from gql_server.policy import GUARDS, permits
+from gql_server.policy.capabilities import Capability
+from gql_server.policy.years import may_recalculate
 from gql_server.reads.jobs.queries import jobs_by_id
 from gql_server.reads.loaders import Query
 from gql_server.reads.pipelines.queries import pipelines_by_key
 from gql_server.reads.years.aggregations import freshness_by_module_year
 from gql_server.reads.years.freshness import EntryTypeRecalculation
-from gql_server.reads.years.module_years import ModuleYearKey, current_pipeline_by_module_year, last_successful_by_module_year
-from gql_server.reads.years.queries import readiness_by_year
+from gql_server.reads.years.module_years import (
+    ModuleYearKey,
+    current_pipeline_by_module_year,
+    last_successful_by_module_year,
+    live_recalculation_by_module_year,
+)
+from gql_server.reads.years.queries import readiness_by_year, years_by_key
 from gql_server.reads.years.recalculations import recalculations_by_module_year
 from gql_server.reads.years.totals import totals_by_module_year
 
@@ -143,6 +152,26 @@ class DataEntryTypeYear:
     )
 
 
+@strawberry.type(description="What the viewer may do with this module of the year.")
+class ModuleYearCapabilities:
+    recalculate: Capability = strawberry.field(
+        graphql_type=Permission, description="Compute all its emissions anew, with `recalculate`."
+    )
+
+
+async def _viewer_can(cell: strawberry.Parent[ModuleYearKey], info: Info) -> ModuleYearCapabilities:
+    viewer = info.context.viewer
+    year, running = await gather(
+        info.context.load(years_by_key, (viewer.provider, cell.year)),
+        info.context.load(live_recalculation_by_module_year, cell.key),
+    )
+    return ModuleYearCapabilities(
+        recalculate=may_recalculate(
+            viewer, is_provisioned=year is not None and year.is_provisioned, is_running=running is not None
+        )
+    )
+
+
 @strawberry.type(
     description=f"One cell of the year × module matrix. {access_sentence('ModuleYear')}", directives=access("ModuleYear")
 )
@@ -191,6 +220,9 @@ class ModuleYear:
     )
     last_successful: Pipeline | None = _pipeline(
         last_successful_by_module_year, "Newest pipeline on this cell that ended in SUCCESS, of those you may see."
+    )
+    viewer_can: ModuleYearCapabilities = strawberry.field(
+        resolver=_viewer_can, description="What you may do here, with the reason when you may not."
     )
     readiness: ModuleReadiness | None = guarded(
         "ModuleYear.readiness",

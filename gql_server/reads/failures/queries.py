@@ -12,6 +12,7 @@ from sqlalchemy import (
     extract,
     func,
     literal,
+    not_,
     select,
     true,
     union_all,
@@ -19,7 +20,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gql_server.db import models
-from gql_server.db.expressions import AnySelect, among, array
+from gql_server.db.expressions import AnySelect, among, array, one_of
 from gql_server.policy import Viewer, job_clause
 from gql_server.reads.failures.filter import FailureCriteria, FailureOrder
 from gql_server.reads.failures.row import EVERY, FailureGroupRow, groups_of, seen_by
@@ -28,8 +29,9 @@ from gql_server.reads.jobs.row import PIPELINE_KEY
 from gql_server.reads.pagination.pages import CountQuery, Page
 from gql_server.reads.pagination.windows import Window
 from gql_server.reads.pipelines.filter import PipelineCriteria
+from gql_server.reads.pipelines.neighbours import resolved
 from gql_server.reads.pipelines.queries import EVERY_PIPELINE, pipelines_by_key
-from gql_server.reads.pipelines.row import PipelineRow
+from gql_server.reads.pipelines.row import FAILURES, ORPHAN_FAILED, PipelineRow
 from gql_server.reads.rows import Columns
 from gql_server.reads.turns import in_turns
 
@@ -158,6 +160,21 @@ async def affected_pipelines(
     orphan = case((seen.c.pipeline_id.is_(None), seen.c.time_key))
     hit = select(seen.c.pipeline_id, orphan).where(seen.c.fingerprint == asked.c.key).distinct()
     return await _counted(connection, asked, hit, limit)
+
+
+async def unresolved_pipelines(
+    connection: AsyncConnection, viewer: Viewer, keys: Sequence[str], *, limit: int | None
+) -> dict[str, int]:
+    """Those of `affected_pipelines` that failed, and that no later run has made good."""
+    seen, asked = seen_by(viewer), _asked(keys)
+    of_group = seen.c.fingerprint == asked.c.key
+    stored = select(P.id).join_from(seen, P, P.id == seen.c.pipeline_id).where(of_group, one_of(P.status, FAILURES)).distinct()
+    orphans = (
+        select(J.id).join_from(seen, J, J.id == seen.c.job_id).where(of_group, seen.c.pipeline_id.is_(None), ORPHAN_FAILED)
+    )
+    of_stored = await _counted(connection, asked, stored.where(not_(resolved(viewer, P.id, P))), limit)
+    of_orphans = await _counted(connection, asked, orphans.where(not_(resolved(viewer, J.time_key, J))), limit)
+    return {key: of_stored.get(key, 0) + of_orphans.get(key, 0) for key in keys}
 
 
 async def histograms(

@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gql_server.db import models
-from gql_server.db.models import LIVE_STATES, PipelineStatus
+from gql_server.db.models import LIVE_STATES, JobType, PipelineStatus
 from gql_server.policy import Viewer, pipeline_clause
 from gql_server.reads.pipelines.filter import OPEN_STATUSES
 from gql_server.reads.years.visible_jobs import CellKey
@@ -46,6 +46,19 @@ async def current_pipeline_by_module_year(
         .where(pipeline_clause(viewer), P.status.in_(OPEN_STATUSES), tuple_(year, module).in_(keys))
         .order_by(year, module, P.id.desc())
         .ext(distinct_on(year, module))
+    )
+    return {(row.year, row.module_type_id): row.id for row in rows}
+
+
+async def live_recalculation_by_module_year(
+    connection: AsyncConnection, viewer: Viewer, keys: Sequence[CellKey]
+) -> dict[CellKey, int]:
+    """The unfinished job that recalculates all of each cell, of which there is one at a time."""
+    rows = await connection.execute(
+        select(J.year, J.module_type_id, func.min(J.id).label("id"))
+        .where(J.provider == viewer.provider, J.job_type == JobType.MODULE_EMISSION_RECALC, J.state.in_(LIVE_STATES))
+        .where(J.data_entry_type_id.is_(None), tuple_(J.year, J.module_type_id).in_(keys))
+        .group_by(J.year, J.module_type_id)
     )
     return {(row.year, row.module_type_id): row.id for row in rows}
 

@@ -315,3 +315,23 @@ def _instants(hours: dict[str, float]) -> dict[str, str]:
 
 def _width(bucket: dict[str, str]) -> timedelta:
     return datetime.fromisoformat(bucket["to"]) - datetime.fromisoformat(bucket["from"])
+
+
+async def test_pipelines_that_nothing_has_made_good_are_counted_as_the_list_of_them_is(engine: AsyncEngine, fail: Fail):
+    good, bad = {"module_type_id": 3, "year": 2025}, {"module_type_id": 4, "year": 2025}
+    await fail(**good)
+    await fail(times=2, **bad)
+    await fail(**bad)
+    async with engine.begin() as connection:
+        await build.run(connection, JobResult.SUCCESS, **good)
+        await build.job(connection, result=JobResult.ERROR, status_message="deadlock detected")
+    await record_left_over(engine)
+    counts = "all: unresolvedPipelines { value precision } some: unresolvedPipelines(limit: 1) { value precision }"
+
+    found = await only(Client(engine), f"id affectedPipelines {{ value }} {counts}")
+
+    listed = "query ($filter: PipelineFilter) { pipelines(filter: $filter) { totalCount { value } } }"
+    filter = {"failureGroup": found["id"], "unresolved": True}
+    total = (await Client(engine).query(listed, filter=filter))["pipelines"]["totalCount"]["value"]
+    assert (found["affectedPipelines"]["value"], found["all"]) == (4, {"value": 3, "precision": "EXACT"})
+    assert (found["some"], total) == ({"value": 1, "precision": "AT_LEAST"}, 3)

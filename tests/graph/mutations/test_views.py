@@ -15,11 +15,15 @@ from tests.graph.mutations.conftest import mutate, rows
 from tests.graphql import Client
 
 FAILED = "query ($first: Int) { pipelines(first: $first, filter: { hasErrors: true }) { nodes { message } } }"
-VIEW = "view { id name description documentId document variables isShared owner { kind email } }"
+VIEW = "view { id name description documentId document variables isShared owner { kind email } isMine }"
 
 
 async def save(client: Client, **values: Any) -> dict[str, Any]:
     return await mutate(client, "saveView", VIEW, **{"name": "Failed", "document": FAILED, **values})
+
+
+async def remove(client: Client, view: str, **values: Any) -> dict[str, Any]:
+    return await mutate(client, "deleteView", "deletedId", id=view, **values)
 
 
 async def names(client: Client) -> list[str]:
@@ -40,6 +44,7 @@ async def test_a_view_is_saved_and_shown_as_it_was_saved(engine: AsyncEngine) ->
         "variables": {"first": 10},
         "isShared": False,
         "owner": {"kind": "USER", "email": "operator@example.org"},
+        "isMine": True,
     }
     shown = await client.query(
         f'{{ viewer {{ views {{ id }} }} node(id: "{saved["id"]}") {{ ... on TriageView {{ name }} }} }}'
@@ -147,3 +152,31 @@ async def test_one_saves_so_many_views_and_no_more(engine: AsyncEngine, monkeypa
 
     assert [result.get("reason") for result in results] == [None, None, "TOO_MANY_VIEWS"]
     assert (await save(Client(engine, "superadmin")))["__typename"] == "SaveViewPayload"
+
+
+async def test_only_its_owner_deletes_a_view_and_may_save_it_again(engine: AsyncEngine) -> None:
+    operator, superadmin = Client(engine, "operator"), Client(engine, "superadmin")
+    private = (await save(operator, name="mine"))["view"]["id"]
+    shared = (await save(operator, name="ours", isShared=True))["view"]["id"]
+    [seen] = (await superadmin.query("{ viewer { views { id isMine } } }"))["viewer"]["views"]
+
+    hidden, visible = await remove(superadmin, private), await remove(superadmin, shared)
+    deleted, again = await remove(operator, shared), await remove(operator, shared)
+    saved = await save(operator, name="ours", isShared=True)
+
+    assert seen == {"id": shared, "isMine": False}
+    assert (hidden["__typename"], visible["__typename"]) == ("NotFoundProblem", "ForbiddenProblem")
+    assert visible["permission"] == "view.isOwner"
+    assert deleted == {"__typename": "DeleteViewPayload", "deletedId": shared}
+    assert again["__typename"] == "NotFoundProblem"
+    assert saved["view"]["id"] not in (private, shared)
+    assert await names(operator) == ["mine", "ours"]
+
+
+async def test_one_key_deletes_once_and_answers_the_same_again(engine: AsyncEngine) -> None:
+    client, key = Client(engine, "operator"), str(uuid4())
+    view = (await save(client))["view"]["id"]
+
+    results = [await remove(client, view, idempotencyKey=key) for _ in range(2)]
+
+    assert results == [{"__typename": "DeleteViewPayload", "deletedId": view}] * 2

@@ -411,7 +411,7 @@ async def assert_facets(connection: AsyncConnection, criteria: PipelineCriteria,
         for item in items:
             if matches(item, base, items):
                 expected.update(_facet_values(name, item, base, items))
-        assert {value.value: value.count for value in found[name]} == expected, (name, criteria)
+        assert Counter({value.value: value.count for value in found[name]}) == expected, (name, criteria)
 
 
 def _facet_values(name: str, item: Item, base: PipelineCriteria, items: Sequence[Item]) -> set[str]:

@@ -431,3 +431,40 @@ async def test_the_board_reads_the_jobs_of_no_year_as_a_whole(engine: AsyncEngin
             plan = "\n".join(await connection.scalars(text(f"EXPLAIN {statement.text}"), parameters))
             assert "ix_data_ingestion_jobs_cell_" in plan
             assert "Seq Scan on data_ingestion_jobs" not in plan
+
+
+CAN = """query ($year: Int!) { freshness(year: $year) {
+  module { key typeId } viewerCan { recalculate { allowed code message } }
+} }"""
+
+
+@pytest.mark.parametrize(
+    ("viewer", "refused"),
+    [
+        ("operator", {5: "Its recalculation waits or runs already."}),
+        ("superadmin", {5: "Its recalculation waits or runs already."}),
+    ],
+)
+async def test_a_module_is_recalculated_by_hand_unless_it_is_being(engine: AsyncEngine, viewer: str, refused: dict[int, str]):
+    async with engine.begin() as connection:
+        await build.year(connection, 2025)
+        await recalculation(connection, 4)
+        await recalculation(connection, 5, state=JobState.NOT_STARTED, result=None)
+        await build.job(connection, job_type=JobType.EMISSION_RECALC, module_type_id=6, state=JobState.RUNNING)
+
+    cells = await board(Client(engine, viewer), CAN)
+
+    can = {module: cell["viewerCan"]["recalculate"] for module, cell in cells.items()}
+    assert {module: each["message"] for module, each in can.items() if not each["allowed"]} == refused
+    assert {each["code"] for each in can.values()} == {None, "WRONG_STATE"}
+
+
+async def test_a_module_of_a_year_that_is_not_provisioned_is_not_recalculated(engine: AsyncEngine):
+    async with engine.begin() as connection:
+        await build.year(connection, 2025, configuration_completed=None)
+
+    cells = await board(Client(engine, "operator"), CAN)
+
+    assert {cell["viewerCan"]["recalculate"]["message"] for cell in cells.values()} == {
+        "The unit sync of this year has not succeeded yet."
+    }
