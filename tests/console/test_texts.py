@@ -10,7 +10,7 @@ from graphql import GraphQLEnumType, build_schema
 ROOT = Path(__file__).parents[2]
 PACKAGES = [ROOT / "frontend" / name / "src" for name in ("client", "console")]
 OWN = [
-    {path.stem: json.loads(path.read_text("utf-8")) for path in (sources / "locales").glob("*.json")} for sources in PACKAGES
+    {path.stem: json.loads(path.read_text("utf-8")) for path in (sources / "locales").glob("??.json")} for sources in PACKAGES
 ]
 TEXTS = {language: {**OWN[0].get(language, {}), **OWN[1].get(language, {})} for language in OWN[0] | OWN[1]}
 
@@ -33,6 +33,8 @@ ENUMS = {
     "pipeops_event_": "TimelineKind",
     "pipeops_fresh_": "Freshness",
     "pipeops_lack_": "IncompleteReason",
+    "pipeops_meta_": "OmissionReason",
+    "pipeops_provenance_": "EdgeProvenance",
 }
 """Texts of which there is one for each member of an enum."""
 

@@ -30,7 +30,7 @@ CHROMIUM_ARGS = [
     "--disable-sync",
 ]
 DEMO = [sys.executable, "-c", "from gql_server.cli import main; main()", "demo"]
-START_SECONDS = 120
+START_SECONDS = 300
 ENDED = "{ pipelines(first: 50, filter: { isActive: false }) { nodes { id } } }"
 
 

@@ -35,6 +35,24 @@ REQUESTS_MAX = 3
 CREATE = """mutation {
   createYearConfiguration(input: { year: 2025 }) { ... on CreateYearConfigurationPayload { pipeline { pipelineId } } }
 }"""
+MORE_JOBS = """
+import asyncio, sys
+from pathlib import Path
+import asyncpg
+from gql_server.db import embedded
+
+async def insert(dsn):
+    connection = await asyncpg.connect(dsn)
+    await connection.execute(
+        "INSERT INTO data_ingestion_jobs"
+        " (provider, job_type, entity_type, state, result, status_message, pipeline_id, year, started_at, finished_at)"
+        " SELECT provider, 'aggregation', entity_type, 'FINISHED', 'SUCCESS', 'Success', pipeline_id, year, now(), now()"
+        " FROM data_ingestion_jobs, generate_series(1, 1500) WHERE pipeline_id = $1", sys.argv[2])
+    await connection.close()
+
+with embedded.start(Path(sys.argv[1])) as dsn:
+    asyncio.run(insert(dsn))
+"""
 ENDED = "query ($id: UUID!) { pipeline(by: { pipelineId: $id }) { isTerminal } }"
 
 
@@ -54,7 +72,11 @@ def upload(origin: str, file: str, module: str) -> str:
 
 def refused(origin: str) -> str:
     """The id of a pipeline that ended because every row was rejected."""
-    content = b"unit_institutional_id,category,quantity\n99999,x,1\n99998,y,2\n"
+    return ended(origin, b"unit_institutional_id,category,quantity\n99999,x,1\n99998,y,2\n")
+
+
+def ended(origin: str, content: bytes) -> str:
+    """The id of a pipeline that has read a file of that content to its end."""
     parameters = {"module": "process_emissions", "year": "2025", "filename": "refused.csv"}
     answer = httpx.post(f"{origin}/uploads", params=parameters, headers=operator_of(origin), content=content, timeout=30)
     pipeline = answer.raise_for_status().json()["pipelineId"]
@@ -67,12 +89,12 @@ def refused(origin: str) -> str:
 
 
 @contextmanager
-def serving() -> Generator[tuple[str, TokenAuthority]]:
-    """`gql-server serve` on a ledger of its own, and who mints tokens for it."""
+def serving(**settings: str) -> Generator[tuple[str, TokenAuthority]]:
+    """`gql-server serve` on a ledger of its own, with these settings, and who mints tokens for it."""
     port, secret = free_port(), "s" * 40
     command = [sys.executable, "-c", "from gql_server.cli import main; main()", "serve", "--port", str(port)]
     with TemporaryDirectory(prefix="gql-serve-") as data_dir:
-        process = subprocess.Popen(command, env={**os.environ, "GQL_DATA_DIR": data_dir, "GQL_JWT_SECRET": secret})
+        process = subprocess.Popen(command, env={**os.environ, "GQL_DATA_DIR": data_dir, "GQL_JWT_SECRET": secret, **settings})
         try:
             origin = f"http://127.0.0.1:{port}"
             answers_soon(f"{origin}/readyz")
@@ -155,6 +177,82 @@ def test_a_counter_opens_the_list_that_it_counts(page: Page, origin: str, compla
     expect(page).to_have_url(f"{origin}/pipelines")
 
 
+def test_a_pressed_counter_stays_pressed_though_nothing_is_left_to_count(
+    page: Page, origin: str, complaints: list[str]
+) -> None:
+    visit(page, origin, "/pipelines?status=PARTIAL&year=1999")
+    counter = page.locator("[data-alert=PARTIAL]")
+
+    expect(counter.locator(".alert-count")).to_have_text("0")
+    expect(counter).to_have_attribute("aria-pressed", "true")
+    counter.click()
+    expect(page).to_have_url(f"{origin}/pipelines?year=1999")
+    expect(counter).to_have_attribute("aria-pressed", "false")
+    expect(counter).to_be_disabled()
+
+
+def test_filters_are_saved_as_a_view_opened_replaced_and_deleted_with_a_way_back(
+    page: Page, origin: str, complaints: list[str]
+) -> None:
+    visit(page, origin, "/pipelines?status=FAILED&year=2025")
+    views, menu = page.locator("[data-views]"), page.locator(".views")
+    views.click()
+    menu.get_by_text("Save these filters as a view").click()
+    page.get_by_role("textbox", name="Name").fill("Broken in 2025")
+    page.get_by_role("dialog").get_by_role("button", name="Save").click()
+
+    expect(views).to_have_text("Broken in 2025")
+    visit(page, origin, "/pipelines?kind=CSV_INGEST")
+    views.click()
+    menu.get_by_role("button", name="Broken in 2025", exact=True).click()
+    expect(page).to_have_url(re.compile(r"/pipelines\?status=FAILED&year=2025$"))
+
+    visit(page, origin, "/pipelines?status=PARTIAL")
+    views.click()
+    menu.get_by_label("Replace “Broken in 2025” by the present filters").click()
+    expect(menu.locator("[data-view].q-item--active")).to_contain_text("Broken in 2025")
+    page.get_by_role("button", name="Undo").click()
+    views.click()
+    expect(menu.locator("[data-view]")).to_have_count(1)
+    expect(menu.locator("[data-view].q-item--active")).to_have_count(0)
+
+    menu.get_by_label("Delete “Broken in 2025”").click()
+    expect(menu.locator("[data-view]")).to_have_count(0)
+    page.get_by_role("button", name="Undo").last.click()
+    views.click()
+    expect(menu.locator("[data-view]")).to_have_count(1)
+    menu.get_by_label("Rename “Broken in 2025”").click()
+    page.get_by_role("textbox", name="Name").fill("Broken")
+    page.get_by_role("dialog").get_by_role("button", name="Save").click()
+    views.click()
+    menu.get_by_role("button", name="Broken", exact=True).click()
+    expect(page).to_have_url(re.compile(r"/pipelines\?status=FAILED&year=2025$"))
+
+
+def test_pipelines_are_filtered_by_who_started_them_and_by_what_they_are_not(
+    page: Page, origin: str, complaints: list[str]
+) -> None:
+    visit(page, origin)
+    page.get_by_role("button", name="More filters").click()
+    page.get_by_label("Started by", exact=True).click()
+    somebody = page.get_by_role("option", name="Operator")
+    somebody.click()
+    expect(page).to_have_url(re.compile(r"\?who="))
+    page.keyboard.press("Escape")
+    assert set(page.locator("tr.pipeline .col-author").all_inner_texts()) == {"Operator"}
+
+    page.get_by_label("Condition").click()
+    page.get_by_role("option", name="not: With errors").click()
+    expect(page).to_have_url(re.compile(r"errors=false"))
+    page.keyboard.press("Escape")
+    page.get_by_label("Status", exact=True).click()
+    page.get_by_role("option", name="Success").click()
+    expect(page).to_have_url(re.compile(r"status=SUCCESS"))
+    page.get_by_role("checkbox", name="All but these").click()
+    expect(page).to_have_url(re.compile(r"notStatus=SUCCESS"))
+    expect(page.locator("[data-empty]").or_(page.locator("tr.pipeline").first)).to_be_visible()
+
+
 def test_what_enters_is_offered_and_the_rows_stay_where_they_are(page: Page, origin: str, complaints: list[str]) -> None:
     visit(page, origin)
     before = page.locator("tr.pipeline").evaluate_all("rows => rows.map(row => row.dataset.pipeline)")
@@ -197,7 +295,9 @@ def test_a_row_opens_to_its_jobs_and_a_link_opens_what_its_sender_saw(page: Page
     visit(page, origin, "/pipelines?errors=true&lang=fr")
     expect(row(page, failed).locator(".col-status")).to_contain_text("Échoué", timeout=30_000)
     row(page, failed).click()
-    expect(page.locator("[data-diagnosis]").first).to_be_visible()
+    why = page.locator("[data-diagnosis]").first
+    expect(why).to_contain_text("Toutes les lignes ont été rejetées : 0 inserted, 2 skipped")
+    expect(why).to_contain_text("Voyez ses lignes en erreur, corrigez le fichier et déposez-le à nouveau")
     sent = page.url
 
     reader = page.context.new_page()
@@ -207,7 +307,7 @@ def test_a_row_opens_to_its_jobs_and_a_link_opens_what_its_sender_saw(page: Page
     expect(reader.locator("[data-job]")).to_have_count(1)
     expect(reader.get_by_label("Erreurs uniquement")).to_be_checked()
     reader.get_by_role("button", name="2 lignes rejetées").click()
-    expect(reader.locator(".row-errors tbody tr")).to_have_count(2)
+    expect(reader.locator("[data-row-error]")).to_have_count(2)
 
 
 def test_a_click_on_a_message_shows_all_of_it_and_leaves_the_row_closed(page: Page, origin: str, complaints: list[str]) -> None:
@@ -324,6 +424,26 @@ def test_who_has_no_token_is_asked_for_one_and_who_has_an_old_one_for_another_wh
         assert "eyJ" not in kept
 
 
+def test_the_console_works_where_only_trusted_documents_are_executed(page: Page) -> None:
+    answers: list[str] = []
+    page.on("response", lambda answer: answers.append(answer.text()) if answer.url.endswith("/graphql") else None)
+    with serving(GQL_TRUSTED_DOCUMENTS_ONLY="true") as (origin, authority):
+        headers = {"Authorization": f"Bearer {authority.mint('principal', unit='10208')}"}
+        refused = httpx.post(f"{origin}/graphql", json={"query": "{ viewer { id } }"}, headers=headers)
+        assert refused.json()["errors"][0]["extensions"]["code"] == "FORBIDDEN"
+        page.goto(f"{origin}/pipelines?lang=en")
+        sign_in(page, authority.mint("principal", unit="10208"))
+        expect(page.locator(LIVE)).to_be_visible(timeout=30_000)
+        expect(page.locator("[data-empty]")).to_contain_text("No pipeline yet.")
+        page.locator("[data-views]").click()
+        expect(page.get_by_text("No view yet.")).to_be_visible()
+        page.keyboard.press("Escape")
+        page.get_by_role("tab", name="Years").click()
+        expect(page.locator("[data-empty]")).to_contain_text("No year yet.")
+    assert answers
+    assert [answer for answer in answers if "trusted documents" in answer] == []
+
+
 def test_a_pipeline_has_a_page_with_its_reason_and_what_to_do(page: Page, origin: str, complaints: list[str]) -> None:
     failed = refused(origin)
 
@@ -332,9 +452,9 @@ def test_a_pipeline_has_a_page_with_its_reason_and_what_to_do(page: Page, origin
     expect(page.get_by_role("heading", name="File upload · Process emissions 2025")).to_be_visible()
     expect(page.locator("[data-diagnosis]").first).to_be_visible()
     page.get_by_role("button", name="2 rejected rows").click()
-    expect(page.locator(".row-errors tbody tr")).to_have_count(2)
+    expect(page.locator("[data-row-error]")).to_have_count(2)
     page.get_by_label("Search reasons and columns").fill("99998")
-    expect(page.locator(".row-errors tbody tr")).to_have_count(1)
+    expect(page.locator("[data-row-error]")).to_have_count(1)
 
 
 def test_a_retry_is_confirmed_and_leads_to_the_pipeline_that_it_started(page: Page, origin: str, complaints: list[str]) -> None:
@@ -362,6 +482,125 @@ def test_the_graph_of_a_pipeline_is_drawn_when_it_is_asked_for(page: Page, origi
     expect(page.locator(".vue-flow__node")).to_have_count(5, timeout=30_000)
     expect(page.locator(".vue-flow__node .tier--success")).to_have_count(5, timeout=30_000)
     assert page.locator(".vue-flow__edge").count() >= 5
+
+
+def test_an_arrow_of_the_graph_says_how_it_is_known_to_the_pointer_and_the_keyboard(
+    page: Page, origin: str, complaints: list[str]
+) -> None:
+    pipeline = upload(origin, "process_emissions_2025.csv", "process_emissions")
+    visit(page, origin, f"/pipelines/{pipeline}?tab=graph")
+    expect(page.locator(".vue-flow__edge")).to_have_count(2, timeout=30_000)
+    told = page.locator("[data-provenance]")
+    expect(told).to_contain_text("Point at an arrow")
+
+    page.locator(".vue-flow__edge").first.focus()
+    expect(told).to_have_text(re.compile(r"File upload #\d+ → .+ #\d+: recorded when it was chained"))
+    page.locator(".drawing").scroll_into_view_if_needed()
+    page.wait_for_timeout(500)  # the graph fits itself into its place
+    arrow = page.locator(".vue-flow__edge-interaction").nth(1).bounding_box()
+    assert arrow
+    page.mouse.move(arrow["x"] + arrow["width"] / 2, arrow["y"])
+    expect(told).to_have_text(re.compile(r"→ Aggregation #\d+: recorded when it was chained"))
+
+
+def test_details_of_a_job_are_told_with_what_is_left_out(page: Page, origin: str, complaints: list[str]) -> None:
+    pipeline = upload(origin, "process_emissions_2025.csv", "process_emissions")
+    visit(page, origin, f"/pipelines/{pipeline}")
+
+    page.locator("[data-job]").first.get_by_role("button", name="Details").click()
+
+    expect(page.locator("[data-meta]")).to_contain_text("status_history")
+    expect(page.locator("[data-meta]")).to_contain_text("Left out")
+
+
+def test_failed_pipelines_of_a_page_are_retried_together_and_each_says_what_came_of_it(
+    page: Page, origin: str, complaints: list[str]
+) -> None:
+    failed = [refused(origin) for _ in range(2)]
+    visit(page, origin, "/pipelines?unresolved=true")
+    for pipeline in failed:
+        expect(row(page, pipeline)).to_be_visible(timeout=30_000)
+    page.locator("[data-bulk-menu]").click()
+    page.get_by_text(re.compile(r"^Retry \d+ failed pipelines? of this page…$")).click()
+    dialog = page.get_by_role("dialog")
+    boxes = dialog.get_by_role("checkbox", name="Retry this one")
+    chosen = boxes.count() - 1
+    boxes.last.click()
+
+    dialog.get_by_role("button", name=f"Retry {chosen} pipeline").click()
+
+    told = re.compile("|".join(f"{started} started, {chosen - started} refused" for started in range(1, chosen + 1)))
+    expect(dialog.get_by_role("status")).to_have_text(told, timeout=60_000)
+    expect(dialog.get_by_role("link", name="started").first).to_be_visible()
+
+
+def test_running_pipelines_are_aborted_together_once_their_number_is_confirmed(browser: Browser) -> None:
+    with serving() as (origin, authority):
+        headers = {"Authorization": f"Bearer {authority.mint('superadmin')}"}
+        for year in (2025, 2026):
+            created = httpx.post(
+                f"{origin}/graphql", json={"query": CREATE.replace("2025", str(year))}, headers=headers, timeout=30
+            )
+            assert created.json()["data"]["createYearConfiguration"]["pipeline"]
+        page = browser.new_context().new_page()
+        page.goto(f"{origin}/pipelines?lang=en")
+        sign_in(page, authority.mint("operator"))
+        page.locator("[data-bulk-menu]").click()
+        page.get_by_text("Abort all that run in this list…").click()
+        dialog = page.get_by_role("dialog")
+        expect(dialog.locator("[data-bulk]")).to_have_text("2 unfinished pipelines end:")
+        confirm = dialog.get_by_role("button", name="Abort 2 pipelines")
+        dialog.get_by_label("Reason").fill("the wrong years")
+        expect(confirm).to_be_disabled()
+        dialog.get_by_label("Type 2 to confirm").fill("2")
+
+        confirm.click()
+
+        expect(dialog.get_by_role("status")).to_have_text("2 of 2: 2 aborted, 0 left alone", timeout=30_000)
+        dialog.get_by_role("button", name="Close").click()
+        expect(page.locator("tr.pipeline .tier", has_text="Aborted")).to_have_count(2)
+        page.context.close()
+
+
+def test_of_many_rejected_rows_those_in_sight_are_drawn_and_the_list_goes_on_to_the_last(
+    page: Page, origin: str, complaints: list[str]
+) -> None:
+    rows = "".join(f"{90_000 + number},x,1\n" for number in range(450))
+    pipeline = ended(origin, f"unit_institutional_id,category,quantity\n{rows}".encode())
+    visit(page, origin, f"/pipelines/{pipeline}")
+    page.get_by_role("button", name="450 rejected rows").click()
+    drawn = page.locator("[data-row-error]")
+    expect(drawn.first).to_contain_text("1")
+    assert drawn.count() < 100
+
+    for _ in range(8):
+        page.locator(".rejected").evaluate("list => list.scrollTo(0, list.scrollHeight)")
+        page.wait_for_timeout(500)
+
+    kept = int(drawn.last.locator("td").first.inner_text())
+    assert kept >= 100
+    assert drawn.count() < 200
+
+
+def test_of_thousands_of_jobs_those_in_sight_are_drawn_and_the_list_goes_on_to_the_last(page: Page, tmp_path: Path) -> None:
+    with serving(GQL_DATA_DIR=str(tmp_path)) as (origin, authority):
+        headers = {"Authorization": f"Bearer {authority.mint('superadmin')}"}
+        created = httpx.post(f"{origin}/graphql", json={"query": CREATE}, headers=headers, timeout=30).json()["data"]
+        pipeline = created["createYearConfiguration"]["pipeline"]["pipelineId"]
+        subprocess.run([sys.executable, "-c", MORE_JOBS, str(tmp_path), pipeline], check=True)
+        page.goto(f"{origin}/pipelines/{pipeline}?lang=en")
+        sign_in(page, authority.mint("operator"))
+        read, drawn = page.locator("[data-jobs-read]"), page.locator("[data-job]")
+        expect(read).to_contain_text("jobs so far", timeout=30_000)
+
+        for _ in range(40):
+            if read.inner_text() == "1,501 jobs":
+                break
+            page.locator(".jobs--many").evaluate("list => list.scrollTo(0, list.scrollHeight)")
+            page.wait_for_timeout(500)
+
+        expect(read).to_have_text("1,501 jobs")
+        assert 0 < drawn.count() < 100
 
 
 def test_a_pipeline_is_copied_as_markdown(page: Page, origin: str, complaints: list[str]) -> None:
@@ -425,7 +664,7 @@ def test_a_file_is_dropped_on_its_year_and_the_errors_of_its_rows_are_shown(
     result = page.locator("[data-result]")
     expect(result.locator(".tier").first).to_have_text("Failed", timeout=30_000)
     result.get_by_role("button", name="2 rejected rows").click()
-    expect(result.locator(".row-errors tbody tr")).to_have_count(2)
+    expect(result.locator("[data-row-error]")).to_have_count(2)
 
 
 def test_a_file_that_is_refused_says_why(page: Page, origin: str) -> None:
@@ -447,6 +686,7 @@ def test_a_failure_is_taken_with_a_note_and_opens_its_pipelines(page: Page, orig
     refused(origin)
     visit(page, origin, "/failures")
     group = page.locator("[data-failure=ALL_ROWS_REJECTED]").first
+    expect(group.get_by_role("link", name="unresolved")).to_have_attribute("href", re.compile(r"unresolved=true"))
     group.get_by_role("button", name="Take").click()
     page.get_by_label("Note").fill("asked for another file")
     page.get_by_role("dialog").get_by_role("button", name="Take").click()
@@ -456,6 +696,96 @@ def test_a_failure_is_taken_with_a_note_and_opens_its_pipelines(page: Page, orig
     group.get_by_role("link", name=re.compile("pipeline")).click()
     expect(page).to_have_url(re.compile(r"/pipelines\?group="))
     expect(page.locator("tr.pipeline .tier").first).to_have_text("Failed")
+
+
+def test_the_settings_of_a_year_are_changed_after_a_preview_and_put_back(
+    page: Page, origin: str, complaints: list[str]
+) -> None:
+    visit(page, origin, "/years/2025?tab=settings")
+    module = page.locator("[data-settings=process_emissions]")
+    module.get_by_label("Uncertainty").click()
+    page.get_by_role("option", name="high").click()
+    module.get_by_label("process emissions: Threshold").fill("12.5")
+    page.get_by_role("button", name="Add a goal").click()
+    page.get_by_label("Reduction").fill("40")
+    page.get_by_role("button", name="Preview 3 changes").click()
+
+    preview = page.get_by_role("dialog")
+    expect(preview).to_contain_text("Process emissions · Uncertainty")
+    expect(preview).to_contain_text("medium → high")
+    expect(preview).to_contain_text("— → 12.5")
+    expect(preview).to_contain_text("— → 2030: −40 %")
+    preview.get_by_role("button", name="Save").click()
+    expect(page.get_by_text("The settings are saved.")).to_be_visible()
+    expect(page.get_by_role("button", name="No change")).to_be_disabled()
+    page.reload()
+    expect(module.get_by_label("process emissions: Threshold")).to_have_value("12.5")
+    expect(page.locator("[data-goal]")).to_have_count(1)
+
+
+def test_a_setting_that_is_refused_is_told_at_its_field_and_nothing_of_the_form_is_lost(page: Page, origin: str) -> None:
+    visit(page, origin, "/years/2025?tab=settings")
+    page.get_by_role("button", name="Add a goal").click()
+    goal = page.locator("[data-goal]").last
+    goal.get_by_label("Target year").fill("2030")
+    goal.get_by_label("Target year").evaluate("input => input.removeAttribute('min')")
+    goal.get_by_label("Target year").fill("2020")
+    page.get_by_role("button", name=re.compile("^Preview")).click()
+    page.get_by_role("dialog").get_by_role("button", name="Save").click()
+
+    expect(goal.get_by_role("alert").or_(goal.locator(".q-field__messages")).first).to_contain_text("must be after 2025")
+    expect(goal.get_by_label("Target year")).to_have_value("2020")
+    page.get_by_role("button", name="Discard").click()
+    expect(page.get_by_role("button", name="No change")).to_be_disabled()
+
+
+def test_of_two_who_configure_a_year_the_second_is_told_and_keeps_their_changes(browser: Browser, origin: str) -> None:
+    contexts = [browser.new_context() for _ in range(2)]
+    first, second = (context.new_page() for context in contexts)
+    for page, unit in ((first, "high"), (second, "low")):
+        visit(page, origin, "/years/2025?tab=settings")
+        page.locator("[data-settings=purchase]" if page is first else "[data-settings=headcount]").get_by_label(
+            "Uncertainty"
+        ).click()
+        page.get_by_role("option", name=unit).click()
+    for page in (first, second):
+        page.get_by_role("button", name="Preview 1 change").click()
+        page.get_by_role("dialog").get_by_role("button", name="Save").click()
+        if page is first:
+            expect(page.get_by_text("The settings are saved.")).to_be_visible()
+
+    expect(second.get_by_role("alert").first).to_contain_text("changed since you read it")
+    second.get_by_role("button", name="Read again, keep my changes").click()
+    expect(second.locator("[data-settings=purchase]")).to_contain_text("high")
+    second.get_by_role("button", name="Preview 1 change").click()
+    expect(second.get_by_role("dialog")).to_contain_text("Headcount · Uncertainty")
+    second.get_by_role("dialog").get_by_role("button", name="Save").click()
+    expect(second.get_by_text("The settings are saved.")).to_be_visible()
+    for context in contexts:
+        context.close()
+
+
+def test_a_year_is_closed_and_opened_after_saying_what_that_means(page: Page, origin: str, complaints: list[str]) -> None:
+    visit(page, origin, "/years/2025")
+    state, dialog = page.locator("h1 + .tag"), page.get_by_role("dialog")
+    for verb, question in (("Open for users", "Open 2025 for users?"), ("Close", "Close 2025?")) * 2:
+        if state.inner_text() == ("open" if verb == "Open for users" else "not open"):
+            continue
+        page.get_by_role("button", name=verb, exact=True).click()
+        expect(dialog).to_contain_text(question)
+        dialog.get_by_role("button", name=verb, exact=True).click()
+        expect(dialog).to_have_count(0)
+        expect(state).to_have_text("open" if verb == "Open for users" else "not open")
+
+
+def test_a_module_is_recalculated_from_its_year(page: Page, origin: str, complaints: list[str]) -> None:
+    visit(page, origin, "/years/2025")
+
+    page.get_by_role("button", name="Recalculate Process emissions").click()
+
+    expect(page.get_by_text("The recalculation of Process emissions has started.")).to_be_visible()
+    visit(page, origin, "/pipelines?kind=MODULE_EMISSION_RECALC")
+    expect(page.locator("tr.pipeline").first).to_contain_text("Module recalculation")
 
 
 def test_the_fleet_shows_its_workers_and_that_all_is_well(page: Page, origin: str, complaints: list[str]) -> None:

@@ -5,8 +5,10 @@ import { Quasar } from 'quasar';
 import quasarEn from 'quasar/lang/en-GB.js';
 import quasarFr from 'quasar/lang/fr.js';
 import { createI18n } from 'vue-i18n';
+import { shallowRef } from 'vue';
 
 import en from './locales/en.json';
+import { translator } from './format/said';
 import fr from './locales/fr.json';
 
 export const LOCALES = ['en', 'fr'] as const;
@@ -28,7 +30,21 @@ export const i18n = createI18n({ legacy: false, locale: preferredLocale(), fallb
 const { t, te, n, locale } = i18n.global;
 export const texts: Texts = { locale, te, n: (value) => n(value), t: (key, values = {}) => (typeof values === 'number' ? t(key, values) : t(key, values)) };
 
+// What the server says in English, in the reader's language: diagnoses, remedies and refusals. What a job or a file says stays as it was written.
+const translated = shallowRef<((text: string) => string) | undefined>();
+export function said(text: string): string;
+export function said(text: string | null | undefined): string | null;
+export function said(text: string | null | undefined): string | null {
+  if (text == null || i18n.global.locale.value === 'en') return text ?? null;
+  return translated.value?.(text) ?? text;
+}
+
+async function learn(): Promise<void> {
+  translated.value ??= translator((await import('./locales/server.fr.json')).default);
+}
+
 export function speak(locale: Locale): void {
+  if (locale === 'fr') void learn();
   i18n.global.locale.value = locale;
   localStorage.setItem(KEY, locale);
   document.documentElement.lang = locale;

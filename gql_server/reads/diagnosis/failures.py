@@ -235,8 +235,9 @@ def _missing_factor(job: DiagnosedJob) -> Advice:
     if job.factors_have_come:
         message = f"There were no emission factors for its data: {_cut(job.message)}"
         return Advice(Code.MISSING_FACTOR, message, "They have come since.", retries=True)
-    follows = ": the emissions follow by themselves." if recalculates else "."
-    remedy = f"Upload emission factors of {_place(job)}{follows}"
+    remedy = f"Upload emission factors of {_place(job)}."
+    if recalculates:
+        remedy = f"Upload emission factors of {_place(job)}: the emissions follow by themselves."
     message = f"There are no emission factors for its data: {_cut(job.message)}"
     return Advice(Code.MISSING_FACTOR, message, remedy, Action.UPLOAD_FACTORS, retries=not recalculates)
 
@@ -278,9 +279,10 @@ def _refused(job: DiagnosedJob) -> Advice:
     if missing := _MISSING_COLUMNS.search(job.message or ""):
         names = _cut(missing["names"].rstrip(" ."))
         hint = missing["hint"]
-        rename = "Correct the name in the header of the file, or add" if hint else "Add"
-        remedy = f"{rename} {names}{'' if hint else ' to the header of the file'}, with the values, and upload it again."
-        message = f"The file has no column {names}{f': {_cut(hint)}' if hint else ''}."
+        message = f"The file has no column {names}: {_cut(hint)}." if hint else f"The file has no column {names}."
+        remedy = f"Add {names} to the header of the file, with the values, and upload it again."
+        if hint:
+            remedy = f"Correct the name in the header of the file, or add {names}, with the values, and upload it again."
         return Advice(Code.MISSING_COLUMN, message, remedy, Action.UPLOAD_FILE)
     if misspelt := _MISSPELT_COLUMNS.search(job.message or ""):
         message = f"The file has no column {_cut(misspelt['names'])}: {_cut(misspelt['hint'])}."

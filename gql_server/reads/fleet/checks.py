@@ -47,7 +47,9 @@ def _workers(checks: HealthChecks) -> Iterator[Reason]:
 
 def _stuck(checks: HealthChecks) -> Iterator[Reason]:
     if checks.stuck_count:
-        message = f"{_jobs(checks.stuck_count)} held by workers that have fallen silent."
+        message = f"{checks.stuck_count} jobs are held by workers that have fallen silent."
+        if checks.stuck_count == 1:
+            message = "1 job is held by workers that have fallen silent."
         remedy = "A live worker puts them back in the queue by itself; if none does, start one or recover the jobs."
         because = partial(Reason, job_id=checks.stuck_id, worker_id=checks.stuck_worker_id)
         yield because(Code.STALE_LOCK, Severity.DANGER, message, remedy)
@@ -75,7 +77,3 @@ def _feed(checks: HealthChecks) -> Iterator[Reason]:
             "Connect it to PostgreSQL directly, or through a pooler of sessions: one of transactions passes no notifications."
         )
         yield Reason(Code.OTHER, Severity.WARNING, message, remedy)
-
-
-def _jobs(count: int) -> str:
-    return "1 job is" if count == 1 else f"{count} jobs are"

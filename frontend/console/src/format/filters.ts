@@ -10,6 +10,11 @@ const list = (param: string, field: string): Clause => ({ param, read: (filter) 
 const text = (param: string, field: string): Clause => ({ param, read: (filter) => texts(filter[field]), write: ([value]) => ({ [field]: value }) });
 const flag = (param: string, field: string): Clause => ({ param, read: (filter) => texts(filter[field]), write: ([value]) => ({ [field]: value === 'true' }) });
 const numbers = (param: string, field: string): Clause => ({ ...list(param, field), write: (values) => ({ [field]: values.map(Number).filter(Number.isInteger) }) });
+const limit = (param: string, key: 'min' | 'max'): Clause => ({
+  param,
+  read: (filter) => texts((filter['durationSeconds'] as Loose | null | undefined)?.[key]),
+  write: ([value]) => (Number.isFinite(Number(value)) ? { durationSeconds: { [key]: Number(value) } } : {}),
+});
 const nested = (param: string, field: string, key: string): Clause => ({
   param,
   read: (filter) => texts((filter[field] as Loose | null | undefined)?.[key]),
@@ -19,12 +24,14 @@ const nested = (param: string, field: string, key: string): Clause => ({
 export const CLAUSES: Clause[] = [
   nested('status', 'status', 'in'), nested('notStatus', 'status', 'notIn'), list('tone', 'tone'),
   nested('kind', 'kind', 'in'), nested('notKind', 'kind', 'notIn'),
-  numbers('year', 'years'), list('module', 'modules'), numbers('moduleId', 'moduleTypeIds'), list('entryType', 'dataEntryTypes'),
+  numbers('year', 'years'), list('module', 'modules'), numbers('moduleId', 'moduleTypeIds'), list('entryType', 'dataEntryTypes'), numbers('entryTypeId', 'dataEntryTypeIds'),
   list('level', 'level'), text('unit', 'unitInstitutionalId'), text('q', 'search'), list('class', 'failureClass'), text('group', 'failureGroup'),
   flag('errors', 'hasErrors'), flag('orphan', 'isOrphan'), flag('active', 'isActive'), flag('aborted', 'isAborted'),
-  flag('stuck', 'isStuck'), flag('unresolved', 'unresolved'), flag('mine', 'triggeredByMe'), list('who', 'triggeredBy'), text('worker', 'workerId'),
-  nested('since', 'startedAt', 'from'), nested('until', 'startedAt', 'to'),
+  flag('stuck', 'isStuck'), flag('unresolved', 'unresolved'), flag('mine', 'triggeredByMe'), list('who', 'triggeredBy'), text('worker', 'workerId'), list('id', 'ids'),
+  nested('since', 'startedAt', 'from'), nested('until', 'startedAt', 'to'), nested('createdSince', 'createdAt', 'from'), nested('createdUntil', 'createdAt', 'to'),
+  nested('endedSince', 'finishedAt', 'from'), nested('endedUntil', 'finishedAt', 'to'), limit('longer', 'min'), limit('shorter', 'max'),
 ];
+export const FLAGS = ['errors', 'unresolved', 'active', 'stuck', 'aborted', 'orphan', 'mine'] as const;
 
 export function filterOf(query: LocationQuery): PipelineFilter {
   const filter: Loose = {};

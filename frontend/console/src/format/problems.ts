@@ -2,6 +2,8 @@
 import type { CombinedError } from '@urql/core';
 import { Notify } from 'quasar';
 
+import { said } from '../i18n';
+
 export const key = (): string => {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   bytes[6] = (bytes[6]! & 0x0f) | 0x40;
@@ -11,10 +13,15 @@ export const key = (): string => {
 
 // The sentence why it was not done; undefined when it was.
 export function refusalOf(result: { __typename: string; message?: string } | null | undefined, error?: CombinedError): string | undefined {
-  if (error) return error.graphQLErrors[0]?.message ?? error.message;
-  return result?.__typename.endsWith('Problem') ? result.message : undefined;
+  if (error) return said(error.graphQLErrors[0]?.message ?? error.message);
+  return result?.__typename.endsWith('Problem') ? said(result.message ?? '') : undefined;
 }
 
 export function tell(message: string, isGood = true): void {
   Notify.create({ message, classes: isGood ? 'notice' : 'notice notice--bad', ...(isGood ? {} : { timeout: 12_000 }), attrs: { role: isGood ? 'status' : 'alert' } });
+}
+
+// For what is done at once and may be taken back for a while.
+export function offerUndo(message: string, label: string, undo: () => void): void {
+  Notify.create({ message, classes: 'notice', timeout: 15_000, attrs: { role: 'status' }, actions: [{ label, noCaps: true, dense: true, color: 'white', handler: undo }] });
 }
