@@ -251,9 +251,9 @@ def worker_metrics(worker: Worker, engine: AsyncEngine) -> Starlette:
 
 
 def trusted_documents(settings: Settings) -> Documents:
-    """Documents that clients ask for by id. Raises Stop for a manifest that is none."""
+    """Documents that clients ask for by id, and those of the console once it is built. Raises Stop for what is no manifest."""
     try:
-        trusted = load(settings.trusted_documents)
+        trusted = load([*settings.trusted_documents, *([console.MANIFEST] if console.MANIFEST.is_file() else [])])
         LABELS.know(names_in(trusted.values()))
         return Documents(trusted, only_trusted=settings.trusted_documents_only)
     except ValueError as error:

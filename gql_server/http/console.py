@@ -12,6 +12,8 @@ from gql_server.http import graphiql
 from gql_server.http.graphiql import PAGE_HEADERS, PLACEHOLDER, RELATIVE, PageConfig, assets_of, base_of
 
 BUILT = Path(__file__).parent.parent / "static" / "console"
+MANIFEST = BUILT / "documents.json"
+"""Documents that the page sends, as its build wrote them."""
 PAGES = ("pipelines", "failures", "years", "fleet")
 NOT_BUILT = "The operations console has not been built: run `make frontend`. The API itself is up, at {url}.\n"
 

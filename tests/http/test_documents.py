@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from gql_server import cli
 from gql_server.app import create_app
 from gql_server.errors import Stop
+from gql_server.http import console
 from gql_server.http.authentication import TokenAuthority
 from gql_server.http.documents import KEPT, Documents, digest, load
 from gql_server.http.graphiql import PageConfig
@@ -101,6 +102,19 @@ async def test_a_document_of_a_manifest_is_asked_for_by_id(opens: Opens, tmp_pat
     ]
 
     assert answers == [{"data": {"viewer": {"id": "principal-10208"}}}] * len(answers)
+
+
+async def test_the_documents_of_the_built_console_are_trusted_without_being_named(
+    opens: Opens, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(console, "MANIFEST", tmp_path / "documents.json")
+    unbuilt = await opens(trusted_documents_only=True)
+    (tmp_path / "documents.json").write_text(json.dumps(MANIFESTS["codegen"]))
+    built = await opens(trusted_documents_only=True)
+
+    assert _codes(await unbuilt.post(query=WHO)) == ["FORBIDDEN"]
+    assert await built.post(query=WHO) == {"data": {"viewer": {"id": "principal-10208"}}}
+    assert _codes(await built.post(query=OTHER)) == ["FORBIDDEN"]
 
 
 async def test_others_are_for_those_who_may_explore(opens: Opens, manifest: Path):
