@@ -1,5 +1,6 @@
 """The schema as it executes: a prepared operation, its price, the plan executor, and what the viewer was not shown."""
 
+import asyncio
 import re
 from collections import Counter
 from collections.abc import AsyncGenerator, Iterable
@@ -27,6 +28,7 @@ from gql_server.graph.observation import Observed
 from gql_server.graph.operations import Operations, Prepared
 from gql_server.metrics import EVENTS_SENT
 from gql_server.policy import API_EXPLORE, GUARDS
+from gql_server.reads.lanes import Lanes
 
 REQUEST_ERRORS = (CannotGetOperationTypeError, InvalidOperationTypeError, MissingQueryError)
 EVERY_TYPE = frozenset(OperationType)
@@ -62,7 +64,7 @@ class Schema(strawberry.Schema):
 
         Raises MissingQueryError, CannotGetOperationTypeError, InvalidOperationTypeError.
         """
-        prepared = self._allowed(query, operation_name, allowed_operation_types, context_value)
+        prepared = await self._in_turn(query, operation_name, allowed_operation_types, context_value)
         return await self._executed(prepared, variable_values, context_value, root_value, operation_extensions)
 
     async def stream(  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -88,7 +90,7 @@ class Schema(strawberry.Schema):
         root: Any,
     ) -> AsyncGenerator[ExecutionResult, None]:
         try:
-            prepared = self._allowed(query, name, allowed, context)
+            prepared = await self._in_turn(query, name, allowed, context)
             if prepared.document is not None and prepared.type is not OperationType.SUBSCRIPTION:
                 yield await self._executed(prepared, variables, context, root)
                 return
@@ -165,6 +167,20 @@ class Schema(strawberry.Schema):
     @cached_property
     def _prices(self) -> Prices:
         return Prices(self._schema)
+
+    async def _in_turn(
+        self, query: str | None, name: str | None, allowed: Iterable[OperationType] | None, context: Any
+    ) -> Prepared:
+        """The same as `_allowed`; documents of who has sent bad ones lately are read one at a time, after those of others."""
+        if not isinstance(context, Context) or not context.budgets.was_refused(context.viewer):
+            return self._allowed(query, name, allowed, context)
+        async with self._turns.turns(context.viewer):
+            await asyncio.sleep(0)
+            return self._allowed(query, name, allowed, context)
+
+    @cached_property
+    def _turns(self) -> Lanes:
+        return Lanes(1)
 
     def _allowed(self, query: str | None, name: str | None, allowed: Iterable[OperationType] | None, context: Any) -> Prepared:
         """Raises one of REQUEST_ERRORS, or RateLimited."""

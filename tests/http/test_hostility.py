@@ -157,6 +157,22 @@ async def test_one_viewer_leaves_connections_to_the_changes_of_others(dsn: str, 
     assert [answer["saveView"]["__typename"] for answer in answers] == ["SaveViewPayload"] * 8
 
 
+async def test_documents_of_who_sends_bad_ones_are_read_one_at_a_time_after_what_others_wait_for(engine: AsyncEngine):
+    app = endpoint(engine, budgets=Budgets())
+    hostile, neighbour = Shared(app, "hostile"), Shared(app, "neighbour")
+    await neighbour.query("{ viewer { id } }")
+    await hostile.codes("{ nonsense }")
+
+    sent = [asyncio.create_task(hostile.codes(f"{{ nonsense{number} }}")) for number in range(60)]
+    await asyncio.sleep(0)
+    await neighbour.query("{ viewer { id } }")
+    done = sum(task.done() for task in sent)
+    answers = await asyncio.gather(*sent)
+
+    assert done < 30
+    assert answers == [["GRAPHQL_VALIDATION_FAILED"]] * 60
+
+
 async def test_a_full_pool_is_told_as_such_with_when_to_ask_again(dsn: str):
     small = create_engine(dsn, application="x", pool_size=1, pool_timeout=0.05)
     async with small.connect():

@@ -25,10 +25,11 @@ class Bill:
 
 @dataclass(slots=True)
 class Minute:
-    """Minute of a viewer: what was spent since it began, and when it is over."""
+    """Minute of a viewer: what was spent since it began, whether on something refused, and when it is over."""
 
     ends_at: float
     spent: int = 0
+    is_refused: bool = False
 
 
 class Budgets:
@@ -49,6 +50,14 @@ class Budgets:
             minute = self._minute(viewer)
             minute.spent += cost
             self._minutes[viewer.provider, viewer.subject] = minute
+
+    def note_refusal(self, viewer: Viewer) -> None:
+        """Remember in the minute that runs, where something was spent, that a document was refused."""
+        self._minute(viewer).is_refused = True
+
+    def was_refused(self, viewer: Viewer) -> bool:
+        """True if the minute that runs has seen a document of the viewer that was refused."""
+        return self._minute(viewer).is_refused
 
     def bill(self, viewer: Viewer, cost: int) -> Bill:
         """Bill of the viewer as it stands."""

@@ -40,6 +40,7 @@ def charge(context: Context, estimated: int) -> None:
 def charge_refused(context: Context, length: int) -> None:
     """Take the price of a document that is not executed: what it takes to read it. Raises RateLimited."""
     _take(context, REFUSED_COST + length * REFUSED_COST_PER_CHARACTER)
+    context.budgets.note_refusal(context.viewer)
 
 
 def _take(context: Context, estimated: int) -> None:
