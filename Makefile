@@ -30,6 +30,7 @@ MODULES := frontend/node_modules/.installed
 RELAY := tests/relay/node_modules/.installed
 CLIENTS := tests/js/node_modules/.installed
 AUDITS := tests/audits/node_modules/.installed
+IDENTITY := tests/oidc/node_modules/.installed
 POSTGRAPHILE := bench/rivals/postgraphile/node_modules/.installed
 PAGE := .venv/.page
 # More than the two cores of CI, because some tests wait; the idle take from the busy what is left at the end.
@@ -125,7 +126,7 @@ frontend: $(MODULES)
 	cd frontend && npm run build
 	@touch $(PAGE)
 
-browser: $(DEV) frontend
+browser: $(DEV) $(IDENTITY) frontend
 	@exec pytest -m browser $(ARGS)
 
 relay: $(DEV) $(RELAY)
@@ -161,7 +162,7 @@ lock: $(DEV)
 	$(COMPILE) --extra frontend --extra build --extra embedded --extra bucket --extra otlp --constraints requirements-dev.lock pyproject.toml -o requirements.lock
 
 clean:
-	rm -rf .venv frontend/node_modules frontend/client/src/generated frontend/client/dist tests/relay/node_modules tests/js/node_modules tests/audits/node_modules bench/rivals/postgraphile/node_modules gql_server/static build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv frontend/node_modules frontend/client/src/generated frontend/client/dist tests/relay/node_modules tests/js/node_modules tests/audits/node_modules tests/oidc/node_modules bench/rivals/postgraphile/node_modules gql_server/static build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 reset:
@@ -211,6 +212,11 @@ $(CLIENTS): tests/js/package.json tests/js/package-lock.json tests/js/.npmrc | $
 $(AUDITS): tests/audits/package.json tests/audits/package-lock.json tests/audits/.npmrc | $(RUNTIME)
 	@echo '  graphql-http'
 	@cd tests/audits && npm ci --silent
+	@touch $@
+
+$(IDENTITY): tests/oidc/package.json tests/oidc/package-lock.json tests/oidc/.npmrc | $(RUNTIME)
+	@echo '  oidc-provider'
+	@cd tests/oidc && npm ci --silent
 	@touch $@
 
 $(POSTGRAPHILE): bench/rivals/postgraphile/package.json bench/rivals/postgraphile/package-lock.json bench/rivals/postgraphile/.npmrc | $(RUNTIME)

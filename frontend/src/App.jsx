@@ -3,14 +3,16 @@ import { useMemo, useState } from 'react';
 
 import { createFetcher } from './fetcher.js';
 import icon from './icon.svg';
+import { SignedIn } from './SignedIn.jsx';
 import { rememberViewer, storedViewer } from './viewer.js';
 import { ViewerSwitch } from './ViewerSwitch.jsx';
 
 const NO_PLUGINS = []; // the history plugin would keep the headers, and with them a token, in localStorage
 
-export function App({ config }) {
+export function App({ config, signedIn }) {
   const [viewer, setViewer] = useState(() => storedViewer(config.viewers));
-  const fetcher = useMemo(() => createFetcher(config, viewer), [config, viewer]);
+  const [person, setPerson] = useState(signedIn);
+  const fetcher = useMemo(() => createFetcher(config, viewer, () => setPerson(null)), [config, viewer]);
 
   function actAs(next) {
     rememberViewer(next);
@@ -32,6 +34,7 @@ export function App({ config }) {
       <GraphiQL.Logo>
         <div className="masthead">
           {viewer && <ViewerSwitch viewers={config.viewers} viewer={viewer} onChange={actAs} />}
+          {config.signIn && <SignedIn config={config} person={person} />}
           <img src={icon} alt="" />
           <span className="masthead-title">{config.title}</span>
         </div>

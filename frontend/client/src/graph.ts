@@ -49,7 +49,7 @@ export function createGraph(options: GraphOptions): Graph {
 
   async function ask<Data>(query: string, variables: unknown, signal?: AbortSignal): Promise<Answer<Data>> {
     const authorization = await options.authorization?.();
-    const headers = { 'content-type': 'application/json', accept: 'application/graphql-response+json, application/json', ...(authorization ? { authorization } : {}) };
+    const headers = { 'content-type': 'application/json', accept: 'application/graphql-response+json, application/json', ...(authorization ? { authorization } : { 'graphql-require-preflight': '1' }) };
     const response = await send(options.url, { method: 'POST', headers, body: JSON.stringify({ query, variables }), signal: signal ?? null });
     const { data, errors } = (await response.json()) as Response<Data>;
     return { data: data ?? undefined, error: errors?.length ? new GraphError(errors) : undefined };

@@ -31,10 +31,12 @@ export class Connection {
     let silence: ReturnType<typeof setTimeout> | undefined;
     let isRefused = false;
     this.socket = createClient({
-      url: () => new URL(url, globalThis.location?.href).href.replace(/^http/, 'ws'),
-      connectionParams: async () => {
-        if (isRefused) await renew?.();
+      url: async () => {
+        if (isRefused) await renew?.(); // before the handshake, which takes a cookie along
         isRefused = false;
+        return new URL(url, globalThis.location?.href).href.replace(/^http/, 'ws');
+      },
+      connectionParams: async () => {
         const value = await authorization?.();
         return value ? { authorization: value } : {};
       },

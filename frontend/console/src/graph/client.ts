@@ -5,18 +5,18 @@ import { Client, fetchExchange, subscriptionExchange } from '@urql/core';
 import { authExchange } from '@urql/exchange-auth';
 import { cacheExchange } from '@urql/exchange-graphcache';
 
-import { authorization, config, expiresSoon, renew } from '../session';
+import { authorization, config, credentials, expiresSoon, isAnonymous, renew, session } from '../session';
 import { link } from './connection';
 
-const authenticated = authExchange(async ({ appendHeaders }) => ({
-  addAuthToOperation: (operation) => {
-    const value = authorization();
-    return value && operation.kind !== 'subscription' ? appendHeaders(operation, { authorization: value }) : operation;
-  },
-  willAuthError: (operation) => operation.kind !== 'subscription' && (authorization() === null || expiresSoon()),
-  didAuthError: ({ graphQLErrors }) => graphQLErrors.some(({ extensions }) => extensions['code'] === 'UNAUTHENTICATED'),
-  refreshAuth: renew,
-}));
+const authenticated = authExchange(async ({ appendHeaders }) => {
+  await isAnonymous(); // so that a first page is not asked for in vain
+  return {
+    addAuthToOperation: (operation) => (operation.kind === 'subscription' ? operation : appendHeaders(operation, credentials())),
+    willAuthError: (operation) => operation.kind !== 'subscription' && ((authorization() ?? session.subject) === null || expiresSoon()),
+    didAuthError: ({ graphQLErrors }) => graphQLErrors.some(({ extensions }) => extensions['code'] === 'UNAUTHENTICATED'),
+    refreshAuth: renew,
+  };
+});
 
 export function createGraph(): Client {
   return new Client({
