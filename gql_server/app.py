@@ -17,7 +17,7 @@ from starlette.routing import Mount, Route, WebSocketRoute
 
 from gql_server import handlers
 from gql_server.commands.execution import Commands
-from gql_server.credentials import Sessions
+from gql_server.credentials import ServiceTokens, Sessions
 from gql_server.db import compatibility, connect_arguments, read_engine, work_engine
 from gql_server.errors import Stop
 from gql_server.feed.hub import Hub
@@ -47,6 +47,7 @@ from gql_server.http.reference import ReferencePages
 from gql_server.http.relying_party import Registration, RelyingParty
 from gql_server.http.request_log import RequestLog
 from gql_server.http.sdl import SchemaDefinition
+from gql_server.http.services import Services
 from gql_server.http.sessions import BrowserSessions
 from gql_server.http.sign_in import SignIn
 from gql_server.http.sockets import SocketLimits
@@ -102,7 +103,7 @@ def create_app(
     )
     site = Site(settings.public_origin, settings.base_path)
     cookies = Cookies(site)
-    authenticate = Identity(tokens, keys and Company(keys), sessions).authenticate
+    authenticate = Identity(tokens, keys and Company(keys), sessions, Services(ServiceTokens(write_engine))).authenticate
     sign_in = SignIn(party, sessions, cookies, site, authenticate) if party and sessions else None
     page = replace(page, signs_in=sign_in is not None)
     graphql = GraphQLEndpoint(

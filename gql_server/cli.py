@@ -43,6 +43,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+service_tokens = typer.Typer(help="Tokens of services, such as scrapers and CI.", no_args_is_help=True)
+app.add_typer(service_tokens, name="service-token")
 out = Console(soft_wrap=True)
 
 Port = Annotated[int | None, typer.Option(help="Port to listen on (default: GQL_PORT, 8000).")]
@@ -216,6 +218,54 @@ def token(
     except ValueError as error:
         raise Stop(str(error)) from None
     sys.stdout.write(minted + "\n")
+
+
+@service_tokens.command(name="create")
+def create_service_token(
+    name: Annotated[str, typer.Argument(help="Name of the service, which its actions are shown under.")],
+    scope: Annotated[list[str] | None, typer.Option(help="What it may do; give one or more.")] = None,
+    role: Annotated[ROLES, typer.Option(help="Whose permissions the scopes narrow.")] = "superadmin",
+    unit: Annotated[str | None, typer.Option(help="Institutional id of a principal's unit, for instance 10208.")] = None,
+    provider: Annotated[PROVIDERS, typer.Option(help="Directory whose ledger it works on.")] = "ACCRED",
+    days: Annotated[int, typer.Option(min=1, max=366, help="Days until it expires.")] = 90,
+) -> None:
+    """Make a token and print nothing else: only its hash is kept."""
+    from gql_server.processes import service_tokens
+
+    settings = _settings()
+    service_tokens.check(name, scope or [], role, unit)
+    with _database(settings) as dsn:
+        making = service_tokens.create(
+            settings, dsn, name, scopes=scope or [], role=role, unit=unit, provider=provider, days=days
+        )
+        sys.stdout.write(asyncio.run(making) + "\n")
+
+
+@service_tokens.command(name="list")
+def list_service_tokens() -> None:
+    """Print every token that was made, but for its secret: what it may do, until when, and when it was used last."""
+    from gql_server.processes import service_tokens
+
+    settings = _settings()
+    with _database(settings) as dsn:
+        for each in asyncio.run(service_tokens.listed(settings, dsn)):
+            state = "revoked" if each.revoked_at else "expired" if each.has_expired else f"until {each.expires_at:%Y-%m-%d}"
+            used = f"used {each.used_at:%Y-%m-%d %H:%M}" if each.used_at else "never used"
+            whose = f"{each.provider}{f' unit {each.unit}' if each.unit else ''}"
+            out.print(
+                f"{each.id:>4}  {each.name}  {whose}  {' '.join(each.scopes)}  {state}  {used}", markup=False, highlight=False
+            )
+
+
+@service_tokens.command(name="revoke")
+def revoke_service_token(id: Annotated[int, typer.Argument(help="Number of the token, as `list` shows it.")]) -> None:
+    """Take a token back: requests are refused within seconds, sockets closed within ten minutes."""
+    from gql_server.processes import service_tokens
+
+    settings = _settings()
+    with _database(settings) as dsn:
+        name = asyncio.run(service_tokens.revoke(settings, dsn, id))
+    out.print(f"token {id} of {name} is revoked", markup=False, highlight=False)
 
 
 @app.command()

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -107,7 +108,7 @@ def test_help_names_every_command(tmp_path: Path) -> None:
     result = run(tmp_path, "--help")
 
     assert result.returncode == 0
-    for command in ("demo", "serve", "worker", "migrate", "year", "token", "schema", "settings", "doctor"):
+    for command in ("demo", "serve", "worker", "migrate", "year", "token", "service-token", "schema", "settings", "doctor"):
         assert f" {command} " in result.stdout
 
 
@@ -134,6 +135,17 @@ def test_a_token_is_all_that_is_printed(tmp_path: Path) -> None:
             ["token"],
             {"GQL_LOG_LEVEL": "LOUD"},
             "gql-server: GQL_LOG_LEVEL: Input should be 'DEBUG', 'INFO', 'WARNING'",
+        ),
+        (["service-token", "create", "ci"], {}, "gql-server: say what it may do, with --scope; there are: pipelines:read, "),
+        (
+            ["service-token", "create", "ci", "--scope", "all"],
+            {},
+            "gql-server: all is not a scope; there are: pipelines:read, ",
+        ),
+        (
+            ["service-token", "create", "ci", "--scope", "data:upload", "--role", "principal"],
+            {},
+            "gql-server: a principal, and nobody else, has a unit: --role principal --unit 10208",
         ),
         (["token"], {}, "gql-server: no server has made a signing key in "),
         (
@@ -276,6 +288,21 @@ def test_a_year_is_created_once(migrated: Path) -> None:
 
     assert first.stdout.startswith("year 2026 of ACCRED is created; its unit sync is pipeline ")
     assert (second.returncode, second.stderr) == (1, "gql-server: year 2026 exists already\n")
+
+
+def test_service_tokens_are_made_listed_and_revoked(migrated: Path) -> None:
+    create = ("service-token", "create", "scraper", "--scope", "pipelines:read", "--scope", "schema:read", "--days", "7")
+    made = run(migrated, *create)
+    listed = run(migrated, "service-token", "list")
+    revoked, again = run(migrated, "service-token", "revoke", "1"), run(migrated, "service-token", "revoke", "1")
+
+    assert re.fullmatch(r"gqls_[\w-]{43}\n", made.stdout)
+    assert (made.returncode, made.stderr) == (0, "")
+    until = (datetime.now(UTC) + timedelta(days=7)).strftime("%Y-%m-%d")
+    assert listed.stdout == f"   1  scraper  ACCRED  pipelines:read schema:read  until {until}  never used\n"
+    assert revoked.stdout == "token 1 of scraper is revoked\n"
+    assert again.stderr.startswith("gql-server: there is no service token 1 that was not revoked")
+    assert "  revoked  never used" in run(migrated, "service-token", "list").stdout
 
 
 @pytest.mark.slow

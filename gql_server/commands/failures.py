@@ -9,7 +9,7 @@ from gql_server.commands import audit
 from gql_server.commands.checks import creator
 from gql_server.db.models import NOW, Acknowledgement
 from gql_server.errors import BadInput, Forbidden, NotFound
-from gql_server.policy import OPERATIONS_VIEW, Viewer
+from gql_server.policy import FAILURES_ACKNOWLEDGE, Viewer
 from gql_server.reads.failures.queries import groups_by_fingerprint
 
 NOTE_LENGTH = 2000
@@ -24,8 +24,8 @@ async def acknowledge(
     """
     if fingerprint not in await groups_by_fingerprint(connection, viewer, [fingerprint]):
         raise NotFound("no such failure group")
-    if not viewer.may(OPERATIONS_VIEW):
-        raise Forbidden("you may not acknowledge failures", permission=OPERATIONS_VIEW)
+    if not viewer.may(FAILURES_ACKNOWLEDGE):
+        raise Forbidden("you may not acknowledge failures", permission=FAILURES_ACKNOWLEDGE)
     if until is not None and until <= datetime.now(UTC):
         raise BadInput("until must be in the future", argument="until")
     if note is not None and (len(note) > NOTE_LENGTH or "\0" in note):

@@ -42,10 +42,11 @@ class Site:
         return self.origin(scope).startswith("https:")
 
     def is_own(self, scope: Scope) -> bool:
-        """True if a page of this server sends this request, and knows that it does; or a program."""
+        """True if a page of this server sends this request, and knows that it does; or a program. True for a page that a person
+        opens, which changes nothing, and which nobody else can read."""
         headers = head_of(scope)
         if scope["type"] == "http" and not headers.get(PREFLIGHT):
-            return False
+            return scope["method"] == "GET" and headers.get("sec-fetch-dest") == "document"
         if (site := headers.get("sec-fetch-site")) is not None:
             return site == "same-origin"
         origin = headers.get("origin")

@@ -1,5 +1,5 @@
-"""Callers by their credentials: tokens that this product signs, those of the company's identity provider, and sessions of
-browsers."""
+"""Callers by their credentials: tokens that this product signs, those of the company's identity provider and of services, and
+sessions of browsers."""
 
 from collections.abc import Awaitable, Callable
 
@@ -7,6 +7,7 @@ import jwt
 
 from gql_server.http.authentication import ALGORITHM, REFUSED_HEADERS, TokenAuthority, bearer, header_of, refused
 from gql_server.http.oidc import Company
+from gql_server.http.services import Services, is_of_service
 from gql_server.http.sessions import BrowserSessions, SessionSecret
 from gql_server.policy import Viewer
 
@@ -23,13 +24,21 @@ async def viewer_of(authenticate: Authenticate, credentials: str | None) -> View
 class Identity:
     """Tells tokens apart by the algorithm that they are signed with, which each key has one of."""
 
-    def __init__(self, own: TokenAuthority, company: Company | None, sessions: BrowserSessions | None = None) -> None:
-        self._own, self._company, self._sessions = own, company, sessions
+    def __init__(
+        self,
+        own: TokenAuthority,
+        company: Company | None,
+        sessions: BrowserSessions | None = None,
+        services: Services | None = None,
+    ) -> None:
+        self._own, self._company, self._sessions, self._services = own, company, sessions, services
 
     def authenticate(self, authorization: str | None) -> Viewer | Awaitable[Viewer]:
         """The viewer of credentials. Raises Unauthenticated, which never says what was wrong."""
         if self._sessions is not None and isinstance(authorization, SessionSecret):
             return self._sessions.viewer(authorization)
+        if self._services is not None and is_of_service(authorization):
+            return self._services.viewer(authorization or "")
         if self._company is None:
             return self._own.authenticate(authorization)
         token = bearer(authorization) or ""

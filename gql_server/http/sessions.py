@@ -90,7 +90,7 @@ class BrowserSessions:
         """Begin a session. Raises Unavailable."""
         secret = SessionSecret.new()
         kept = self._kept.add(secret.id, grant.person.as_json(), _sealed(secret, grant), grant.vouched_for, self._lifetime)
-        await _reached(kept)
+        await reached(kept)
         return secret
 
     async def viewer(self, secret: SessionSecret) -> Viewer:
@@ -112,13 +112,13 @@ class BrowserSessions:
     async def forget(self, secret: SessionSecret) -> Session | None:
         """End a session here; what it was. Raises Unavailable."""
         self._known.pop(secret.id, None)
-        return await _reached(self._kept.remove(secret.id))
+        return await reached(self._kept.remove(secret.id))
 
     async def _read(self, secret: SessionSecret) -> _Known:
         known = self._known.get(secret.id)
         if known is not None and time.monotonic() - known.read_at < KNOWN_SECONDS:
             return known
-        session = await _reached(self._kept.find(secret.id))
+        session = await reached(self._kept.find(secret.id))
         if session is None:
             self._known.pop(secret.id, None)
             raise refused()
@@ -148,7 +148,7 @@ class BrowserSessions:
         session, content = known.session, _opened(secret, known.session)
         if not content.get("refresh_token"):
             return session
-        if not await _reached(self._kept.claim_renewal(secret.id, session, RENEWAL)):
+        if not await reached(self._kept.claim_renewal(secret.id, session, RENEWAL)):
             return await self._renewed_elsewhere(secret, session)
         try:
             person = Person.of(session.person)
@@ -158,11 +158,11 @@ class BrowserSessions:
             raise refused() from None
         except Unavailable:
             known.asked_again_at = time.monotonic() + RENEWED_AGAIN_SECONDS
-            await _reached(self._kept.give_up_renewal(secret.id))
+            await reached(self._kept.give_up_renewal(secret.id))
             if session.vouched_until > datetime.now(UTC):
                 return session
             raise
-        renewed = await _reached(self._kept.renew(secret.id, grant.person.as_json(), _sealed(secret, grant), grant.vouched_for))
+        renewed = await reached(self._kept.renew(secret.id, grant.person.as_json(), _sealed(secret, grant), grant.vouched_for))
         if renewed is None:
             raise refused()
         return self._know(secret.id, renewed).session
@@ -173,7 +173,7 @@ class BrowserSessions:
             return before
         until = time.monotonic() + RENEWAL.total_seconds()
         while time.monotonic() < until:
-            session = await _reached(self._kept.find(secret.id))
+            session = await reached(self._kept.find(secret.id))
             if session is None:
                 raise refused()
             if session.vouched_at != before.vouched_at:
@@ -200,7 +200,7 @@ def _opened(secret: SessionSecret, session: Session) -> dict[str, Any]:
         raise refused() from None
 
 
-async def _reached(asking: Awaitable[T]) -> T:
+async def reached(asking: Awaitable[T]) -> T:
     """Answer of the database. Raises Unavailable."""
     try:
         return await asking

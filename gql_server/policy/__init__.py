@@ -7,6 +7,7 @@ from gql_server.policy.permissions import (
     API_EXPLORE,
     CONFIGURATION_EDIT,
     CONFIGURATION_VIEW,
+    FAILURES_ACKNOWLEDGE,
     OPERATIONS_EDIT,
     OPERATIONS_VIEW,
     USERS_VIEW,
@@ -30,6 +31,7 @@ from gql_server.policy.rows import (
     worker_clause,
     year_clause,
 )
+from gql_server.policy.scopes import SCOPES, narrowed
 from gql_server.policy.table import GUARDS, POLICY, TypeRule
 
 __all__ = [
@@ -37,12 +39,14 @@ __all__ = [
     "BY_SUBJECT",
     "CONFIGURATION_EDIT",
     "CONFIGURATION_VIEW",
+    "FAILURES_ACKNOWLEDGE",
     "GUARDS",
     "INPUTS",
     "OPERATIONS_EDIT",
     "OPERATIONS_VIEW",
     "PAGING",
     "POLICY",
+    "SCOPES",
     "SYNC",
     "UPLOAD",
     "USERS_VIEW",
@@ -55,6 +59,7 @@ __all__ = [
     "job_clause",
     "may_see_unit",
     "may_upload",
+    "narrowed",
     "orphan_clause",
     "permissions_of",
     "permits",

@@ -11,6 +11,7 @@ OPERATIONS_EDIT = "backoffice.pipeline_operations:edit"
 CONFIGURATION_VIEW = "backoffice.configuration:view"
 CONFIGURATION_EDIT = "backoffice.configuration:edit"
 USERS_VIEW = "backoffice.users:view"
+FAILURES_ACKNOWLEDGE = "backoffice.failures:acknowledge"
 API_EXPLORE = "backoffice.api:explore"
 """Asks what nobody foresaw: documents that are not trusted, and the schema, where these are not for everyone."""
 
@@ -65,10 +66,11 @@ def permissions_of(role: str, unit: str | None) -> frozenset[str]:
     match role:
         case Role.SUPERADMIN:
             backoffice = {f"backoffice.{area}:{action}" for area in BACKOFFICE for action in ("view", "edit")}
-            return frozenset(backoffice | _module_permissions("") | {API_EXPLORE})
+            return frozenset(backoffice | _module_permissions("") | {API_EXPLORE, FAILURES_ACKNOWLEDGE})
         case Role.OPERATOR:
             editable = {f"backoffice.{area}:edit" for area in ("pipeline_operations", "configuration")}
-            return frozenset(editable | {OPERATIONS_VIEW, CONFIGURATION_VIEW, USERS_VIEW, API_EXPLORE})
+            readable = {OPERATIONS_VIEW, CONFIGURATION_VIEW, USERS_VIEW}
+            return frozenset(editable | readable | {API_EXPLORE, FAILURES_ACKNOWLEDGE})
         case Role.PRINCIPAL if unit:
             return frozenset(_module_permissions(f"@{unit}"))
         case _:

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from gql_server.errors import RefusalReason
-from gql_server.policy import OPERATIONS_EDIT, OPERATIONS_VIEW, UPLOAD, Viewer, permits
+from gql_server.policy import FAILURES_ACKNOWLEDGE, OPERATIONS_EDIT, OPERATIONS_VIEW, UPLOAD, Viewer, permits
 from gql_server.policy.capabilities import ALLOWED, Capability, Refusal, missing, refused
 from gql_server.policy.retry import RetryFacts, refuse_retry
 
@@ -58,8 +58,8 @@ def may_view_error(viewer: Viewer, *, failed: bool) -> Capability:
 
 def may_acknowledge(viewer: Viewer, pipeline: Any) -> Capability:
     """Capability to acknowledge its failures."""
-    if not viewer.may(OPERATIONS_VIEW):
-        return missing(OPERATIONS_VIEW)
+    if not viewer.may(FAILURES_ACKNOWLEDGE):
+        return missing(FAILURES_ACKNOWLEDGE)
     if pipeline.error_count or pipeline.has_warning:
         return ALLOWED
     return refused(Refusal.WRONG_STATE, "Nothing of it has failed, or left something out.")

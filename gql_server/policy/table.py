@@ -5,7 +5,14 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from gql_server.policy.guards import DenialMode, Guard
-from gql_server.policy.permissions import CONFIGURATION_EDIT, CONFIGURATION_VIEW, OPERATIONS_EDIT, OPERATIONS_VIEW, USERS_VIEW
+from gql_server.policy.permissions import (
+    CONFIGURATION_EDIT,
+    CONFIGURATION_VIEW,
+    FAILURES_ACKNOWLEDGE,
+    OPERATIONS_EDIT,
+    OPERATIONS_VIEW,
+    USERS_VIEW,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +72,7 @@ POLICY: Mapping[str, TypeRule] = MappingProxyType(
         "Mutation": rule(
             "saveView deleteView",
             abortPipelines=MAY_OPERATE,
-            acknowledgeFailure=Guard(OPERATIONS_VIEW, DenialMode.PROBLEM),
+            acknowledgeFailure=Guard(FAILURES_ACKNOWLEDGE, DenialMode.PROBLEM),
             abortPipeline=MAY_OPERATE,
             retryPipeline=MAY_INGEST,
             recoverJob=MAY_OPERATE,

@@ -117,6 +117,15 @@ def test_only_the_api_has_the_key_of_tokens():
 
 
 @needs_helm
+def test_the_secret_of_the_sign_in_is_told_to_the_api_alone_where_there_is_one():
+    documents = rendered("--set", "secretKeys.oidcClientSecret=oidc")
+
+    told = [each["metadata"]["name"] for each in documents if "GQL_OIDC_CLIENT_SECRET" in yaml.safe_dump(each)]
+    assert told == ["ledger-gql-server-api"]
+    assert "GQL_OIDC_CLIENT_SECRET" not in yaml.safe_dump_all(rendered())
+
+
+@needs_helm
 def test_workers_are_scaled_by_a_queue_that_is_measured_and_then_have_no_number_of_their_own():
     documents = rendered(*EVERYTHING)
 

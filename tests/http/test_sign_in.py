@@ -202,6 +202,21 @@ async def test_a_session_uploads_and_reads_the_schema(serves: Serves):
     assert (upload.status_code, schema.status_code) == (201, 200)
 
 
+async def test_a_page_that_is_opened_is_shown_to_whom_the_cookie_is_of_and_none_that_is_framed(serves: Serves):
+    server = await serves(introspection="permitted")
+    await server.sign_in()
+
+    opened = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
+    statuses = [
+        (await server.browser.get("/schema.graphql", headers={**opened, "Sec-Fetch-Dest": dest})).status_code
+        for dest in ("document", "iframe", "image", "empty")
+    ]
+    asked = await server.browser.get("/graphql?query={__typename}", headers={**opened, "Sec-Fetch-Dest": "document"})
+
+    assert statuses == [200, 401, 401, 401]
+    assert asked.status_code == 400
+
+
 async def test_a_bearer_token_wins_over_the_cookie(serves: Serves):
     server = await serves()
     await server.sign_in()

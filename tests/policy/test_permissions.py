@@ -37,6 +37,7 @@ def test_operators_get_back_office_permissions_and_no_module():
         "backoffice.configuration:edit",
         "backoffice.users:view",
         "backoffice.api:explore",
+        "backoffice.failures:acknowledge",
     }
 
 

@@ -1,7 +1,7 @@
 """The ledger's tables and the values that they hold, a module a concept. Import them from here."""
 
 from gql_server.db.models.commands import AuditEntry, BulkAbort, IdempotencyKey
-from gql_server.db.models.credentials import BrowserSession
+from gql_server.db.models.credentials import BrowserSession, ServiceToken
 from gql_server.db.models.enums import (
     FILE_JOBS,
     LIVE_STATES,
@@ -71,6 +71,7 @@ __all__ = [
     "Provider",
     "Revision",
     "RowError",
+    "ServiceToken",
     "Storage",
     "TargetType",
     "TriageView",

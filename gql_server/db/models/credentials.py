@@ -1,12 +1,12 @@
-"""Sessions of browsers."""
+"""Sessions of browsers, and tokens of services."""
 
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import LargeBinary
+from sqlalchemy import Identity, LargeBinary
 from sqlalchemy.orm import Mapped, mapped_column
 
-from gql_server.db.models.metadata import NOW, Base
+from gql_server.db.models.metadata import NOW, Base, provider_enum
 
 
 class BrowserSession(Base):
@@ -23,3 +23,21 @@ class BrowserSession(Base):
     vouched_until: Mapped[datetime]
     expires_at: Mapped[datetime] = mapped_column(index=True)
     renewing_until: Mapped[datetime | None]
+
+
+class ServiceToken(Base):
+    """A token that a company has given to a service, known by its hash: what the role may, as far as the scopes let it."""
+
+    __tablename__ = "service_tokens"
+
+    id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    digest: Mapped[bytes] = mapped_column(LargeBinary, unique=True)
+    name: Mapped[str]
+    role: Mapped[str]
+    unit: Mapped[str | None]
+    provider: Mapped[str] = mapped_column(provider_enum)
+    scopes: Mapped[list[str]]
+    created_at: Mapped[datetime] = mapped_column(server_default=NOW)
+    expires_at: Mapped[datetime]
+    used_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]

@@ -52,7 +52,7 @@ async def test_what_is_not_visible_is_not_found_and_who_may_not_is_told_the_perm
     assert foreign == await take(Client(engine, "operator"), absent)
     assert foreign["__typename"] == "NotFoundProblem"
     refused = await take(Client(engine, "principal", unit="10208"), id)
-    assert (refused["__typename"], refused["permission"]) == ("ForbiddenProblem", "backoffice.pipeline_operations:view")
+    assert (refused["__typename"], refused["permission"]) == ("ForbiddenProblem", "backoffice.failures:acknowledge")
 
 
 async def test_refused_values_are_named(engine: AsyncEngine, fail: Fail) -> None:
