@@ -36,7 +36,7 @@ def careful(headers: Iterable[tuple[bytes, bytes]]) -> RawHeaders:
 
 @lru_cache(maxsize=64)
 def _varied(*values: bytes) -> bytes:
-    """What an answer varies by, each once, and the origin."""
+    """Names that an answer varies by, each once, and the origin."""
     names = [name.strip() for value in values for name in value.split(b",")]
     return b", ".join(dict.fromkeys([*names, b"Origin"]))
 
