@@ -146,7 +146,7 @@ def test_somebody_signs_in_for_graphiql_lives_through_rotation_and_expiry_and_si
     page.get_by_role("button", name="Sign out").click()
     page.get_by_role("button", name="Sign out of everything").click()
     expect(page).to_have_url(f"{site.origin}/pipelines")
-    assert not [cookie for cookie in page.context.cookies() if cookie["name"].endswith("gql-session")]
+    assert "gql-session" not in [cookie.get("name") for cookie in page.context.cookies()]
     page.goto(f"{site.origin}/graphiql")
     expect(page.get_by_role("link", name="Sign in")).to_be_visible()
 
@@ -154,8 +154,8 @@ def test_somebody_signs_in_for_graphiql_lives_through_rotation_and_expiry_and_si
 def test_the_cookie_is_out_of_reach_of_scripts(page: Page, site: Site) -> None:
     sign_in(page, site, "/fleet?lang=en")
 
-    [cookie] = [each for each in page.context.cookies() if each["name"] == "gql-session"]
-    assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Lax")
+    [cookie] = [each for each in page.context.cookies() if each.get("name") == "gql-session"]
+    assert (cookie.get("httpOnly"), cookie.get("sameSite")) == (True, "Lax")
     assert "gql-session" not in page.evaluate("document.cookie")
 
 
