@@ -18,13 +18,15 @@ INCREMENTAL = ("defer", "stream")
 class Compiled:
     """Collected fields and plans of one operation, under one set of conditions: nothing of them depends on who asks."""
 
-    __slots__ = ("_root", "operation", "plans", "sub_fields")
+    __slots__ = ("_root", "answer", "operation", "plans", "sub_fields")
 
     def __init__(self, operation: OperationDefinitionNode) -> None:
         self.operation = operation
         self.sub_fields: dict[tuple[GraphQLObjectType, int], tuple[Details, CollectedFields]] = {}
         self.plans: dict[tuple[GraphQLObjectType, int], tuple[Details, ObjectPlan | None]] = {}
         self._root: GroupedFieldSet | None = None
+        self.answer: tuple[ObjectPlan | None] | None = None
+        """The plan by which the whole operation is answered at once, if there is one, once that is known."""
 
     def root(self, collected: GroupedFieldSet) -> GroupedFieldSet:
         """The root fields, the same for each execution."""

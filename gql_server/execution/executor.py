@@ -3,8 +3,17 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from graphql import GraphQLObjectType, ListValueNode, ObjectValueNode, ValueNode, VariableNode
-from graphql.execution.collect_fields import GroupedFieldSet
+from graphql import (
+    ExecutionResult,
+    GraphQLError,
+    GraphQLObjectType,
+    ListValueNode,
+    ObjectValueNode,
+    OperationType,
+    ValueNode,
+    VariableNode,
+)
+from graphql.execution.collect_fields import GroupedFieldSet, collect_fields
 from graphql.execution.values import get_argument_values
 from graphql.pyutils import Path
 from strawberry.types.arguments import convert_arguments
@@ -12,8 +21,11 @@ from strawberry.types.arguments import convert_arguments
 from gql_server.execution.compiled import Compiled, compiled
 from gql_server.execution.contract import Executor
 from gql_server.execution.effects import Effects, Escaped, Work, settled
-from gql_server.execution.plan import Details, FieldPlan, ObjectPlan, nullable_type, plan_object
+from gql_server.execution.plan import Details, FieldPlan, ObjectPlan, nullable_type, plan_fields, plan_object
 from gql_server.execution.region import Batch, Entry, Region
+
+ROOT = object()
+"""Object of the root, where there is no other."""
 
 
 class PlanExecutor(Executor):
@@ -29,6 +41,35 @@ class PlanExecutor(Executor):
             self.compiled = compiled(self)
         if self.compiled:
             self._relevant_sub_fields = self.compiled.sub_fields
+
+    def execute_operation(self, serially: bool | None = None) -> Any:
+        """The result of the operation; at once where it asks for nothing that has to be resolved or loaded."""
+        plan = self._answer()
+        if plan is not None:
+            entry = Entry(None, None, plan.details, is_list=False)
+            if region := self._entered(entry, plan, [ROOT if self.root_value is None else self.root_value]):
+                Effects(self).begin(region)
+                return ExecutionResult(entry.answers[0], None)
+        return super().execute_operation(serially)
+
+    def _answer(self) -> ObjectPlan | None:
+        """The plan of the whole operation, made when it is first executed."""
+        if self.compiled is None or self.hooks is not None or self.operation.operation is not OperationType.QUERY:
+            return None
+        if self.compiled.answer is None:
+            self.compiled.answer = (self._plan_root(),)
+        return self.compiled.answer[0]
+
+    def _plan_root(self) -> ObjectPlan | None:
+        root: Any = self.schema.query_type
+        try:
+            grouped, deferred, _ = collect_fields(
+                self.schema, self.fragments, self.variable_values, root, self.operation, self.hide_suggestions
+            )
+        except (GraphQLError, RecursionError):  # graphql-core says what is wrong
+            return None
+        plan = None if deferred else plan_fields(self, root, [], grouped)
+        return None if plan is None or plan.waits else plan
 
     def execute_collected_root_fields(
         self,

@@ -12,7 +12,7 @@ from graphql import (
     get_named_type,
     is_leaf_type,
 )
-from graphql.execution.collect_fields import FieldDetails
+from graphql.execution.collect_fields import FieldDetails, GroupedFieldSet
 from strawberry.types.field import StrawberryField
 
 from gql_server.execution.contract import Executor
@@ -72,6 +72,8 @@ class ObjectPlan:
     """Fields that are coded or guarded, or have such fields in their rows, in the order of the selection."""
     codes: bool = False
     """Something is coded, of the object or of what stands in its row."""
+    waits: bool = False
+    """Something is coded or loaded there."""
 
     @property
     def is_worth_it(self) -> bool:
@@ -86,8 +88,11 @@ def any_source(_source: object, _info: object) -> bool:
 def plan_object(executor: Executor, type_: GraphQLObjectType, details: Details) -> ObjectPlan | None:
     """The plan of what is selected of a type; None when part of it is delivered later, or unknown."""
     grouped, deferred, _ = executor.collect_subfields(type_, details)
-    if deferred or _is_streamed(details):
-        return None
+    return None if deferred or _is_streamed(details) else plan_fields(executor, type_, details, grouped)
+
+
+def plan_fields(executor: Executor, type_: GraphQLObjectType, details: Details, grouped: GroupedFieldSet) -> ObjectPlan | None:
+    """The plan of these fields of a type; None when one of them is unknown."""
     plan = ObjectPlan(type_, details)
     fields: list[FieldPlan] = []
     for key, selected in grouped.items():
@@ -99,6 +104,7 @@ def plan_object(executor: Executor, type_: GraphQLObjectType, details: Details) 
     inside = {one.key: one.inner for one in fields if one.inner and not one.child}
     plan.visited = [one for one in fields if one.is_coded or one.guarded or (one.key in inside and inside[one.key].visited)]
     plan.codes = any(one.is_coded or (one.key in inside and inside[one.key].codes) for one in fields)
+    plan.waits = plan.codes or bool(plan.loaded) or any(inner.waits for inner in inside.values())
     return plan
 
 

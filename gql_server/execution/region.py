@@ -93,11 +93,11 @@ class Batch:
 
 
 class Entry:
-    """Place at which graphql-core left the execution to the plan: an object, or a list of them."""
+    """Place at which graphql-core left the execution to the plan: an object, or a list of them; without a path, the root."""
 
     __slots__ = ("answers", "details", "info", "is_list", "item_type", "path")
 
-    def __init__(self, path: Path, info: Any, details: Any, *, is_list: bool, item_type: Any = None) -> None:
+    def __init__(self, path: Any, info: Any, details: Any, *, is_list: bool, item_type: Any = None) -> None:
         self.path, self.info, self.details, self.is_list, self.item_type = path, info, details, is_list, item_type
         self.answers: list[dict[str, Any] | None] = []
 

@@ -85,7 +85,7 @@ class Prepared:
         operations = (node for node in nodes if isinstance(node, OperationDefinitionNode))
         return next((node for node in operations if self.name is None or (node.name and node.name.value == self.name)), None)
 
-    @property
+    @cached_property
     def type(self) -> OperationType:
         """Raises CannotGetOperationTypeError when there is no operation of that name."""
         if self.operation is None:

@@ -8,7 +8,7 @@ from graphql import GraphQLError, GraphQLSchema, resolve_schema_coordinate
 from gql_server import policy
 from gql_server.errors import BadInput
 from gql_server.graph.context import Info
-from gql_server.graph.fields import SemanticNonNull
+from gql_server.graph.fields import SemanticNonNull, judged
 from gql_server.graph.permission import Permission
 from gql_server.graph.scalars import SchemaCoordinate
 from gql_server.graph.views.types import SavedViewsField
@@ -58,9 +58,7 @@ class Viewer(SavedViewsField):
 
 @strawberry.type
 class ViewerQuery:
-    @strawberry.field(description="The caller and what they may see.", graphql_type=Viewer)
-    def viewer(self, info: Info) -> policy.Viewer:
-        return info.context.viewer
+    viewer: Viewer = judged(lambda viewer, _: viewer, description="The caller and what they may see.")
 
 
 def _known(schema: GraphQLSchema, coordinate: str) -> str:

@@ -16,7 +16,7 @@ from graphql import GraphQLSchema
 from strawberry import UNSET
 from strawberry.schema.config import StrawberryConfig
 
-from gql_server.execution import Child, Computed, Guarded, Native, Part, PlanExecutor
+from gql_server.execution import Child, Computed, Guarded, Judged, Native, Part, PlanExecutor
 
 EPOCH = datetime(2024, 2, 29, 12, tzinfo=UTC)
 
@@ -417,8 +417,19 @@ class PageFacts:
 Hit = Annotated[Author | Book, strawberry.union("Hit")]
 
 
+def shown(read: Callable[[Shelf, Any], Any]) -> Any:
+    def resolve(root: strawberry.Parent[Any], info: Info) -> Any:
+        return read(info.context, root)
+
+    return strawberry.field(resolver=resolve, metadata={"plan": Judged(read, ())})
+
+
 @strawberry.type
 class Query:
+    motto: str | None = shown(lambda shelf, _: spoilt(shelf.dice, "read", "motto"))
+    house: str = shown(lambda shelf, _: spoilt(shelf.dice, "Shelf", "house"))
+    founder: Author | None = shown(lambda shelf, _: author(shelf.dice, 3))
+
     @strawberry.field
     async def authors(self, info: Info, first: int = 3) -> list[Author] | None:
         await asyncio.sleep(0)

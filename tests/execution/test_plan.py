@@ -51,6 +51,23 @@ async def test_a_child_is_loaded_once_for_all_objects_of_all_lists() -> None:
     assert Counting.executed == {"authors": 1}
 
 
+async def test_what_needs_no_resolver_is_answered_without_executing_a_field() -> None:
+    founders = "fragment Founder on Query { founder { name profile { age } } }"
+    query = f"query ($is: Boolean!) {{ motto a: house ...Founder @include(if: $is) __typename }} {founders}"
+    for is_founded in (True, False, True):
+        founded: dict[str, Any] = {"is": is_founded}
+        data = await answer(query, **founded)
+        founder = {"founder": {"name": "Author 3", "profile": {"age": 3}}} if is_founded else {}
+        assert data == {"motto": "read", "a": "Shelf", **founder, "__typename": "Query"}
+    assert Counting.executed == {}
+
+
+async def test_a_denial_at_once_is_counted() -> None:
+    shelf = Shelf(permissions="")
+    assert await answer("{ founder { secret } }", shelf) == {"founder": {"secret": None}}
+    assert (shelf.refused, Counting.executed) == ({"secret": 1}, {})
+
+
 async def test_only_coded_fields_are_executed_one_by_one() -> None:
     await answer("{ authors(first: 2) { name greeting books { hasNext total } } }")
     assert Counting.executed == {"authors": 1, "greeting": 2, "total": 2}
