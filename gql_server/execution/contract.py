@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from graphql import GraphQLObjectType
+from graphql.type.definition import GraphQLResolveInfoHelpers
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 from strawberry.types.field import StrawberryField
 
@@ -25,6 +26,16 @@ class Executor(StrawberryGraphQLCoreExecutionContext):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.decisions: dict[Guard, bool | None] = {}
+
+    @property
+    def async_helpers(self) -> GraphQLResolveInfoHelpers:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Ways for a resolver to wait, made for whoever asks: an executor that held them would hold itself, and what was read,
+        until somebody collects garbage."""
+        return GraphQLResolveInfoHelpers(gather=self.gather_async_work, track=self.track_async_work)
+
+    @async_helpers.setter
+    def async_helpers(self, _: object) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Nothing: see above."""
 
     def decision(self, guard: Guard) -> bool | None:
         """The guard's decision for this viewer, asked for once in an execution."""

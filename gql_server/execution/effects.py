@@ -42,14 +42,16 @@ class Effects:
         """Begins what is left to do of a region that graphql-core asked for. Raises an error for which all of it is null."""
         assert region.root is not None
         work = self._loads(region)
-        if not region.root.plan.codes:
-            self._report(region)
-            return work
         try:
-            self._visit_entry(region.root, work)
+            if region.root.plan.codes:
+                self._visit_entry(region.root, work)
+            else:
+                self._report(region)
         except Exception:
             self._executor.settle_in_background([*work])
             raise
+        finally:
+            region.root.forget()
         return work
 
     def _loads(self, region: Region) -> Work:
@@ -102,11 +104,13 @@ class Effects:
             return work + self._attach(batch, field, values[half:], owners[half:])
         for index, answer in zip(owners, answers, strict=True):
             batch.answers[index][field.key] = answer
-        work = self._loads(region)
-        if field.inner and field.inner.codes:
-            self._visit_arrived(batch, field, work)
+        work, arrived = self._loads(region), batch.inner.pop(field.key, None)
+        if arrived and arrived.plan.codes:
+            self._visit_arrived(arrived, batch, field, work)
         else:
             self._report(region)
+        if arrived:
+            arrived.forget()
         return work
 
     def _alone(self, batch: Batch, index: int, field: FieldPlan, value: Any) -> Work:
@@ -134,10 +138,8 @@ class Effects:
                 self._executor.handle_field_error(error, entry.item_type, entry.details, root.path(index))
                 entry.answers[index] = None
 
-    def _visit_arrived(self, batch: Batch, field: FieldPlan, work: Work) -> None:
-        arrived = batch.inner.pop(field.key, None)
-        for value in range(len(arrived.values)) if arrived else ():
-            assert arrived is not None
+    def _visit_arrived(self, arrived: Batch, batch: Batch, field: FieldPlan, work: Work) -> None:
+        for value in range(len(arrived.values)):
             try:
                 self._visit_value(arrived, value, work)
             except Exception as error:

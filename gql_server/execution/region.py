@@ -91,6 +91,12 @@ class Batch:
     def objects_of(self, value: int) -> range:
         return range(self.starts[value], self.starts[value + 1])
 
+    def forget(self) -> None:
+        """Lets go of what is inside, once that has been visited: each would hold the other until somebody collects garbage."""
+        for inner in self.inner.values():
+            inner.forget()
+        self.inner.clear()
+
 
 class Entry:
     """Place at which graphql-core left the execution to the plan: an object, or a list of them; without a path, the root."""

@@ -34,9 +34,9 @@ class PatientProtocol(HttpToolsProtocol):
         self._await_head()
 
     def data_received(self, data: bytes) -> None:
+        super().data_received(data)
         if self._deadline is None and not self._is_answering:
             self._await_head()
-        super().data_received(data)
 
     def on_headers_complete(self) -> None:
         self._forget_deadline()

@@ -48,9 +48,10 @@ class _Watch:
         self._watching = loop.create_task(self._until_gone())
 
     async def end(self) -> None:
-        if self._watching:
-            self._watching.cancel()
-            await asyncio.gather(self._watching, return_exceptions=True)
+        watching, self._watching = self._watching, None
+        if watching:
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
 
     async def _until_gone(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":

@@ -1,14 +1,18 @@
 """Plans: what they do at once, leave to graphql-core, and keep from one execution to the next."""
 
+import gc
 from collections import Counter
 from datetime import UTC, datetime
+from inspect import isawaitable
 from typing import Any, ClassVar, NamedTuple
 
 import pytest
 import strawberry
+from graphql import parse
 from strawberry.extensions import ParserCache, SchemaExtension
 
 from gql_server.execution import compiled
+from gql_server.execution.region import Batch, Region
 from gql_server.execution.rows import Table
 from tests.execution.library import EPOCH, Author, Book, Executor, Query, Shelf, author, books_of, schema
 
@@ -60,6 +64,30 @@ async def test_what_needs_no_resolver_is_answered_without_executing_a_field() ->
         founder = {"founder": {"name": "Author 3", "profile": {"age": 3}}} if is_founded else {}
         assert data == {"motto": "read", "a": "Shelf", **founder, "__typename": "Query"}
     assert Counting.executed == {}
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "{ founder { name contact { email } } }",
+        "{ authors(first: 2) { secret contact { isKnown } books { nodes { author { secret } } } } }",
+        "{ authors(first: 2) { greeting profile { age } books { total info { hasNext } nodes { printings { label } } } } }",
+    ],
+)
+async def test_nothing_of_an_execution_is_left_to_the_garbage_collector(query: str) -> None:
+    document = parse(query)
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(2):
+            executor: Any = Executor.build(SCHEMA.executable, document, None, Shelf(permissions="email known secret"))
+            result = executor.execute_operation()
+            answered = await result if isawaitable(result) else result
+            assert answered.errors is None
+            del executor, result
+        assert [each for each in gc.get_objects() if isinstance(each, Executor | Region | Batch)] == []
+    finally:
+        gc.enable()
 
 
 async def test_a_denial_at_once_is_counted() -> None:
