@@ -1,12 +1,14 @@
 """Statements by asyncpg itself, outside any transaction: SQLAlchemy around a small one takes longer than the statement."""
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
 import asyncpg
-from sqlalchemy import Connection, Dialect, Executable
+from sqlalchemy import ARRAY, BindParameter, Connection, Dialect, Executable
+from sqlalchemy.dialects.postgresql.asyncpg import PGCompiler_asyncpg
 from sqlalchemy.exc import EmulatedDBAPIException, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.pool import PoolProxiedConnection
@@ -171,8 +173,25 @@ class _Columns:
         return [[process(value) for process, value in zip(self.processors, row, strict=True)] for row in found]
 
 
+class _Writing(PGCompiler_asyncpg):
+    """Writes constants, but arrays and JSON, into the statement: it is compiled once, and would send them all each time."""
+
+    def visit_bindparam(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, bindparam: BindParameter[Any], *, literal_binds: bool = False, **options: Any
+    ) -> str:
+        type_, kind = bindparam.type, bindparam.type.dialect_impl(self.dialect)
+        is_constant = not bindparam.required and bindparam.value is not None and not isinstance(type_, ARRAY)
+        if literal_binds or not is_constant or kind.literal_processor(self.dialect) is None:
+            return super().visit_bindparam(bindparam, literal_binds=literal_binds, **options)
+        written = super().visit_bindparam(bindparam, literal_binds=True, **options)
+        has_type = bindparam.expanding or not kind.render_bind_cast
+        return written if has_type else self.render_bind_cast(type_, kind, written)
+
+
 def _compiled(statement: Any, dialect: Dialect) -> _Compiled:
-    compiled: SQLCompiler = statement.compile(dialect=dialect)
+    writing = copy(dialect)
+    writing.statement_compiler = _Writing
+    compiled: SQLCompiler = statement.compile(dialect=writing)
     binds = compiled.binds
     found = {name: bind.type.dialect_impl(dialect).bind_processor(dialect) for name, bind in binds.items()}
     processors = {name: process for name, process in found.items() if process}

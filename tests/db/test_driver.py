@@ -51,6 +51,29 @@ async def test_a_statement_is_compiled_once_and_given_other_values_each_time(eng
     assert statement.compiled(engine.sync_engine.dialect) is compiled
 
 
+async def test_constants_are_written_into_a_statement_as_what_they_are(engine: AsyncEngine) -> None:
+    state = Job.state.type
+    constants = (
+        literal(ID, Uuid()),
+        literal(JobState.RUNNING, state),
+        literal("it's"),
+        literal(7),
+    )
+    types = [func.pg_typeof(each).cast(Text) for each in constants]
+    among = literal(JobState.QUEUED, state).in_([JobState.QUEUED, JobState.RUNNING])
+    statement = DirectStatement(
+        select(*constants, *types, among, literal([1, None], ARRAY(Integer)), bindparam("given", type_=Text))
+    )
+    sent, parameters = statement.compiled(engine.sync_engine.dialect).given({"given": "x"})
+
+    async with direct(engine).connect() as connection:
+        [found] = await connection.fetch(statement, {"given": "x"})
+
+    assert ("'it''s'" in sent, sent.count("$"), parameters) == (True, 2, [[1, None], "x"])
+    assert tuple(found[:4]) == (ID, JobState.RUNNING, "it's", 7)
+    assert tuple(found[4:]) == ("uuid", "ingestion_state_enum", "character varying", "integer", True, [1, None], "x")
+
+
 async def test_who_listens_to_an_engine_hears_of_it(engine: AsyncEngine) -> None:
     ended: list[str] = []
 

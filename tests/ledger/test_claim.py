@@ -167,4 +167,4 @@ async def test_an_empty_job_takes_four_statements_and_a_wake_up(work: Ledger) ->
             await work.run(job)
 
         firsts = [" ".join(each.statement.split()[:2]) for each in executed]
-    assert firsts == ["UPDATE data_ingestion_jobs", "SELECT id,", "WITH serving", "SELECT pg_notify($1::VARCHAR,"]
+    assert firsts == ["UPDATE data_ingestion_jobs", "SELECT id,", "WITH serving", "SELECT pg_notify('gql_jobs'::VARCHAR,"]
