@@ -8,18 +8,18 @@ read counts: a retry would come after it, and replace what it brings.
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, ColumnElement, Integer, and_, case, cast, exists, func, literal, null, or_, select, true, tuple_
+from sqlalchemy import ColumnElement, Integer, and_, case, cast, exists, func, null, or_, select, true, tuple_
 from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.orm import aliased
 
 from gql_server.carbon.catalog import DATA_ENTRY_TYPES, MODULES
 from gql_server.db import models
+from gql_server.db.expressions import number
 from gql_server.db.models import LIVE_STATES, READING_JOBS, JobType
 from gql_server.ledger.endings import has_landed
 
 J = models.Job
 NEWER, OWN = aliased(models.Job), aliased(models.Job)
-INTEGERS = ARRAY(Integer)
 ONLY_TYPES = [module.data_entry_types[0] for module in MODULES.values() if len(module.data_entry_types) == 1]
 
 
@@ -44,7 +44,7 @@ def superseding(*, wholly: bool = False) -> ColumnElement[UUID | None]:
 def covering_entry_types() -> ColumnElement[Any]:
     """Entry types of jobs whose data takes the place of this one's: its own, and all or any of the module."""
     own: Any = array([J.data_entry_type_id])
-    every = literal([None, *DATA_ENTRY_TYPES], INTEGERS)
+    every: Any = array([cast(null(), Integer), *map(number, DATA_ENTRY_TYPES)])
     return case(
         (J.job_type == JobType.REFERENCE_INGEST, own),
         (J.data_entry_type_id.is_(None), every),
