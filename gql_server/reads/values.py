@@ -74,6 +74,11 @@ def job_tone(state: str | None, result: str | None) -> str:
     return JOB_TONES.get(result or "", running)
 
 
+def failed_id(id: int, result: str | None) -> int | None:
+    """The id of a job that has failed, by which what only such jobs have is looked for."""
+    return id if result == JobResult.ERROR else None
+
+
 def retries_left(state: str | None, attempts: int, max_attempts: int) -> int:
     """Claims that an unfinished job may still get."""
     return 0 if state == JobState.FINISHED else max(max_attempts - attempts, 0)

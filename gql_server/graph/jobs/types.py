@@ -77,7 +77,7 @@ class Job(JobDependencyFields, JobHistoryFields, JobTimelineField, Node):
     error_detail: str | None = guarded(
         "Job.errorDetail",
         "Full text of the error. May contain row values and SQL.",
-        ChildField(queries.error_detail_by_job, "job_id"),
+        ChildField(queries.error_detail_by_job, "failed_id"),
     )
     viewer_can: JobCapabilities = embedded("What you may do here, with the reason when you may not.")
     diagnosis: list[Annotated["Diagnosis", strawberry.lazy("gql_server.graph.diagnosis")]] | None = diagnosis_of(

@@ -68,6 +68,8 @@ class JobRow(Row):
     state = derived(known_or_other(JobState, "UNKNOWN"), _state)
     _result: Column[str | None] = Column(cast(J.result, Text))
     result = derived(known_or_null(JobResult, "UNKNOWN"), _result)
+    failed_id = derived(values.failed_id, job_id, _result)
+    """Its id if it has failed."""
     tone = derived(values.job_tone, _state, _result)
     _level: Column[str | None] = Column(cast(J.entity_type, Text))
     level = derived(known_or_other(EntityType, "UNKNOWN"), _level)

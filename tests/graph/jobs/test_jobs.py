@@ -11,6 +11,7 @@ from gql_server.feed.queries import jobs_by_event_span
 from gql_server.graph.nodes import encode
 from gql_server.reads.jobs.meta import ALLOWED, allowed
 from tests import build
+from tests.graph.test_queries import statements
 from tests.graphql import Client, viewer
 
 SECRETS = {
@@ -276,6 +277,22 @@ async def test_a_job_of_another_provider_in_a_visible_pipeline_is_not_shown(engi
     nodes = (await Client(engine).query("{ pipelines { nodes { jobs { nodes { jobId } } } } }"))["pipelines"]["nodes"]
 
     assert nodes == [{"jobs": {"nodes": [{"jobId": mine}]}}]
+
+
+async def test_the_detail_of_an_error_is_looked_for_where_a_job_has_failed(engine: AsyncEngine):
+    async with engine.begin() as connection:
+        well, badly = await build.pipeline(connection), await build.pipeline(connection)
+        for pipeline_id, result in ((well, JobResult.SUCCESS), (badly, JobResult.SUCCESS), (badly, JobResult.ERROR)):
+            await build.job(connection, pipeline_id, result=result, status_message="text")
+    query = "query ($id: UUID!) { pipeline(by: {pipelineId: $id}) { jobs { nodes { errorDetail } } } }"
+
+    counts: list[int] = []
+    for pipeline_id in (well, badly):
+        with statements(engine) as executed:
+            await Client(engine).query(query, id=str(pipeline_id))
+        counts.append(len([each for each in executed if "detail" in each]))
+
+    assert counts == [0, 1]
 
 
 async def test_a_principal_reads_the_jobs_of_their_unit_but_not_what_only_operators_may(engine: AsyncEngine):

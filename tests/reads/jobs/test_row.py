@@ -49,6 +49,7 @@ async def test_a_row_of_a_job_has_every_value_under_its_own_name(engine: AsyncEn
         "kind": "CSV_INGEST",
         "state": "FINISHED",
         "result": "WARNING",
+        "failed_id": None,
         "tone": "WARNING",
         "level": "MODULE_UNIT_SPECIFIC",
         "year": 2023,
