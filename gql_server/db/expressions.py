@@ -39,8 +39,8 @@ QUOTE = "'"
 INTEGER_MAX = 2**31 - 1
 
 Column = SQLColumnExpression[Any]
-Keys = Collection[Any] | BindParameter[Any]
-"""Keys, or the parameter that they are given as."""
+Keys = Collection[Any] | ColumnElement[Any]
+"""Keys, or the array that they are given as."""
 AnySelect = Select[*tuple[Any, ...]]
 AnyRow = Row[*tuple[Any, ...]]
 
@@ -52,14 +52,19 @@ def among(column: QueryableAttribute[Any], keys: Keys) -> ColumnElement[bool]:
 
 def array(column: QueryableAttribute[Any], keys: Keys) -> ColumnElement[Any]:
     """The keys as one array parameter of the column's type."""
-    if isinstance(keys, BindParameter):
+    if isinstance(keys, ColumnElement):
         return keys
     return literal(list(keys), ARRAY(column.expression.type))
 
 
-def given_keys(column: QueryableAttribute[Any]) -> BindParameter[Any]:
-    """An array parameter of the column's type that is given as `keys` when the statement is executed."""
-    return bindparam("keys", type_=ARRAY(column.expression.type))
+def given_keys(column: QueryableAttribute[Any]) -> ColumnElement[Any]:
+    """An array of the column's type that is given as `keys` when the statement is executed.
+
+    PostgreSQL cannot look into it, and expects as many keys whether it plans for those given or for any: so it keeps its
+    plan, which takes longer to make than a few keys to look up. Of a bare parameter it makes one anew for each single key.
+    """
+    type_ = ARRAY(column.expression.type)
+    return cast(select(bindparam("keys", type_=type_)).scalar_subquery(), type_)
 
 
 def inline(value: Any, kind: TypeEngine[Any] = TEXT) -> ColumnElement[Any]:

@@ -12,6 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from bench.plans import Executed, recorded
+from gql_server.db import direct
 from gql_server.policy import Viewer
 from gql_server.reads.facets import facets
 from gql_server.reads.jobs.filter import JobCriteria, Match, Range
@@ -165,6 +166,30 @@ FACTS: dict[str, Any] = {
     "next": neighbours,
     "jobs": partial(counted_by_pipeline, criteria=JobCriteria(), limit=100),
 }
+
+
+BY_KEY: dict[str, Any] = {
+    **FACTS,
+    "pipelines": pipelines_by_key,
+    "pages of jobs": partial(page_by_pipeline, criteria=JobCriteria(), window=PAGING.window("Pipeline.jobs", first=20)),
+}
+
+
+@pytest.mark.parametrize("name", BY_KEY)
+async def test_what_is_read_of_one_key_is_planned_no_more_after_the_fifth_execution(ledger: AsyncConnection, name: str):
+    key = (await page(ledger, viewer("operator"), criteria=PipelineCriteria(), window=window(None))).nodes[0].key
+    with recorded(ledger.engine) as executed:
+        async with direct(ledger.engine).connect() as connection:
+            await BY_KEY[name](connection, viewer("operator"), [key])
+    [asked] = executed
+    prepared, given = f"asked_{uuid4().hex}", ", ".join(map(literal, asked.parameters))
+    await ledger.exec_driver_sql(f"PREPARE {prepared} AS {asked.statement}")
+
+    for _ in range(9):
+        await ledger.exec_driver_sql(f"EXECUTE {prepared}({given})")
+
+    plans = f"SELECT custom_plans, generic_plans FROM pg_prepared_statements WHERE name = '{prepared}'"
+    assert tuple((await ledger.exec_driver_sql(plans)).one()) == (5, 4)
 
 
 @pytest.mark.parametrize("name", FACTS)

@@ -82,7 +82,7 @@ SHARED = J.__table__.join(P.__table__, P.id == any_(J.serves))
 def shared_in(keys: Keys, viewer: Viewer) -> ColumnElement[bool]:
     """`SHARED` of these pipelines: what works for a pipeline is known to whoever may see that one."""
     asked = and_(J.serves.overlap(array(P.id, keys)), J.serves != NO_PIPELINES, among(P.id, keys))
-    return and_(asked, J.pipeline_id.is_distinct_from(P.id), J.provider == viewer.provider, pipeline_clause(viewer))
+    return and_(asked, J.pipeline_id.is_distinct_from(P.id), one_of(J.provider, [viewer.provider]), pipeline_clause(viewer))
 
 
 async def jobs_by_id(
