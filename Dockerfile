@@ -13,6 +13,7 @@ RUN cd frontend && npm ci && npm run build
 COPY pyproject.toml README.md LICENSE ./
 COPY gql_server ./gql_server
 COPY migrations ./migrations
+COPY examples ./examples
 RUN pip wheel --no-deps --no-build-isolation --wheel-dir /wheels . \
     && python -m venv --without-pip /venv \
     && pip --python /venv/bin/python install --require-hashes -r requirements.lock \

@@ -69,5 +69,6 @@ async def pause(job: ClaimedJob, run: Run, point: str) -> None:
 
 if __name__ == "__main__":
     if scripts := os.environ.get("GQL_TEST_MIGRATIONS"):
-        migrate.scripts_path = lambda: Path(scripts)
+        folder = Path(scripts)
+        migrate.scripts_path = lambda: folder
     main()
