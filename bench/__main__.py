@@ -6,7 +6,7 @@ import os
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
 
-from bench import console, execution, hostile, indexes, ingest, jobs, latency, live, loop, scale
+from bench import console, execution, hostile, indexes, ingest, jobs, latency, live, loop, page, scale
 from bench.database import fresh
 from bench.rivals import compare
 from bench.rivals.ledger import kept
@@ -25,10 +25,10 @@ BENCHMARKS: dict[str, Callable[[str], Awaitable[None]]] = {
     "hostile": hostile.run,
     "graph": compare.run,
 }
-CHECKS: dict[str, Callable[[str], Awaitable[None]]] = {"ratios": compare.check}
-"""Measured when they are named only: these end the program where something has become slower."""
-KNOWN = {**BENCHMARKS, **CHECKS}
-KEPT_PIPELINES = {"graph": 200_000, "indexes": 200_000, "ratios": 5_000}
+NAMED: dict[str, Callable[[str], Awaitable[None]]] = {"ratios": compare.check, "page": page.run}
+"""Measured when named only: ratios end the program where something is slower, page needs Chromium and `make frontend`."""
+KNOWN = {**BENCHMARKS, **NAMED}
+KEPT_PIPELINES = {"graph": 200_000, "indexes": 200_000, "page": 200_000, "ratios": 5_000}
 """Of the ledgers that are kept between runs: about five jobs each."""
 
 

@@ -10,7 +10,6 @@ export default defineConfig({
   build: {
     outDir: '../../gql_server/static/console',
     emptyOutDir: true,
-    cssTarget: ['chrome123', 'firefox120', 'safari17.5'], // `light-dark()` of the client's style
     // Small pictures as data: addresses would need another source in the page's policy.
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },

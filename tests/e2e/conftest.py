@@ -19,7 +19,8 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from gql_server.processes.operating_day import DAY
 
 CHROMIUM = "/usr/bin/chromium"
-# Without these Chromium asks its maker for updates, and QUIC hides requests from the page's log.
+# Without these Chromium asks its maker for updates, QUIC hides requests from the page's log, and a page that Playwright answers
+# for is not let to a server of this machine.
 CHROMIUM_ARGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -28,6 +29,7 @@ CHROMIUM_ARGS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--disable-features=LocalNetworkAccessChecks",
 ]
 DEMO = [sys.executable, "-c", "from gql_server.cli import main; main()", "demo"]
 START_SECONDS = 300
