@@ -68,21 +68,33 @@ async def check(
 ) -> None:
     """Compare the ratios with the recorded ones: any that is a fifth less in each of three tries ends the program. Ratios
     are recorded where none are. The second is one of processor time of the server, whatever else the machine does."""
+    async with spending(dsn) as (asked, servers):
+        await compared(asked, servers, rounds=rounds, seconds=seconds, recorded=recorded)
+
+
+@asynccontextmanager
+async def spending(dsn: str) -> AsyncGenerator[tuple[Targets, Mapping[int, Server]]]:
+    """Targets of the servers that are compared, and these by their ports, while they run."""
     async with _servers(dsn, (authority := _authority()).key, SERVERS) as servers:
-        asked = await targets(dsn, _asking(servers, authority))
-        spending = {each.port: each for each in servers.values()}
-        rates = await _measured(asked, rounds, seconds, spending)
-        show(rates, second="second of its CPU")
-        expected = _expected(recorded)
-        if expected is None:
-            _write(recorded, orjson.dumps(medians(rates), option=orjson.OPT_INDENT_2) + b"\n")
+        yield await targets(dsn, _asking(servers, authority)), {each.port: each for each in servers.values()}
+
+
+async def compared(asked: Targets, servers: Mapping[int, Server], *, rounds: int, seconds: float, recorded: Path) -> None:
+    """Compare the ratios of servers that run; what has fallen is looked at again, alone."""
+    rates = await _measured(asked, rounds, seconds, servers)
+    show(rates, second="second of its CPU")
+    expected = _expected(recorded)
+    if expected is None:
+        _write(recorded, orjson.dumps(medians(rates), option=orjson.OPT_INDENT_2) + b"\n")
+        return
+    found = fallen(expected, rates)
+    for _ in range(AGAIN):
+        if not found:
             return
-        found = fallen(expected, rates)
-        for _ in range(AGAIN):
-            if not found:
-                return
-            again = fallen(expected, await _measured(asked, rounds, seconds, spending))
-            found = {name: again[name] for name in found if name in again}
+        suspected = {operation for operation, _ in found}
+        rates = await _measured({each: asked[each] for each in suspected}, rounds, seconds, servers)
+        again = fallen({each: expected[each] for each in suspected}, rates)
+        found = {name: again[name] for name in found if name in again}
     if found:
         raise SystemExit("\n".join(["graph: slower than recorded", *found.values()]))
 

@@ -51,13 +51,14 @@ async def test_servers_are_compared_and_the_figures_drawn(
 
 async def test_a_ratio_that_has_fallen_ends_the_program(ledger: str, tmp_path: Path) -> None:
     recorded = tmp_path / "recorded.json"
-    await compare.check(ledger, rounds=1, seconds=0.1, recorded=recorded)
-    ratios = orjson.loads(recorded.read_bytes())
-    assert ratios.keys() == {"console", "deep", "facets", "viewer", "wide"}
+    async with compare.spending(ledger) as (asked, servers):
+        await compare.compared(asked, servers, rounds=1, seconds=0.1, recorded=recorded)
+        ratios = orjson.loads(recorded.read_bytes())
+        assert ratios.keys() == {"console", "deep", "facets", "viewer", "wide"}
 
-    recorded.write_bytes(orjson.dumps({"viewer": {"bare": 100 * ratios["viewer"]["bare"]}}))
-    with pytest.raises(SystemExit, match="graph: slower than recorded\nviewer: "):
-        await compare.check(ledger, rounds=1, seconds=0.1, recorded=recorded)
+        recorded.write_bytes(orjson.dumps({"viewer": {"bare": 100 * ratios["viewer"]["bare"]}}))
+        with pytest.raises(SystemExit, match="graph: slower than recorded\nviewer: "):
+            await compare.compared(asked, servers, rounds=1, seconds=0.1, recorded=recorded)
 
 
 def test_a_ratio_may_be_a_fifth_less_than_recorded() -> None:
