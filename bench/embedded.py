@@ -40,7 +40,7 @@ def built(name: str, sources: Mapping[str, str]) -> Path:
 
 
 def answer(built: Path, url: str) -> tuple[bytes, str]:
-    """What a browser gets that asks for an address under `/embedded/`, and of what type it is."""
+    """Answer to a browser that asks for an address under `/embedded/`, and its type."""
     file = built / (urlsplit(url).path.partition("/embedded/")[2] or "index.html")
     return file.read_bytes(), mimetypes.guess_type(file.name)[0] or "application/octet-stream"
 

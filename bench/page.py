@@ -31,7 +31,7 @@ ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking",
 FEATURES = ["--disable-features=LocalNetworkAccessChecks", "--enable-precise-memory-info"]
 """A page that Playwright answers for is from nowhere, and would not be let to a server of this machine."""
 SLOWER = 4
-"""How much slower than this machine's the processor of the reader is."""
+"""Factor by which the processor of the reader is slower than this machine's."""
 PAINTED_MS, INTERACTIVE_MS, SCRIPT_BYTES, REQUESTS = 1_000, 2_000, 300_000, 3
 FRAMES, ROWS, CHANGES = 50, 1_000, 50
 SMALL = 60

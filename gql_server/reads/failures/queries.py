@@ -165,7 +165,7 @@ async def affected_pipelines(
 async def unresolved_pipelines(
     connection: AsyncConnection, viewer: Viewer, keys: Sequence[str], *, limit: int | None
 ) -> dict[str, int]:
-    """Those of `affected_pipelines` that failed, and that no later run has made good."""
+    """The part of `affected_pipelines` that failed, and that no later run has made good."""
     seen, asked = seen_by(viewer), _asked(keys)
     of_group = seen.c.fingerprint == asked.c.key
     stored = select(P.id).join_from(seen, P, P.id == seen.c.pipeline_id).where(of_group, one_of(P.status, FAILURES)).distinct()
