@@ -1,5 +1,6 @@
 """The embedded PostgreSQL, with real starts."""
 
+import asyncio
 import os
 import signal
 import stat
@@ -177,12 +178,20 @@ async def test_a_killed_server_is_started_again_with_everything_committed(stoppe
 
 
 async def test_a_process_id_that_now_belongs_to_another_program_does_not_prevent_the_start(stopped: Path):
+    names = [stopped / "postgres" / name for name in ("postmaster.pid", ".s.PGSQL.5432.lock")]
     with embedded.start(stopped, for_tests=True):
-        lines = (stopped / "postgres" / "postmaster.pid").read_text().splitlines()
-    (stopped / "postgres" / "postmaster.pid").write_text("\n".join([str(os.getpid()), *lines[1:]]) + "\n")
+        lines = [name.read_text().splitlines() for name in names]
+    # PostgreSQL takes processes of other users, and those that start it, for no server.
+    other = await asyncio.create_subprocess_exec("sleep", "60", user=(stopped / "postgres").stat().st_uid)
+    for name, left in zip(names, lines, strict=True):
+        name.write_text("\n".join([str(other.pid), *left[1:]]) + "\n")
 
-    with embedded.start(stopped, for_tests=True) as dsn:
-        assert await value(dsn, "SELECT 1") == 1
+    try:
+        with embedded.start(stopped, for_tests=True) as dsn:
+            assert await value(dsn, "SELECT 1") == 1
+    finally:
+        other.kill()
+        await other.wait()
 
 
 async def test_an_interrupted_creation_is_started_over(data_dir: Path):

@@ -32,6 +32,7 @@ from gql_server.db.embedded.programs import (
 PORT = 5432
 PATIENCE = 60
 FIRST_WITH_BUILTIN_LOCALE = 17
+SOCKET_LOCK = f".s.PGSQL.{PORT}.lock"
 SOCKET_PATH_MAX = 103
 PLAIN_PATH = re.compile(r"[\w/.+-]+", re.ASCII)
 
@@ -98,7 +99,9 @@ def write_secret(path: Path, text: str, *, like: Path) -> None:
 
 def launch(cluster: Path, *, for_tests: bool) -> Postmaster:
     """Start the server; pg_ctl gives it a session of its own, so the terminal's Ctrl-C does not reach it."""
-    (cluster / "postmaster.pid").unlink(missing_ok=True)  # stale: PostgreSQL trusts it when its process id is in use again
+    # Stale: PostgreSQL trusts them when their process id is in use again, or still by a zombie.
+    for name in ("postmaster.pid", SOCKET_LOCK):
+        (cluster / name).unlink(missing_ok=True)
     log = cluster / "server.log"
     settings = SETTINGS | listening(cluster) | (SETTINGS_FOR_TESTS if for_tests else {})
     options = ("-D", str(cluster), "-l", str(log), "-o", command_line(settings), "-t", str(PATIENCE))
