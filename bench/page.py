@@ -57,7 +57,7 @@ new MutationObserver(() => {
 """
 FIRST = """() => {
   const entries = performance.getEntriesByType('resource');
-  const asked = entries.filter(({name}) => name.endsWith('/graphql'));
+  const asked = entries.filter(({name, startTime}) => name.endsWith('/graphql') && startTime <= seen.rows);
   const last = seen.tasks.at(-1);
   return {
     painted: performance.getEntriesByName('first-contentful-paint')[0].startTime,

@@ -1,28 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import type { Answer, Graph, Sink } from '../src/graph.ts';
 import { follow, type FollowOptions } from '../src/live/follow.ts';
+import { scripted, soon } from './scripted.ts';
 
 const row = (name: string, status = 'RUNNING') => ({ id: name, pipelineId: name, status, createdAt: `2025-01-01T00:00:${name}Z`, updatedAt: `2025-01-01T00:00:${name}Z` });
-const page = (names: string[], hasNextPage: boolean) => ({ pipelines: { nodes: names.map((name) => row(name)), pageInfo: { hasNextPage, endCursor: names.at(-1) }, feedToken: names[0], facets: [] } });
-const soon = () => new Promise((resolve) => setTimeout(resolve, 300));
-
-// A server whose answers are given by hand.
-function scripted() {
-  const asked: { variables: Record<string, unknown>; answer(data: unknown): void }[] = [];
-  const feeds: { variables: Record<string, unknown>; sink: Sink<never>; isOpen: boolean }[] = [];
-  const graph = {
-    query: (_document: unknown, variables: Record<string, unknown>) => new Promise<Answer<unknown>>((resolve) => asked.push({ variables, answer: (data) => resolve({ data }) })),
-    subscribe: (_document: unknown, variables: Record<string, unknown>, sink: Sink<never>) => {
-      const feed = { variables, sink, isOpen: true };
-      feeds.push(feed);
-      return () => { feed.isOpen = false; };
-    },
-  } as unknown as Graph;
-  const tell = (message: object) => feeds.at(-1)!.sink.next({ pipelines: { token: 'later', ...message } } as never);
-  return { graph, asked, feeds, tell };
-}
+const page = (names: string[], hasNextPage: boolean) => ({ pipelines: { nodes: names.map((name) => row(name)), pageInfo: { hasNextPage, endCursor: names.at(-1) }, feedToken: names[0] } });
 
 function followed(options: Partial<FollowOptions> = {}) {
   const server = scripted();
@@ -81,6 +64,20 @@ test('after a reset the list is read anew', async () => {
 
   assert.deepEqual(seen, ['30:RUNNING', '40:RUNNING 30:RUNNING']);
   assert.deepEqual(feeds.map(({ isOpen }) => isOpen), [false, true]);
+  following.stop();
+});
+
+test('what belongs beside the list is asked for whenever it is read, after its rows', async () => {
+  const asked: number[] = [];
+  const server = scripted();
+  const following = follow(server.graph, { reading: () => asked.push(server.asked.length), changed: () => {} });
+  server.asked[0]!.answer(page(['30'], false));
+  await soon();
+
+  server.tell({ __typename: 'FeedReset' });
+  await soon();
+
+  assert.deepEqual(asked, [1, 2]);
   following.stop();
 });
 

@@ -2,13 +2,13 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { createGraph, GraphError } from '../src/graph.ts';
-import { ShellDocument, type PipelinesQuery } from '../src/generated/operations.ts';
+import { ShellDocument, type PipelineCountsQuery, type PipelinesQuery } from '../src/generated/operations.ts';
 
 const REFUSED = { errors: [{ message: 'No valid token', extensions: { code: 'UNAUTHENTICATED' } }] };
 const VIEWER = { data: { viewer: { id: 'me', displayName: null, permissions: [] } } };
 
 // `@semanticNonNull`: the list is there, or an error says why not. This does not compile where codegen lost it.
-export const nodes = ({ pipelines }: PipelinesQuery): number => pipelines.nodes.length + pipelines.facets.length;
+export const nodes = ({ pipelines }: PipelinesQuery & PipelineCountsQuery): number => pipelines.nodes.length + pipelines.facets.length;
 
 function answering(...answers: object[]) {
   const sent: { authorization: string | null; body: { query: string } }[] = [];

@@ -14,6 +14,8 @@ export interface FollowOptions {
   after?: string | undefined;
   before?: string | undefined;
   manner?: Manner;
+  /** Called whenever the list is read, also anew: what belongs beside it is asked for now. */
+  reading?(): void;
   /** The list after what happened until now: at most once a frame, and with the page when it was read. */
   changed(list: LiveList, page: Page): void;
   /** Each message, before it is applied. */
@@ -31,7 +33,7 @@ export interface Following {
   stop(): void;
 }
 
-export function follow(graph: Graph, { filter = {}, size = PAGE_SIZE, after, before, manner = 'follow', changed, each, failed }: FollowOptions): Following {
+export function follow(graph: Graph, { filter = {}, size = PAGE_SIZE, after, before, manner = 'follow', reading, changed, each, failed }: FollowOptions): Following {
   let stopped = new AbortController();
   let list: LiveList | undefined;
   let page: Page | undefined;
@@ -51,7 +53,9 @@ export function follow(graph: Graph, { filter = {}, size = PAGE_SIZE, after, bef
   async function read(): Promise<void> {
     const { signal } = stopped;
     const place = before ? { last: size, before } : { first: size, after: after ?? null };
-    const { data, error } = await graph.query(PipelinesDocument, { filter, ...place }, signal);
+    const asked = graph.query(PipelinesDocument, { filter, ...place }, signal);
+    reading?.();
+    const { data, error } = await asked;
     if (signal.aborted) return;
     if (error) failed?.(error);
     if (!data?.pipelines) return;

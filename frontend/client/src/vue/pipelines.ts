@@ -1,9 +1,10 @@
-// A live list of pipelines, with the counts of its alert strip.
+// A live list of pipelines, with its counts where they are wanted.
 import { onScopeDispose, ref, shallowRef, toValue, watch, type MaybeRefOrGetter } from 'vue';
 
-import { AlertsDocument, type FacetPartsFragment, type PipelineFilter } from '../generated/operations.ts';
+import type { PipelineFilter } from '../generated/operations.ts';
 import { follow, type Following, type FollowOptions } from '../live/follow.ts';
 import type { Page, Row } from '../live/list.ts';
+import { useCounts } from './counts.ts';
 import { stable, useGraph, whenLiveAgain } from './graph.ts';
 
 export interface Window { after?: string; before?: string }
@@ -12,36 +13,33 @@ export interface PipelinesOptions extends Pick<FollowOptions, 'size' | 'manner'>
   filter?: MaybeRefOrGetter<PipelineFilter>;
   /** Where the list begins: with the newest unless said. */
   window?: MaybeRefOrGetter<Window>;
-  /** Keep the counts of the alert strip, too. */
-  alerts?: boolean;
+  /** Ask how many there are, and keep the counters of the alert strip. The rows do not wait for them. */
+  counts?: boolean;
   /** Called for each pipeline that is told to have failed. */
   onFailure?(pipeline: Row): void;
 }
 
-export function usePipelines({ filter = {}, window = {}, size, manner, alerts: counted = false, onFailure }: PipelinesOptions = {}) {
+export function usePipelines({ filter = {}, window = {}, size, manner, counts: isCounted = false, onFailure }: PipelinesOptions = {}) {
   const graph = useGraph();
   const page = shallowRef<Page>();
   const rows = shallowRef<readonly Row[]>([]);
   const entered = shallowRef<readonly Row[]>([]);
   const left = shallowRef<ReadonlySet<string>>(new Set());
-  const alerts = shallowRef<readonly FacetPartsFragment[]>([]);
   const error = ref<string>();
   const isLoading = ref(true);
+  const { counts, isCounting, ask: count } = useCounts();
   const asked = stable(() => ({ filter: toValue(filter), ...toValue(window) }));
   let following: Following | undefined;
 
   watch(asked, (now, _before, onCleanup) => {
     isLoading.value = true;
-    let strip: (() => void) | undefined;
     following = follow(graph, {
       ...now, size, manner,
+      reading: () => { if (isCounted) count(now.filter); },
       changed: (list, shown) => {
         if (page.value?.feedToken !== shown.feedToken) {
-          alerts.value = shown.facets ?? [];
           error.value = undefined;
           isLoading.value = false;
-          strip?.();
-          strip = counted ? graph.subscribe(AlertsDocument, { filter: now.filter }, { next: ({ facets }) => { alerts.value = facets; } }) : undefined;
         }
         page.value = shown;
         rows.value = list.rows;
@@ -54,10 +52,7 @@ export function usePipelines({ filter = {}, window = {}, size, manner, alerts: c
         isLoading.value = false;
       },
     });
-    onCleanup(() => {
-      following?.stop();
-      strip?.();
-    });
+    onCleanup(() => following?.stop());
   }, { immediate: true });
 
   function refresh(): void {
@@ -69,7 +64,7 @@ export function usePipelines({ filter = {}, window = {}, size, manner, alerts: c
   whenLiveAgain(graph.connection, () => error.value !== undefined, refresh);
   onScopeDispose(() => following?.stop());
   return {
-    page, rows, entered, left, alerts, error, isLoading, refresh,
+    page, rows, entered, left, counts, isCounting, error, isLoading, refresh,
     more: () => following?.more(),
     accept: () => following?.accept(),
   };
