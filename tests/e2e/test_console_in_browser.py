@@ -32,6 +32,7 @@ JAVASCRIPT_MAX = 300_000
 SCRIPT_BYTES = """performance.getEntriesByType('resource').filter(({name}) => name.endsWith('.js'))
   .reduce((sum, {encodedBodySize}) => sum + encodedBodySize, 0)"""
 REQUESTS_MAX = 3
+FIRST_PAINT = "first-contentful-paint"
 CREATE = """mutation {
   createYearConfiguration(input: { year: 2025 }) { ... on CreateYearConfigurationPayload { pipeline { pipelineId } } }
 }"""
@@ -215,6 +216,32 @@ def test_rows_stay_though_they_could_not_be_counted(page: Page, origin: str, com
     page.unroute("**/graphql")
     page.get_by_role("button", name="Refresh").click()
     expect(page.locator("[data-total]")).to_have_text(re.compile(r"^\d+ pipelines?$"))
+
+
+@pytest.mark.parametrize(("theme", "ground"), [("light", "rgb(246, 247, 249)"), ("dark", "rgb(15, 19, 23)")])
+def test_a_frame_is_painted_before_any_script_has_come_and_says_nothing(
+    browser: Browser, origin: str, theme: str, ground: str
+) -> None:
+    context = browser.new_context(viewport={"width": 1440, "height": 900}, color_scheme=theme)  # type: ignore[arg-type]
+    page = context.new_page()
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/assets/*.js", hold)
+    page.goto(f"{origin}/pipelines", wait_until="commit")
+
+    expect(page.locator(".frame")).to_be_visible(timeout=30_000)
+    page.wait_for_function(f"performance.getEntriesByName('{FIRST_PAINT}').length === 1")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == ground
+    assert page.locator("#app").aria_snapshot() == ""
+    page.route("**/assets/*.js", lambda route: route.continue_())
+    for route in held:
+        route.continue_()
+    expect(page.locator("tr.pipeline").first).to_be_visible(timeout=30_000)
+    expect(page.locator(".frame")).to_have_count(0)
+    context.close()
 
 
 def test_a_counter_opens_the_list_that_it_counts(page: Page, origin: str, complaints: list[str]) -> None:
