@@ -282,7 +282,7 @@ def test_filters_are_saved_as_a_view_opened_replaced_and_deleted_with_a_way_back
     views.click()
     menu.get_by_text("Save these filters as a view").click()
     page.get_by_role("textbox", name="Name").fill("Broken in 2025")
-    page.get_by_role("dialog").get_by_role("button", name="Save").click()
+    page.get_by_role("dialog").get_by_role("button", name="Save", exact=True).click()
 
     expect(views).to_have_text("Broken in 2025")
     visit(page, origin, "/pipelines?kind=CSV_INGEST")
@@ -306,7 +306,7 @@ def test_filters_are_saved_as_a_view_opened_replaced_and_deleted_with_a_way_back
     expect(menu.locator("[data-view]")).to_have_count(1)
     menu.get_by_label("Rename “Broken in 2025”").click()
     page.get_by_role("textbox", name="Name").fill("Broken")
-    page.get_by_role("dialog").get_by_role("button", name="Save").click()
+    page.get_by_role("dialog").get_by_role("button", name="Save", exact=True).click()
     views.click()
     menu.get_by_role("button", name="Broken", exact=True).click()
     expect(page).to_have_url(re.compile(r"/pipelines\?status=FAILED&year=2025$"))
