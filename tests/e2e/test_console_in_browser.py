@@ -607,8 +607,8 @@ def test_failed_pipelines_of_a_page_are_retried_together_and_each_says_what_came
     page.get_by_text(re.compile(r"^Retry \d+ failed pipelines? of this page…$")).click()
     dialog = page.get_by_role("dialog")
     boxes = dialog.get_by_role("checkbox", name="Retry this one")
-    chosen = boxes.count() - 1
     boxes.last.click()
+    chosen = boxes.count() - 1
 
     dialog.get_by_role("button", name=f"Retry {chosen} pipeline").click()
 
