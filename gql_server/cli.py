@@ -420,8 +420,10 @@ def _watched(settings: Settings, otherwise: int | None = None) -> Generator[sock
             hint = "choose another with GQL_METRICS_PORT"
             listener = opened.enter_context(_bound(settings.metrics_host, settings.metrics_port, hint))
         elif otherwise is not None:
-            with contextlib.suppress(Stop):
-                listener = opened.enter_context(_bound(settings.metrics_host, otherwise, ""))
+            with contextlib.suppress(Stop, OSError):
+                free = opened.enter_context(_bound(settings.metrics_host, otherwise, ""))
+                free.listen()  # until somebody listens, others can bind it too
+                listener = free
         yield listener
 
 

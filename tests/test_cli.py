@@ -18,6 +18,7 @@ import pytest
 
 from gql_server import cli
 from gql_server.errors import Stop
+from gql_server.settings import Settings
 
 ROOT = Path(__file__).parent.parent
 SECRET = "q8Zt3vKp0sLr5nWy7uBd2xEh4jGc6mAf"
@@ -281,6 +282,14 @@ def test_an_embedded_database_that_dies_is_started_again_and_service_resumes(tmp
         server.send_signal(signal.SIGTERM)
         output, _ = server.communicate(timeout=20)
     assert "the embedded PostgreSQL had stopped; it was started again" in output
+
+
+def test_of_two_demos_that_start_at_once_one_is_watched(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GQL_METRICS_PORT", raising=False)
+    port = free_port()
+
+    with cli._watched(Settings(), port) as first, cli._watched(Settings(), port) as second:
+        assert (first is None, second) == (False, None)
 
 
 def test_a_year_is_created_once(migrated: Path) -> None:
