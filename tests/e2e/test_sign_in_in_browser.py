@@ -128,6 +128,7 @@ def sign_in(page: Page, site: Site, path: str, name: str = "ada") -> None:
     page.get_by_role("link", name="Sign in").click()
     log_in(page, name)
     expect(page).to_have_url(f"{site.origin}{path}")
+    expect(page.get_by_label(f"Signed in as {name} of the provider")).to_be_visible(timeout=30_000)
 
 
 def lose_session(page: Page) -> None:
