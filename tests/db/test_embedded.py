@@ -194,6 +194,17 @@ async def test_a_process_id_that_now_belongs_to_another_program_does_not_prevent
         await other.wait()
 
 
+@pytest.mark.parametrize("folder", ["short", "of a name that is too long for the path of a socket " * 2], ids=["short", "long"])
+async def test_a_server_that_died_comes_back_where_its_users_look_for_it(data_dir: Path, folder: str):
+    with embedded.start(data_dir / folder, for_tests=True) as dsn:
+        died = postmaster(data_dir / folder)
+        died.kill()
+        died.wait(timeout=60)
+
+        assert embedded.revive(data_dir / folder)
+        assert await value(dsn, "SELECT 1") == 1
+
+
 async def test_an_interrupted_creation_is_started_over(data_dir: Path):
     (data_dir / "postgres.new" / "base").mkdir(parents=True)
 

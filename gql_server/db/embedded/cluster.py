@@ -1,5 +1,6 @@
 """One cluster on disk: created once, launched, found again, stopped."""
 
+import contextlib
 import os
 import re
 import secrets
@@ -34,6 +35,7 @@ PATIENCE = 60
 FIRST_WITH_BUILTIN_LOCALE = 17
 SOCKET_LOCK = f".s.PGSQL.{PORT}.lock"
 SOCKET_PATH_MAX = 103
+SOCKET_FOLDER = "gql-server-"
 PLAIN_PATH = re.compile(r"[\w/.+-]+", re.ASCII)
 
 SETTINGS = {
@@ -99,13 +101,13 @@ def write_secret(path: Path, text: str, *, like: Path) -> None:
 
 def launch(cluster: Path, *, for_tests: bool) -> Postmaster:
     """Start the server; pg_ctl gives it a session of its own, so the terminal's Ctrl-C does not reach it."""
-    # Stale: PostgreSQL trusts them when their process id is in use again, or still by a zombie.
-    for name in ("postmaster.pid", SOCKET_LOCK):
-        (cluster / name).unlink(missing_ok=True)
     log = cluster / "server.log"
     settings = SETTINGS | listening(cluster) | (SETTINGS_FOR_TESTS if for_tests else {})
     options = ("-D", str(cluster), "-l", str(log), "-o", command_line(settings), "-t", str(PATIENCE))
     written = log.stat().st_size if log.exists() else 0
+    # Stale: PostgreSQL trusts them when their process id is in use again, or still by a zombie.
+    for stale in (cluster / "postmaster.pid", Path(settings.get("unix_socket_directories", cluster)) / SOCKET_LOCK):
+        stale.unlink(missing_ok=True)
     try:
         run(cluster, "pg_ctl", "start", "--silent", "--wait", *options)
     except EmbeddedError as error:
@@ -128,11 +130,16 @@ def listening(cluster: Path) -> dict[str, str]:
 
 
 def socket_directory(cluster: Path) -> Path:
-    """The cluster's own directory, or a private temporary one if its path is too long or too unusual for a socket."""
+    """The cluster's own directory, or a private temporary one if its path is too long or too unusual for a socket: that of the
+    server that died, if it did, which its users know."""
     path = os.fspath(cluster / f".s.PGSQL.{PORT}")
     if len(path) <= SOCKET_PATH_MAX and PLAIN_PATH.fullmatch(path):
         return cluster
-    directory = Path(tempfile.mkdtemp(prefix="gql-server-", dir=None if len(tempfile.gettempdir()) < 60 else "/tmp"))
+    with contextlib.suppress(OSError, IndexError):
+        former = Path((cluster / "postmaster.pid").read_text().splitlines()[4])
+        if former.name.startswith(SOCKET_FOLDER) and former.stat().st_uid == cluster.stat().st_uid:
+            return former
+    directory = Path(tempfile.mkdtemp(prefix=SOCKET_FOLDER, dir=None if len(tempfile.gettempdir()) < 60 else "/tmp"))
     if is_root():
         give(directory, owner_of(cluster))
     return directory
