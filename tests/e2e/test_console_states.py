@@ -20,7 +20,7 @@ CHOICES = ("pipeops_clause_who", "pipeops_filter_state", "pipeops_filter_conditi
 
 
 def picture(folder: str, name: str) -> Path:
-    """Where a picture of that name is kept."""
+    """The path at which a picture of that name is kept."""
     (PICTURES / folder).mkdir(parents=True, exist_ok=True)
     return PICTURES / folder / f"{re.sub(r'[^a-z0-9]+', '-', name.lower().strip('/'))}.png"
 
@@ -53,7 +53,7 @@ class Reader:
         expect(self.page.locator(".q-dialog, .q-menu")).to_have_count(0)
 
     def complaints(self, name: str) -> list[str]:
-        """What axe has to say of the state, which is kept as a picture."""
+        """Complaints of axe about the state, which is kept as a picture."""
         kind = name.split("-")[0]
         shown = self.page.locator(f".q-{kind}" if kind in {"dialog", "menu"} else "body")
         expect(shown).to_be_visible()
