@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route, WebSocketRoute
 
 from gql_server import handlers
@@ -40,7 +40,7 @@ from gql_server.http.graphiql import PageConfig, Pages
 from gql_server.http.identity import Identity
 from gql_server.http.ledger_metrics import LedgerMetrics
 from gql_server.http.live import Limits
-from gql_server.http.metrics import Gauges, Pools, metrics_app
+from gql_server.http.metrics import Gauges, Pools, live, metrics_app
 from gql_server.http.oidc import Company, IdentityProvider, Keys
 from gql_server.http.origins import CrossOrigin, Hosts, Origins
 from gql_server.http.reference import ReferencePages
@@ -314,11 +314,6 @@ def files_bucket(settings: Settings) -> FileStore | None:
         access_key_id=settings.files_access_key_id,
         secret_access_key=None if secret is None else secret.get_secret_value(),
     )
-
-
-async def live(request: Request) -> Response:
-    """The process runs."""
-    return PlainTextResponse("ok\n")
 
 
 async def readiness(engine: AsyncEngine) -> Response:

@@ -88,7 +88,7 @@ def metrics_app(collectors: Sequence[Collector], ready: Ready, refreshed: Refres
     scraped = _Scraped(collectors)
     exposition = _Exposition(make_asgi_app(scraped), refreshed)
     app = Starlette(
-        routes=[Route("/livez", _live), Route("/readyz", ready), Route("/metrics", exposition)],
+        routes=[Route("/livez", live), Route("/readyz", ready), Route("/metrics", exposition)],
         lifespan=_watching,
     )
     app.state.register = scraped.register
@@ -113,7 +113,8 @@ async def watch_loop() -> None:
         LOOP_LAG.observe(max(0.0, time.perf_counter() - due))
 
 
-async def _live(request: Request) -> Response:
+async def live(request: Request) -> Response:
+    """Tell that the process runs."""
     return PlainTextResponse("ok\n")
 
 

@@ -79,7 +79,7 @@ class RelyingParty:
             "scope": self._registration.scopes,
             "state": attempt.state,
             "nonce": attempt.nonce,
-            "code_challenge": _unpadded(hashlib.sha256(attempt.verifier.encode()).digest()),
+            "code_challenge": unpadded(hashlib.sha256(attempt.verifier.encode()).digest()),
             "code_challenge_method": "S256",
         }
         return _with(await self._endpoint("authorization_endpoint"), {**self._registration.parameters, **asked})
@@ -236,5 +236,6 @@ def _reason(answer: object) -> str:
     return str(error)[:200]
 
 
-def _unpadded(raw: bytes) -> str:
+def unpadded(raw: bytes) -> str:
+    """The bytes in the URL-safe alphabet of base 64, as RFC 7636 (appendix A) has them."""
     return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()

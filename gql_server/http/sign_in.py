@@ -3,7 +3,6 @@
 import hashlib
 import hmac
 import re
-from base64 import urlsafe_b64encode
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from html import escape
@@ -20,7 +19,7 @@ from gql_server.http.cookies import SESSION, SIGN_IN, Cookies, Site, credentials
 from gql_server.http.graphiql import PAGE_HEADERS
 from gql_server.http.identity import Authenticate, viewer_of
 from gql_server.http.refusals import STATUS
-from gql_server.http.relying_party import Attempt, NotGranted, RelyingParty
+from gql_server.http.relying_party import Attempt, NotGranted, RelyingParty, unpadded
 from gql_server.http.sessions import BrowserSessions
 from gql_server.http.uploads import refusal
 
@@ -153,7 +152,7 @@ class SignIn:
 
 
 def _derived(key: bytes, use: str, state: str) -> str:
-    return urlsafe_b64encode(hmac.digest(key, f"{use} {state}".encode(), hashlib.sha256)).rstrip(b"=").decode()
+    return unpadded(hmac.digest(key, f"{use} {state}".encode(), hashlib.sha256))
 
 
 def _page(text: str, status: int = 200) -> Response:

@@ -7,12 +7,12 @@ from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from gql_server.http.answers import SOON
+from gql_server.http.metrics import live
 from gql_server.processes.server import Server, at_once, web
-
-SOON = {"Retry-After": "1"}
 
 
 class Waiting:
@@ -34,16 +34,12 @@ class Waiting:
         await asyncio.gather(*(task for _, task in self._servers))
 
     def _serve(self, listener: socket.socket) -> tuple[Server, asyncio.Task[None]]:
-        routes = [Route("/livez", _live), Route("/{path:path}", self._not_ready, methods=["GET", "POST"])]
+        routes = [Route("/livez", live), Route("/{path:path}", self._not_ready, methods=["GET", "POST"])]
         server = Server(web(Starlette(routes=routes), lifespan="off"), at_once)
         return server, asyncio.create_task(server.serve([listener]))
 
     async def _not_ready(self, request: Request) -> Response:
         return JSONResponse({"ready": False, "reason": self._reason}, 503, SOON)
-
-
-async def _live(request: Request) -> Response:
-    return PlainTextResponse("ok\n")
 
 
 @asynccontextmanager
