@@ -49,7 +49,7 @@ def is_allowed(licence: str, allowed: list[str], words: Mapping[str, str]) -> bo
 
 
 def python(words: Mapping[str, str]) -> Iterator[Dependency]:
-    """What is installed."""
+    """Python packages of this environment but ours, with the licences they name."""
     command = ["pip-licenses", "--from=all", "--format=json", "--with-system"]
     for each in json.loads(subprocess.run(command, check=True, capture_output=True).stdout):
         if each["Name"] != OURS:
@@ -66,7 +66,7 @@ def said(package: Mapping[str, str], words: Mapping[str, str]) -> str:
 
 
 def javascript(folder: Path) -> Iterator[Dependency]:
-    """What a lock file pins."""
+    """Packages of a folder's npm lock file, with the licences it names."""
     packages = json.loads((folder / "package-lock.json").read_text("utf-8"))["packages"]
     for path, each in packages.items():
         if "node_modules/" in path and not each.get("link"):

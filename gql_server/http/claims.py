@@ -27,7 +27,7 @@ def check_rules(rules: RoleRules) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Somebody as the provider's claims describe them: a name, an address, and roles with the unit of each."""
+    """A user of the identity provider: subject, display name, e-mail address, and roles with the unit of each."""
 
     subject: str
     display_name: str | None

@@ -35,7 +35,7 @@ def example() -> dict[str, str]:
 
 @pytest.fixture
 def visitor(page: Page, origin: str) -> Iterator[Page]:
-    """Somebody whose page holds a token of the demo's operator, and who sees no error."""
+    """A page that holds a token of the demo's operator; fails the test on an error in its console."""
     said: list[str] = []
     page.on("console", lambda message: said.append(message.text) if message.type in {"error", "warning"} else None)
     page.on("pageerror", lambda error: said.append(str(error)))

@@ -26,7 +26,7 @@ def picture(folder: str, name: str) -> Path:
 
 
 class Reader:
-    """Somebody who reads the console in a theme and a language."""
+    """A browser page of the console in one theme and one language."""
 
     def __init__(self, browser: Browser, origin: str, language: str, theme: str) -> None:
         options = {"color_scheme": theme, "reduced_motion": "reduce", "bypass_csp": True}

@@ -10,8 +10,8 @@ from gql_server.db.models.metadata import NOW, Base, provider_enum
 
 
 class BrowserSession(Base):
-    """Somebody whom the identity provider has vouched for, until it is asked again, by what the secret in their cookie
-    leads to. What only the provider shall read is sealed with that secret, which is not kept."""
+    """A signed-in browser's session, under a key derived from the secret in its cookie. `person` is believed until
+    `vouched_until`; `sealed` holds the provider's tokens, encrypted with that secret, which is not stored."""
 
     __tablename__ = "browser_sessions"
 
