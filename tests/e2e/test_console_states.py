@@ -174,6 +174,7 @@ def test_signing_in_and_aborting_are_accessible(browser: Browser) -> None:
                 complaints += reader.complaints("dialog-signin")
                 page.get_by_label(reader.text("pipeops_signin_token")).fill(authority.mint("operator"))
                 page.get_by_role("button", name=reader.text("pipeops_signin")).click()
+                expect(page.get_by_role("dialog")).to_have_count(0)
                 row(page, pipeline).get_by_role("button", name=reader.text("pipeops_action_abort")).click()
                 expect(page.get_by_role("dialog")).to_be_visible()
                 complaints += reader.complaints("dialog-abort")
