@@ -201,6 +201,18 @@ async def test_facts_of_pipelines_are_as_good_after_the_fifth_execution(ledger: 
     await compare(ledger, FACTS[name](ledger, who, keys), slack=SLACK + 4 * count)
 
 
+@pytest.mark.parametrize("unresolved", [True, False])
+async def test_no_run_is_compared_with_all_others_to_tell_whether_it_was_made_good(ledger: AsyncConnection, unresolved: bool):
+    criteria = PipelineCriteria(unresolved=unresolved, search="done 3")
+
+    asked = await executed_by(ledger, rows_of_list(ledger, viewer("operator"), criteria, window(None)))
+
+    explained = [await ledger.exec_driver_sql(f"EXPLAIN {each.statement}", tuple(each.parameters)) for each in asked]
+    plans = ["\n".join(found.scalars()) for found in explained]
+    assert [plan.count("Seq Scan on pipelines pipelines_1") for plan in plans] == [0] * len(plans)
+    assert "ix_pipelines_scope_success" in plans[0]
+
+
 async def test_counts_are_as_good_after_the_fifth_execution(ledger: AsyncConnection):
     who = viewer("operator")
     for criteria in CRITERIA.values():

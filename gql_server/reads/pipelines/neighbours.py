@@ -11,7 +11,7 @@ order by key alone, PostgreSQL may walk all pipelines from the key on.
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Boolean, ColumnElement, Select, Uuid, and_, exists, func, null, or_, select, true, tuple_
+from sqlalchemy import Boolean, ColumnElement, Select, Uuid, and_, func, null, or_, select, true, tuple_
 from sqlalchemy.orm import aliased
 
 from gql_server.db import models
@@ -85,9 +85,12 @@ def unresolved(viewer: Viewer, statement: AnySelect, key: Column, run: Any) -> A
 
 
 def resolved(viewer: Viewer, key: Column, run: Any) -> ColumnElement[bool]:
-    """A later run succeeded that makes it good."""
+    """A later run succeeded that makes it good.
+
+    Asked for its id, since of EXISTS PostgreSQL drops order and limit, and then may read all pipelines for each run.
+    """
     later: Any = aliased(models.Pipeline)
-    return or_(*(exists(first) for first in first_successes(viewer, later, key, run)))
+    return or_(*(first.scalar_subquery().is_not(None) for first in first_successes(viewer, later, key, run)))
 
 
 def first_successes(viewer: Viewer, later: Any, key: Column, run: Any) -> list[Select[UUID]]:
