@@ -28,6 +28,7 @@ class PatientProtocol(HttpToolsProtocol):
     """Waits for the head of each request so long and no longer. Between two of them uvicorn's own limit counts."""
 
     _deadline: asyncio.TimerHandle | None = None
+    _is_upgraded = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -35,8 +36,12 @@ class PatientProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
-        if self._deadline is None and not self._is_answering:
+        if self._deadline is None and not self._is_answering and not self._is_upgraded:
             self._await_head()
+
+    def handle_websocket_upgrade(self) -> None:
+        self._is_upgraded = True
+        super().handle_websocket_upgrade()
 
     def on_headers_complete(self) -> None:
         self._forget_deadline()

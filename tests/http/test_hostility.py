@@ -10,6 +10,8 @@ import pytest
 import uvicorn
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
+from websockets.asyncio.client import connect
+from websockets.typing import Subprotocol
 
 from gql_server.db import create_engine
 from gql_server.graph.cost.budgets import Budgets
@@ -236,6 +238,17 @@ async def test_who_sends_nothing_or_half_a_request_is_let_go(port: int, sends: S
 
     writer.close()
     assert answer[: len(told) or None] == told
+
+
+async def test_a_socket_outlives_the_time_that_a_head_may_take(port: int):
+    url, headers = f"ws://127.0.0.1:{port}/graphql", {"Authorization": f"Bearer {AUTHORITY.mint('operator')}"}
+    async with connect(url, subprotocols=[Subprotocol("graphql-transport-ws")], additional_headers=headers) as connection:
+        await connection.send('{"type": "connection_init"}')
+        acknowledged = await connection.recv()
+        await asyncio.sleep(0.6)
+        await connection.send('{"type": "ping"}')
+
+        assert (acknowledged, await connection.recv()) == ('{"type":"connection_ack"}', '{"type":"pong"}')
 
 
 async def test_a_head_that_comes_in_drops_is_let_go_after_the_first_request_too(port: int):
