@@ -92,7 +92,7 @@ async def test_a_page_that_is_served_later_carries_tokens_that_expire_later() ->
 def test_a_token_of_the_demo_is_of_the_provider_of_its_data() -> None:
     viewer = AUTHORITY.authenticate(demo_headers(AUTHORITY, "standard")()["Authorization"])
 
-    assert (viewer.subject, viewer.provider, viewer.permissions) == ("standard", "ACCRED", frozenset())
+    assert (viewer.subject, viewer.provider, viewer.permissions) == ("standard", "ACCRED", {"views:edit"})
 
 
 def explained(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> str:

@@ -14,7 +14,7 @@ from gql_server.commands.checks import creator
 from gql_server.db import dumps
 from gql_server.db.models import NOW, TriageView
 from gql_server.errors import BadInput, Conflict, Forbidden, NotFound, RefusalReason
-from gql_server.policy import OPERATIONS_VIEW, Viewer, view_clause
+from gql_server.policy import OPERATIONS_VIEW, VIEWS_EDIT, Viewer, view_clause
 
 OWNER = "view.isOwner"
 NAME_LENGTH = 100
@@ -42,8 +42,9 @@ class NewView:
 async def save_view(connection: AsyncConnection, viewer: Viewer, view: NewView, replaced: UUID | None = None) -> UUID:
     """Create a view, or replace one of the viewer's own. Returns its id.
 
-    Raises BadInput, NotFound, Forbidden (another's view, or sharing without the permission to see operations), or Conflict.
+    Raises BadInput, NotFound, Forbidden (without permission to save, or to share, or of another's view), or Conflict.
     """
+    _check_permission(viewer)
     _check(view)
     if view.is_shared and not viewer.may(OPERATIONS_VIEW):
         raise Forbidden("you may save views for yourself, not share them", permission=OPERATIONS_VIEW)
@@ -67,12 +68,18 @@ async def save_view(connection: AsyncConnection, viewer: Viewer, view: NewView, 
 async def delete_view(connection: AsyncConnection, viewer: Viewer, view_id: UUID) -> UUID:
     """Delete a view of the viewer's own. Returns its id.
 
-    Raises NotFound, or Forbidden for one that another shares.
+    Raises NotFound, or Forbidden without permission and for one that another shares.
     """
+    _check_permission(viewer)
     await _own(connection, viewer, view_id, "delete")
     await connection.execute(delete(V).where(V.id == view_id))
     await audit.record(connection, viewer, "delete_view", {"view_id": view_id})
     return view_id
+
+
+def _check_permission(viewer: Viewer) -> None:
+    if not viewer.may(VIEWS_EDIT):
+        raise Forbidden("you may not save or delete views", permission=VIEWS_EDIT)
 
 
 async def _create(connection: AsyncConnection, viewer: Viewer, values: Mapping[str, Any]) -> UUID:

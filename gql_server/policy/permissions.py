@@ -12,6 +12,8 @@ CONFIGURATION_VIEW = "backoffice.configuration:view"
 CONFIGURATION_EDIT = "backoffice.configuration:edit"
 USERS_VIEW = "backoffice.users:view"
 FAILURES_ACKNOWLEDGE = "backoffice.failures:acknowledge"
+VIEWS_EDIT = "views:edit"
+"""Saves and deletes views of one's own: every role may."""
 API_EXPLORE = "backoffice.api:explore"
 """Asks what nobody foresaw: documents that are not trusted, and the schema, where these are not for everyone."""
 
@@ -66,13 +68,15 @@ def permissions_of(role: str, unit: str | None) -> frozenset[str]:
     match role:
         case Role.SUPERADMIN:
             backoffice = {f"backoffice.{area}:{action}" for area in BACKOFFICE for action in ("view", "edit")}
-            return frozenset(backoffice | _module_permissions("") | {API_EXPLORE, FAILURES_ACKNOWLEDGE})
+            return frozenset(backoffice | _module_permissions("") | {API_EXPLORE, FAILURES_ACKNOWLEDGE, VIEWS_EDIT})
         case Role.OPERATOR:
             editable = {f"backoffice.{area}:edit" for area in ("pipeline_operations", "configuration")}
             readable = {OPERATIONS_VIEW, CONFIGURATION_VIEW, USERS_VIEW}
-            return frozenset(editable | readable | {API_EXPLORE, FAILURES_ACKNOWLEDGE})
+            return frozenset(editable | readable | {API_EXPLORE, FAILURES_ACKNOWLEDGE, VIEWS_EDIT})
         case Role.PRINCIPAL if unit:
-            return frozenset(_module_permissions(f"@{unit}"))
+            return frozenset(_module_permissions(f"@{unit}") | {VIEWS_EDIT})
+        case Role.STANDARD:
+            return frozenset({VIEWS_EDIT})
         case _:
             return frozenset()
 

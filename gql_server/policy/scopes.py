@@ -13,6 +13,7 @@ from gql_server.policy.permissions import (
     OPERATIONS_EDIT,
     OPERATIONS_VIEW,
     USERS_VIEW,
+    VIEWS_EDIT,
 )
 
 
@@ -34,6 +35,7 @@ SCOPES: Mapping[str, ScopeRule] = MappingProxyType(
         ),
         "data:upload": ScopeRule("upload data, and follow its pipelines", ("modules.*:sync",)),
         "years:configure": ScopeRule("create, open and close years", (CONFIGURATION_EDIT, CONFIGURATION_VIEW)),
+        "views:edit": ScopeRule("save and delete views of its own", (VIEWS_EDIT,)),
         "people:read": ScopeRule("read who did what, by name and address", (USERS_VIEW,)),
         "schema:read": ScopeRule("read the schema, and send documents that are not trusted", (API_EXPLORE,)),
     }

@@ -12,6 +12,7 @@ from gql_server.policy.permissions import (
     OPERATIONS_EDIT,
     OPERATIONS_VIEW,
     USERS_VIEW,
+    VIEWS_EDIT,
 )
 
 
@@ -46,6 +47,7 @@ FEED_EVENT = "token at"
 PROBLEM = "code message retryable"
 MAY_OPERATE = Guard(OPERATIONS_EDIT, DenialMode.PROBLEM)
 MAY_INGEST = Guard(f"{OPERATIONS_EDIT} | modules.{{module}}:sync@{{unit}}", DenialMode.PROBLEM)
+MAY_SAVE = Guard(VIEWS_EDIT, DenialMode.PROBLEM)
 MAY_CONFIGURE = Guard(CONFIGURATION_EDIT, DenialMode.PROBLEM)
 UNIT_SEEN = f"{OPERATIONS_VIEW} | modules.*:view@{{unit}}"
 PIPELINE_SEEN = f"{OPERATIONS_VIEW} | modules.{{module}}:sync@{{unit}}"
@@ -70,7 +72,8 @@ POLICY: Mapping[str, TypeRule] = MappingProxyType(
             "pipeline pipelines facets jobProgress abortProgress", health=Guard(OPERATIONS_VIEW, DenialMode.ERROR)
         ),
         "Mutation": rule(
-            "saveView deleteView",
+            saveView=MAY_SAVE,
+            deleteView=MAY_SAVE,
             abortPipelines=MAY_OPERATE,
             acknowledgeFailure=Guard(FAILURES_ACKNOWLEDGE, DenialMode.PROBLEM),
             abortPipeline=MAY_OPERATE,

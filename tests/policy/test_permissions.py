@@ -38,18 +38,19 @@ def test_operators_get_back_office_permissions_and_no_module():
         "backoffice.users:view",
         "backoffice.api:explore",
         "backoffice.failures:acknowledge",
+        "views:edit",
     }
 
 
 def test_principals_get_every_module_of_their_unit_and_nothing_without_one():
     expected = {f"modules.{key}:{action}@10208" for key in MODULE_KEYS for action in ("view", "edit", "sync")}
 
-    assert permissions_of(Role.PRINCIPAL, "10208") == expected
+    assert permissions_of(Role.PRINCIPAL, "10208") == expected | {"views:edit"}
     assert permissions_of(Role.PRINCIPAL, None) == frozenset()
 
 
-def test_standard_users_and_unknown_roles_get_nothing():
-    assert permissions_of(Role.STANDARD, None) == frozenset()
+def test_standard_users_save_views_and_unknown_roles_get_nothing():
+    assert permissions_of(Role.STANDARD, None) == {"views:edit"}
     assert permissions_of("calco2.something.new", "10208") == frozenset()
 
 

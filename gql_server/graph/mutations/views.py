@@ -8,8 +8,7 @@ from strawberry import UNSET
 
 from gql_server.commands.views import NewView, delete_view, save_view
 from gql_server.graph.context import Info
-from gql_server.graph.fields import Experimental, SemanticNonNull
-from gql_server.graph.mutations.resolver import about, argument, idempotency_key, members, resolve, still_visible
+from gql_server.graph.mutations.resolver import about, argument, idempotency_key, members, mutation, resolve, still_visible
 from gql_server.graph.nodes import encode, uuid_key
 from gql_server.graph.problems import Problems
 from gql_server.graph.scalars import JSON
@@ -79,9 +78,10 @@ DeleteViewResult = Annotated[
 
 @strawberry.type
 class ViewMutation:
-    @strawberry.mutation(
-        description="Save an operation for yourself or for everyone of your provider. Only its owner may replace a view.",
-        directives=[SemanticNonNull(), Experimental(since="0.1")],
+    @mutation(
+        "Mutation.saveView",
+        "Save an operation for yourself or for everyone of your provider. Only its owner may replace a view.",
+        experimental_since="0.1",
     )
     async def save_view(self, info: Info, input: Annotated[SaveViewInput, argument("What to save.")]) -> SaveViewResult | None:
         context, schema = info.context, cast(Any, info.schema).executable
@@ -96,9 +96,7 @@ class ViewMutation:
             payload,
         )
 
-    @strawberry.mutation(
-        description="Delete a view. Only its owner may.", directives=[SemanticNonNull(), Experimental(since="0.3")]
-    )
+    @mutation("Mutation.deleteView", "Delete a view. Only its owner may.", experimental_since="0.1")
     async def delete_view(
         self, info: Info, input: Annotated[DeleteViewInput, argument("Which view.")]
     ) -> DeleteViewResult | None:
