@@ -46,6 +46,7 @@ from gql_server.http.origins import CrossOrigin, Hosts, Origins
 from gql_server.http.reference import ReferencePages
 from gql_server.http.relying_party import Registration, RelyingParty
 from gql_server.http.request_log import RequestLog
+from gql_server.http.revocation import Revocations
 from gql_server.http.sdl import SchemaDefinition
 from gql_server.http.services import Services
 from gql_server.http.sessions import BrowserSessions
@@ -83,7 +84,6 @@ def create_app(
     load_job_modules(settings.job_modules)
     engine = read_engine(dsn, pool_size=settings.database_pool_size, statement_timeout=settings.statement_timeout)
     write_engine = work_engine(dsn, concurrency=2)
-    hub = Hub(connect_arguments(dsn, "gql-server feed"))
     tokens = TokenAuthority.of(settings)
     secret = settings.signing_key().encode()
     paging, feed_tokens = Paging(CursorCodec(secret), settings.page_size_max), Tokens(secret)
@@ -101,9 +101,12 @@ def create_app(
     sessions = party and BrowserSessions(
         Sessions(write_engine), party, directory=settings.oidc_directory, lifetime=settings.session_lifetime
     )
+    services = Services(ServiceTokens(write_engine))
+    revocations = Revocations(services.disbelieve, *([sessions.disbelieve] if sessions else []))
+    hub = Hub(connect_arguments(dsn, "gql-server feed"), listeners=[revocations])
     site = Site(settings.public_origin, settings.base_path)
     cookies = Cookies(site)
-    authenticate = Identity(tokens, keys and Company(keys), sessions, Services(ServiceTokens(write_engine))).authenticate
+    authenticate = Identity(tokens, keys and Company(keys), sessions, services).authenticate
     sign_in = SignIn(party, sessions, cookies, site, authenticate) if party and sessions else None
     page = replace(page, signs_in=sign_in is not None)
     graphql = GraphQLEndpoint(
@@ -129,6 +132,7 @@ def create_app(
         ),
         origins=origins,
         documents=trusted_documents(settings),
+        revocations=revocations,
     )
     definition = SchemaDefinition(schema.as_str, authenticate, explores, is_public=settings.introspection == "everyone")
     reference = ReferencePages(schema.as_str, operations_by_name(), version("gql-server"), definition.check)

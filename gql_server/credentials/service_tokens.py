@@ -55,12 +55,12 @@ class ServiceTokens:
         token = f"{PREFIX}{secrets.token_urlsafe(32)}"
         values = {"name": name, "role": role, "unit": unit, "provider": provider, "scopes": sorted(scopes)}
         async with self._engine.begin() as connection:
-            await connection.execute(insert(T).values(**values, digest=_digest(token), expires_at=NOW + lifetime))
+            await connection.execute(insert(T).values(**values, digest=digest(token), expires_at=NOW + lifetime))
         return token
 
     async def find(self, token: str) -> Service | None:
         """Look up a token, if it is good; that it is used is noted once a minute."""
-        known = T.digest == _digest(token)
+        known = T.digest == digest(token)
         unused = or_(T.used_at.is_(None), T.used_at < NOW - USED_AGAIN)
         async with self._engine.begin() as connection:
             row = (await connection.execute(select(*COLUMNS).where(known))).one_or_none()
@@ -82,5 +82,6 @@ class ServiceTokens:
             return await connection.scalar(changed)
 
 
-def _digest(token: str) -> bytes:
+def digest(token: str) -> bytes:
+    """Key of a token in the database."""
     return hashlib.sha256(token.encode()).digest()

@@ -3,10 +3,10 @@
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -24,6 +24,8 @@ DEADLINE_SECONDS = 1
 DEAF_POLL_SECONDS = 0.2
 """Interval at which events are looked for while notifications do not arrive."""
 SELF_TEST_EVERY_SECONDS = 60
+CHECK_EVERY_SECONDS = 5.0
+"""Interval at which listeners look for what they did not hear."""
 
 NO_KEYS: Mapping[UUID, int] = MappingProxyType({})
 
@@ -74,6 +76,18 @@ class HubSubscription:
         return change
 
 
+class Listener(Protocol):
+    """Someone who must know of notifications before events that come after them are told."""
+
+    channel: str
+
+    def heard(self, payload: str) -> None: ...
+
+    async def check(self, connection: asyncpg.Connection) -> None:
+        """Look for what was not heard."""
+        ...
+
+
 class Hub:
     """Follows `events.seq`, which is commit order. A notification only says "now"; a poll beside it says so too.
 
@@ -81,9 +95,16 @@ class Hub:
     """
 
     def __init__(
-        self, connect_arguments: Mapping[str, Any], *, poll_seconds: float = 1.0, back_off_max_seconds: float = 5.0
+        self,
+        connect_arguments: Mapping[str, Any],
+        *,
+        poll_seconds: float = 1.0,
+        back_off_max_seconds: float = 5.0,
+        listeners: Sequence[Listener] = (),
     ) -> None:
         self._connect_arguments = connect_arguments
+        self._listeners = listeners
+        self._checked_at = float("-inf")
         self._poll_seconds = poll_seconds
         self._back_off_max_seconds = back_off_max_seconds
         self.subscriptions: defaultdict[UUID | None, set[HubSubscription]] = defaultdict(set)
@@ -145,7 +166,11 @@ class Hub:
         connection = await asyncpg.connect(**self._connect_arguments)
         try:
             await connection.add_listener(CHANNEL, self._heard)
+            for listener in self._listeners:
+                await connection.add_listener(listener.channel, _passing_on(listener))
             connection.add_termination_listener(self._terminated)
+            self._checked_at = float("-inf")
+            await self._check(connection)
             await self._catch_up(connection)
             await self._read(connection)
             self.connected.set()
@@ -156,9 +181,17 @@ class Hub:
                     tested_at = time.monotonic()
                 await self._wait(self._interval)
                 self._notified.clear()
+                await self._check(connection)
                 await self._read(connection)
         finally:
             connection.terminate()
+
+    async def _check(self, connection: asyncpg.Connection) -> None:
+        """Let listeners look for what they did not hear: now and then, and each time where nothing is heard."""
+        if self.is_deaf or time.monotonic() - self._checked_at > CHECK_EVERY_SECONDS:
+            for listener in self._listeners:
+                await listener.check(connection)
+            self._checked_at = time.monotonic()
 
     def _heard(self, _connection: object, _pid: int, _channel: str, payload: object) -> None:
         if payload and payload == self._echo:
@@ -253,3 +286,10 @@ class Hub:
                 await self._notified.wait()
         except TimeoutError:
             return
+
+
+def _passing_on(listener: Listener) -> Callable[..., None]:
+    def heard(_connection: object, _pid: int, _channel: str, payload: object) -> None:
+        listener.heard(str(payload))
+
+    return heard

@@ -34,6 +34,7 @@ from gql_server.http.media import Accepted, Media, accepted
 from gql_server.http.origins import Origins
 from gql_server.http.refusals import STATUS, Refusal
 from gql_server.http.requests import check_method, request_data
+from gql_server.http.revocation import Revocations
 from gql_server.http.sockets import SocketLimits, Sockets
 from gql_server.http.wanted import while_wanted
 from gql_server.http.websocket import SocketContext, TransportHandler, address_of
@@ -61,6 +62,7 @@ class GraphQLEndpoint(GraphQL[Any, None]):
         socket_limits: SocketLimits = SocketLimits(),  # noqa: B008
         origins: Origins = Origins(),  # noqa: B008
         documents: Documents | None = None,
+        revocations: Revocations | None = None,
     ) -> None:
         super().__init__(
             schema,
@@ -78,6 +80,7 @@ class GraphQLEndpoint(GraphQL[Any, None]):
         self.request_max_bytes = request_max_bytes
         self.origins = origins
         self.documents = documents or Documents()
+        self.revocations = revocations or Revocations()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -114,14 +117,16 @@ class GraphQLEndpoint(GraphQL[Any, None]):
 
     async def _answer(self, request: Request, takes: Accepted) -> Response:
         """Of a subscription, its results as an event stream; else the result in the media that the client takes."""
-        viewer = await viewer_of(self.authenticate, credentials_of(request))
+        credentials = credentials_of(request)
+        viewer = await viewer_of(self.authenticate, credentials)
         data = await request_data(request, self.request_max_bytes, self.documents)
         assert data.query is not None
         self.documents.check(data.query, viewer)
         if takes.events:
             operation = Operation(data.query, data.variables or {}, data.operation_name)
             if self.live.plan(operation).is_subscription:
-                return sse.stream(request, self.live, operation, viewer)
+                caller = sse.Caller(credentials, self.authenticate, self.revocations)
+                return sse.stream(request, self.live, operation, caller)
         result = await self.execute_operation(request, data, self.create_context(viewer))
         if result.errors:
             result.errors = masked(result.errors, cast(Schema, self.schema).executable)

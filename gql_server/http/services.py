@@ -2,15 +2,12 @@
 
 import time
 from collections import OrderedDict
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
-from gql_server.credentials import PREFIX, Service, ServiceTokens
+from gql_server.credentials import PREFIX, Service, ServiceTokens, digest
 from gql_server.http.authentication import TOKENS_KEPT, bearer, refused
 from gql_server.http.sessions import KNOWN_SECONDS, reached
 from gql_server.policy import Viewer, narrowed, permissions_of
-
-VOUCHED_FOR = timedelta(minutes=10)
-"""Time after which a socket is closed, to be opened again by those whose token is still good."""
 
 
 def is_of_service(authorization: str | None) -> bool:
@@ -23,25 +20,41 @@ class Services:
 
     def __init__(self, kept: ServiceTokens) -> None:
         self._kept = kept
-        self._known: OrderedDict[str, tuple[float, Service]] = OrderedDict()
+        self._known: OrderedDict[bytes, tuple[float, Service]] = OrderedDict()
+        self._notices = 0
 
     async def viewer(self, authorization: str) -> Viewer:
         """The service that a token is of. Raises Unauthenticated, or Unavailable while nobody can tell."""
         service = await self._read(bearer(authorization) or "")
         permissions = narrowed(permissions_of(service.role, service.unit), service.scopes)
-        until = min(service.expires_at, datetime.now(UTC) + VOUCHED_FOR)
-        return Viewer(f"service:{service.name}", service.provider, permissions, service.name, None, until)
+        return Viewer(f"service:{service.name}", service.provider, permissions, service.name, None, service.expires_at)
+
+    def disbelieve(self, key: bytes | None) -> None:
+        """Read a token anew, or all for None, when it is asked for next."""
+        self._notices += 1
+        if key is None:
+            self._known.clear()
+        else:
+            self._known.pop(key, None)
 
     async def _read(self, token: str) -> Service:
-        read_at, service = self._known.get(token, (0.0, None))
+        key = digest(token)
+        read_at, service = self._known.get(key, (0.0, None))
         if service is None or time.monotonic() - read_at > KNOWN_SECONDS:
-            service = await reached(self._kept.find(token))
-            if service is None:
-                self._known.pop(token, None)
-                raise refused()
-            self._known[token] = (time.monotonic(), service)
-            if len(self._known) > TOKENS_KEPT:
-                self._known.popitem(last=False)
+            service = await self._find(key, token)
         if service.expires_at <= datetime.now(UTC):
             raise refused()
+        return service
+
+    async def _find(self, key: bytes, token: str) -> Service:
+        """Read a token, and believe it unless a notice came meanwhile."""
+        self._known.pop(key, None)
+        notices = self._notices
+        service = await reached(self._kept.find(token))
+        if service is None:
+            raise refused()
+        if notices == self._notices:
+            self._known[key] = (time.monotonic(), service)
+        if len(self._known) > TOKENS_KEPT:
+            self._known.popitem(last=False)
         return service

@@ -80,6 +80,7 @@ class BrowserSessions:
     def __init__(self, kept: Sessions, party: RelyingParty, *, directory: str, lifetime: timedelta) -> None:
         self._kept, self._party, self._directory, self._lifetime = kept, party, directory, lifetime
         self._known: OrderedDict[bytes, _Known] = OrderedDict()
+        self._notices = 0
         self._renewing: dict[bytes, asyncio.Task[Session]] = {}
 
     @property
@@ -114,18 +115,32 @@ class BrowserSessions:
         self._known.pop(secret.id, None)
         return await reached(self._kept.remove(secret.id))
 
+    def disbelieve(self, id: bytes | None) -> None:
+        """Read a session anew, or all for None, when it is asked for next."""
+        self._notices += 1
+        if id is None:
+            self._known.clear()
+        else:
+            self._known.pop(id, None)
+
     async def _read(self, secret: SessionSecret) -> _Known:
         known = self._known.get(secret.id)
         if known is not None and time.monotonic() - known.read_at < KNOWN_SECONDS:
             return known
+        notices = self._notices
         session = await reached(self._kept.find(secret.id))
         if session is None:
             self._known.pop(secret.id, None)
             raise refused()
-        return self._know(secret.id, session, known.asked_again_at if known else 0.0)
+        return self._know(secret.id, session, notices, known.asked_again_at if known else 0.0)
 
-    def _know(self, id: bytes, session: Session, asked_again_at: float = 0.0) -> _Known:
-        known = self._known[id] = _Known(session, time.monotonic(), asked_again_at)
+    def _know(self, id: bytes, session: Session, notices: int, asked_again_at: float = 0.0) -> _Known:
+        """Believe a session, of which none of so many notices told that it had ended before it was read."""
+        known = _Known(session, time.monotonic(), asked_again_at)
+        if notices != self._notices:
+            self._known.pop(id, None)
+            return known
+        self._known[id] = known
         self._known.move_to_end(id)
         if len(self._known) > TOKENS_KEPT:
             self._known.popitem(last=False)
@@ -162,10 +177,11 @@ class BrowserSessions:
             if session.vouched_until > datetime.now(UTC):
                 return session
             raise
+        notices = self._notices
         renewed = await reached(self._kept.renew(secret.id, grant.person.as_json(), _sealed(secret, grant), grant.vouched_for))
         if renewed is None:
             raise refused()
-        return self._know(secret.id, renewed).session
+        return self._know(secret.id, renewed, notices).session
 
     async def _renewed_elsewhere(self, secret: SessionSecret, before: Session) -> Session:
         """The session once another process has renewed it; as it was, if that is still good. Raises PublicError."""
@@ -173,11 +189,12 @@ class BrowserSessions:
             return before
         until = time.monotonic() + RENEWAL.total_seconds()
         while time.monotonic() < until:
+            notices = self._notices
             session = await reached(self._kept.find(secret.id))
             if session is None:
                 raise refused()
             if session.vouched_at != before.vouched_at:
-                return self._know(secret.id, session).session
+                return self._know(secret.id, session, notices).session
             await asyncio.sleep(0.1)
         raise Unavailable("Your session is being renewed: try again in a moment.")
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import inf
 from typing import cast
@@ -13,10 +14,13 @@ from starlette.requests import Request
 from starlette.responses import StreamingResponse
 from starlette.types import Message, Send
 
+from gql_server.credentials.revocation import Cause
 from gql_server.errors import PublicError, Unauthenticated
+from gql_server.http.identity import Authenticate, viewer_of
 from gql_server.http.live import LiveOperations, Operation, OperationRefused
 from gql_server.http.masking import counted, internal, public
 from gql_server.http.media import Media
+from gql_server.http.revocation import Revocations
 from gql_server.http.streams import Draining, Interrupted, TooSlow
 from gql_server.policy import Viewer
 
@@ -25,6 +29,7 @@ KEEP_ALIVE_SECONDS = 12.0
 KEEP_ALIVE = b":\n\n"
 COMPLETE = b"event: complete\ndata:\n\n"
 EXPIRED = "The access token has expired: connect again with a new one, and resume."
+ENDED = "The session has ended, or the token was revoked: sign in again."
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
@@ -40,13 +45,19 @@ class EventStream(StreamingResponse):
             await super().stream_response(in_time)
 
 
-def stream(request: Request, live: LiveOperations, operation: Operation, viewer: Viewer) -> StreamingResponse:
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Credentials of a stream's caller, and who knows of them."""
+
+    credentials: str | None
+    authenticate: Authenticate
+    revocations: Revocations
+
+
+def stream(request: Request, live: LiveOperations, operation: Operation, caller: Caller) -> StreamingResponse:
     """The results of a subscription. `Last-Event-ID` resumes it."""
-    return EventStream(
-        _while_valid(_events(live, operation, viewer, request.headers.get("last-event-id")), viewer),
-        media_type=Media.EVENTS,
-        headers=HEADERS,
-    )
+    last_event_id = request.headers.get("last-event-id")
+    return EventStream(_authorized(live, operation, caller, last_event_id), media_type=Media.EVENTS, headers=HEADERS)
 
 
 def single(payload: str) -> StreamingResponse:
@@ -90,21 +101,48 @@ async def _events(
         yield COMPLETE
 
 
-async def _while_valid(events: AsyncGenerator[bytes, None], viewer: Viewer) -> AsyncGenerator[bytes, None]:
-    """The events until the token expires, and a comment whenever there was none for a while."""
+async def _authorized(
+    live: LiveOperations, operation: Operation, caller: Caller, last_event_id: str | None
+) -> AsyncGenerator[bytes, None]:
+    """The events until the caller's credentials end."""
+    end: asyncio.Future[Cause] = asyncio.get_running_loop().create_future()
+
+    def ended(cause: Cause) -> None:
+        if not end.done():
+            end.set_result(cause)
+
+    with caller.revocations.held(caller.credentials, ended):
+        try:
+            viewer = await viewer_of(caller.authenticate, caller.credentials)  # who may have left meanwhile
+        except PublicError as error:
+            yield _errors([public(error)])
+            yield COMPLETE
+            return
+        async with aclosing(_while_valid(_events(live, operation, viewer, last_event_id), viewer, end)) as events:
+            async for event in events:
+                yield event
+
+
+async def _while_valid(
+    events: AsyncGenerator[bytes, None], viewer: Viewer, end: "asyncio.Future[Cause]"
+) -> AsyncGenerator[bytes, None]:
+    """The events until the token expires or has ended, and a comment whenever there was none for a while."""
     async with aclosing(events):
         following = asyncio.ensure_future(anext(events, None))
         try:
-            while (left := _seconds_left(viewer)) > 0:
-                done, _ = await asyncio.wait([following], timeout=min(left, KEEP_ALIVE_SECONDS))
+            while (left := _seconds_left(viewer)) > 0 and not end.done():
+                timeout = min(left, KEEP_ALIVE_SECONDS)
+                done, _ = await asyncio.wait([following, end], timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
                 if not done:
                     yield KEEP_ALIVE
-                    continue
-                if (chunk := following.result()) is None:
-                    return
-                yield chunk
-                following = asyncio.ensure_future(anext(events, None))
-            yield _errors([public(Unauthenticated(EXPIRED))])
+                elif end not in done:
+                    if (chunk := following.result()) is None:
+                        return
+                    yield chunk
+                    following = asyncio.ensure_future(anext(events, None))
+            if end.done() and end.result() is Cause.CHANGED:
+                return
+            yield _errors([public(Unauthenticated(ENDED if end.done() else EXPIRED))])
             yield COMPLETE
         finally:
             following.cancel()

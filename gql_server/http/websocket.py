@@ -21,6 +21,7 @@ from strawberry.subscriptions.protocols.graphql_transport_ws.types import (
     SubscribeMessage,
 )
 
+from gql_server.credentials.revocation import Cause
 from gql_server.errors import PublicError, RateLimited, Unauthenticated, Unavailable
 from gql_server.graph.context import Context
 from gql_server.graph.document_limits import SUBSCRIPTIONS_PER_SOCKET
@@ -30,6 +31,7 @@ from gql_server.http.documents import Documents, id_of
 from gql_server.http.identity import Authenticate, viewer_of
 from gql_server.http.masking import counted, internal, masked, public
 from gql_server.http.requests import is_well_formed
+from gql_server.http.revocation import Revocations
 from gql_server.http.sockets import Sockets
 from gql_server.policy import Viewer
 
@@ -44,6 +46,11 @@ TRY_AGAIN_LATER = 1013
 TOO_SLOW = 4441
 UNAUTHORIZED = 4401
 FORBIDDEN = 4403
+HAS_EXPIRED = (EXPIRED, "The access token has expired: connect again with a new one, and resume")
+FAREWELLS = {
+    Cause.ENDED: (FORBIDDEN, "The session has ended, or the token was revoked: sign in again"),
+    Cause.CHANGED: (EXPIRED, "Your permissions have changed: connect again, and resume"),
+}
 
 
 class Expired(Exception):
@@ -78,6 +85,7 @@ class Endpoint(Protocol):
 
     live: live.LiveOperations
     sockets: Sockets
+    revocations: Revocations
     create_context: Callable[[Viewer], Context]
     documents: Documents
 
@@ -94,9 +102,12 @@ class TransportHandler(BaseGraphQLTransportWSHandler[Any, None]):
         self._lifetimes: set[asyncio.Timeout] = set()
         self._ends: float | None = None
         self._held = ExitStack()
+        self._credentials = ExitStack()
+        self._farewell: tuple[int, str] | None = None
 
     async def handle(self) -> None:
-        with self._endpoint.sockets.opened(self, address_of(self._socket)), self._held, suppress(TimeoutError):
+        opened = self._endpoint.sockets.opened(self, address_of(self._socket))
+        with opened, self._held, self._credentials, suppress(TimeoutError):
             async with asyncio.timeout(None) as self._patience:
                 await super().handle()
 
@@ -110,9 +121,7 @@ class TransportHandler(BaseGraphQLTransportWSHandler[Any, None]):
 
     async def drain(self) -> None:
         """Let the client go; it comes again by itself."""
-        with suppress(RuntimeError, WebSocketDisconnect, TimeoutError):
-            async with asyncio.timeout(DRAIN_SECONDS):
-                await self.websocket.close(RESTART, "The server restarts: connect again and resume with the last token")
+        await self._leave(RESTART, "The server restarts: connect again and resume with the last token")
 
     async def handle_ping(self, message: PingMessage) -> None:
         payload = cast(object, message.get("payload"))
@@ -124,6 +133,7 @@ class TransportHandler(BaseGraphQLTransportWSHandler[Any, None]):
         """Go on with another token of the same caller. Closes the socket for what is none."""
         context = cast(SocketContext, self.context)
         before, context.connection_params = context.connection_params, {**context.connection_params, **payload}
+        self._hold(context.authorization)
         try:
             viewer = await context.viewer()
         except Unauthenticated as error:
@@ -178,6 +188,7 @@ class TransportHandler(BaseGraphQLTransportWSHandler[Any, None]):
         """True if the caller may stay: the token is good, and their sockets are not too many. Closes the socket otherwise."""
         context = cast(SocketContext, self.context)
         context.connection_params = payload
+        self._hold(context.authorization)
         try:
             viewer = await context.viewer()
         except Unauthenticated as error:
@@ -185,6 +196,8 @@ class TransportHandler(BaseGraphQLTransportWSHandler[Any, None]):
             return False
         except Unavailable as error:
             await self.websocket.close(TRY_AGAIN_LATER, error.message)
+            return False
+        if self._farewell:
             return False
         if not self._endpoint.sockets.admits_viewer(viewer):
             await self.websocket.close(TRY_AGAIN_LATER, "You have too many sockets: close one first")
@@ -194,15 +207,29 @@ class TransportHandler(BaseGraphQLTransportWSHandler[Any, None]):
         self._held.callback(asyncio.create_task(self._close_when_expired()).cancel)
         return True
 
+    def _hold(self, credentials: str | None) -> None:
+        """End with these credentials, no longer with others."""
+        self._credentials.close()
+        self._credentials.enter_context(self._endpoint.revocations.held(credentials, self._end))
+
+    def _end(self, cause: Cause) -> None:
+        """Let the client go whose credentials ended: nothing more is sent to it."""
+        self._farewell = FAREWELLS[cause]
+        for lifetime in self._lifetimes:
+            lifetime.reschedule(asyncio.get_running_loop().time())
+        self._held.callback(asyncio.create_task(self._leave(*self._farewell)).cancel)
+
+    async def _leave(self, code: int, reason: str) -> None:
+        with suppress(RuntimeError, WebSocketDisconnect, TimeoutError):
+            async with asyncio.timeout(DRAIN_SECONDS):
+                await self.websocket.close(code, reason)
+
     async def _close_when_expired(self) -> None:
         """Let a client go that has a token no longer; operations tell of it themselves."""
         while self._ends is not None and (left := self._ends - asyncio.get_running_loop().time()) > 0:
             await asyncio.sleep(min(left, LOOK_SECONDS))
         if self._ends is not None and not self.operations:
-            await self._say_expired()
-
-    async def _say_expired(self) -> None:
-        await self.websocket.close(EXPIRED, "The access token has expired: connect again with a new one, and resume")
+            await self._leave(*HAS_EXPIRED)
 
     async def run_operation(self, operation: Operation[Any, None]) -> None:
         try:
@@ -216,7 +243,7 @@ class TransportHandler(BaseGraphQLTransportWSHandler[Any, None]):
         except streams.Draining:
             await self.drain()
         except Expired:
-            await self._say_expired()
+            await self._leave(*(self._farewell or HAS_EXPIRED))
         except live.OperationRefused as refused:
             await operation.send_initial_errors(refused.errors)
         except PublicError as error:
@@ -229,6 +256,8 @@ class TransportHandler(BaseGraphQLTransportWSHandler[Any, None]):
     async def _run(self, operation: Operation[Any, None]) -> None:
         """Raises Expired when the caller's token expires meanwhile."""
         viewer = self._viewer = await cast(SocketContext, self.context).viewer()
+        if self._farewell:
+            raise Expired
         lifetime = asyncio.timeout_at(_end_of(viewer))
         self._lifetimes.add(lifetime)
         try:

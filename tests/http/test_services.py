@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -10,6 +11,8 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
 
 from gql_server.app import create_app
 from gql_server.credentials import ServiceTokens
@@ -18,10 +21,21 @@ from gql_server.http import services
 from gql_server.http.graphiql import PageConfig
 from gql_server.policy import Role
 from gql_server.settings import Settings
+from tests.following import PROTOCOL, Followed, on_socket, on_stream
+from tests.provider import listening
+from tests.site import Site
 
 READ = "{ viewer { id displayName } health { staleScopes { __typename } } }"
 RECALCULATE = """mutation {
   syncUnits(input: { year: 2025 }) { __typename ... on ForbiddenProblem { permission } }
+}"""
+
+
+SAVE = """mutation {
+  saveView(input: { name: "mine", document: "{ viewer { id } }" }) { __typename ... on ForbiddenProblem { permission } }
+}"""
+DELETE = """mutation ($id: ID!) {
+  deleteView(input: { id: $id }) { __typename ... on ForbiddenProblem { permission } }
 }"""
 
 
@@ -65,6 +79,21 @@ async def test_a_scraper_reads_and_changes_nothing(api: Api):
         "permission": "backoffice.pipeline_operations:edit",
     }
     assert upload.status_code == 403
+
+
+async def test_views_are_saved_by_who_has_the_scope_for_that_and_no_reader(api: Api):
+    reader, saver = await api.token("pipelines:read", "people:read", "schema:read"), await api.token("views:edit")
+
+    saved = (await api.ask(saver, SAVE)).json()["data"]["saveView"]
+    refused = (await api.ask(reader, SAVE)).json()["data"]["saveView"]
+    [view] = (await api.ask(reader, "{ viewer { views { id } } }")).json()["data"]["viewer"]["views"]
+    request = {"query": DELETE, "variables": view}
+    kept = (await api.send(reader, "POST", "/graphql", json=request)).json()["data"]["deleteView"]
+
+    assert saved == {"__typename": "SaveViewPayload"}
+    assert refused == kept == {"__typename": "ForbiddenProblem", "permission": "views:edit"}
+    deleted = (await api.send(saver, "POST", "/graphql", json=request)).json()
+    assert deleted == {"data": {"deleteView": {"__typename": "DeleteViewPayload"}}}
 
 
 async def test_a_pipeline_of_ci_uploads_for_its_unit_and_reads_no_health(api: Api):
@@ -124,3 +153,102 @@ async def test_the_database_knows_a_token_by_its_hash_alone_and_when_it_was_used
     assert token not in row
     assert token.removeprefix("gqls_") not in row
     assert len(digest) == 32
+
+
+async def test_a_token_that_is_revoked_shows_nothing_more_and_others_go_on(api: Api, engine: AsyncEngine):
+    token, other = await api.token("pipelines:read"), await api.token("pipelines:read")
+    followed = await Followed.started(engine)
+    headers = {"Authorization": f"Bearer {token}"}
+
+    async with (
+        listening(api.app) as url,
+        on_socket(url, followed, **headers) as socket,
+        on_stream(url, followed, **headers) as stream,
+        on_socket(url, followed, Authorization=f"Bearer {other}") as untouched,
+    ):
+        [_, oldest] = await api.kept.all()
+        await api.kept.revoke(oldest.id)
+        await followed.end()
+
+        assert await socket.end() == ([], 4403)
+        assert await stream.end() == ([], ["UNAUTHENTICATED"], True)
+        assert (await untouched.end())[0] == ["SUCCESS"]
+        assert (await api.ask(token, "{ __typename }")).status_code == 401
+
+
+async def test_a_token_whose_scopes_change_is_told_to_come_again(api: Api, engine: AsyncEngine):
+    token = await api.token("pipelines:read")
+    followed = await Followed.started(engine)
+
+    async with listening(api.app) as url, on_socket(url, followed, Authorization=f"Bearer {token}") as socket:
+        async with engine.begin() as connection:
+            await connection.execute(text("UPDATE service_tokens SET scopes = '{schema:read}'"))
+        await followed.end()
+
+        assert await socket.end() == ([], 4440)
+        assert (await api.ask(token, READ)).json()["errors"][0]["extensions"]["code"] == "FORBIDDEN"
+
+
+async def test_use_of_a_token_closes_nothing(api: Api, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch):
+    token = await api.token("pipelines:read")
+    followed = await Followed.started(engine)
+
+    async with listening(api.app) as url, on_socket(url, followed, Authorization=f"Bearer {token}") as socket:
+        async with engine.begin() as connection:
+            await connection.execute(text("UPDATE service_tokens SET used_at = clock_timestamp()"))
+        await followed.end()
+
+        assert (await socket.end())[0] == ["SUCCESS"]
+
+
+async def test_a_token_that_is_revoked_while_it_is_read_opens_no_socket_and_is_not_believed(
+    api: Api, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+):
+    token = await api.token("pipelines:read")
+    has_read, may_tell, find = asyncio.Event(), asyncio.Event(), ServiceTokens.find
+
+    async def slowly(kept: ServiceTokens, wanted: str) -> Any:
+        found = await find(kept, wanted)
+        has_read.set()
+        await may_tell.wait()
+        return found
+
+    monkeypatch.setattr(ServiceTokens, "find", slowly)
+    async with listening(api.app) as url:
+        address = f"{url.replace('http', 'ws')}/graphql"
+        headers = {"Authorization": f"Bearer {token}"}
+        async with connect(address, subprotocols=[PROTOCOL], additional_headers=headers) as connection:
+            await connection.send('{"type": "connection_init"}')
+            await has_read.wait()
+            [only] = await api.kept.all()
+            await api.kept.revoke(only.id)
+            with pytest.raises(ConnectionClosed):
+                async with asyncio.timeout(60):
+                    await connection.recv()
+            may_tell.set()
+            assert connection.close_code == 4403
+        assert (await api.ask(token, "{ __typename }")).status_code == 401
+
+
+async def test_a_revocation_by_the_command_closes_what_is_open_at_two_servers(dsn: str, engine: AsyncEngine, tmp_path: Path):
+    """Three processes of ours, on one database."""
+    sites = [Site(dsn, engine, tmp_path), Site(dsn, engine, tmp_path)]
+    kept = ServiceTokens(engine)
+    given: dict[str, Any] = {"role": Role.SUPERADMIN.value, "unit": None, "provider": "ACCRED", "lifetime": timedelta(days=1)}
+    token = await kept.add("scraper", scopes=["pipelines:read"], **given)
+    [only] = await kept.all()
+    followed = await Followed.started(engine)
+    try:
+        await asyncio.gather(*(site.serve(f"api-{number}") for number, site in enumerate(sites)))
+        one, other = (site.url.removesuffix("/graphql") for site in sites)
+        headers = {"Authorization": f"Bearer {token}"}
+        async with on_socket(one, followed, **headers) as first, on_socket(other, followed, **headers) as second:
+            revoking = sites[0].start("revoke", "service-token", "revoke", str(only.id))
+            assert await asyncio.to_thread(revoking.popen.wait, 60) == 0, revoking.said
+            await followed.end()
+
+            assert [await first.end(), await second.end()] == [([], 4403), ([], 4403)]
+    finally:
+        for process in (process for site in sites for process in site.processes):
+            if process.popen.poll() is None:
+                process.kill()

@@ -23,16 +23,19 @@ from websockets.typing import Origin, Subprotocol
 from gql_server.app import create_app
 from gql_server.db.models import BrowserSession
 from gql_server.errors import Stop
+from gql_server.feed import hub
 from gql_server.http import sessions
 from gql_server.http.authentication import TokenAuthority
 from gql_server.http.graphiql import PageConfig
 from gql_server.settings import Settings
+from tests.following import Followed, on_socket, on_stream
 from tests.provider import CLIENT, SECRET, Provider, listening, provided
 
 WHO = "{ viewer { id displayName } }"
 OWN_PAGE = {"GraphQL-Require-Preflight": "1", "Sec-Fetch-Site": "same-origin"}
 ADA = {"id": "ada", "displayName": "Ada Lovelace"}
 PROTOCOL = Subprotocol("graphql-transport-ws")
+LEAVE_FEED = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'gql-server feed'"
 
 
 def ends_tls(app: Any) -> Any:
@@ -571,3 +574,113 @@ async def test_a_socket_of_an_allowed_page_elsewhere_needs_a_token_of_its_own(se
     async with listening(server.app) as url:
         assert await said(url, Cookie=cookie, Origin="https://app.example.org") == (None, 4401)
         assert await said(url, Cookie="gql-session=nonsense", Origin=url) == (None, 4403)
+
+
+async def execute(engine: AsyncEngine, *statements: str) -> None:
+    async with engine.begin() as connection:
+        for statement in statements:
+            await connection.execute(text(statement))
+
+
+async def test_a_sign_out_closes_what_the_session_has_open_at_every_process_and_nothing_more_is_shown(
+    serves: Serves, engine: AsyncEngine
+):
+    one, other = await serves(), await serves()
+    await one.sign_in()
+    await other.sign_in()
+    mine, another = (f"gql-session={server.browser.cookies['gql-session']}" for server in (one, other))
+    followed = await Followed.started(engine)
+
+    async with (
+        listening(other.app) as url,
+        on_socket(url, followed, Cookie=mine) as socket,
+        on_stream(url, followed, Cookie=mine) as stream,
+        on_socket(url, followed, Cookie=another) as of_another_browser,
+    ):
+        assert (await one.browser.post("/sign-out", headers=OWN_PAGE)).status_code == 200
+        await followed.end()
+
+        assert await socket.end() == ([], 4403)
+        assert await stream.end() == ([], ["UNAUTHENTICATED"], True)
+        assert (await of_another_browser.end())[0] == ["SUCCESS"]
+        assert (await other.ask(Cookie=mine)).status_code == 401
+        assert await said(url, Cookie=mine, Origin=url) == (None, 4403)
+
+
+async def test_an_end_of_all_sessions_closes_what_is_open(serves: Serves, engine: AsyncEngine):
+    server = await serves()
+    await server.sign_in()
+    cookie = f"gql-session={server.browser.cookies['gql-session']}"
+    followed = await Followed.started(engine)
+
+    async with listening(server.app) as url, on_socket(url, followed, Cookie=cookie) as socket:
+        await execute(engine, "TRUNCATE browser_sessions")
+        await followed.end()
+
+        assert await socket.end() == ([], 4403)
+        assert (await server.ask(Cookie=cookie)).status_code == 401
+
+
+@pytest.mark.parametrize("every_seconds", [0.1, 3600.0])
+async def test_an_end_that_nobody_heard_of_is_found_before_anything_is_shown(
+    serves: Serves, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch, every_seconds: float
+):
+    """Looked for now and then, and at once after the listener was away."""
+    monkeypatch.setattr(hub, "CHECK_EVERY_SECONDS", every_seconds)
+    server = await serves()
+    await server.sign_in()
+    cookie = f"gql-session={server.browser.cookies['gql-session']}"
+    followed = await Followed.started(engine)
+
+    async with listening(server.app) as url, on_socket(url, followed, Cookie=cookie) as socket:
+        await execute(engine, "ALTER TABLE browser_sessions DISABLE TRIGGER USER", "DELETE FROM browser_sessions")
+        if every_seconds > 1:
+            await execute(engine, LEAVE_FEED)
+
+        assert await socket.end() == ([], 4403)
+
+
+async def test_a_session_that_the_provider_ends_shows_nothing_more_at_any_process(
+    serves: Serves, provider: Provider, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+):
+    one, other = await serves(), await serves()
+    await one.sign_in()
+    cookie = f"gql-session={one.browser.cookies['gql-session']}"
+    followed = await Followed.started(engine)
+
+    async with listening(other.app) as url, on_socket(url, followed, Cookie=cookie) as socket:
+        provider.refresh_tokens.clear()
+        monkeypatch.setattr(sessions, "RENEWED_BEFORE", timedelta(days=1))
+        monkeypatch.setattr(sessions, "RENEWED_SHARE", 1)
+        assert (await one.ask()).status_code == 401
+        await followed.end()
+
+        assert await socket.end() == ([], 4403)
+
+
+async def test_a_renewal_with_other_roles_lets_sockets_come_again_with_those(
+    serves: Serves, provider: Provider, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+):
+    one, other = await serves(), await serves()
+    await one.sign_in()
+    cookie = f"gql-session={one.browser.cookies['gql-session']}"
+    followed = await Followed.started(engine)
+
+    async with (
+        listening(other.app) as url,
+        on_socket(url, followed, Cookie=cookie) as socket,
+        on_stream(url, followed, Cookie=cookie) as stream,
+    ):
+        provider.claims = {"sub": "ada", "name": "Ada Lovelace", "groups": []}
+        with monkeypatch.context() as patched:
+            patched.setattr(sessions, "RENEWED_BEFORE", timedelta(days=1))
+            patched.setattr(sessions, "RENEWED_SHARE", 1)
+            assert await one.viewer() == ADA
+        await followed.end()
+
+        assert await socket.end() == ([], 4440)
+        assert await stream.end() == ([], [], False)
+        workers = await other.browser.post(
+            "/graphql", json={"query": "{ workers { __typename } }"}, headers={**OWN_PAGE, "Cookie": cookie}
+        )
+        assert workers.json()["errors"][0]["extensions"]["code"] == "FORBIDDEN"
