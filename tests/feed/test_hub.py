@@ -60,6 +60,9 @@ async def _newest(engine: AsyncEngine, key: UUID) -> int:
 async def test_a_change_of_the_pipeline_wakes_its_subscriber(engine: AsyncEngine, hub: Hub):
     async with engine.begin() as connection:
         pipeline_id = await build.pipeline(connection)
+        await build.notify(connection)
+    created = await _newest(engine, pipeline_id)
+    await _until(lambda: hub.sequence == created)
     async with hub.subscribe(pipeline_id) as changes:
         async with engine.begin() as connection:
             await build.job(connection, pipeline_id)

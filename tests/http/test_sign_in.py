@@ -589,7 +589,7 @@ async def test_a_sign_out_closes_what_the_session_has_open_at_every_process_and_
     await one.sign_in()
     await other.sign_in()
     mine, another = (f"gql-session={server.browser.cookies['gql-session']}" for server in (one, other))
-    followed = await Followed.started(engine)
+    followed = await Followed.started(engine, "DEFAULT")
 
     async with (
         listening(other.app) as url,
@@ -611,7 +611,7 @@ async def test_an_end_of_all_sessions_closes_what_is_open(serves: Serves, engine
     server = await serves()
     await server.sign_in()
     cookie = f"gql-session={server.browser.cookies['gql-session']}"
-    followed = await Followed.started(engine)
+    followed = await Followed.started(engine, "DEFAULT")
 
     async with listening(server.app) as url, on_socket(url, followed, Cookie=cookie) as socket:
         await execute(engine, "TRUNCATE browser_sessions")
@@ -630,7 +630,7 @@ async def test_an_end_that_nobody_heard_of_is_found_before_anything_is_shown(
     server = await serves()
     await server.sign_in()
     cookie = f"gql-session={server.browser.cookies['gql-session']}"
-    followed = await Followed.started(engine)
+    followed = await Followed.started(engine, "DEFAULT")
 
     async with listening(server.app) as url, on_socket(url, followed, Cookie=cookie) as socket:
         await execute(engine, "ALTER TABLE browser_sessions DISABLE TRIGGER USER", "DELETE FROM browser_sessions")
@@ -646,7 +646,7 @@ async def test_a_session_that_the_provider_ends_shows_nothing_more_at_any_proces
     one, other = await serves(), await serves()
     await one.sign_in()
     cookie = f"gql-session={one.browser.cookies['gql-session']}"
-    followed = await Followed.started(engine)
+    followed = await Followed.started(engine, "DEFAULT")
 
     async with listening(other.app) as url, on_socket(url, followed, Cookie=cookie) as socket:
         provider.refresh_tokens.clear()
@@ -664,7 +664,7 @@ async def test_a_renewal_with_other_roles_lets_sockets_come_again_with_those(
     one, other = await serves(), await serves()
     await one.sign_in()
     cookie = f"gql-session={one.browser.cookies['gql-session']}"
-    followed = await Followed.started(engine)
+    followed = await Followed.started(engine, "DEFAULT")
 
     async with (
         listening(other.app) as url,
