@@ -62,7 +62,7 @@ class Socket:
         self._connection = connection
 
     async def end(self) -> tuple[list[str], int | None]:
-        """What is shown from now on until the socket closes, and its code; None for an end of the operation."""
+        """The statuses that are shown from now on until the socket closes, and its code; None for an end of the operation."""
         answers: list[Any] = []
         async with asyncio.timeout(WITHIN_SECONDS):
             with suppress(ConnectionClosed):
@@ -90,7 +90,7 @@ class Stream:
         return "", None
 
     async def end(self) -> tuple[list[str], list[str], bool]:
-        """What is shown from now on, the codes of errors, and whether the stream says that it is complete."""
+        """The statuses that are shown from now on, the codes of errors, and whether the stream says that it is complete."""
         answers: list[Any] = []
         async with asyncio.timeout(WITHIN_SECONDS):
             while (event := await self.event())[0] == "next":

@@ -16,14 +16,14 @@ WHERE NOT EXISTS (SELECT FROM browser_sessions s WHERE s.id = key)
 
 
 class Cause(StrEnum):
-    """What has become of a credential: it is good no more, or its holder may do something else."""
+    """Fate of a credential: it is good no more, or its holder may do something else."""
 
     ENDED = "ended"
     CHANGED = "changed"
 
 
 class Notice(NamedTuple):
-    """What has become of the credential with this key; of every one for None."""
+    """Fate of the credential with this key; of every one for None."""
 
     cause: Cause
     key: bytes | None
@@ -36,5 +36,5 @@ class Notice(NamedTuple):
 
 
 async def ended(connection: asyncpg.Connection, keys: Collection[bytes], seconds: float) -> list[bytes]:
-    """Those of the keys whose credential was taken back; one that has expired was not. Raises TimeoutError."""
+    """Keys of these whose credential was taken back; one that has expired was not. Raises TimeoutError."""
     return [row["key"] for row in await connection.fetch(ENDED, list(keys), timeout=seconds)]

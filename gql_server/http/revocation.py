@@ -29,7 +29,7 @@ def key_of(credentials: str | None) -> bytes | None:
 
 
 class Revocations:
-    """What is open, by the key of its credentials, and who believes what it read of them."""
+    """The open sockets and streams by the key of their credentials, and the caches of what was read of these."""
 
     channel = CHANNEL
 
