@@ -8,16 +8,13 @@ from functools import cache
 from inspect import signature
 from typing import Any
 
-from aiodataloader import DataLoader
-
 from gql_server.db.outages import retry_on_outage
 from gql_server.policy import Viewer
+from gql_server.reads.batches import Batch, Borrowed, Queue, ReadPolicy
 from gql_server.reads.lanes import Reading
 from gql_server.reads.rows import Columns
 from gql_server.reads.timings import timed
 
-ReadPolicy = Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]]
-"""Way of reading: once, or until the database is there."""
 RETRY_FOR_SECONDS = 30.0
 
 Query = Callable[..., Awaitable[Mapping[Any, Any]]]
@@ -41,71 +38,57 @@ def every(query: Callable[..., Any]) -> Columns[Any] | None:
     return parameter and parameter.default
 
 
-class Loader(DataLoader[Any, Any]):
-    """Collects the keys of one tick and answers them with one statement on one short connection."""
+class Loader:
+    """Collects the keys of one tick and answers them with one statement."""
 
-    def __init__(
-        self, engine: Reading, viewer: Viewer, query: Query, arguments: Mapping[str, Any], reading: ReadPolicy = once
-    ) -> None:
-        self._futures: dict[Hashable, asyncio.Future[Any]] = {}
-        super().__init__(cache_map=self._futures)
-        self._engine, self._viewer, self._query, self._arguments = engine, viewer, query, arguments
-        self._reading = reading
-        self._batches: dict[Hashable, asyncio.Task[Mapping[Any, Any]]] = {}
-        self._gathered: dict[Hashable, None] = {}
-
-    async def batch_load_fn(self, keys: list[Any]) -> list[Any]:
-        found = await self._reading(lambda: self._read(keys))
-        return [found.get(key) for key in keys]
-
-    async def _read(self, keys: list[Any]) -> Mapping[Any, Any]:
-        with timed(self._query, len(keys)):
-            async with self._engine.connect() as connection:
-                return await self._query(connection, self._viewer, keys, **self._arguments)
+    def __init__(self, queue: Queue, viewer: Viewer, query: Query, arguments: Mapping[str, Any]) -> None:
+        self._queue, self._viewer, self._query, self._arguments = queue, viewer, query, arguments
+        self._batches: dict[Hashable, Batch] = {}
+        self._newest: Batch | None = None
 
     def load(self, key: Hashable) -> "asyncio.Future[Any]":
-        """Shielded: graphql-core cancels the siblings of a failed field, and a key is shared by many fields."""
-        if key in self._batches:
-            return asyncio.ensure_future(self._one(key))
-        return asyncio.shield(super().load(key))
+        """The value of a key, which whoever asks may cancel for itself alone."""
+        [batch] = self._batches_of({key: None})
+        return batch.one(key)
 
     async def values(self, keys: Sequence[Hashable]) -> list[Any]:
         """The values of many keys, in their order, without a future for each."""
-        asked = dict.fromkeys(keys)
-        known = self._futures.keys() & asked.keys() if self._futures else ()
-        found = {key: await self.load(key) for key in known} if known else {}
-        for batch in self._batches_of({key: None for key in asked if key not in found} if found else asked):
-            loaded = await asyncio.shield(batch)
+        found: Mapping[Any, Any] = {}
+        for batch in self._batches_of(dict.fromkeys(keys)):
+            loaded = await batch.all()
             found = {**found, **loaded} if found else loaded
         return list(map(found.get, keys))
 
-    async def _one(self, key: Hashable) -> Any:
-        return (await asyncio.shield(self._batches[key])).get(key)
-
-    def _batches_of(self, keys: dict[Hashable, None]) -> Iterable["asyncio.Task[Mapping[Any, Any]]"]:
+    def _batches_of(self, keys: dict[Hashable, None]) -> Iterable[Batch]:
         """The batches that have these keys: of those in none yet, that of this tick. A dictionary is made of one without
         hashing its keys again, which are UUIDs."""
         known = self._batches.keys() & keys.keys() if self._batches else ()
         new = {key: None for key in keys if key not in known} if known else keys
         batches = {self._batches[key] for key in known}
-        if new and not self._gathered:
-            self._batch = asyncio.create_task(self._together())
         if new:
-            self._gathered.update(new)
-            self._batches.update(dict.fromkeys(new, self._batch))
-            batches.add(self._batch)
+            batch = self._gathering()
+            batch.keys.update(new)
+            self._batches.update(dict.fromkeys(new, batch))
+            batches.add(batch)
         return batches
 
-    async def _together(self) -> Mapping[Any, Any]:
-        keys, self._gathered = [*self._gathered], {}
-        return await self._reading(lambda: self._read(keys))
+    def _gathering(self) -> Batch:
+        """The batch of this tick."""
+        if self._newest is None or self._newest.is_begun:
+            self._newest = Batch(self._read)
+            self._queue.add(self._newest)
+        return self._newest
+
+    async def _read(self, borrowed: Borrowed, keys: list[Any]) -> Mapping[Any, Any]:
+        with timed(self._query, len(keys)):
+            return await borrowed.read(lambda connection: self._query(connection, self._viewer, keys, **self._arguments))
 
 
 class Loaders:
     """The loaders of one operation or one event, made as they are needed: one for each query, its arguments and columns."""
 
     def __init__(self, engine: Reading, viewer: Viewer, reading: ReadPolicy = once) -> None:
-        self._engine, self._viewer, self._reading = engine, viewer, reading
+        self._queue, self._viewer = Queue(engine, reading), viewer
         self._loaders: defaultdict[Hashable, list[tuple[Columns[Any] | None, Loader]]] = defaultdict(list)
 
     def load(self, query: Query, key: Hashable, **arguments: Any) -> "asyncio.Future[Any]":
@@ -124,7 +107,7 @@ class Loaders:
             if columns is None or known is None or known >= columns:
                 return loader
         asked = arguments if columns is None else {**arguments, "columns": columns}
-        loader = Loader(self._engine, self._viewer, query, asked, self._reading)
+        loader = Loader(self._queue, self._viewer, query, asked)
         loaders.append((columns, loader))
         return loader
 

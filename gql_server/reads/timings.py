@@ -1,8 +1,7 @@
 """Reads of an operation while they go on: counted, traced, and kept for an operator who asks how long each took."""
 
 import time
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from contextvars import ContextVar
 from functools import cache
 from typing import Any, NamedTuple
@@ -28,21 +27,30 @@ TIMINGS: ContextVar[list[Timing] | None] = ContextVar("timings", default=None)
 """Reads of this operation so far, if somebody asks for them."""
 
 
-@contextmanager
-def timed(query: Callable[..., Any], keys: int) -> Generator[None]:
-    """Meanwhile the query is read, for so many keys."""
-    name, batches, answered, seconds = _counters(query)
-    began = time.perf_counter()
-    try:
-        with tracing.child(f"load {query.__name__}", loader__keys=keys):
-            yield
-    finally:
-        took = time.perf_counter() - began
+class timed:
+    """Meanwhile a query is read, for so many keys."""
+
+    __slots__ = ("_began", "_keys", "_query", "_span")
+
+    def __init__(self, query: Callable[..., Any], keys: int) -> None:
+        self._query, self._keys = query, keys
+
+    def __enter__(self) -> None:
+        recorded = tracing.is_on()
+        name = f"load {self._query.__name__}" if recorded else ""
+        self._span = tracing.child(name, loader__keys=self._keys) if recorded else tracing.UNRECORDED
+        self._span.__enter__()
+        self._began = time.perf_counter()
+
+    def __exit__(self, *failure: Any) -> None:
+        took = time.perf_counter() - self._began
+        self._span.__exit__(*failure)
+        name, batches, answered, seconds = _counters(self._query)
         batches.inc()
-        answered.inc(keys)
+        answered.inc(self._keys)
         seconds.inc(took)
         if (kept := TIMINGS.get()) is not None and len(kept) < KEPT:
-            kept.append(Timing(name, keys, began, took))
+            kept.append(Timing(name, self._keys, self._began, took))
 
 
 @cache

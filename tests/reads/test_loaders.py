@@ -1,6 +1,8 @@
 """Loaders: what is asked in one tick is read at once, and what was read is not read again."""
 
 import asyncio
+import gc
+import weakref
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -13,22 +15,38 @@ READ: list[list[int]] = []
 
 
 class Engine:
+    """Connections that are numbered as they are borrowed."""
+
+    def __init__(self) -> None:
+        self.borrowed = self.given_back = 0
+
     @asynccontextmanager
-    async def connect(self) -> AsyncGenerator[None]:
-        yield
+    async def connect(self) -> AsyncGenerator[int]:
+        self.borrowed += 1
+        yield self.borrowed
+        self.given_back += 1
 
 
-async def squares(_connection: None, _viewer: None, keys: list[int], limit: int = 10) -> dict[int, int]:
+async def squares(_connection: int, _viewer: None, keys: list[int], limit: int = 10) -> dict[int, int]:
     READ.append(keys)
     if 13 in keys:
         raise LookupError("13")
     return {key: key * key for key in keys if key < limit}
 
 
+async def connections(connection: int, _viewer: None, keys: list[int]) -> dict[int, int]:
+    return dict.fromkeys(keys, connection)
+
+
 @pytest.fixture
-def loaders() -> Loaders:
+def engine() -> Engine:
+    return Engine()
+
+
+@pytest.fixture
+def loaders(engine: Engine) -> Loaders:
     READ.clear()
-    return Loaders(Engine(), None)  # type: ignore[arg-type]
+    return Loaders(engine, None)  # type: ignore[arg-type]
 
 
 async def test_values_of_many_keys_come_in_their_order_with_none_for_what_is_absent(loaders: Loaders) -> None:
@@ -67,3 +85,55 @@ async def test_who_is_cancelled_takes_nothing_from_the_others(loaders: Loaders) 
     await asyncio.sleep(0)
     first.cancel()
     assert await second == [1, 4]
+
+
+async def test_what_is_read_in_one_tick_goes_over_one_connection(loaders: Loaders, engine: Engine) -> None:
+    found: Any = await asyncio.gather(
+        loaders.values(squares, [2]), loaders.load(squares, 3, limit=5), loaders.values(connections, [1])
+    )
+    assert found == [[4], 9, [1]]
+    assert await loaders.load(connections, 2) == 2
+    assert (engine.borrowed, engine.given_back) == (2, 2)
+
+
+async def test_while_a_read_takes_long_the_next_goes_over_a_connection_of_its_own(loaders: Loaders, engine: Engine) -> None:
+    released = asyncio.Event()
+
+    async def slow(connection: int, _viewer: None, keys: list[int]) -> dict[int, int]:
+        await released.wait()
+        return dict.fromkeys(keys, connection)
+
+    first = asyncio.ensure_future(loaders.values(slow, [1]))
+    await asyncio.sleep(0)
+    assert await loaders.values(connections, [1]) == [2]
+    released.set()
+    assert await first == [1]
+    assert (engine.borrowed, engine.given_back) == (2, 2)
+
+
+async def test_after_a_read_that_failed_the_next_goes_over_another_connection(loaders: Loaders, engine: Engine) -> None:
+    found: Any = await asyncio.gather(loaders.load(squares, 13), loaders.load(connections, 1), return_exceptions=True)
+    assert [type(found[0]), found[1]] == [LookupError, 2]
+
+
+async def test_where_there_is_no_connection_every_read_fails(loaders: Loaders, engine: Engine) -> None:
+    def refuse() -> None:
+        raise ConnectionRefusedError("no database")
+
+    engine.connect = refuse  # type: ignore[method-assign, assignment]
+    found = await asyncio.gather(loaders.values(squares, [1]), loaders.load(connections, 1), return_exceptions=True)
+    assert [repr(each) for each in found] == ["ConnectionRefusedError('no database')"] * 2
+
+
+async def test_loaders_are_gone_once_nobody_holds_them(loaders: Loaders) -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        own = Loaders(Engine(), None)  # type: ignore[arg-type]
+        gone = weakref.ref(own._of(squares))
+        assert await own.values(squares, [1, 2]) == [1, 4]
+        assert await own.load(squares, 3) == 9
+        del own
+        assert gone() is None
+    finally:
+        gc.enable()

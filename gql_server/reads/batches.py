@@ -1,0 +1,144 @@
+"""Batches of keys on their way to the database: what is asked for in one tick goes one after the other over one connection.
+
+Most reads take less than to borrow a connection for each. While one takes long, the next goes over a connection of its own.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Hashable, Mapping
+from contextlib import AbstractAsyncContextManager
+from functools import partial
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gql_server.db import DirectConnection
+from gql_server.reads.lanes import Reading
+
+PATIENCE_SECONDS = 0.005
+"""Time that a read may take before the next one no longer waits for it."""
+
+ReadPolicy = Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]]
+"""Way of reading: once, or until the database is there."""
+
+
+class Borrowed:
+    """A connection that goes from read to read: borrowed for the first, given back after one that failed, or that left it to
+    SQLAlchemy, which is slower from then on."""
+
+    def __init__(self, engine: Reading) -> None:
+        self._engine = engine
+        self._lent: AbstractAsyncContextManager[AsyncConnection] | None = None
+        self._connection: AsyncConnection | None = None
+
+    async def read(self, query: Callable[[AsyncConnection], Awaitable[Any]]) -> Any:
+        """The result of the query. Raises what it raises, or that there is no connection."""
+        try:
+            found = await query(await self._borrow())
+        except BaseException:
+            await self.give_back()
+            raise
+        if isinstance(self._connection, DirectConnection) and not self._connection.is_direct:
+            await self.give_back()
+        return found
+
+    async def _borrow(self) -> Any:
+        if self._lent is None:
+            lent = self._engine.connect()
+            self._connection = await lent.__aenter__()
+            self._lent = lent
+        return self._connection
+
+    async def give_back(self) -> None:
+        """Give the connection back, if there is one."""
+        lent, self._lent = self._lent, None
+        if lent is not None:
+            await lent.__aexit__(None, None, None)
+
+
+Read = Callable[[Borrowed, list[Any]], Awaitable[Mapping[Any, Any]]]
+"""`(connection, keys) -> {key: value}`; a key left out has the value None."""
+
+
+class Batch:
+    """Keys that are read together, and what is found of them. Until it is begun there may come more."""
+
+    def __init__(self, read: Read) -> None:
+        self.keys: dict[Hashable, None] = {}
+        self.is_begun = False
+        self._read: Read | None = read
+        self._found: asyncio.Future[Mapping[Any, Any]] = asyncio.get_running_loop().create_future()
+
+    async def all(self) -> Mapping[Any, Any]:
+        """All that is found. Who is cancelled meanwhile takes nothing from the others."""
+        return await asyncio.shield(self._found)
+
+    def one(self, key: Hashable) -> "asyncio.Future[Any]":
+        """The value of one key."""
+        value = asyncio.get_running_loop().create_future()
+        self._found.add_done_callback(partial(_give, value, key))
+        return value
+
+    async def begin(self, borrowed: Borrowed, reading: ReadPolicy) -> None:
+        """Read it. Raises nothing: who waits for it is told. What read it is let go, as that holds its batches."""
+        read, self._read, self.is_begun, keys = self._read, None, True, [*self.keys]
+        assert read is not None
+        try:
+            self._found.set_result(await reading(lambda: read(borrowed, keys)))
+        except Exception as error:
+            self._found.set_exception(error)
+        finally:
+            self._found.cancel()
+
+
+def _give(value: "asyncio.Future[Any]", key: Hashable, found: "asyncio.Future[Mapping[Any, Any]]") -> None:
+    if value.done():
+        return
+    if found.cancelled():
+        value.cancel()
+    elif error := found.exception():
+        value.set_exception(error)
+    else:
+        value.set_result(found.result().get(key))
+
+
+class Queue:
+    """Batches of an operation that are asked for and not begun."""
+
+    def __init__(self, engine: Reading, reading: ReadPolicy) -> None:
+        self._engine, self._reading = engine, reading
+        self._waiting: deque[Batch] = deque()
+        self._is_due = False
+
+    def add(self, batch: Batch) -> None:
+        """Have it read, with what else is asked for in this tick."""
+        self._waiting.append(batch)
+        if not self._is_due:
+            self._is_due = True
+            asyncio.get_running_loop().call_soon(self._begin)
+
+    def _begin(self) -> None:
+        self._is_due = False
+        self._work_on()
+
+    def _work_on(self) -> None:
+        if self._waiting:
+            task = asyncio.create_task(self._work())
+            WORKING.add(task)
+            task.add_done_callback(WORKING.discard)
+
+    async def _work(self) -> None:
+        borrowed, loop = Borrowed(self._engine), asyncio.get_running_loop()
+        try:
+            while self._waiting:
+                batch = self._waiting.popleft()
+                helping = loop.call_later(PATIENCE_SECONDS, self._work_on) if self._waiting else None
+                await batch.begin(borrowed, self._reading)
+                if helping:
+                    helping.cancel()
+        finally:
+            await borrowed.give_back()
+
+
+WORKING: set["asyncio.Task[None]"] = set()
+"""Those at work, which nobody else holds."""
