@@ -1,6 +1,7 @@
 """The executor: graphql-core's own, which leaves to a plan what a plan can answer."""
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 from graphql import (
@@ -21,6 +22,7 @@ from strawberry.types.arguments import convert_arguments
 from gql_server.execution.compiled import Compiled, compiled
 from gql_server.execution.contract import Executor
 from gql_server.execution.effects import Effects, Escaped, Work, settled
+from gql_server.execution.introspection import Introspection, tells_of_schema
 from gql_server.execution.plan import Details, FieldPlan, ObjectPlan, nullable_type, plan_fields, plan_object
 from gql_server.execution.region import Batch, Entry, Region
 
@@ -92,6 +94,8 @@ class PlanExecutor(Executor):
         result: Any,
         position_context: Any,
     ) -> Any:
+        if position_context is None and tells_of_schema(return_type):
+            return self._introspection.answer(return_type, field_details_list, info, result)
         plan = self._usable(return_type, field_details_list, position_context)
         if plan is not None:
             entry = Entry(path, info, field_details_list, is_list=False)
@@ -110,6 +114,10 @@ class PlanExecutor(Executor):
                 work = Effects(self).begin(region)
                 return self._all(entry, work) if work else entry.answers
         return super().complete_list_value(return_type, field_details_list, info, path, result, position_context)
+
+    @cached_property
+    def _introspection(self) -> Introspection:
+        return Introspection(self)
 
     def _entered(self, entry: Entry, plan: ObjectPlan, rows: Sequence[Any]) -> Region | None:
         """The region of these objects; None when there is something unusual about them."""

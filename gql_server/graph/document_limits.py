@@ -1,7 +1,8 @@
 """Bounds on what a document may ask for, checked before anything is executed."""
 
+import sys
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 from graphql import (
     DefinitionNode,
@@ -13,14 +14,19 @@ from graphql import (
     GraphQLError,
     InlineFragmentNode,
     IntValueNode,
+    ListValueNode,
     Node,
+    ObjectValueNode,
     OperationDefinitionNode,
     SelectionSetNode,
     StringValueNode,
     ValidationContext,
     ValidationRule,
+    ValueNode,
     ValuesOfCorrectTypeRule,
 )
+from graphql.language.visitor import SKIP, VisitorAction
+from graphql.pyutils import RefMap
 from graphql.validation import validation_context
 from graphql.validation.rules import overlapping_fields_can_be_merged
 
@@ -33,6 +39,8 @@ MAX_VALUES = 10_000
 """Values in the variables of an operation, those inside of others too."""
 MAX_DIGITS = 400
 MAX_OPERATIONS = 50
+MAX_KEYS = 100
+"""Fields of an object in a document: each error about one shows all of them."""
 REQUEST_SECONDS = 30
 """Time that an operation over HTTP may take; its statement is cancelled with it."""
 SUBSCRIPTIONS_PER_SOCKET = 100
@@ -171,14 +179,48 @@ def refused_variables(variables: object) -> str | None:
 
 
 class ValuesWithCode(ValuesOfCorrectTypeRule):
-    """Says that a value is at fault, not the document."""
+    """Says that a value is at fault, not the document. Of an object of too many fields nothing else is said."""
+
+    def is_valid_value_node(self, node: ValueNode, input_type: Any) -> VisitorAction:
+        if not _is_too_wide(node):
+            return cast(Any, super()).is_valid_value_node(node, input_type)
+        self.report_error(_refused(f"An object has more than {MAX_KEYS} fields.", node))
+        return SKIP
 
     def report_error(self, error: GraphQLError) -> None:
         error.extensions = {"code": ErrorCode.BAD_USER_INPUT.value}
         super().report_error(error)
 
 
+def _is_too_wide(value: ValueNode) -> bool:
+    """True if the value, or one inside of it, is an object of too many fields."""
+    rest = [value]
+    while rest:
+        match rest.pop():
+            case ObjectValueNode(fields=fields):
+                if len(fields) > MAX_KEYS:
+                    return True
+                rest += [field.value for field in fields]
+            case ListValueNode(values=values):
+                rest += values
+            case _:
+                pass
+    return False
+
+
+class _Context(validation_context.ValidationContext):
+    """Remembers what it has found of a node by that node itself: to look it up by its content would be to hash all that it
+    holds, again and again."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        found: Any = self
+        found._fragment_spreads, found._variable_usages, found._recursive_variable_usages = RefMap(), RefMap(), RefMap()
+
+
 def bound_validation() -> None:
-    """Lower graphql-core's process-wide budgets, whose defaults allow seconds of CPU time for one document."""
+    """Lower graphql-core's process-wide budgets, whose defaults allow seconds of CPU time for one document, and what it costs
+    to remember."""
+    cast(Any, sys.modules["graphql.validation.validate"]).ValidationContext = _Context
     overlapping_fields_can_be_merged.MAX_COMPLEXITY_BUDGET = 20_000
     validation_context.MAX_FRAGMENT_WORK = 10_000
