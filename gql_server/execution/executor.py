@@ -160,6 +160,14 @@ class PlanExecutor(Executor):
 
     def arguments(self, batch: Batch, field: FieldPlan) -> Mapping[str, Any]:
         """The arguments of a child's load, for all objects. Raises what is wrong with those given."""
+        if field.loading is not None:
+            return field.loading
+        arguments = self._arguments(batch, field)
+        if field.child and field.child.is_of_selection:
+            field.loading = arguments
+        return arguments
+
+    def _arguments(self, batch: Batch, field: FieldPlan) -> Mapping[str, Any]:
         schema: Any = self.schema._strawberry_schema  # type: ignore[attr-defined]
         strawberry, child = field.strawberry, field.child
         assert strawberry is not None

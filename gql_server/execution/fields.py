@@ -50,13 +50,14 @@ class Child:
     `missing`.
 
     `arguments(info, **arguments of the field)` says once for all objects with which arguments `load(context, keys, …)` is
-    called; it has no side effects.
+    called; it has no side effects. What it says is kept with the plan if it follows from the selection alone.
     """
 
     key: str
     load: Callable[..., Awaitable[Sequence[Any]]]
     arguments: Callable[..., Mapping[str, Any]] = no_arguments
     missing: object = None
+    is_of_selection: bool = False
 
 
 class Guard(Protocol):

@@ -33,28 +33,27 @@ class Unplanned(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Native:
-    """Values of a scalar that the JSON encoder writes as the scalar serializes them, if `holds` is true of them."""
+    """Values of a scalar that the JSON encoder writes as the scalar serializes them, if `holds`, where given, is true."""
 
     kind: type
-    holds: Callable[[Iterable[Any]], bool] = lambda _: True
+    holds: Callable[[Sequence[Any]], bool] | None = None
 
 
 Natives = Mapping[str, Native]
 """By the name of the scalar."""
 
 
-def serializer(type_: Any, natives: Natives) -> Serializer:
+def serializer(type_: Any, natives: Natives, *, is_nullable: bool = True) -> Serializer:
     """The serializer of a leaf, or of lists of them. It raises Unplanned, or what serializing raises."""
     if isinstance(type_, GraphQLNonNull):
-        return _non_null(serializer(type_.of_type, natives))
+        return serializer(type_.of_type, natives, is_nullable=False)
     if isinstance(type_, GraphQLList):
-        return _listed(serializer(type_.of_type, natives))
+        return _strictly(_listed(serializer(type_.of_type, natives)), is_nullable)
+    each = _strictly(lambda values: _each(type_, values), is_nullable)
     if isinstance(type_, GraphQLEnumType):
-        return _named(type_)
-    if type_.name in natives:
-        return _checked(type_, natives[type_.name].kind, natives[type_.name].holds)
-    kind, holds = PLAIN.get(type_, (None, _anything))
-    return _checked(type_, kind, holds) if kind else lambda values: _each(type_, values)
+        return _named(type_, each, is_nullable)
+    native = natives.get(type_.name) or PLAIN.get(type_)
+    return each if native is None else _checked(native, each, is_nullable)
 
 
 def lengths(lists: Iterable[Sequence[Any] | None]) -> tuple[list[Any], Callable[[Sequence[Any]], list[Any]]]:
@@ -78,33 +77,28 @@ def is_ordinary(kind: type) -> bool:
     return not issubclass(kind, Exception) and kind is not type(Undefined) and not hasattr(kind, "__await__")
 
 
-def _anything(_: Iterable[Any]) -> bool:
-    return True
+def _in_range(values: Sequence[int]) -> bool:
+    return not values or (min(values) >= GRAPHQL_MIN_INT and max(values) <= GRAPHQL_MAX_INT)
 
 
-def _in_range(values: Iterable[int]) -> bool:
-    given = [*values]
-    return not given or (min(given) >= GRAPHQL_MIN_INT and max(given) <= GRAPHQL_MAX_INT)
-
-
-PLAIN: Mapping[Any, tuple[type, Callable[[Iterable[Any]], bool]]] = {
-    GraphQLString: (str, _anything),
-    GraphQLID: (str, _anything),
-    GraphQLBoolean: (bool, _anything),
-    GraphQLInt: (int, _in_range),
-    GraphQLFloat: (float, lambda values: all(map(isfinite, values))),
+PLAIN: Mapping[Any, Native] = {
+    GraphQLString: Native(str),
+    GraphQLID: Native(str),
+    GraphQLBoolean: Native(bool),
+    GraphQLInt: Native(int, _in_range),
+    GraphQLFloat: Native(float, lambda values: all(map(isfinite, values))),
 }
 """Scalars that serialize values of this class, for which that is true, to themselves."""
 
 
-def _non_null(serialize: Serializer) -> Serializer:
+def _strictly(serialize: Serializer, is_nullable: bool) -> Serializer:
     def serialize_all(values: Sequence[Any]) -> Sequence[Any]:
         serialized = serialize(values)
         if NOTHING in set(map(type, serialized)):
             raise Unplanned
         return serialized
 
-    return serialize_all
+    return serialize if is_nullable else serialize_all
 
 
 def _listed(serialize: Serializer) -> Serializer:
@@ -115,9 +109,9 @@ def _listed(serialize: Serializer) -> Serializer:
     return serialize_all
 
 
-def _named(enum: GraphQLEnumType) -> Serializer:
+def _named(enum: GraphQLEnumType, each: Serializer, is_nullable: bool) -> Serializer:
     """Names by what stands for them: the values of the enum, and members of its class."""
-    names: dict[Any, str | None] = {None: None}
+    names: dict[Any, str | None] = {None: None} if is_nullable else {}
     for value in enum.values.values():
         for known in (value.value, *_members(enum, value.value)):
             if isinstance(known, Hashable):
@@ -127,7 +121,7 @@ def _named(enum: GraphQLEnumType) -> Serializer:
         try:
             return list(map(names.__getitem__, values))
         except (KeyError, TypeError):
-            return _each(enum, values)
+            return each(values)
 
     return serialize_all
 
@@ -136,16 +130,18 @@ def _members(enum: GraphQLEnumType, value: object) -> Iterable[Any]:
     return [member for member in getattr(enum, "wrapped_cls", ()) if member.value == value]
 
 
-def _checked(leaf: GraphQLLeafType, kind: type, holds: Callable[[Iterable[Any]], bool]) -> Serializer:
+def _checked(native: Native, each: Serializer, is_nullable: bool) -> Serializer:
     """Leaves values of that class as they are, and serializes a column in which something else is found."""
-    kinds = {kind, NOTHING}
+    holds, kinds = native.holds, {native.kind, NOTHING} if is_nullable else {native.kind}
 
     def serialize_all(values: Sequence[Any]) -> Sequence[Any]:
         found = set(map(type, values))
         if not found <= kinds:
-            return _each(leaf, values)
-        given = values if NOTHING not in found else (value for value in values if value is not None)
-        return values if holds(given) else _each(leaf, values)
+            return each(values)
+        if holds is None:
+            return values
+        given = values if NOTHING not in found else [value for value in values if value is not None]
+        return values if holds(given) else each(values)
 
     return serialize_all
 

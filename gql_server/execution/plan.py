@@ -1,6 +1,6 @@
 """Plans: what is known of a selection before there is an object to answer it for."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,8 +18,11 @@ from strawberry.types.field import StrawberryField
 from gql_server.execution.contract import Executor
 from gql_server.execution.fields import Attribute, Child, Computed, Guarded, Judged, Part
 from gql_server.execution.leaves import Serializer, serializer
+from gql_server.execution.rows import Table
 
 Details = list[FieldDetails]
+Reader = Callable[[Any, Table], Sequence[Any]]
+"""`(context, rows) -> values`."""
 TYPENAME = "__typename"
 DEFINITION = "strawberry-definition"
 
@@ -36,11 +39,17 @@ class FieldPlan:
     declared: Attribute | Computed | Judged | Part | Child | None = None
     guarded: Guarded | None = None
     serialize: Serializer | None = None
+    read: Reader | None = None
+    """Values of it for all rows, where they follow from these and the context."""
+    leaf: Reader | None = None
+    """The same serialized, where nothing guards it."""
     inner: "ObjectPlan | None" = None
     is_list: bool = False
     item_type: Any = None
     given: Mapping[str, Any] | None = None
     """Arguments as its child takes them, where they are the same in each execution."""
+    loading: Mapping[str, Any] | None = None
+    """Those of its load, likewise."""
 
     @property
     def type(self) -> Any:
@@ -116,7 +125,7 @@ def _plan_field(executor: Executor, owner: GraphQLObjectType, key: str, details:
     strawberry: StrawberryField | None = definition.extensions.get(DEFINITION)
     plan = FieldPlan(key, details, definition, strawberry)
     if name == TYPENAME:
-        plan.is_typename = True
+        plan.is_typename, plan.leaf = True, lambda _, table: [owner.name] * len(table.rows)
     elif strawberry is not None:
         _declare(executor, plan, strawberry)
     return plan
@@ -130,7 +139,34 @@ def _declare(executor: Executor, plan: FieldPlan, strawberry: StrawberryField) -
     if value is None or isinstance(value, Guarded) or (plan.definition.args and not isinstance(value, Child)):
         return
     if _shape(executor, plan):
-        plan.declared, plan.guarded = value, guarded
+        plan.declared, plan.guarded, plan.read = value, guarded, _reading(value)
+        if plan.serialize and plan.read and guarded is None:
+            plan.leaf = _serialized(plan.read, plan.serialize)
+
+
+def _reading(declared: Attribute | Computed | Judged | Part | Child) -> Reader | None:
+    """Reads the values of a field; None where they are loaded."""
+    match declared:
+        case Attribute(name):
+            return lambda _, table: table.column(name)
+        case Computed(read, attributes):
+            return lambda _, table: list(map(read, *[table.column(name) for name in attributes]))
+        case Judged(read):
+            return lambda context, table: [read(context, row) for row in table.rows]
+        case Part(None):
+            return lambda _, table: table.rows
+        case Part(str(present)):
+            return lambda _, table: _where(table.rows, table.column(present))
+        case _:
+            return None
+
+
+def _serialized(read: Reader, serialize: Serializer) -> Reader:
+    return lambda context, table: serialize(read(context, table))
+
+
+def _where(rows: Sequence[Any], present: Sequence[Any]) -> Sequence[Any]:
+    return [None if value is None else row for row, value in zip(rows, present, strict=True)]
 
 
 def _basic(strawberry: StrawberryField) -> Attribute | None:

@@ -12,7 +12,7 @@ from typing import Any
 from graphql.pyutils import Path
 
 from gql_server.execution.contract import Executor
-from gql_server.execution.fields import Attribute, Computed, Guard, Judged, Part
+from gql_server.execution.fields import Guard
 from gql_server.execution.leaves import NOTHING, Unplanned, is_ordinary, lengths
 from gql_server.execution.plan import FieldPlan, ObjectPlan, any_source
 from gql_server.execution.rows import Table
@@ -147,7 +147,8 @@ class Region:
             raise Unplanned
         if plan.type.is_type_of:
             self._check(batch, info)
-        columns = [self._column(batch, field, batch.table) for field in plan.fields]
+        context, table = self.executor.context_value, batch.table
+        columns = [field.leaf(context, table) if field.leaf else self._column(batch, field) for field in plan.fields]
         keys = plan.keys
         batch.answers = [dict(zip(keys, values)) for values in zip(*columns)] if columns else [{} for _ in rows]  # noqa: B905
         if plan.loaded:
@@ -167,21 +168,12 @@ class Region:
         if not all(is_type_of(row, info) is True for row in batch.rows):
             raise Unplanned
 
-    def _column(self, batch: Batch, field: FieldPlan, table: Table) -> Sequence[Any]:
-        if field.is_typename:
-            return [batch.plan.type.name] * len(batch.rows)
-        permitted = self._permitted(batch, field, table) if field.guarded else None
-        match field.declared:
-            case Attribute(name):
-                values = table.column(name)
-            case Computed(read, attributes):
-                values = list(map(read, *(table.column(name) for name in attributes)))
-            case Judged(read):
-                values = [read(self.executor.context_value, row) for row in table.rows]
-            case Part(present):
-                values = table.rows if present is None else _where(table.rows, table.column(present))
-            case _:
-                return [None] * len(batch.rows)
+    def _column(self, batch: Batch, field: FieldPlan) -> Sequence[Any]:
+        """The answers of a field that is no leaf, or guarded, or not known yet."""
+        permitted = self._permitted(batch, field) if field.guarded else None
+        if field.read is None:
+            return [None] * len(batch.rows)
+        values = field.read(self.executor.context_value, batch.table)
         if permitted is not None:
             values = [value if may else None for value, may in zip(values, permitted, strict=True)]
         return field.serialize(values) if field.serialize else self._objects(batch, field, values, None)
@@ -194,10 +186,10 @@ class Region:
             raise Unplanned
         return self.executor.arguments(batch, field)
 
-    def _permitted(self, batch: Batch, field: FieldPlan, table: Table) -> Sequence[bool] | None:
+    def _permitted(self, batch: Batch, field: FieldPlan) -> Sequence[bool] | None:
         """Of which objects the field may be read; None for all. Denials are counted."""
         assert field.guarded is not None
-        guard, context = field.guarded.guard, self.executor.context_value
+        guard, context, table = field.guarded.guard, self.executor.context_value, batch.table
         verdict = self.executor.decision(guard)
         if verdict is True and field.guarded.present is None:
             return None
@@ -213,10 +205,6 @@ class Region:
         batch.permitted[field.key] = may
         batch.denied[field.key] = [is_there and not is_given for is_there, is_given in zip(there, may, strict=True)]
         return may
-
-
-def _where(rows: Sequence[Any], present: Sequence[Any]) -> Sequence[Any]:
-    return [None if value is None else row for row, value in zip(rows, present, strict=True)]
 
 
 def _single(values: Sequence[Any]) -> tuple[Sequence[Any], Any]:

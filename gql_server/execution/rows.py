@@ -25,21 +25,15 @@ FIELD = type(getattr_static(_Sample, "field"))
 class Table:
     """Rows of one list, and their columns."""
 
-    __slots__ = ("_columns", "_kind", "kinds", "rows")
+    __slots__ = ("_kind", "columns", "kinds", "rows")
 
     def __init__(self, rows: Sequence[Any]) -> None:
         self.rows = rows
-        self._columns: Columns | None = None
         self.kinds = set(map(type, rows))
         """Classes of the rows."""
         self._kind = next(iter(self.kinds)) if len(self.kinds) == 1 else object
-
-    @property
-    def columns(self) -> Columns:
+        self.columns: Columns = list(zip(*rows, strict=True)) if _is_tuple(self._kind) else ()
         """All columns, by position."""
-        if self._columns is None:
-            self._columns = list(zip(*self.rows, strict=True))
-        return self._columns
 
     def column(self, name: str) -> Sequence[Any]:
         """The attribute of that name of every row. Raises what reading it raises."""
@@ -47,8 +41,14 @@ class Table:
 
 
 @lru_cache(maxsize=4096)
+def _is_tuple(kind: type) -> bool:
+    """True if rows of that class are read by position."""
+    return issubclass(kind, tuple) and hasattr(kind, "_fields")
+
+
+@lru_cache(maxsize=4096)
 def _reader(kind: type, name: str) -> Reader:
-    if not (issubclass(kind, tuple) and hasattr(kind, "_fields")):
+    if not _is_tuple(kind):
         return _by_name(name)
     fields: Sequence[str] = getattr(kind, "_fields", ())
     positions = {field: position for position, field in enumerate(fields)}

@@ -1,15 +1,18 @@
 """Connection types over pages."""
 
+from asyncio import gather
+from collections.abc import Sequence
 from enum import Enum
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
 import strawberry
 from strawberry import UNSET
 
 from gql_server.errors import BadInput
-from gql_server.graph.context import Info
+from gql_server.execution import Child
+from gql_server.graph.context import Context, Info
 from gql_server.graph.fields import SemanticNonNull, embedded
-from gql_server.reads.pagination.pages import COUNT_LIMIT, Page
+from gql_server.reads.pagination.pages import COUNT_LIMIT, CountQuery, Page
 from gql_server.reads.pipelines.counts import BOUND, BOUND_OF_SEARCH
 
 T = TypeVar("T")
@@ -81,12 +84,32 @@ def count_limit(limit: int | None) -> int:
     return limit
 
 
+def _limit_asked(_info: Info, limit: int | None = UNSET) -> dict[str, Any]:
+    return {"limit": own_limit(limit, None)}
+
+
+async def _counts(context: Context, lists: Sequence[CountQuery], limit: int | None) -> list[BoundedCount | BaseException]:
+    """Counts of lists up to that limit, by default up to the own one of each; or what went wrong with one."""
+    limits = [each.limit if limit is None else limit for each in lists]
+    asked = zip(lists, limits, strict=True)
+    counting = [context.load(each.query, each.key, limit=most, **each.arguments) for each, most in asked]
+    counted = await gather(*counting, return_exceptions=True)
+    return [
+        count if isinstance(count, BaseException) else BoundedCount.of(count or 0, most)
+        for count, most in zip(counted, limits, strict=True)
+    ]
+
+
 @strawberry.type(description="A page of a list that can be counted.")
 class CountedConnection(Connection[T], Generic[T]):
-    @strawberry.field(description="Items the viewer may see, counted up to `limit`.", directives=[SemanticNonNull()])
+    @strawberry.field(
+        description="Items the viewer may see, counted up to `limit`.",
+        directives=[SemanticNonNull()],
+        metadata={"plan": Child("counted", _counts, _limit_asked)},
+    )
     @staticmethod
     async def total_count(root: strawberry.Parent[Page], info: Info, limit: OwnLimit = UNSET) -> BoundedCount | None:
-        counting = root.counted
-        limit = own_limit(limit, counting.limit)
-        counted = await info.context.load(counting.query, counting.key, limit=limit, **counting.arguments)
-        return BoundedCount.of(counted or 0, limit)
+        [counted] = await _counts(info.context, [root.counted], **_limit_asked(info, limit))
+        if isinstance(counted, BaseException):
+            raise counted
+        return counted

@@ -191,14 +191,21 @@ def computed(read: Callable[..., Any], *of: Attribute[Any] | str, description: s
 
 def judged(rule: Callable[[policy.Viewer, Any], Any], *of: Attribute[Any] | str, description: str, kind: Any = None) -> Any:
     """A field that follows from who asks, and from these attributes of the parent row."""
+    return of_context(lambda context, row: rule(context.viewer, row), *of, description=description, kind=kind)
+
+
+def of_context(read: Callable[[Context, Any], Any], *of: Attribute[Any] | str, description: str, kind: Any = None) -> Any:
+    """A field that a pure function makes of the context of its operation, and of these attributes of the parent row."""
     reads = made_of(*of)
 
     def resolve(root: strawberry.Parent[Any], info: Info) -> Any:
-        return rule(info.context.viewer, root)
+        return read(info.context, root)
 
-    declared = Judged(lambda context, row: rule(context.viewer, row), reads["made_of"])
     return strawberry.field(
-        resolver=resolve, graphql_type=kind, description=description, metadata={"computed": declared, **reads}
+        resolver=resolve,
+        graphql_type=kind,
+        description=description,
+        metadata={"computed": Judged(read, reads["made_of"]), **reads},
     )
 
 

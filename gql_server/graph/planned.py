@@ -13,7 +13,7 @@ from strawberry.types.field import StrawberryField
 from gql_server import policy
 from gql_server.execution import Attribute, Child, Computed, Declared, Guarded, Judged, Native, Part, PlanExecutor
 from gql_server.graph.context import Context, Info
-from gql_server.graph.fields import ChildField, GuardedField
+from gql_server.graph.fields import ChildField, GuardedField, no_arguments
 from gql_server.graph.nodes import encode
 from gql_server.graph.selection import asked
 from gql_server.policy import GUARDS
@@ -83,6 +83,8 @@ def _guarded(field: GuardedField) -> Declared | None:
 
 def _value(metadata: Mapping[str, Any]) -> Computed | Judged | Part | Child | None:
     match metadata:
+        case {"plan": Child() as declared}:
+            return declared
         case {"child": ChildField() as child}:
             return _child(child)
         case {"embedded": present}:
@@ -100,7 +102,7 @@ def _child(field: ChildField) -> Child:
         onward = None if field.onward is None else asked(info, field.onward, {})
         return {"arguments": asked(info, field.query, field.arguments(info, **given)), "onward": onward}
 
-    return Child(field.key, _load(field), arguments, field.missing)
+    return Child(field.key, _load(field), arguments, field.missing, is_of_selection=field.arguments is no_arguments)
 
 
 def _load(field: ChildField) -> Callable[..., Awaitable[Sequence[Any]]]:

@@ -1,10 +1,11 @@
 """The graph is answered by plan as graphql-core would answer it: documents and mishaps made up from seeds, over a world."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Hashable, Sequence
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import orjson
 import pytest
@@ -204,6 +205,29 @@ async def test_messages_of_live_operations_by_plan_are_graphql_core_s_own(postgr
             assert planned == stock, document
             seen += stock is not None
     assert seen, "some changes are told"
+
+
+class Counting(Executor):
+    """Counts what graphql-core executes, by response key."""
+
+    executed: ClassVar[Counter[str]] = Counter()
+
+    def execute_field(self, parent_type: Any, source: Any, field_details_list: Any, path: Any, position_context: Any) -> Any:
+        self.executed[path.key] += 1
+        return super().execute_field(parent_type, source, field_details_list, path, position_context)
+
+
+async def test_what_follows_from_rows_or_is_loaded_by_key_is_not_executed_row_by_row(whole: AsyncEngine) -> None:
+    schema = create_schema()
+    schema.execution_context_class = Counting
+    document = """{ pipelines { totalCount { value } nodes { feedToken failures { id }
+      jobs { totalCount(limit: 2) { value precision }
+      nodes { phases { name durationSeconds } rowErrors(first: 2) { nodes { reason } } } } } } }"""
+    asker = context(whole, PERSONAS["superadmin"])
+    result: Any = await schema.execute(document, context_value=asker)
+    assert result.errors is None
+    assert Counting.executed == {"pipelines": 1}
+    assert sum(len(node["failures"]) for node in result.data["pipelines"]["nodes"]) > 0
 
 
 def test_the_server_executes_by_plan_and_the_comparison_does_not() -> None:

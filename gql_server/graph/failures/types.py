@@ -1,21 +1,23 @@
 """Failure groups as a client sees them."""
 
-from asyncio import gather
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from enum import Enum
+from itertools import chain
 from typing import TYPE_CHECKING, Annotated, Any
 
 import strawberry
 from strawberry import UNSET
 
 from gql_server.errors import BadInput
+from gql_server.execution import Child
 from gql_server.graph.connections import BoundedCount, CountedConnection, CountLimit, own_limit
-from gql_server.graph.context import Info
+from gql_server.graph.context import Context, Info
 from gql_server.graph.fields import After, ChildField, First, SemanticNonNull, embedded, guarded
 from gql_server.graph.jobs.enums import JobKind
 from gql_server.graph.nodes import Node, global_id, key_of
 from gql_server.graph.scopes import Actor
-from gql_server.graph.selection import load, made_of
+from gql_server.graph.selection import asked, load, made_of
 from gql_server.reads.failures import queries
 from gql_server.reads.failures.row import FailureGroupRow
 
@@ -188,16 +190,28 @@ def failures_of(key: str) -> Any:
     """The distinct failures inside the pipeline whose key that attribute holds."""
 
     async def resolve(root: strawberry.Parent[Any], info: Info) -> list[Any]:
-        fingerprints = await info.context.load(queries.fingerprints_by_pipeline, getattr(root, key)) or list[str]()
-        shown = fingerprints[:GROUPS_MAX]
-        groups = [load(info, queries.groups_by_fingerprint, fingerprint) for fingerprint in shown]
-        return [group for group in await gather(*groups) if group is not None]
+        [groups] = await _failures(info.context, [getattr(root, key)], **_groups_asked(info))
+        return groups
 
     return strawberry.field(
         resolver=resolve,
         description=f"Distinct failures inside this pipeline, the first to happen first, at most {GROUPS_MAX}.",
-        metadata=made_of(key),
+        metadata={"plan": Child(key, _failures, _groups_asked, is_of_selection=True), **made_of(key)},
     )
+
+
+def _groups_asked(info: Info) -> dict[str, Any]:
+    return {"asked": asked(info, queries.groups_by_fingerprint, {})}
+
+
+async def _failures(context: Context, keys: Sequence[Any], asked: dict[str, Any]) -> list[list[Any]]:
+    """The failure groups of each pipeline."""
+    found: Sequence[list[str] | None] = await context.values(queries.fingerprints_by_pipeline, keys)
+    shown = [each[:GROUPS_MAX] if each else [] for each in found]
+    every = [*dict.fromkeys(chain.from_iterable(shown))]
+    loaded = await context.values(queries.groups_by_fingerprint, every, **asked) if every else ()
+    groups = {fingerprint: group for fingerprint, group in zip(every, loaded, strict=True) if group is not None}
+    return [[groups[fingerprint] for fingerprint in each if fingerprint in groups] for each in shown]
 
 
 def group_key(global_id: str) -> str:

@@ -1,11 +1,13 @@
 """Progress inside a job as a client sees it: of rows, and of named stages."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 import strawberry
 
+from gql_server.graph.fields import computed
 from gql_server.instants import recorded
+from gql_server.reads.values import seconds_between
 
 
 @strawberry.type(description="Row-level progress of one job.")
@@ -23,11 +25,9 @@ class JobPhase:
     started_at: datetime | None = strawberry.field(description="When the stage began.")
     finished_at: datetime | None = strawberry.field(description="When the stage ended.")
 
-    @strawberry.field(description="Seconds from its begin to its end; null before the end.")
-    def duration_seconds(self) -> float | None:
-        if self.started_at is None or self.finished_at is None:
-            return None
-        return (self.finished_at - self.started_at).total_seconds()
+    duration_seconds: float | None = computed(
+        seconds_between, "started_at", "finished_at", description="Seconds from its begin to its end; null before the end."
+    )
 
     @classmethod
     def of(cls, raw: dict[str, Any]) -> "JobPhase":
@@ -38,3 +38,9 @@ class JobPhase:
             started_at=recorded(raw.get("started_at")),
             finished_at=recorded(raw.get("finished_at")),
         )
+
+    @classmethod
+    def every(cls, raw: object) -> "list[JobPhase]":
+        """From what is said of all stages; what is none is left out."""
+        stages = cast(list[object], raw) if isinstance(raw, list) else []
+        return [cls.of(cast(dict[str, Any], each)) for each in stages if isinstance(each, dict)]

@@ -9,8 +9,17 @@ from strawberry import UNSET
 from gql_server.errors import BadInput
 from gql_server.graph.connections import COUNT_LIMIT, BoundedCount, Connection, CountLimit, CountPrecision, count_limit
 from gql_server.graph.context import Info
-from gql_server.graph.fields import After, First, SemanticNonNull, access, access_sentence, guarded, may_read
-from gql_server.graph.selection import made_of
+from gql_server.graph.fields import (
+    After,
+    ChildField,
+    First,
+    GuardedField,
+    SemanticNonNull,
+    access,
+    access_sentence,
+    guarded,
+    may_read,
+)
 from gql_server.reads.jobs import row_errors as queries
 from gql_server.reads.jobs.row import JobRow
 from gql_server.reads.pagination.pages import Page
@@ -66,9 +75,9 @@ class RowErrorConnection(Connection[RowError]):
 
 def row_errors() -> Any:
     """The field of a job that pages through its rejected rows."""
-    coordinate = "Job.rowErrors"
+    coordinate, declared = "Job.rowErrors", ChildField(queries.row_errors_by_job, "job_id", _asked)
 
-    async def resolve(
+    def resolve(
         root: strawberry.Parent[JobRow],
         info: Info,
         first: First = 20,
@@ -79,20 +88,23 @@ def row_errors() -> Any:
                 description="Only rows in whose reason or column this occurs, literally but for case; up to 200 characters."
             ),
         ] = UNSET,
-    ) -> RowErrorConnection | None:
-        if not may_read(coordinate, root, info):
-            return None
-        sought = _sought(contains)
-        window = info.context.window(coordinate, first=first, after=after, criteria=sought)
-        return await info.context.load(queries.row_errors_by_job, root.job_id, window=window, contains=sought)
+    ) -> Any:
+        may = may_read(coordinate, root, info)
+        return declared.load(root, info, first=first, after=after, contains=contains) if may else None
 
     return strawberry.field(
         resolver=resolve,
+        graphql_type=RowErrorConnection | None,
         description="Rejected rows, and rows that were taken with a warning, in the order of the file. "
         + access_sentence(coordinate),
         directives=access(coordinate),
-        metadata={"guard": coordinate, **made_of(JobRow.job_id)},
+        metadata={"guard": coordinate, "guarded": GuardedField(coordinate, declared, None)},
     )
+
+
+def _asked(info: Info, first: int | None = 20, after: str | None = UNSET, contains: str | None = UNSET) -> dict[str, Any]:
+    sought = _sought(contains)
+    return {"window": info.context.window("Job.rowErrors", first=first, after=after, criteria=sought), "contains": sought}
 
 
 def _sought(contains: str | None) -> str | None:

@@ -1,7 +1,7 @@
 """Jobs as a client sees them."""
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated
 
 import strawberry
 
@@ -9,7 +9,7 @@ from gql_server.graph.connections import CountedConnection
 from gql_server.graph.context import Info
 from gql_server.graph.diagnosis import diagnosis_of
 from gql_server.graph.failures.types import FailureGroup
-from gql_server.graph.fields import ChildField, access, access_sentence, child, embedded, guarded
+from gql_server.graph.fields import ChildField, access, access_sentence, child, computed, embedded, guarded
 from gql_server.graph.jobs.row_errors import RowErrorConnection, row_errors
 from gql_server.graph.nodes import Node, global_id, integer_key
 from gql_server.graph.pipelines.graph import JobDependencyFields
@@ -17,7 +17,7 @@ from gql_server.graph.pipelines.runs import JobHistoryFields
 from gql_server.graph.pipelines.timeline import JobTimelineField
 from gql_server.graph.pipelines.viewer_can import JobCapabilities
 from gql_server.graph.scopes import StatusTone, WorkScope, scope
-from gql_server.graph.selection import load, made_of
+from gql_server.graph.selection import load
 from gql_server.reads.diagnosis.queries import reasons_by_job
 from gql_server.reads.failures.queries import groups_by_fingerprint
 from gql_server.reads.fleet.workers import workers_by_pod_id
@@ -89,13 +89,9 @@ class Job(JobDependencyFields, JobHistoryFields, JobTimelineField, Node):
     row_error_count: int | None = strawberry.field(description="Rejected rows, including those whose detail was not kept.")
     row_errors: RowErrorConnection | None = row_errors()
     meta: Meta = child(queries.meta_by_job, key="job_id", description="Metadata of the job.")
-
-    @strawberry.field(
-        description="Checklist of named stages (unit sync and other staged jobs).", metadata=made_of(JobRow.phases_raw)
+    phases: list[JobPhase] = computed(
+        JobPhase.every, JobRow.phases_raw, description="Checklist of named stages (unit sync and other staged jobs)."
     )
-    @staticmethod
-    def phases(root: strawberry.Parent[JobRow]) -> list[JobPhase]:
-        return [JobPhase.of(cast(dict[str, Any], raw)) for raw in root.phases_raw or () if isinstance(raw, dict)]
 
 
 @strawberry.type(name="JobConnection", description="A page of jobs.")

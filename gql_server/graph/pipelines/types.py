@@ -26,6 +26,7 @@ from gql_server.graph.fields import (
     access_sentence,
     child,
     embedded,
+    of_context,
 )
 from gql_server.graph.jobs.enums import JobKind
 from gql_server.graph.jobs.list import OLDEST_FIRST, JobsOrderedBy, JobsWanted, ordering
@@ -43,7 +44,7 @@ from gql_server.graph.pipelines.timeline import PipelineTimelineField
 from gql_server.graph.pipelines.viewer_can import PipelineCapabilities
 from gql_server.graph.scalars import FeedToken
 from gql_server.graph.scopes import Actor, StatusTone, WorkScope, scope
-from gql_server.graph.selection import load, made_of, made_of_rows
+from gql_server.graph.selection import load, made_of_rows
 from gql_server.reads.diagnosis.queries import reasons_by_pipeline
 from gql_server.reads.jobs.filter import JobCriteria
 from gql_server.reads.jobs.list import page_by_pipeline
@@ -145,6 +146,11 @@ class Pipeline(RunHistoryFields, GraphFields, ImpactFields, ComparisonFields, Ti
     root_job: Job | None = child(jobs_by_id, key="root_id", description="The parent: the lowest job id.")
     viewer_can: PipelineCapabilities = embedded("What you may do here, with the reason when you may not.")
     diagnosis: list[Diagnosis] | None = diagnosis_of(reasons_by_pipeline, key="key")
+    feed_token: FeedToken = of_context(
+        lambda context, row: context.token(Position.parse(row.feed_position)),
+        PipelineRow.feed_position,
+        description="Position of the feed when this was read: whatever changes later has a later token.",
+    )
     meta: Meta = child(meta_by_job, key="root_id", description="Metadata of the root job.", missing=NoMeta())
 
     @strawberry.field(
@@ -166,14 +172,6 @@ class Pipeline(RunHistoryFields, GraphFields, ImpactFields, ComparisonFields, Ti
         before: Before = UNSET,
     ) -> Any:
         return JOBS.load(root, info, filter=filter, order_by=order_by, first=first, after=after, last=last, before=before)
-
-    @strawberry.field(
-        description="Position of the feed when this was read: whatever changes later has a later token.",
-        metadata=made_of(PipelineRow.feed_position),
-    )
-    @staticmethod
-    def feed_token(root: strawberry.Parent[PipelineRow], info: Info) -> FeedToken:
-        return FeedToken(info.context.token(Position.parse(root.feed_position)))
 
 
 @strawberry.type(description="A page of pipelines.")
