@@ -129,7 +129,8 @@ async def test_a_job_that_goes_out_of_sight_ends_the_stream(engine: AsyncEngine,
     async with aclosing(job.frames):
         begun = await job.next()
         async with engine.begin() as connection:
-            await build.change(connection, job_id, provider="TEST")
+            # a provider never changes, so nobody is told of that alone
+            await build.change(connection, job_id, provider="TEST", status_message="moved")
             await build.notify(connection)
         ended = await job.ended()
 
