@@ -1,6 +1,7 @@
 """A real PostgreSQL: one server per test process, one migrated template, one database at a time for each test."""
 
 import asyncio
+import gc
 import os
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -87,6 +88,13 @@ async def end_all_but(others: set[asyncio.Task[Any]]) -> None:
     for task in left:
         task.cancel()
     await asyncio.gather(*left, return_exceptions=True)
+
+
+@pytest.fixture(scope="module")
+def collected() -> Iterator[None]:
+    """Collects at their end what tests leave to the garbage collector, which would complain of it in another test."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture

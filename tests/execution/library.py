@@ -10,6 +10,7 @@ from typing import Annotated, Any, NamedTuple
 from uuid import UUID
 from zlib import crc32
 
+import pytest
 import strawberry
 from graphql import GraphQLSchema
 from strawberry import UNSET
@@ -19,6 +20,12 @@ from strawberry.schema.config import StrawberryConfig
 from gql_server.execution import Child, Computed, Guarded, Judged, Native, Part, PlanExecutor
 
 EPOCH = datetime(2024, 2, 29, 12, tzinfo=UTC)
+LEFT_BEHIND = [
+    pytest.mark.usefixtures("collected"),
+    pytest.mark.filterwarnings("ignore:coroutine .* was never awaited"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+"""Marks of tests in which graphql-core leaves coroutines behind, where an error makes what they are for null."""
 
 
 class Mishap(Exception):

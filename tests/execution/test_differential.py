@@ -7,7 +7,7 @@ import orjson
 import pytest
 
 from tests.execution.documents import Documents
-from tests.execution.library import Executor, Shelf, schema
+from tests.execution.library import LEFT_BEHIND, Executor, Shelf, schema
 
 PLANNED, STOCK = schema(Executor), schema(None)
 GIVEN = {
@@ -21,11 +21,7 @@ DOCUMENTS = Documents(PLANNED.executable, lambda coordinate, *_: GIVEN.get(coord
 PERMISSIONS = ("", "some", "email known secret note restricted")
 CHUNK = 100
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:coroutine .* was never awaited"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
-"""graphql-core leaves coroutines behind where an error makes what they are for null."""
+pytestmark = LEFT_BEHIND
 
 
 class Answer:

@@ -21,7 +21,7 @@ from gql_server.policy import Viewer
 from gql_server.reads.pagination.pages import Page
 from gql_server.reads.rows import Row
 from tests.execution.documents import Documents
-from tests.execution.library import Dice, Junk, Mishap
+from tests.execution.library import LEFT_BEHIND, Dice, Junk, Mishap
 from tests.graphql import PAGING, SCHEMA, TOKENS, context
 from tests.policy.asking import ARGUMENTS, OF_A_DATABASE, ids_by_type
 from tests.policy.test_feed import following
@@ -46,6 +46,8 @@ GIVEN = {
 }
 EVENTS = ("FeedEvent", "PipelineEntered", "PipelineChanged", "PipelineLeft", "FeedHeartbeat")
 LEFT_OUT = frozenset({*OF_A_DATABASE, *(f"{name}.at" for name in EVENTS), "Query.health", "Query.api"})
+
+pytestmark = LEFT_BEHIND
 
 
 class Unlucky(Context):
@@ -131,7 +133,6 @@ def nulled(data: Any, error: Any) -> str:
     return repr((error.get("path"), error["message"]))
 
 
-@pytest.mark.filterwarnings("ignore:coroutine .* was never awaited", "ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("trouble", [0.0, 0.01])
 @pytest.mark.parametrize(
     "persona",
@@ -178,7 +179,6 @@ async def told(results: AsyncIterator[Any]) -> Any:
     return formatted(result)
 
 
-@pytest.mark.filterwarnings("ignore:coroutine .* was never awaited", "ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("persona", ["superadmin", "principal of A"])
 async def test_messages_of_live_operations_by_plan_are_graphql_core_s_own(postgres: str, template: str, persona: str) -> None:
     documents = Documents(SCHEMA.executable, argue([]), LEFT_OUT | NOT_FOLLOWED)
