@@ -25,6 +25,7 @@ from gql_server.reads.pipelines.filter import PipelineCriteria
 from gql_server.reads.pipelines.ids import ORDERINGS, counted
 from gql_server.reads.pipelines.queries import page, pipelines_by_key, progress_by_pipeline, rows_of_list
 from gql_server.reads.pipelines.runs import neighbours, resolving_by_pipeline
+from tests.databases import Databases
 from tests.graphql import PAGING, viewer
 
 NOW = datetime(2025, 6, 1, tzinfo=UTC)
@@ -104,15 +105,25 @@ CRITERIA: dict[str, PipelineCriteria] = {
 }
 
 
-@pytest.fixture
-async def ledger(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-    """A connection to a ledger that is large enough for plans to differ."""
-    async with engine.connect() as connection:
+@pytest.fixture(scope="module")
+async def filled(databases: Databases) -> AsyncIterator[AsyncEngine]:
+    """A ledger that is large enough for plans to differ. Tests only read it."""
+    database = await databases.borrow()
+    async with database.engine().connect() as connection:
         await connection.execution_options(isolation_level="AUTOCOMMIT")
         for statement in LEDGER.split(";\n"):
             if statement.strip():
                 await connection.exec_driver_sql(statement)
         await connection.exec_driver_sql("VACUUM ANALYZE pipelines, data_ingestion_jobs")
+    yield database.engine()
+    await databases.give_back(database)
+
+
+@pytest.fixture
+async def ledger(filled: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """A connection to it."""
+    async with filled.connect() as connection:
+        await connection.execution_options(isolation_level="AUTOCOMMIT")
         yield connection
 
 
