@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from gql_server.http.endpoint import GraphQLEndpoint
 from gql_server.policy import Viewer
 from tests.graphql import SCHEMA, context
-from tests.policy.walk import Walk, objects
+from tests.policy.walk import Trail, Walk, objects
 from tests.policy.worlds import BULK_ABORTS, all_seeing, person
 
 ARGUMENTS = {
@@ -73,6 +73,10 @@ def walk() -> Walk:
     return Walk(SCHEMA.executable, required, OF_A_DATABASE | OF_A_CALLER)
 
 
+def trail() -> Trail:
+    return Trail(SCHEMA.executable, required, OF_A_DATABASE | OF_A_CALLER)
+
+
 def documents(walk: Walk, ids: Mapping[str, Collection[str]]) -> list[tuple[str, dict[str, str]]]:
     """Operations that read the whole root, and those nodes in full, by type."""
     roots: list[tuple[str, dict[str, str]]] = [(query, {}) for _, query in walk.root_fields()]
@@ -88,7 +92,7 @@ async def ids_by_type(engine: AsyncEngine, provider: str) -> dict[str, set[str]]
 
 async def crawled(engine: AsyncEngine, provider: str) -> dict[str, set[str]]:
     """Global ids of all nodes that can be reached by one who may see everything of a provider."""
-    asker, plan = Asker(engine, all_seeing(person("none", provider=provider))), walk()
+    asker, plan = Asker(engine, all_seeing(person("none", provider=provider))), trail()
     known: defaultdict[str, set[str]] = defaultdict(set)
     asked = [*documents(plan, {}), ("{ viewer { views { __typename id } } }", {})]
     while asked:

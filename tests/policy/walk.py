@@ -120,6 +120,21 @@ class Walk:
         return f"({', '.join(given)})" if given else ""
 
 
+class Trail(Walk):
+    """Selections that lead to nodes, and nothing else of what is on the way."""
+
+    def _is_compared(self, owner: str, name: str, field: GraphQLField) -> bool:
+        return super()._is_compared(owner, name, field) and self._leads(get_named_type(field.type), frozenset())
+
+    def _leads(self, type_: GraphQLNamedType, seen: Set[str]) -> bool:
+        """True if there are nodes in a value of that type, or it is one."""
+        if self._is_node(type_) or is_leaf_type(type_) or type_.name in seen:
+            return self._is_node(type_)
+        if not is_object_type(type_):
+            return any(self._leads(each, seen | {type_.name}) for each in self.schema.get_possible_types(type_))  # type: ignore[arg-type]
+        return any(self._leads(get_named_type(each.type), seen | {type_.name}) for each in type_.fields.values())
+
+
 def objects(value: Any) -> Iterator[dict[str, Any]]:
     """Every object of an answer that says its type."""
     if isinstance(value, dict):

@@ -424,8 +424,10 @@ async def database(postgres: str, template: str, world: World) -> AsyncGenerator
     """An engine on a database of its own that holds the world, and in which it is always now."""
     name = f"world_{uuid4().hex}"
     await execute(postgres, clone_of(template, name))
-    settings = {"search_path": "clock, pg_catalog, public"}
-    engine = db.create_engine(on_database(postgres, name), application="worlds", pool_size=3, max_overflow=9, settings=settings)
+    # one connection, which plans each statement once: more would have to learn the same
+    settings = {"search_path": "clock, pg_catalog, public", "plan_cache_mode": "force_generic_plan"}
+    dsn = on_database(postgres, name)
+    engine = db.create_engine(dsn, application="worlds", pool_size=1, pool_timeout=60, settings=settings)
     await share_statements(engine)
     try:
         async with engine.begin() as connection:
