@@ -5,7 +5,6 @@ import re
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -19,27 +18,9 @@ import pytest
 from gql_server import cli
 from gql_server.errors import Stop
 from gql_server.settings import Settings
+from tests.command_line import COMMAND, ROOT, environment, run
 
-ROOT = Path(__file__).parent.parent
 SECRET = "q8Zt3vKp0sLr5nWy7uBd2xEh4jGc6mAf"
-COMMAND = [sys.executable, "-c", "from gql_server.cli import main; main()"]
-
-
-def environment(tmp_path: Path, **given: str) -> dict[str, str]:
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("GQL_")}
-    return {**inherited, "GQL_DATA_DIR": str(tmp_path / "data"), "COLUMNS": "200", **given}
-
-
-def run(tmp_path: Path, *arguments: str, **given: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*COMMAND, *arguments],
-        env=environment(tmp_path, **given),
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
 
 
 @pytest.fixture(scope="session")
@@ -106,7 +87,9 @@ def wait_for_status(port: int, status: int) -> None:
 
 
 def test_help_names_every_command(tmp_path: Path) -> None:
-    result = run(tmp_path, "--help")
+    result = subprocess.run(
+        [*COMMAND, "--help"], env=environment(tmp_path), cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+    )
 
     assert result.returncode == 0
     for command in ("demo", "serve", "worker", "migrate", "year", "token", "service-token", "schema", "settings", "doctor"):

@@ -1,11 +1,11 @@
 """The package without its extras: what needs one says which; what does not, works."""
 
-import os
-import subprocess
-import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
+
+from tests import command_line
 
 BLOCKED = """
 import sys
@@ -21,17 +21,11 @@ def missing(name):
 metadata.distribution = missing
 for name in ("obstore", "obstore.store", "opentelemetry.sdk", "opentelemetry.exporter"):
     sys.modules[name] = None
-from gql_server.cli import main
-main()
 """
 
 
-def run(tmp_path: Path, *arguments: str, **given: str) -> subprocess.CompletedProcess[str]:
-    """A command of the package as it is without any extra."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("GQL_")}
-    environment = {**inherited, "GQL_DATA_DIR": str(tmp_path / "data"), "COLUMNS": "200", **given}
-    command = [sys.executable, "-c", BLOCKED, *arguments]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+run = partial(command_line.run, before=BLOCKED)
+"""A command of the package as it is without any extra."""
 
 
 @pytest.mark.parametrize("command", ["migrate", "worker", "demo"])

@@ -22,9 +22,10 @@ from gql_server import app
 from gql_server.processes.operating_day import DAY, REPLAY
 from gql_server.release import build_version, code_digest
 from gql_server.settings import Settings
+from tests.command_line import environment
 from tests.graph.failures.conftest import Fail, fail
 from tests.graphql import Client
-from tests.test_cli import environment, free_port, wait_until_ready
+from tests.test_cli import free_port, wait_until_ready
 
 __all__ = ["fail"]
 

@@ -18,7 +18,8 @@ from gql_server.db.compatibility import programs_of
 from gql_server.db.doctor import Finding, examine
 from gql_server.errors import Stop
 from gql_server.processes.database import bring_up_to_date, migrated
-from tests.test_cli import free_port, run
+from tests.command_line import run
+from tests.test_cli import free_port
 
 CONTRACTS = (
     *("drop_column", "drop_table", "drop_constraint", "rename_table", "drop_view"),

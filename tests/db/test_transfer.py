@@ -11,8 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from gql_server.db import embedded
 from gql_server.db.models import JobResult
 from tests import build
+from tests.command_line import run
 from tests.databases import execute, on_database
-from tests.test_cli import run
 
 
 @pytest.fixture
