@@ -48,7 +48,7 @@ HAND_ON_INTERRUPT = { make=/proc/$$PPID/status; \
 	while kill -0 $$$$ && grep -q '^SigBlk.*[014589cd]$$' $$make; do sleep 1; done; \
 	[ ! -e $$make ] || { sleep 2; kill -TERM $$$$; }; } </dev/null >/dev/null 2>&1 &
 
-.PHONY: help run test test-fast exhaustive newer previous coverage hooks check format schema lock frontend browser relay clients audits fuzz schemathesis faults bench ratios release clean reset
+.PHONY: help run test test-fast exhaustive newer previous coverage hooks check format schema lock frontend browser relay clients audits fuzz schemathesis faults bench bench-smoke ratios release clean reset
 
 help:
 	@echo 'make run       set up, run a real operating day, serve it on http://127.0.0.1:8000'
@@ -71,6 +71,7 @@ help:
 	@echo 'make schemathesis operations made of the schema, 700 as each of three viewers'
 	@echo 'make faults    kill, stop and starve processes for some minutes'
 	@echo 'make bench     measure'
+	@echo 'make bench-smoke each benchmark, at a tiny size'
 	@echo 'make ratios    fail when the graph has become slower than it was, beside other servers'
 	@echo 'make release   the wheel, tried, with the list of what is in it and its licences, into dist/'
 	@echo 'make lock      pin dependencies again (newer ones: UPGRADE=--upgrade)'
@@ -150,6 +151,9 @@ faults: $(DEV)
 
 bench: $(DEV) $(POSTGRAPHILE)
 	@exec python -m bench $(ARGS)
+
+bench-smoke: $(DEV)
+	@exec pytest $(PROCESSES) -m bench $(ARGS) tests/bench
 
 ratios: $(DEV)
 	@exec python -m bench ratios

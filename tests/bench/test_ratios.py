@@ -11,8 +11,6 @@ from bench.rivals.load import Rate, Ratio
 from bench.rivals.results import fallen
 from gql_server.generate.load import generate
 
-pytestmark = pytest.mark.slow
-
 
 @pytest.fixture
 async def ledger(dsn: str) -> str:
@@ -25,6 +23,7 @@ def rates(ours: float, bare: float) -> dict[str, dict[str, list[Rate]]]:
     return {"console": {"ours": [Rate(ours, [1 / ours])], "bare": [Rate(bare, [1 / bare])]}}
 
 
+@pytest.mark.bench
 async def test_servers_are_compared_and_the_figures_drawn(
     ledger: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -49,6 +48,7 @@ async def test_servers_are_compared_and_the_figures_drawn(
     assert drawing.index('fill="white"') < drawing.index("gql-server")
 
 
+@pytest.mark.bench
 async def test_a_ratio_that_has_fallen_ends_the_program(ledger: str, tmp_path: Path) -> None:
     recorded = tmp_path / "recorded.json"
     async with compare.spending(ledger) as (asked, servers):

@@ -12,8 +12,6 @@ from bench import console, indexes, ingest, jobs, latency, live, loop, scale
 from bench.cases import cases
 from bench.graph import Graph
 
-pytestmark = pytest.mark.slow
-
 TINY: dict[str, Callable[[str], Awaitable[None]]] = {
     "latency": partial(latency.run, wakeups=3, pipelines=2),
     "jobs": partial(jobs.run, count=20, processes=(1, 2), rounds=1),
@@ -28,6 +26,7 @@ TINY: dict[str, Callable[[str], Awaitable[None]]] = {
 }
 
 
+@pytest.mark.bench
 @pytest.mark.parametrize("name", TINY)
 async def test_the_benchmark_measures_and_prints_a_table(name: str, dsn: str, capsys: pytest.CaptureFixture[str]) -> None:
     await TINY[name](dsn)
