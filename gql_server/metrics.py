@@ -28,6 +28,7 @@ JOB_SECONDS = Histogram("gql_job_seconds", "Time of an attempt that has finished
 LEASES_LOST = Counter("gql_leases_lost", "Attempts that ended because the job was no longer this worker's.")
 BEATS_FAILED = Counter("gql_beats_failed", "Renewals of leases that did not reach the database.")
 JOBS_RECOVERED = Counter("gql_jobs_recovered", "Jobs of silent workers that this one put back, or gave up.", ["outcome"])
+JOBS_REQUEUED, JOBS_GIVEN_UP = JOBS_RECOVERED.labels("requeued"), JOBS_RECOVERED.labels("given_up")
 CHORES = Counter("gql_worker_chores", "Rounds of a worker's chores: register, recover, sweep.", ["chore", "outcome"])
 SWEEP_SECONDS = Histogram("gql_sweep_seconds", "Time of a sweep.", buckets=LONG)
 SWEEP_CORRECTED = Counter("gql_sweep_corrected_pipelines", "Pipelines whose stored status a sweep corrected.")

@@ -26,6 +26,9 @@ UNKNOWN_MEMBER = re.compile(r"does not exist in '(\w+)' enum\.")
 
 log = structlog.get_logger(__name__)
 
+for each in (*CODES, OTHER):
+    ERRORS.labels(each)  # 0 from the start: an increase from nothing is none to Prometheus
+
 
 def masked(errors: Iterable[GraphQLError], schema: GraphQLSchema) -> list[GraphQLError]:
     """The errors as the client sees them, the first hundred; what is hidden is logged with its request id."""

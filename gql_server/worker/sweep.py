@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from gql_server import ledger
 from gql_server.db.models import EVENT_RETENTION
 from gql_server.ledger import debts, reconcile
-from gql_server.metrics import JOBS_RECOVERED, SWEEP_CORRECTED
+from gql_server.metrics import JOBS_GIVEN_UP, JOBS_REQUEUED, SWEEP_CORRECTED
 from gql_server.worker.registry import Registry
 
 log = structlog.get_logger(__name__)
@@ -45,7 +45,7 @@ async def recover_lost(engine: AsyncEngine, registry: Registry) -> list[ledger.R
             await debts.settle(connection, registry, pipeline_ids)
             await reconcile.recompute(connection, pipeline_ids)
     for job in recovered:
-        JOBS_RECOVERED.labels("given_up" if job.given_up else "requeued").inc()
+        (JOBS_GIVEN_UP if job.given_up else JOBS_REQUEUED).inc()
         log.warning("job.recovered", job_id=job.job_id, lost_worker=job.lost_worker, given_up=job.given_up)
     return recovered
 

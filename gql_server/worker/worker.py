@@ -186,12 +186,13 @@ class Worker:
         await prune(Files(self.engine, self.config.resources.get(BUCKET)), self.config.upload_retention)
 
     async def _every(self, interval: timedelta, chore: Callable[[], Awaitable[None]]) -> None:
+        done, failed = (CHORES.labels(chore.__name__.removeprefix("_"), outcome) for outcome in ("ok", "failed"))
         while not self._stopping.is_set():
             try:
                 await chore()
-                CHORES.labels(chore.__name__.removeprefix("_"), "ok").inc()
+                done.inc()
             except (SQLAlchemyError, OSError, TimeoutError) as error:
-                CHORES.labels(chore.__name__.removeprefix("_"), "failed").inc()
+                failed.inc()
                 log.warning("worker.chore_failed", chore=chore.__name__, error=str(error))
             await self._pause(interval.total_seconds())
 
