@@ -25,10 +25,7 @@ from graphql import (
     visit,
 )
 
-from gql_server.policy import BY_SUBJECT, Viewer
-
-WORDS_OF_VARIABLES = frozenset(coordinate.rpartition(".")[2] for coordinate in BY_SUBJECT if not coordinate.endswith(")"))
-"""Names of input fields and enum members that depend on the subject. Of fields as well: one too many only shares less."""
+from gql_server.policy import BY_SUBJECT, WORDS_BY_SUBJECT, Viewer
 
 
 class Plan(NamedTuple):
@@ -71,7 +68,7 @@ def depends_on_subject(schema: GraphQLSchema, document: DocumentNode) -> bool:
 
 def sharing_key(plan: Plan, variables: str, viewer: Viewer) -> Viewer:
     """The viewer as whom it is executed, its variables being this JSON: everyone of these permissions, or this one."""
-    if plan.by_subject or any(f'"{word}"' in variables for word in WORDS_OF_VARIABLES):
+    if plan.by_subject or any(f'"{word}"' in variables for word in WORDS_BY_SUBJECT):
         return replace(viewer, expires_at=None)
     return viewer.shared()
 

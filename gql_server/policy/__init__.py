@@ -2,7 +2,7 @@
 field."""
 
 from gql_server.policy.guards import SYNC, UPLOAD, DenialMode, Guard, Reach, permits, reach
-from gql_server.policy.inputs import BY_SUBJECT, INPUTS, PAGING
+from gql_server.policy.inputs import BY_SUBJECT, INPUTS, PAGING, WORDS_BY_SUBJECT
 from gql_server.policy.permissions import (
     API_EXPLORE,
     CONFIGURATION_EDIT,
@@ -52,6 +52,7 @@ __all__ = [
     "UPLOAD",
     "USERS_VIEW",
     "VIEWS_EDIT",
+    "WORDS_BY_SUBJECT",
     "DenialMode",
     "Guard",
     "Reach",

@@ -124,3 +124,5 @@ def _by_subject() -> Iterator[str]:
 
 BY_SUBJECT: frozenset[str] = frozenset(_by_subject())
 """Coordinates of what depends on the subject: fields, arguments, input fields and enum members."""
+WORDS_BY_SUBJECT = frozenset(name for owner, of in INPUTS.items() if "." not in owner for name in of.by_subject)
+"""Names of the input fields and enum members among them, as they stand in the value of a variable."""
