@@ -95,9 +95,9 @@ class Row(tuple[Any, ...]):
         if "read" not in vars(cls):
             cls.attributes = {**cls.attributes, **own}
 
-    def shown(self) -> list[str]:
+    def shown(self) -> Sequence[str]:
         """Names of its attributes."""
-        return [name for name, attribute in self.attributes.items() if name[0] != "_" and attribute in self.read]
+        return self.read.shown
 
     @classmethod
     def columns(cls, names: Iterable[str]) -> "Columns[Self]":
@@ -117,6 +117,8 @@ class Columns(Generic[R]):
         self.row, self.columns = row, columns
         self.names = tuple(column.name for column in columns)
         self.index: Mapping[str, int] = {name: index for index, name in enumerate(self.names)}
+        self.shown = tuple(name for name, attribute in row.attributes.items() if name[0] != "_" and attribute in self)
+        """Names of the attributes that its rows show."""
         derived = self._derived()
         members = {"__slots__": (), "read": self, "_fields": self.names, "_derived": derived, **self._getters(derived)}
         self.row_type: type[R] = cast(Any, type(row.__name__, (row,), members))
