@@ -6,7 +6,7 @@ import os
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
 
-from bench import console, execution, hostile, indexes, ingest, jobs, latency, live, loop, page, scale
+from bench import console, execution, filters, hostile, indexes, ingest, jobs, latency, live, loop, page, picture, rows, scale
 from bench.database import fresh
 from bench.rivals import compare
 from bench.rivals.ledger import kept
@@ -25,10 +25,18 @@ BENCHMARKS: dict[str, Callable[[str], Awaitable[None]]] = {
     "hostile": hostile.run,
     "graph": compare.run,
 }
-NAMED: dict[str, Callable[[str], Awaitable[None]]] = {"ratios": compare.check, "page": page.run}
-"""Measured when named only: ratios end the program where something is slower, page needs Chromium and `make frontend`."""
+NAMED: dict[str, Callable[[str], Awaitable[None]]] = {
+    "ratios": compare.check,
+    "page": page.run,
+    "picture": picture.run,
+    "filters": filters.run,
+    "rows": rows.run,
+    "memory": rows.memory,
+}
+"""Measured when named only: ratios end the program where something is slower, page and its parts need Chromium and
+`make frontend`."""
 KNOWN = {**BENCHMARKS, **NAMED}
-KEPT_PIPELINES = {"graph": 200_000, "indexes": 200_000, "page": 200_000, "ratios": 5_000}
+KEPT_PIPELINES = {"graph": 200_000, "indexes": 200_000, "page": 200_000, "filters": 200_000, "ratios": 5_000}
 """Of the ledgers that are kept between runs: about five jobs each."""
 
 
