@@ -9,7 +9,8 @@ from starlette.responses import HTMLResponse, PlainTextResponse, RedirectRespons
 from starlette.routing import Mount, Route
 
 from gql_server.http import graphiql
-from gql_server.http.graphiql import PAGE_HEADERS, PLACEHOLDER, RELATIVE, PageConfig, assets_of, base_of
+from gql_server.http.assets import assets_of
+from gql_server.http.graphiql import PAGE_HEADERS, PLACEHOLDER, RELATIVE, PageConfig, base_of
 
 BUILT = Path(__file__).parent.parent / "static" / "console"
 MANIFEST = BUILT / "documents.json"

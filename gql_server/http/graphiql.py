@@ -8,13 +8,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from starlette.middleware import Middleware
-from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import PathLike, StaticFiles
 from starlette.types import Scope
+
+from gql_server.http.assets import assets_of
 
 PATH = "/graphiql"
 BUILT = Path(__file__).parent.parent / "static" / "graphiql"
@@ -22,7 +22,6 @@ PLACEHOLDER = "<!-- page config -->"
 NOT_BUILT = "The GraphiQL page has not been built: run `make frontend`. The API itself is up, at {url}.\n"
 
 PAGE_HEADERS = {"Cache-Control": "no-store"}
-ASSET_HEADERS = {"Cache-Control": "public, max-age=31536000, immutable"}
 RELATIVE = re.compile(r'(?<==")\./')
 """Beginning of the addresses in the built page."""
 
@@ -96,27 +95,9 @@ def routes(config: PageConfig, directory: Path = BUILT) -> list[Route | Mount]:
     return [Route(PATH, page), assets_of(directory, PATH)]
 
 
-def assets_of(directory: Path, path: str) -> Mount:
-    """The assets of the page that is built in `directory`, below the path, compressed."""
-    assets = Assets(directory=directory / "assets", check_dir=False)
-    return Mount(f"{path}/assets", assets, middleware=[Middleware(GZipMiddleware, compresslevel=6)])
-
-
 def base_of(request: Request) -> str:
     """Path under which the server is shown."""
     return request.scope.get("root_path", "")
-
-
-class Assets(StaticFiles):
-    """Files named by their content, hence cached for ever."""
-
-    def file_response(self, full_path: PathLike, stat_result: os.stat_result, scope: Scope, status_code: int = 200) -> Response:
-        response = super().file_response(full_path, stat_result, scope, status_code)
-        response.headers.update(ASSET_HEADERS)
-        return response
-
-    async def check_config(self) -> None:
-        """A page that is not built yet makes its assets 404, where Starlette would crash."""
 
 
 class Pages(StaticFiles):

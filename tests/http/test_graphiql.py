@@ -115,6 +115,33 @@ async def test_assets_are_cached_for_ever_and_sent_compressed(built: Path) -> No
     assert response.headers["cache-control"] == "public, max-age=31536000, immutable"
 
 
+@pytest.mark.parametrize(
+    ("accepted", "coding", "sent"),
+    [
+        ("gzip, deflate, br", "br", b"as brotli"),
+        ("gzip", "gzip", b"as gzip"),
+        ("deflate, br;q=0", None, ASSET.encode()),
+        ("", None, ASSET.encode()),
+    ],
+)
+async def test_an_asset_is_sent_as_the_build_compressed_it_in_the_best_way_that_is_taken(
+    built: Path, accepted: str, coding: str | None, sent: bytes
+) -> None:
+    (built / "assets" / "index-abc123.js.br").write_bytes(b"as brotli")
+    (built / "assets" / "index-abc123.js.gz").write_bytes(b"as gzip")
+
+    async with client(built).stream(
+        "GET", "/graphiql/assets/index-abc123.js", headers={"accept-encoding": accepted}
+    ) as response:
+        body = b"".join([part async for part in response.aiter_raw()])
+
+    assert body == sent
+    assert response.headers.get("content-encoding") == coding
+    assert response.headers["vary"] == "Accept-Encoding"
+    assert response.headers["content-type"] == "text/javascript; charset=utf-8"
+    assert response.headers["cache-control"] == "public, max-age=31536000, immutable"
+
+
 async def test_an_asset_the_browser_still_has_is_not_sent_again(built: Path) -> None:
     async with client(built) as browser:
         first = await browser.get("/graphiql/assets/index-abc123.js")
