@@ -8,6 +8,6 @@ export default defineConfig({
   build: {
     minify: false,
     lib: { entry: entries, formats: ['es'], cssFileName: 'style' },
-    rolldownOptions: { external: /^(vue|graphql|graphql-ws|@urql\/core|@vue-flow\/core|@dagrejs\/dagre)$/ },
+    rolldownOptions: { external: /^(vue|graphql|graphql-ws|@0no-co\/graphql.web|@urql\/core|@vue-flow\/core|@dagrejs\/dagre|@tanstack\/vue-virtual)$/ },
   },
 });
