@@ -1,15 +1,12 @@
-import type { Texts } from '@gql-server/client/vue';
+import { number, type Texts } from '@gql-server/client/vue';
 import clientEn from '@gql-server/client/locales/en.json';
-import clientFr from '@gql-server/client/locales/fr.json';
 import { Quasar } from 'quasar';
 import quasarEn from 'quasar/lang/en-GB.js';
-import quasarFr from 'quasar/lang/fr.js';
 import { createI18n } from 'vue-i18n';
-import { shallowRef } from 'vue';
+import { shallowRef, type Plugin } from 'vue';
 
 import en from './locales/en.json';
 import { translator } from './format/said';
-import fr from './locales/fr.json';
 
 export const LOCALES = ['en', 'fr'] as const;
 export type Locale = (typeof LOCALES)[number];
@@ -24,11 +21,29 @@ export function preferredLocale(): Locale {
   return known ?? 'en';
 }
 
-export const i18n = createI18n({ legacy: false, locale: preferredLocale(), fallbackLocale: 'en', messages: { en: { ...clientEn, ...en }, fr: { ...clientFr, ...fr } } });
+const english = { ...clientEn, ...en };
+
+/** French comes when it is spoken: `speak`. */
+export const i18n = createI18n({ legacy: false, locale: 'en', fallbackLocale: 'en', messages: { en: english, fr: {} as typeof english } });
+
+const { t: look, n: format, messages, locale } = i18n.global;
+const WRITTEN_OUT = /^[^{}|@]*$/;
+
+// A text without values or forms is said as it is written: in a table of hundreds of cells it takes long to work that out anew.
+function written(key: string): string | undefined {
+  const text = (messages.value[locale.value] as Record<string, string>)[key];
+  return text !== undefined && WRITTEN_OUT.test(text) ? text : undefined;
+}
+export const t = ((key: string, ...values: unknown[]) => (values.length === 0 ? written(key) : undefined) ?? (look as (...of: unknown[]) => string)(key, ...values)) as typeof look;
+export const n = ((value: number, ...how: unknown[]) => (how.length === 0 ? number(value, locale.value) : (format as (...of: unknown[]) => string)(value, ...how))) as typeof format;
+
+/** `$t` and `$n` of all templates. */
+export const quick: Plugin = (app) => Object.assign(app.config.globalProperties, { $t: t, $n: n });
+
+const has = (key: string): boolean => key in messages.value[locale.value];
 
 /** The same words for the components of the client. */
-const { t, te, n, locale } = i18n.global;
-export const texts: Texts = { locale, te, n: (value) => n(value), t: (key, values = {}) => (typeof values === 'number' ? t(key, values) : t(key, values)) };
+export const texts: Texts = { locale, te: has, n: (value) => n(value), t: (key, values) => (values === undefined ? t(key) : typeof values === 'number' ? t(key, values) : t(key, values)) };
 
 // What the server says in English, in the reader's language: diagnoses, remedies and refusals. What a job or a file says stays as it was written.
 const translated = shallowRef<((text: string) => string) | undefined>();
@@ -43,11 +58,20 @@ async function learn(): Promise<void> {
   translated.value ??= translator((await import('./locales/server.fr.json')).default);
 }
 
-export function speak(locale: Locale): void {
-  if (locale === 'fr') void learn();
+// Quasar's own words, and those of the page.
+async function wordsOf(locale: Locale) {
+  if (locale === 'en') return quasarEn;
+  const french = await import('./french');
+  i18n.global.setLocaleMessage('fr', french.words);
+  void learn();
+  return french.quasar;
+}
+
+/** Rejects when the language cannot be had; then all stays as it was. */
+export async function speak(locale: Locale): Promise<void> {
+  const quasar = await wordsOf(locale);
   i18n.global.locale.value = locale;
   localStorage.setItem(KEY, locale);
-  document.documentElement.lang = locale;
-  Quasar.lang.set(locale === 'fr' ? quasarFr : quasarEn);
+  Quasar.lang.set(quasar);
   document.documentElement.lang = locale;
 }

@@ -4,25 +4,25 @@ import './style.css';
 import { urqlGraph } from '@gql-server/client/urql';
 import { gqlServer } from '@gql-server/client/vue';
 import urql from '@urql/vue';
-import { Dialog, Notify, Quasar } from 'quasar';
+import { Notify, Quasar } from 'quasar';
 import icons from 'quasar/icon-set/svg-material-icons.js';
 import { createApp } from 'vue';
 
 import App from './App.vue';
 import { createGraph } from './graph/client';
 import { link } from './graph/connection';
-import { i18n, preferredLocale, speak, texts } from './i18n';
+import { i18n, preferredLocale, quick, speak, texts } from './i18n';
 import { router } from './router';
 import { restoreTheme } from './theme';
 
 const client = createGraph();
 const app = createApp(App)
-  .use(Quasar, { plugins: { Dialog, Notify }, iconSet: icons, config: { notify: { position: 'bottom', timeout: 6_000 } } })
+  .use(Quasar, { plugins: { Notify }, iconSet: icons, config: { notify: { position: 'bottom', timeout: 6_000 } } })
   .use(i18n)
+  .use(quick)
   .use(router)
   .use(urql, client)
   .use(gqlServer, { graph: urqlGraph(client, link), texts });
 
 restoreTheme();
-speak(preferredLocale());
-app.mount('#app');
+void speak(preferredLocale()).catch(() => speak('en')).then(() => app.mount('#app'));

@@ -1,4 +1,4 @@
-import { createRouter, createWebHistory, type LocationQuery } from 'vue-router';
+import { createRouter, createWebHistory, START_LOCATION, type LocationQuery } from 'vue-router';
 
 import PipelinesPage from './pages/PipelinesPage.vue';
 import { base } from './session';
@@ -10,7 +10,7 @@ declare module 'vue-router' {
 // The server answers these paths with the page: gql_server/http/console.py.
 export const router = createRouter({
   history: createWebHistory(`${base}/`),
-  scrollBehavior: (to, from, saved) => saved ?? (to.path === from.path ? false : { top: 0 }),
+  scrollBehavior: (to, from, saved) => saved ?? (to.path === from.path || from === START_LOCATION ? false : { top: 0 }),
   routes: [
     { path: '/', redirect: (to) => ({ path: '/pipelines', query: to.query }) },
     { path: '/pipelines', component: PipelinesPage, meta: { title: 'pipeops_nav_pipelines' } },

@@ -1,6 +1,8 @@
 // Instants and spans as a reader takes them in.
 import { onScopeDispose, readonly, ref } from 'vue';
 
+import { once } from './once.ts';
+
 const UNITS: [Intl.RelativeTimeFormatUnit, number][] = [['year', 31_557_600], ['month', 2_629_800], ['day', 86_400], ['hour', 3_600], ['minute', 60]];
 const two = (value: number): string => String(value).padStart(2, '0');
 const current = ref(Date.now());
@@ -33,11 +35,6 @@ export function elapsed({ startedAt, finishedAt, durationSeconds }: { startedAt:
   return finishedAt === null ? Math.max(0, (now - Date.parse(startedAt)) / 1_000) : durationSeconds;
 }
 
-// A format is dear to make, and there is one for each language.
-function once<Format>(make: (locale: string) => Format): (locale: string) => Format {
-  const made = new Map<string, Format>();
-  return (locale) => made.get(locale) ?? made.set(locale, make(locale)).get(locale)!;
-}
 const relativeIn = once((locale) => new Intl.RelativeTimeFormat(locale, { numeric: 'auto', style: 'short' }));
 const exactIn = once((locale) => new Intl.DateTimeFormat(locale, { dateStyle: 'medium', timeStyle: 'long' }));
 const clockIn = once((locale) => new Intl.DateTimeFormat(locale, { timeStyle: 'medium' }));

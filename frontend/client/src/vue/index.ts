@@ -4,6 +4,7 @@ import { defineAsyncComponent } from 'vue';
 
 export { useLabels } from '../format/labels.ts';
 export { messageOf, saidOf } from '../format/message.ts';
+export { number } from '../format/number.ts';
 export { tierOf, tierOfJob, tierOfTone, type Tier } from '../format/tiers.ts';
 export { clock, duration, elapsed, exact, relative, useNow } from '../format/time.ts';
 export { default as AppIcon } from './AppIcon.vue';

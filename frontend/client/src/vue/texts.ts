@@ -1,6 +1,7 @@
 // Words of the components: English and French from here, or those of the page around them.
 import { computed, inject, toValue, type InjectionKey, type MaybeRefOrGetter, type Ref } from 'vue';
 
+import { number } from '../format/number.ts';
 import en from '../locales/en.json' with { type: 'json' };
 import fr from '../locales/fr.json' with { type: 'json' };
 
@@ -20,7 +21,7 @@ export const LOCALES: Readonly<Record<string, Record<string, string>>> = { en, f
 export function createTexts(language: MaybeRefOrGetter<string>): Texts {
   const locale = computed(() => toValue(language));
   const messages = computed(() => LOCALES[locale.value.slice(0, 2)] ?? LOCALES['en']!);
-  const n = (value: number): string => value.toLocaleString(locale.value);
+  const n = (value: number): string => number(value, locale.value);
   return {
     locale,
     n,

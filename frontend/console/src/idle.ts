@@ -1,0 +1,9 @@
+const AT_MOST = 2_000;
+
+/** Resolves when the page has nothing else to do, or after a while. */
+export function idle(): Promise<void> {
+  return new Promise((resolve) => {
+    if ('requestIdleCallback' in window) requestIdleCallback(() => resolve(), { timeout: AT_MOST });
+    else setTimeout(resolve, AT_MOST);
+  });
+}
