@@ -230,3 +230,16 @@ async def test_counts_are_as_good_after_the_fifth_execution(ledger: AsyncConnect
         if criteria.search is None:
             await compare(ledger, counted(ledger, who, [criteria], limit=None))
             await compare(ledger, facets(ledger, who, [criteria], names=("STATUS", "KIND"), limit=None))
+
+
+async def test_facts_of_work_that_has_no_type_are_known_without_reading_every_job(ledger: AsyncConnection):
+    untyped = """INSERT INTO data_ingestion_jobs (entity_type, state, result) VALUES ('MODULE_PER_YEAR', 'FINISHED', 'ERROR')
+        RETURNING time_key"""
+    keys = [(await ledger.exec_driver_sql(untyped)).scalar_one() for _ in range(5)]
+    who = viewer("operator")
+
+    facts = await retry_facts_by_pipeline(ledger, who, keys)
+    [asked] = await executed_by(ledger, retry_facts_by_pipeline(ledger, who, keys))
+
+    assert [facts[key].done_by for key in keys] == [None] * 5
+    assert await buffers(ledger, asked, "force_custom_plan") < SLACK

@@ -5,7 +5,7 @@ from dataclasses import fields
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Text, and_, case, cast, func, null, select
+from sqlalchemy import ColumnElement, Text, and_, case, cast, func, null, or_, select
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import aliased
@@ -27,7 +27,7 @@ from gql_server.reads.shapes import built_once
 J, P, U, Y = models.Job, models.Pipeline, models.Upload, models.YearConfiguration
 OTHER = aliased(models.Job)
 FACTS = tuple(field.name for field in fields(RetryFacts))
-SAME = ("job_type", "provider", "year", "module_type_id", "data_entry_type_id")
+SAME = ("year", "module_type_id", "data_entry_type_id")
 
 
 async def retry_facts_by_pipeline(connection: AsyncConnection, viewer: Viewer, keys: Sequence[UUID]) -> dict[UUID, RetryFacts]:
@@ -54,9 +54,9 @@ def _retry_facts(viewer: Viewer) -> AnySelect:
         "resumes": case((has_landed(), has_failed_steps(J.pipeline_id, J.id)), else_=J.config.has_key(RESUMED)),
         "read_by": _newest(OTHER.upload_id == J.upload_id, OTHER.year == J.year, is_live),
         "done_by": case(
-            (J.job_type.in_(READING_JOBS), null()),
+            (or_(J.job_type.is_(None), J.job_type.in_(READING_JOBS)), null()),
             (J.scope_key.is_not(None), _newest(OTHER.scope_key == J.scope_key, is_live)),
-            else_=_newest(*[_same(name) for name in SAME], is_live),
+            else_=_newest(OTHER.provider == J.provider, OTHER.job_type == J.job_type, *map(_same, SAME), is_live),
         ),
         "superseded_by": superseding(),
         "is_superseded_wholly": superseding(wholly=True).is_not(None),
