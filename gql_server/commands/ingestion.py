@@ -75,21 +75,18 @@ def authorize(viewer: Viewer, ingestion: Ingestion) -> Module:
         return module
     own_unit = f"modules.{module.key}:sync@{ingestion.unit}"
     if ingestion.unit is None or ingestion.target != TargetType.DATA_ENTRIES or not viewer.may(own_unit):
-        raise Forbidden(
-            f"you may not upload {_place(ingestion, module)}{_instead(viewer, ingestion)}", permission=OPERATIONS_EDIT
-        )
+        place = _place(ingestion, module)
+        if ingestion.unit is None and ingestion.target == TargetType.DATA_ENTRIES and may_upload(viewer):
+            raise Forbidden(f"you may not upload {place}: say which unit with `unit`", permission=OPERATIONS_EDIT)
+        raise Forbidden(f"you may not upload {place}", permission=OPERATIONS_EDIT)
     return module
-
-
-def _instead(viewer: Viewer, ingestion: Ingestion) -> str:
-    of_all = ingestion.unit is None and ingestion.target == TargetType.DATA_ENTRIES
-    return ": say which unit with `unit`" if of_all and may_upload(viewer) else ""
 
 
 def _place(ingestion: Ingestion, module: Module) -> str:
     if ingestion.target != TargetType.DATA_ENTRIES:
         return f"{ingestion.target.lower().replace('_', ' ')} of module {module.key}"
-    return f"for {'all units' if ingestion.unit is None else f'unit {ingestion.unit}'} of module {module.key}"
+    units = "all units" if ingestion.unit is None else f"unit {ingestion.unit}"
+    return f"for {units} of module {module.key}"
 
 
 async def start_ingestion(

@@ -22,14 +22,23 @@ TELLING = [
 """Modules in which every sentence is told."""
 REFUSING = [
     *(f"commands/{name}.py" for name in ("checks", "bulk", "pipelines", "recalculation", "views", "years", "failures")),
+    *(f"commands/{name}.py" for name in ("ingestion", "already_ingested", "idempotency", "retry", "sources")),
     "graph/mutations/bulk.py",
+    "http/uploads.py",
 ]
 """Modules of which the refusals are told."""
-REFUSALS = {"BadInput", "Conflict", "Forbidden", "NotFound"}
+REFUSALS = {"BadInput", "Conflict", "Forbidden", "NotFound", "TooLarge", "BodyRefused"}
 NO_SENTENCE = re.compile(
     r"\\|\(\?P|%H|^first error|^\{\} for \{\}$|^See its row errors\. \{\}$|^(?!.*[a-z] [a-z`{]).*$", re.DOTALL
 )
-PLACES = {"`{}` for {}", "the module `{}` for {}", "its module for {}", "factors", "See its row errors."}
+PLACES = {
+    "`{}` for {}",
+    "the module `{}` for {}",
+    "its module for {}",
+    "factors",
+    "reduction objectives",
+    "See its row errors.",
+}
 """Parts that the modules put together."""
 
 

@@ -1,7 +1,7 @@
 // urql as the client behind live lists: its authentication and cache serve them, too.
-import type { AnyVariables, Client, DocumentInput, SubscriptionForwarder } from '@urql/core';
+import type { AnyVariables, Client, CombinedError, DocumentInput, SubscriptionForwarder } from '@urql/core';
 
-import type { Answer, Graph } from './graph.ts';
+import { GraphError, type Answer, type Graph, type GraphErrorEntry } from './graph.ts';
 import type { Connection } from './live/connection.ts';
 import { resumable } from './live/resume.ts';
 
@@ -21,15 +21,20 @@ export function urqlGraph(client: Client, connection: Connection): Graph {
         const asked = client.query(document as DocumentInput<Data>, variables as AnyVariables, { requestPolicy: 'network-only' });
         const { unsubscribe } = asked.subscribe(({ data, error, stale }) => {
           if (stale) return;
-          resolve({ data, error });
+          resolve({ data, error: error && said(error) });
           queueMicrotask(() => unsubscribe());
         });
         signal?.addEventListener('abort', unsubscribe);
       }),
     subscribe: (document, variables, sink) =>
       client.subscription(document as DocumentInput, variables as AnyVariables).subscribe(({ data, error }) => {
-        if (error) sink.error?.(error);
+        if (error) sink.error?.(said(error));
         if (data) sink.next(data as Parameters<typeof sink.next>[0]);
       }).unsubscribe,
   };
+}
+
+/** What the server said, or why it could not be asked, without urql's words around it. */
+function said({ graphQLErrors, networkError }: CombinedError): Error {
+  return networkError ?? new GraphError(graphQLErrors as readonly GraphErrorEntry[]);
 }

@@ -11,9 +11,11 @@ export const key = (): string => {
   return [...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join('').replace(/(.{8})(.{4})(.{4})(.{4})(.{12})/, '$1-$2-$3-$4-$5');
 };
 
+export const reasonOf = (error: CombinedError): string => said(error.graphQLErrors[0]?.message ?? error.networkError?.message ?? error.message);
+
 // The sentence why it was not done; undefined when it was.
 export function refusalOf(result: { __typename: string; message?: string } | null | undefined, error?: CombinedError): string | undefined {
-  if (error) return said(error.graphQLErrors[0]?.message ?? error.message);
+  if (error) return reasonOf(error);
   return result?.__typename.endsWith('Problem') ? said(result.message ?? '') : undefined;
 }
 

@@ -25,10 +25,12 @@ export function translator(sentences: Record<string, string>): (text: string) =>
     return undefined;
   }
 
-  // A value is translated when it is a known phrase by itself.
+  // A value is translated when it is a known phrase by itself, or several with commas between them.
   function whole(value: string): string {
-    const fitting = known.find(({ pattern, literal }) => literal > 2 && pattern.exec(value)?.[0] === value);
-    return fitting ? first(value)!.text : value;
+    if (known.some(({ pattern, literal }) => literal > 2 && pattern.exec(value)?.[0] === value)) return first(value)!.text;
+    const ends = [...value.matchAll(/, /g)].map(({ index }) => index);
+    const end = ends.find((at) => whole(value.slice(0, at)) !== value.slice(0, at));
+    return end === undefined ? value : `${whole(value.slice(0, end))}, ${whole(value.slice(end + 2))}`;
   }
 
   function translate(text: string): string {
