@@ -1,12 +1,17 @@
-"""Takes the README's pictures: `python tests/e2e/screenshot.py docs/graphiql.png docs/console.png`."""
+"""Takes the pictures of the documents: `python tests/e2e/screenshot.py docs/graphiql.png docs/console.png`, and with an address
+of a Prometheus that scrapes `demo --replay`, `python tests/e2e/screenshot.py docs/monitoring.png http://127.0.0.1:9091`."""
 
 import json
 import sys
 from pathlib import Path
+from urllib.parse import quote
 
 from conftest import chromium, demo_server
 from playwright.sync_api import Browser, expect
 from test_graphiql_in_browser import ANSWER, EQUIPMENT, VARIABLES, open_tab, upload, visit, write
+
+DASHBOARD = Path(__file__).parents[2] / "examples" / "monitoring" / "dashboard.json"
+DRAWN = ("Pipelines by status", "Failures by class", "Jobs finished, per minute", "Job duration, p95")
 
 
 def take(browser: Browser, origin: str, picture: Path) -> None:
@@ -32,7 +37,24 @@ def take_console(browser: Browser, origin: str, picture: Path) -> None:
     page.screenshot(path=picture, animations="disabled")
 
 
+def take_monitoring(browser: Browser, prometheus: str, picture: Path) -> None:
+    """Writes a PNG of panels of the example's dashboard, as Prometheus draws what they ask for."""
+    panels = json.loads(DASHBOARD.read_text("utf-8"))["panels"]
+    asked = {panel["title"]: panel["targets"][0]["expr"] for panel in panels if panel.get("targets")}
+    graphs = [f"g{n}.expr={quote(asked[title].replace('$provider', '.*'))}&g{n}.tab=0" for n, title in enumerate(DRAWN)]
+    page = browser.new_page(viewport={"width": 1200, "height": 2200})
+    page.goto(f"{prometheus}/classic/graph?{'&'.join(f'{graph}&g{n}.range_input=15m' for n, graph in enumerate(graphs))}")
+    for graph in range(len(DRAWN)):
+        expect(page.locator(".graph_container svg, .graph svg").nth(graph)).to_be_visible()
+    page.add_style_tag(content=".navbar { display: none }")
+    page.screenshot(path=picture, animations="disabled", full_page=True)
+
+
 def main() -> None:
+    if sys.argv[2].startswith("http"):
+        with chromium() as browser:
+            take_monitoring(browser, sys.argv[2], Path(sys.argv[1]))
+        return
     with demo_server() as origin, chromium() as browser:
         take_console(browser, origin, Path(sys.argv[2]))
         take(browser, origin, Path(sys.argv[1]))
