@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
+from types import TracebackType
 from typing import Any, Protocol
 from uuid import UUID
 
 from opentelemetry import trace
-from opentelemetry.context import Context
+from opentelemetry.context import Context, attach, detach
 from opentelemetry.trace import INVALID_SPAN, NonRecordingSpan, Span, SpanContext, SpanKind, StatusCode, TraceFlags, Tracer
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
@@ -61,7 +62,27 @@ def span(
     """A span of its own, or of what goes on around it, while the context is open."""
     if _Recording.tracer is None:
         return UNRECORDED
-    return _Recording.tracer.start_as_current_span(name, parent, kind, _given(attributes))
+    return _Entered(_Recording.tracer.start_span(name, parent, kind, _given(attributes)))
+
+
+class _Entered(AbstractContextManager[Span]):
+    """A span that is the current one while the context is open: as `use_span` does it, without the generators."""
+
+    __slots__ = ("_span", "_token")
+
+    def __init__(self, span: Span) -> None:
+        self._span = span
+
+    def __enter__(self) -> Span:
+        self._token = attach(trace.set_span_in_context(self._span))
+        return self._span
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        detach(self._token)
+        if isinstance(error, Exception) and self._span.is_recording():
+            self._span.record_exception(error)
+            self._span.set_status(StatusCode.ERROR, f"{type(error).__name__}: {error}")
+        self._span.end()
 
 
 def child(name: str, **attributes: Any) -> AbstractContextManager[Span]:
@@ -100,7 +121,7 @@ def trace_id() -> dict[str, str]:
 
 def continued(traceparent: str | None) -> Context:
     """The context of a process that was told of a place in a trace."""
-    return W3C.extract({"traceparent": traceparent} if traceparent else {}, context=Context())
+    return W3C.extract({"traceparent": traceparent}, context=Context()) if traceparent else Context()
 
 
 def of_pipeline(pipeline_id: UUID) -> Context:

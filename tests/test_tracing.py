@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 import structlog
+from opentelemetry import trace
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -28,6 +29,7 @@ from gql_server.processes.traces import record_traces
 from gql_server.settings import Settings
 from gql_server.worker import JobError
 from tests import build
+from tests.effort import calls_of
 from tests.ledger.conftest import Ledger, work
 
 __all__ = ["work"]
@@ -98,6 +100,43 @@ async def test_an_operation_is_in_its_request_and_what_it_reads_in_it(
     [request] = [span for span in spans.get_finished_spans() if span.name == "POST /graphql"]
     assert response.headers["traceparent"] == f"00-{TRACE}-{place(request).span_id:016x}-01"
     assert [line["trace_id"] for line in logs if line["event"] == "request.ended"] == [TRACE]
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "events"),
+    [
+        (ValueError("no"), (StatusCode.ERROR, "ValueError: no"), ["exception"]),
+        (asyncio.CancelledError(), (StatusCode.UNSET, None), []),
+    ],
+)
+def test_a_span_says_what_failed_in_it_and_ends_with_it(
+    spans: InMemorySpanExporter, error: BaseException, status: Any, events: list[str]
+) -> None:
+    with tracing.span("outer") as outer:
+        with pytest.raises(type(error)), tracing.child("inner"):
+            raise error
+        assert trace.get_current_span() is outer
+
+    inner, _ = spans.get_finished_spans()
+    assert (inner.status.status_code, inner.status.description) == status
+    assert [event.name for event in inner.events] == events
+    assert trace.get_current_span() is trace.INVALID_SPAN
+
+
+def test_a_span_takes_little_more_work_than_to_start_and_to_end_it() -> None:
+    tracer = TracerProvider().get_tracer("tests")
+    tracing.use(tracer)
+
+    def spanned() -> None:
+        with tracing.span("a"):
+            pass
+
+    spanned()
+    _, bare = calls_of(lambda: tracer.start_span("a").end())
+    _, ours = calls_of(spanned)
+    tracing.use(None)
+
+    assert ours - bare < 25
 
 
 async def test_a_pipeline_is_one_trace_in_which_its_client_began_it_and_its_jobs_are_spans(
