@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Hashable, Sequence
+from functools import cached_property
 from typing import Any
 
 import strawberry
@@ -52,10 +53,15 @@ class Context:
         self.explores = explores
         self.estimated = 0
         self.engine = direct(engine)
-        self._lane: Reading = lanes.of(viewer, self.engine) if lanes else self.engine
+        self._lanes = lanes
         self._shared: SharedLoaders | None = None
         self._reading: ReadPolicy = once
         self.renew()
+
+    @cached_property
+    def _lane(self) -> Reading:
+        """Way to connections, of which an operation that reads nothing needs none."""
+        return self._lanes.of(self.viewer, self.engine) if self._lanes else self.engine
 
     def share(self, loaders: SharedLoaders, session: Session) -> "Context":
         """This context, as one of several that read together."""
@@ -71,11 +77,18 @@ class Context:
     def renew_alone(self) -> None:
         """Begin anew, and read together with nobody: what others have read may be older than the event."""
         self.renew()
-        self._loaders = Loaders(self._lane, self.viewer, self._reading)
+        self._made = Loaders(self._lane, self.viewer, self._reading)
 
     def forget(self) -> None:
         """Forget what was loaded: what is read after a command is what it left."""
-        self._loaders = self._shared.of(self.viewer) if self._shared else Loaders(self._lane, self.viewer)
+        self._made: Loaders | None = None
+
+    @property
+    def _loaders(self) -> Loaders:
+        """The loaders of this operation or event, made when something is loaded."""
+        if self._made is None:
+            self._made = self._shared.of(self.viewer) if self._shared else Loaders(self._lane, self.viewer)
+        return self._made
 
     def load(self, query: Query, key: Hashable, **arguments: Any) -> "asyncio.Future[Any]":
         """The value of a batched query for one key."""
