@@ -286,15 +286,17 @@ class TransportHandler(BaseGraphQLTransportWSHandler[Any, None]):
                 await self._send_text(prefix + frame.payload + "}")
 
     async def _send_text(self, text: str) -> None:
-        """Raises WebSocketDisconnected, also for a client that takes nothing in: its socket ends, and what waits for it."""
+        """Raises WebSocketDisconnected. The socket of a client that takes nothing in ends, and what waits for it."""
+        ending = asyncio.get_running_loop().call_later(SEND_SECONDS, self._give_up)
         try:
-            async with asyncio.timeout(SEND_SECONDS):
-                await self._socket.send_text(text)
-        except TimeoutError as error:
-            self._patience.reschedule(asyncio.get_running_loop().time())
-            raise WebSocketDisconnected from error
+            await self._socket.send_text(text)
         except (WebSocketDisconnect, RuntimeError) as error:
             raise WebSocketDisconnected from error
+        finally:
+            ending.cancel()
+
+    def _give_up(self) -> None:
+        self._patience.reschedule(asyncio.get_running_loop().time())
 
     async def _execute(self, operation: Operation[Any, None], context: Context) -> None:
         results = await self.schema.stream(

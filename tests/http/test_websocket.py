@@ -488,3 +488,33 @@ async def test_a_client_that_vanishes_leaves_no_subscriber(url: str, engine: Asy
     async with asyncio.timeout(5):
         while subscriber_count(hub):
             await asyncio.sleep(0.01)
+
+
+async def test_the_socket_of_a_client_that_takes_nothing_in_ends(
+    graphql: GraphQLEndpoint, engine: AsyncEngine, hub: Hub, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("gql_server.http.websocket.SEND_SECONDS", 0.1)
+    pipeline_id, _ = await _running(engine)
+    asked: list[Any] = [
+        {"type": "connection_init", "payload": {"authorization": _bearer()}},
+        {"id": "1", "type": "subscribe", "payload": {"query": FOLLOW, "variables": {"id": str(pipeline_id)}}},
+    ]
+    received: asyncio.Queue[Any] = asyncio.Queue()
+    for message in (
+        {"type": "websocket.connect"},
+        *({"type": "websocket.receive", "text": json.dumps(each)} for each in asked),
+    ):
+        received.put_nowait(message)
+    stuck = asyncio.Event()
+
+    async def send(message: Any) -> None:
+        if '"next"' in message.get("text", ""):
+            stuck.set()
+            await asyncio.Event().wait()
+
+    scope = {"type": "websocket", "path": "/graphql", "headers": [], "subprotocols": [PROTOCOL], "client": ("c", 1)}
+    async with asyncio.timeout(30):
+        await graphql({**scope, "query_string": b"", "root_path": "", "scheme": "ws"}, received.get, send)
+
+    assert stuck.is_set()
+    assert (graphql.live.subscribers, graphql.sockets.count, subscriber_count(hub)) == (0, 0, 0)
