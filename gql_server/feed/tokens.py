@@ -2,7 +2,6 @@
 
 import hmac
 import os
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import NamedTuple, Self
@@ -10,6 +9,7 @@ from typing import NamedTuple, Self
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
 
+from gql_server import base64url
 from gql_server.errors import BadInput
 from gql_server.feed.held import Held
 from gql_server.policy import Viewer
@@ -65,7 +65,7 @@ class Tokens:
         nonce, epoch = os.urandom(NONCE_BYTES), position.epoch.encode()
         where = position.sequence.to_bytes(SEQUENCE_BYTES) + len(epoch).to_bytes() + epoch
         said = _access(viewer) + where + (held.pack() if held else b"")
-        return _text(VERSION + nonce + self._cipher.encrypt(nonce, said, VERSION))
+        return base64url.encode(VERSION + nonce + self._cipher.encrypt(nonce, said, VERSION))
 
     def open(self, token: str, viewer: Viewer) -> Resume:
         """Content of the token; NOTHING for one of another key, an older version, or of who may see something else.
@@ -98,18 +98,14 @@ def _access(viewer: Viewer) -> bytes:
 def _raw(token: str) -> bytes | None:
     """The bytes of a token, sealed or of the version that did not seal; None for what is neither."""
     try:
-        raw = urlsafe_b64decode(token + "=" * (-len(token) % 4))
+        raw = base64url.decode(token)
         is_sealed = raw.startswith(VERSION) and len(raw) >= SEALED_BYTES_MIN
-        if _text(raw) == token and (is_sealed or Position.parse(raw.decode())):
+        if is_sealed or Position.parse(raw.decode()):
             return raw
     except ValueError:
         pass
     return None
 
 
-def _text(raw: bytes) -> str:
-    return urlsafe_b64encode(raw).rstrip(b"=").decode()
-
-
-NOWHERE = _text(VERSION + bytes(SEALED_BYTES_MIN))
+NOWHERE = base64url.encode(VERSION + bytes(SEALED_BYTES_MIN))
 """A token that leads to no position, whatever the key."""

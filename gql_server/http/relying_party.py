@@ -1,6 +1,5 @@
 """Authorization code with PKCE: what this server asks of the identity provider for somebody at a browser."""
 
-import base64
 import hashlib
 import hmac
 import time
@@ -13,6 +12,7 @@ from urllib.parse import quote_plus, urlencode, urlsplit
 import httpx
 import structlog
 
+from gql_server import base64url
 from gql_server.errors import Unavailable
 from gql_server.http.claims import Person, person_from
 from gql_server.http.oidc import ANSWER_BYTES, FRESH_SECONDS, Invalid, Keys, safe
@@ -79,7 +79,7 @@ class RelyingParty:
             "scope": self._registration.scopes,
             "state": attempt.state,
             "nonce": attempt.nonce,
-            "code_challenge": unpadded(hashlib.sha256(attempt.verifier.encode()).digest()),
+            "code_challenge": base64url.encode(hashlib.sha256(attempt.verifier.encode()).digest()),
             "code_challenge_method": "S256",
         }
         return _with(await self._endpoint("authorization_endpoint"), {**self._registration.parameters, **asked})
@@ -234,8 +234,3 @@ def _with(url: str, parameters: Mapping[str, str]) -> str:
 def _reason(answer: object) -> str:
     error = cast(dict[str, object], answer).get("error") if isinstance(answer, dict) else answer
     return str(error)[:200]
-
-
-def unpadded(raw: bytes) -> str:
-    """The bytes in the URL-safe alphabet of base 64, as RFC 7636 (appendix A) has them."""
-    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()

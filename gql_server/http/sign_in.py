@@ -14,12 +14,13 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from gql_server import base64url
 from gql_server.errors import PublicError, Unauthenticated
 from gql_server.http.cookies import SESSION, SIGN_IN, Cookies, Site, credentials_of
 from gql_server.http.graphiql import PAGE_HEADERS
 from gql_server.http.identity import Authenticate, viewer_of
 from gql_server.http.refusals import STATUS
-from gql_server.http.relying_party import Attempt, NotGranted, RelyingParty, unpadded
+from gql_server.http.relying_party import Attempt, NotGranted, RelyingParty
 from gql_server.http.sessions import BrowserSessions
 from gql_server.http.uploads import refusal
 
@@ -152,7 +153,7 @@ class SignIn:
 
 
 def _derived(key: bytes, use: str, state: str) -> str:
-    return unpadded(hmac.digest(key, f"{use} {state}".encode(), hashlib.sha256))
+    return base64url.encode(hmac.digest(key, f"{use} {state}".encode(), hashlib.sha256))
 
 
 def _page(text: str, status: int = 200) -> Response:
