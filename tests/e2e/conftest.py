@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import httpx
 import pytest
@@ -71,8 +72,25 @@ def _tasks() -> None:  # pyright: ignore[reportUnusedFunction]
 
 
 @pytest.fixture(scope="session")
-def origin() -> Iterator[str]:
-    with demo_server() as origin:
+def played() -> Iterator[Path]:
+    """A data directory in which the demo's day was played to the end, and which nobody uses."""
+    with tempfile.TemporaryDirectory(prefix="gql-demo-") as data_dir:
+        with running_demo(free_port(), data_dir):
+            pass
+        yield Path(data_dir)
+
+
+@contextmanager
+def copied(played: Path) -> Generator[str]:
+    """A data directory of one's own with the same in it."""
+    with tempfile.TemporaryDirectory(prefix="gql-demo-") as folder:
+        subprocess.run(["cp", "-a", played, f"{folder}/data"], check=True)
+        yield f"{folder}/data"
+
+
+@pytest.fixture(scope="session")
+def origin(played: Path) -> Iterator[str]:
+    with copied(played) as data_dir, running_demo(free_port(), data_dir) as origin:
         yield origin
 
 

@@ -18,7 +18,7 @@ from playwright.sync_api import Browser, Locator, Page, Request, Route, expect
 
 from gql_server.http.authentication import TokenAuthority
 from gql_server.settings import Settings
-from tests.e2e.conftest import free_port, operator_of, running_demo
+from tests.e2e.conftest import copied, free_port, operator_of, running_demo
 
 pytestmark = pytest.mark.browser
 
@@ -471,9 +471,9 @@ def test_a_page_fits_every_screen(browser: Browser, origin: str, path: str, widt
     context.close()
 
 
-def test_the_page_lives_through_a_restart_with_nothing_lost_or_doubled(page: Page) -> None:
+def test_the_page_lives_through_a_restart_with_nothing_lost_or_doubled(page: Page, played: Path) -> None:
     port = free_port()
-    with TemporaryDirectory(prefix="gql-demo-") as data_dir:
+    with copied(played) as data_dir:
         with running_demo(port, data_dir) as origin:
             visit(page, origin)
             count = page.locator("tr.pipeline").count()

@@ -1,13 +1,12 @@
 """The live example's page in Chromium, through a restart of the server."""
 
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.e2e.conftest import free_port, operator_of, running_demo
+from tests.e2e.conftest import copied, free_port, operator_of, running_demo
 
 pytestmark = pytest.mark.browser
 
@@ -28,11 +27,11 @@ def is_shown(page: Page, pipeline: str, status: str) -> None:
     expect(row.locator("td:nth-child(3)")).to_have_text(status, timeout=60_000)
 
 
-def test_the_page_lives_through_a_restart_and_has_missed_nothing(page: Page) -> None:
+def test_the_page_lives_through_a_restart_and_has_missed_nothing(page: Page, played: Path) -> None:
     complaints: list[str] = []
     page.on("pageerror", lambda error: complaints.append(str(error)))
     port = free_port()
-    with TemporaryDirectory(prefix="gql-demo-") as data_dir:
+    with copied(played) as data_dir:
         with running_demo(port, data_dir) as origin:
             headers = operator_of(origin)
             page.goto(f"{origin}/live/")
