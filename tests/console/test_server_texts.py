@@ -14,7 +14,8 @@ ROOT = Path(__file__).parents[2]
 SERVER = ROOT / "gql_server"
 FRENCH: dict[str, str] = json.loads((ROOT / "frontend" / "console" / "src" / "locales" / "server.fr.json").read_text("utf-8"))
 TELLING = [
-    *(f"reads/diagnosis/{name}.py" for name in ("failures", "retry_advice", "rules", "permitted", "reasons")),
+    *(f"reads/diagnosis/{name}.py" for name in ("advice", "failures", "lacks", "refusals", "rejections")),
+    *(f"reads/diagnosis/{name}.py" for name in ("retry_advice", "rules", "permitted", "reasons")),
     "reads/fleet/checks.py",
     "reads/years/blockers.py",
     *(f"policy/{name}.py" for name in ("pipelines", "retry", "years", "capabilities")),
