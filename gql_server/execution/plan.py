@@ -49,7 +49,7 @@ class FieldPlan:
     given: Mapping[str, Any] | None = None
     """Arguments as its child takes them, where they are the same in each execution."""
     loading: Mapping[str, Any] | None = None
-    """Those of its load, likewise."""
+    """Arguments of its load, likewise."""
 
     @property
     def type(self) -> Any:

@@ -141,4 +141,4 @@ class Queue:
 
 
 WORKING: set["asyncio.Task[None]"] = set()
-"""Those at work, which nobody else holds."""
+"""Tasks at work, which nobody else holds."""
