@@ -28,7 +28,8 @@ from gql_server.db import models
 from gql_server.db.expressions import AnySelect
 from gql_server.policy import Viewer, orphan_clause, pipeline_clause
 from gql_server.reads.jobs.filter import kind_clause
-from gql_server.reads.pipelines.filter import Clauses, PipelineCriteria
+from gql_server.reads.pipelines.alternatives import Clauses
+from gql_server.reads.pipelines.filter import PipelineCriteria
 from gql_server.reads.pipelines.neighbours import unresolved
 
 J, P, S = models.Job, models.Pipeline, models.JobSignature

@@ -1,14 +1,12 @@
 """Filter of pipeline lists, as clauses on stored pipelines, on orphans, and on one of their jobs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
-from itertools import product
-from math import prod
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, DateTime, Float, Text, Uuid, and_, exists, false, func, not_, or_, select, true
+from sqlalchemy import ColumnElement, DateTime, Float, Text, Uuid, and_, exists, false, func, not_, or_, select
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from gql_server.db import models
@@ -19,15 +17,23 @@ from gql_server.policy import OPERATIONS_VIEW, Viewer, sees_orphans, unit_clause
 from gql_server.reads.jobs.filter import Match, Range, flag, kind_clause, kind_clauses, within
 from gql_server.reads.jobs.row import IS_ABORTED
 from gql_server.reads.jobs.search import is_indexed, matches
+from gql_server.reads.pipelines.alternatives import (
+    OPEN_STATUSES,
+    Clause,
+    Clauses,
+    alternatives,
+    any_of,
+    combined,
+    equals,
+    of_status,
+    of_statuses,
+    of_tones,
+)
 from gql_server.reads.pipelines.neighbours import resolved
 from gql_server.reads.pipelines.row import FAILURES, ORPHAN_FAILED, ORPHAN_STATUS, ORPHAN_WARNED
 from gql_server.reads.shapes import Types
 
 J, P = models.Job, models.Pipeline
-OPEN_STATUSES = (PipelineStatus.NOT_STARTED, PipelineStatus.RUNNING)
-KNOWN_STATUSES = tuple(PipelineStatus)
-BRANCHES_MAX = 12
-"""Scans a page may be merged from. PostgreSQL reads an index in order for one value of a clause, not for several."""
 
 ORPHAN_CREATOR: Column = J.meta.op("->")(constant("created_by")).op("->>")(constant("user_id"))
 """In the words of the index."""
@@ -50,9 +56,6 @@ FREE: Types = {
     **dict.fromkeys(("failure_fingerprint", "triggered_by", "not_triggered_by", "worker"), Text()),
 }
 """Criteria that may have any value, with its type."""
-
-Clause = ColumnElement[bool]
-Clauses = list[Clause]
 
 
 class Branch(NamedTuple):
@@ -119,13 +122,13 @@ class PipelineCriteria:
         of_one_job = self._of_one_job(viewer)
         return [
             Branch([*shared, *status, *tones], [*of_one_job, *(clause for choice in choices for clause in choice)])
-            for status, tones, *choices in _combined(
-                [_statuses(self.status) if self.status else [[]], [[]] if self.tones is None else _tones(self.tones)],
+            for status, tones, *choices in combined(
+                [of_statuses(self.status) if self.status else [[]], [[]] if self.tones is None else of_tones(self.tones)],
                 [
-                    _choices(kind_clauses(self.kind.names) if self.kind and not self.kind.negated else None),
-                    _choices(_equals(J.year, self.years)),
-                    _choices(_equals(J.module_type_id, self.module_type_ids)),
-                    _choices(_equals(J.data_entry_type_id, self.data_entry_type_ids)),
+                    alternatives(kind_clauses(self.kind.names) if self.kind and not self.kind.negated else None),
+                    alternatives(equals(J.year, self.years)),
+                    alternatives(equals(J.module_type_id, self.module_type_ids)),
+                    alternatives(equals(J.data_entry_type_id, self.data_entry_type_ids)),
                 ],
             )
         ]
@@ -136,8 +139,8 @@ class PipelineCriteria:
             return [false()]
         return [
             *self._of_row(viewer),
-            *([] if self.status is None else [_status(self.status, P.status)]),
-            *([] if self.tones is None else [_any(_tones(self.tones))]),
+            *([] if self.status is None else [of_status(self.status, P.status)]),
+            *([] if self.tones is None else [any_of(of_tones(self.tones))]),
         ]
 
     def of_told_job(self, job: Any) -> Clauses:
@@ -148,7 +151,7 @@ class PipelineCriteria:
     def of_cell(self, status: Column, level: Column) -> Clauses:
         """Clauses on the stored status, which an orphan has not, and on the level."""
         return [
-            *([] if self.status is None else [and_(status.is_not(None), _status(self.status, status))]),
+            *([] if self.status is None else [and_(status.is_not(None), of_status(self.status, status))]),
             *([] if self.levels is None else [_levels(level, self.levels)]),
         ]
 
@@ -251,58 +254,11 @@ class PipelineCriteria:
         ]
 
 
-def _status(match: Match, column: Column) -> Clause:
-    """One clause for all statuses of a match."""
-    return _any(_statuses(match, column))
-
-
-def _any(alternatives: list[Clauses]) -> Clause:
-    return or_(false(), *(and_(true(), *clauses) for clauses in alternatives))
-
-
-def _tones(tones: Sequence[str]) -> list[Clauses]:
-    """One alternative for each scan of an index that gives pipelines of these tones in order; see `values.pipeline_tone`."""
-    success, warned = _is(PipelineStatus.SUCCESS), and_(P.has_warning)
-    alternatives: Mapping[str, list[Clauses]] = {
-        "DANGER": [[_is(PipelineStatus.FAILED)]],
-        "WARNING": [[_is(PipelineStatus.PARTIAL)], [success, warned]],
-        "SUCCESS": [[success, not_(warned)]],
-        "PROGRESS": [[_is(PipelineStatus.RUNNING)]],
-        "NEUTRAL": [[_is(PipelineStatus.NOT_STARTED)], [_is_unheard(P.status)]],
-    }
-    return [clauses for name in tones for clauses in alternatives[name]] or [[false()]]
-
-
-def _is(status: PipelineStatus) -> Clause:
-    return one_of(P.status, [status])
-
-
-def _is_unheard(status: Column) -> Clause:
-    return status.not_in([inline(known) for known in KNOWN_STATUSES])
-
-
 def _has_stuck_job() -> Clause:
     """A job that does its work, be it another's, is stuck: looked for among the few that run."""
     stuck = and_(IS_RUNNING, IS_STUCK)
     own = select(J.pipeline_id).where(stuck, J.pipeline_id.is_not(None)).correlate(None)
     return P.id.in_(own.union(select(func.unnest(J.serves)).where(stuck).correlate(None)))
-
-
-def _statuses(match: Match, column: Column = P.status) -> list[Clauses]:
-    """One alternative for each scan of an index that gives these statuses in order."""
-    known = {name for name in match.names if name in KNOWN_STATUSES}
-    unknown = "UNKNOWN" in match.names
-    if match.negated:
-        known, unknown = set(KNOWN_STATUSES) - known, not unknown
-    if unknown and len(known) == len(KNOWN_STATUSES):
-        return [[]]
-    groups: list[Clauses] = []
-    for group in (FAILURES, OPEN_STATUSES):
-        if known.issuperset(group):
-            groups.append([one_of(column, group)])
-            known -= set(group)
-    groups += [[one_of(column, [status])] for status in sorted(known)]
-    return [*groups, [_is_unheard(column)]] if unknown else groups or [[false()]]
 
 
 def _failed(wanted: bool | None) -> Clauses:
@@ -320,21 +276,3 @@ def _unresolved(failed: Clauses, is_resolved: Clause, wanted: bool | None) -> Cl
 def _levels(column: Column, levels: tuple[str, ...]) -> Clause:
     known = one_of(column, [level for level in levels if level in tuple(EntityType)])
     return or_(known, column.is_(None)) if "UNKNOWN" in levels else known
-
-
-def _equals(column: Column, values: Sequence[Any] | None) -> Clauses | None:
-    return None if values is None else [one_of(column, [value]) for value in values] or [false()]
-
-
-def _choices(clauses: Clauses | None) -> list[Clauses]:
-    """One alternative for each clause, or the one that asks nothing."""
-    return [[]] if clauses is None else [[clause] for clause in clauses]
-
-
-def _combined(first: list[list[Clauses]], others: list[list[Clauses]]) -> list[tuple[Clauses, ...]]:
-    """Every combination of the alternatives. Where that would be too many, the longest lists become one alternative each."""
-    dimensions = [*first, *others]
-    while prod(len(choices) for choices in dimensions) > BRANCHES_MAX:
-        longest = max(range(len(dimensions)), key=lambda index: len(dimensions[index]))
-        dimensions[longest] = [[or_(*(and_(*choice) for choice in dimensions[longest]))]]
-    return list(product(*dimensions))

@@ -31,8 +31,9 @@ from gql_server.policy import Viewer, orphan_clause, pipeline_clause
 from gql_server.reads.jobs.search import indexed_match, is_frequent, matches
 from gql_server.reads.pagination.cursors import SortValue
 from gql_server.reads.pagination.windows import Window, newest
+from gql_server.reads.pipelines.alternatives import Clauses
 from gql_server.reads.pipelines.counts import bound, matching
-from gql_server.reads.pipelines.filter import FREE, Branch, Clauses, PipelineCriteria
+from gql_server.reads.pipelines.filter import FREE, Branch, PipelineCriteria
 from gql_server.reads.pipelines.neighbours import unresolved
 from gql_server.reads.pipelines.row import ORPHAN_FAILED
 from gql_server.reads.shapes import built_once, parametrized, shaped

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from gql_server.db import models
 from gql_server.db.models import LIVE_STATES, JobType, PipelineStatus
 from gql_server.policy import Viewer, pipeline_clause
-from gql_server.reads.pipelines.filter import OPEN_STATUSES
+from gql_server.reads.pipelines.alternatives import OPEN_STATUSES
 from gql_server.reads.years.visible_jobs import CellKey
 
 J, P = models.Job, models.Pipeline
