@@ -215,8 +215,8 @@ class Settings(BaseSettings):
     ] = None
     trace_share: Annotated[
         float,
-        Field(ge=0, le=1, description="Share of the traces that begin here that is recorded."),
-    ] = 1.0
+        Field(ge=0, le=1, description="Share of the requests that is recorded, of those that begin a trace here."),
+    ] = 0.1
     slow_operation: Annotated[
         timedelta, Field(gt=INSTANT, description="An operation that takes as long is named in the log.")
     ] = timedelta(seconds=1)

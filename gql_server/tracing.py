@@ -124,6 +124,11 @@ def continued(traceparent: str | None) -> Context:
     return W3C.extract({"traceparent": traceparent}, context=Context()) if traceparent else Context()
 
 
+def is_recorded(traceparent: str | None) -> bool:
+    """True if who was at that place in a trace recorded it."""
+    return trace.get_current_span(continued(traceparent)).get_span_context().trace_flags.sampled
+
+
 def of_pipeline(pipeline_id: UUID) -> Context:
     """The trace of a pipeline that nobody began for it: its number is that of the pipeline."""
     number = pipeline_id.int

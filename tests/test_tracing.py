@@ -162,6 +162,27 @@ async def test_a_pipeline_is_one_trace_in_which_its_client_began_it_and_its_jobs
     assert {line["trace_id"] for line in logs if line["event"] == "job.finished"} == {TRACE}
 
 
+@pytest.mark.parametrize(
+    ("place", "recorded"),
+    [(GIVEN, True), (f"{GIVEN[:-2]}00", False), (f"{GIVEN[:-2]}03", True), ("nonsense", False), (None, False)],
+)
+def test_a_place_in_a_trace_says_whether_that_is_recorded(place: str | None, recorded: bool) -> None:
+    assert tracing.is_recorded(place) is recorded
+
+
+async def test_a_pipeline_whose_upload_was_not_recorded_is_in_a_trace_of_its_own_number(
+    spans: InMemorySpanExporter, work: Ledger
+) -> None:
+    with tracing.span("upload", parent=tracing.continued(f"{GIVEN[:-2]}00")):
+        submitted = await work.submit("noop")
+
+    await work.worker().run(drain=True)
+
+    jobs = [span for span in spans.get_finished_spans() if span.name.startswith("job ")]
+    assert "job noop" in {job.name for job in jobs}
+    assert {trace_of(job) for job in jobs} == {submitted.pipeline_id.hex}
+
+
 async def test_a_pipeline_that_nobody_began_a_trace_for_has_one_of_its_own_number(
     spans: InMemorySpanExporter, work: Ledger
 ) -> None:
@@ -221,7 +242,7 @@ async def test_what_is_recorded_reaches_a_collector() -> None:
 
     server = HTTPServer(("127.0.0.1", 0), Collector)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    settings = Settings(otlp_endpoint=f"http://127.0.0.1:{server.server_port}")
+    settings = Settings(otlp_endpoint=f"http://127.0.0.1:{server.server_port}", trace_share=1.0)
     try:
         provider = record_traces(settings)
         with tracing.span("job noop", attempt=1):

@@ -68,7 +68,7 @@ class Runner:
             await self._run(job, run)
 
     async def _trace(self, job: ClaimedJob) -> Context | None:
-        """The trace that the job's pipeline was begun in, else the pipeline's own."""
+        """The trace that the job's pipeline was begun in, if that is recorded, else the pipeline's own."""
         if job.pipeline_id is None:
             return None
         try:
@@ -76,7 +76,7 @@ class Runner:
                 place = await connection.scalar(select(Pipeline.traceparent).where(Pipeline.id == job.pipeline_id))
         except (SQLAlchemyError, OSError):
             place = None
-        return tracing.continued(place) if place else tracing.of_pipeline(job.pipeline_id)
+        return tracing.continued(place) if tracing.is_recorded(place) else tracing.of_pipeline(job.pipeline_id)
 
     def _named(self, job: ClaimedJob) -> dict[str, object]:
         """Fields of every line that is logged about the attempt."""
