@@ -44,7 +44,7 @@ class Change(NamedTuple):
 
 
 class HubSubscription:
-    """An endless iterator of changes; those that pile up while nobody looks are one."""
+    """Changes without end, by `anext`; those that pile up while nobody looks are one."""
 
     def __init__(self) -> None:
         self._woken = asyncio.Event()
@@ -65,9 +65,6 @@ class HubSubscription:
     def nudge(self) -> None:
         """Let it look, though nothing happened."""
         self._woken.set()
-
-    def __aiter__(self) -> "HubSubscription":
-        return self
 
     async def __anext__(self) -> Change:
         await self._woken.wait()
