@@ -27,6 +27,24 @@ const open = ref();
 </template></PipelineTable></template>
 """
 
+MANY = """<script setup>
+import { PipelineTable, usePipelines } from '@gql-server/client/vue';
+import { computed, ref } from 'vue';
+const { rows } = usePipelines({ size: 5 });
+const count = ref(1000);
+const many = computed(() => Array.from({ length: rows.value.length ? count.value : 0 }, (_, index) => (
+  { ...rows.value[0], id: `row-${index}`, pipelineId: `${index}`, message: `number ${index}` }
+)));
+const table = ref();
+const open = ref();
+globalThis.table = table;
+globalThis.count = count;
+</script>
+<template><PipelineTable ref="table" :rows="many" :open="open" @open="open = $event"><template #open="{ pipeline }">
+  <p style="height: 400px">Opened {{ pipeline.message }}</p>
+</template></PipelineTable></template>
+"""
+
 
 @pytest.fixture(scope="module")
 def example() -> dict[str, str]:
@@ -90,3 +108,42 @@ def test_the_table_and_the_graph_are_placed_in_another_page_in_its_colours_and_t
 
     expect(visitor.locator(".vue-flow__node")).to_have_count(5, timeout=30_000)
     assert len([name for name in asked if "PipelineGraph" in name and name.endswith(".js")]) == 1
+
+
+def test_of_a_thousand_rows_those_in_sight_are_drawn_and_what_is_held_stays(
+    visitor: Page, origin: str, example: dict[str, str]
+) -> None:
+    show(visitor, origin, built("many", {**example, "Pipelines.vue": MANY}))
+    rows, table = visitor.locator("tr.pipeline"), visitor.locator("table")
+    expect(table).to_have_attribute("aria-rowcount", "1001", timeout=30_000)
+    expect(rows.first).to_contain_text("number 0")
+    assert 20 < rows.count() < 80
+    height = table.bounding_box()["height"]  # pyright: ignore[reportOptionalSubscript]
+    assert 28_000 < height < 42_000
+
+    rows.first.focus()
+    visitor.evaluate("scrollTo(0, document.documentElement.scrollHeight)")
+
+    expect(rows.last).to_contain_text("number 999")
+    expect(rows.last).to_have_attribute("aria-rowindex", "1001")
+    expect(rows.first).to_be_focused()
+    assert rows.count() < 80
+
+    visitor.evaluate("table.value.move(1)")
+
+    expect(visitor.locator("[data-row=row-1]")).to_be_focused()
+    expect(visitor.locator("[data-row=row-1]")).to_be_in_viewport()
+
+    visitor.keyboard.press("Enter")
+    expect(visitor.get_by_text("Opened number 1", exact=True)).to_be_visible()
+    for _ in range(60):
+        visitor.evaluate("table.value.move(1)")
+
+    expect(visitor.locator("[data-row=row-61]")).to_be_focused()
+    expect(visitor.locator("[data-row=row-61]")).to_be_in_viewport()
+    expect(visitor.get_by_text("Opened number 1", exact=True)).to_have_count(1)
+
+    visitor.evaluate("count.value = 80")
+
+    expect(rows).to_have_count(80)
+    assert table.get_attribute("aria-rowcount") is None
