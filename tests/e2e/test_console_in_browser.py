@@ -258,6 +258,7 @@ def test_a_counter_opens_the_list_that_it_counts(page: Page, origin: str, compla
     expect(page.locator("tr.pipeline")).to_have_count(count)
     expect(page.locator("[data-total]")).to_have_text(f"{count} pipelines" if count != 1 else "1 pipeline")
     expect(counter).to_have_attribute("aria-pressed", "true")
+    expect(page.locator(".filter-choice").first).to_contain_text("Status: Failed")
     counter.click()
     expect(page).to_have_url(f"{origin}/pipelines")
 
@@ -770,11 +771,11 @@ def test_a_failure_is_taken_with_a_note_and_opens_its_pipelines(page: Page, orig
     visit(page, origin, "/failures")
     group = page.locator("[data-failure=ALL_ROWS_REJECTED]").first
     expect(group.get_by_role("link", name="unresolved")).to_have_attribute("href", re.compile(r"unresolved=true"))
-    group.get_by_role("button", name="Take").click()
+    group.get_by_role("button", name="Acknowledge").click()
     page.get_by_label("Note").fill("asked for another file")
-    page.get_by_role("dialog").get_by_role("button", name="Take").click()
+    page.get_by_role("dialog").get_by_role("button", name="Acknowledge").click()
 
-    expect(group).to_contain_text("Taken by Operator")
+    expect(group).to_contain_text("Acknowledged by Operator")
     expect(group).to_contain_text("asked for another file")
     group.get_by_role("link", name=re.compile("pipeline")).click()
     expect(page).to_have_url(re.compile(r"/pipelines\?group="))
