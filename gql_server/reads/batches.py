@@ -7,7 +7,6 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Hashable, Mapping
 from contextlib import AbstractAsyncContextManager
-from functools import partial
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -73,12 +72,6 @@ class Batch:
         """All that is found. Who is cancelled meanwhile takes nothing from the others."""
         return await asyncio.shield(self._found)
 
-    def one(self, key: Hashable) -> "asyncio.Future[Any]":
-        """The value of one key."""
-        value = asyncio.get_running_loop().create_future()
-        self._found.add_done_callback(partial(_give, value, key))
-        return value
-
     async def begin(self, borrowed: Borrowed, reading: ReadPolicy) -> None:
         """Read it. Raises nothing: who waits for it is told. What read it is let go, as that holds its batches."""
         read, self._read, self.is_begun, keys = self._read, None, True, [*self.keys]
@@ -89,17 +82,6 @@ class Batch:
             self._found.set_exception(error)
         finally:
             self._found.cancel()
-
-
-def _give(value: "asyncio.Future[Any]", key: Hashable, found: "asyncio.Future[Mapping[Any, Any]]") -> None:
-    if value.done():
-        return
-    if found.cancelled():
-        value.cancel()
-    elif error := found.exception():
-        value.set_exception(error)
-    else:
-        value.set_result(found.result().get(key))
 
 
 class Queue:

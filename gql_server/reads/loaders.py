@@ -8,6 +8,8 @@ from functools import cache
 from inspect import signature
 from typing import Any
 
+from aiodataloader import DataLoader
+
 from gql_server.db.outages import retry_on_outage
 from gql_server.policy import Viewer
 from gql_server.reads.batches import Batch, Borrowed, Queue, ReadPolicy
@@ -38,18 +40,22 @@ def every(query: Callable[..., Any]) -> Columns[Any] | None:
     return parameter and parameter.default
 
 
-class Loader:
+class Loader(DataLoader[Any, Any]):
     """Collects the keys of one tick and answers them with one statement."""
 
-    def __init__(self, queue: Queue, viewer: Viewer, query: Query, arguments: Mapping[str, Any]) -> None:
-        self._queue, self._viewer, self._query, self._arguments = queue, viewer, query, arguments
+    def __init__(self, reads: Queue, viewer: Viewer, query: Query, arguments: Mapping[str, Any]) -> None:
+        super().__init__()
+        self._reads, self._viewer, self._query, self._arguments = reads, viewer, query, arguments
         self._batches: dict[Hashable, Batch] = {}
         self._newest: Batch | None = None
 
     def load(self, key: Hashable) -> "asyncio.Future[Any]":
-        """The value of a key, which whoever asks may cancel for itself alone."""
-        [batch] = self._batches_of({key: None})
-        return batch.one(key)
+        """The value of a key. Shielded: graphql-core cancels the siblings of a failed field, and a key is shared by many."""
+        self._batches_of({key: None})
+        return asyncio.shield(super().load(key))
+
+    async def batch_load_fn(self, keys: list[Any]) -> list[Any]:
+        return await self.values(keys)
 
     async def values(self, keys: Sequence[Hashable]) -> list[Any]:
         """The values of many keys, in their order, without a future for each."""
@@ -76,7 +82,7 @@ class Loader:
         """The batch of this tick."""
         if self._newest is None or self._newest.is_begun:
             self._newest = Batch(self._read)
-            self._queue.add(self._newest)
+            self._reads.add(self._newest)
         return self._newest
 
     async def _read(self, borrowed: Borrowed, keys: list[Any]) -> Mapping[Any, Any]:

@@ -12,9 +12,9 @@ from zlib import crc32
 
 import pytest
 import strawberry
+from aiodataloader import DataLoader
 from graphql import GraphQLSchema
 from strawberry import UNSET
-from strawberry.dataloader import DataLoader
 from strawberry.schema.config import StrawberryConfig
 
 from gql_server.execution import Child, Computed, Guarded, Judged, Native, Part, PlanExecutor
@@ -69,7 +69,7 @@ class Shelf:
             async def batch(keys: list[Any]) -> list[Any]:
                 return list(await self.load_many(query, keys, **arguments))
 
-            self._loaders[name] = DataLoader(load_fn=batch)
+            self._loaders[name] = DataLoader(batch)
         return asyncio.shield(self._loaders[name].load(key))
 
     async def load_many(self, query: Callable[..., Any], keys: Sequence[Any], **arguments: Any) -> Sequence[Any]:
