@@ -28,13 +28,15 @@ def migrate(connection: Connection) -> None:
             transaction_per_migration=True,
         )
         with connection.begin():  # before it begins, so that programs that will go with it stay ready meanwhile
+            before = MigrationContext.configure(connection).get_current_revision()
             compatibility.note(connection, _destination())
         with context.begin_transaction():
             context.run_migrations()
         connection.commit()
         with connection.begin():
             if (revision := MigrationContext.configure(connection).get_current_revision()) is not None:
-                routines.bring_up_to_date(connection)
+                if revision == context.get_head_revision():  # an older one has not all tables that triggers are on
+                    routines.bring_up_to_date(connection, anew=revision != before)
                 compatibility.note(connection, revision)
 
 

@@ -1,12 +1,31 @@
 """Migrations: up, down, up again, and nothing left to migrate."""
 
+import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gql_server.db import migrate
 
+TRIGGERS = text("SELECT tgrelid::regclass::text, tgname FROM pg_trigger WHERE NOT tgisinternal ORDER BY 1, 2")
+
+
+@pytest.mark.parametrize("revision", ["0032", "0034"])
+async def test_triggers_of_tables_that_went_and_came_are_there_again(dsn: str, engine: AsyncEngine, revision: str) -> None:
+    async with engine.connect() as connection:
+        before = (await connection.execute(TRIGGERS)).all()
+
+    await migrate.downgrade(dsn, revision)
+    await migrate.upgrade(dsn)
+
+    async with engine.connect() as connection:
+        assert (await connection.execute(TRIGGERS)).all() == before
+    assert ("service_tokens", "service_token_revoked") in map(tuple, before)
+
 
 async def test_up_down_and_up_again_ends_at_the_models(dsn: str, engine: AsyncEngine) -> None:
+    async with engine.connect() as connection:
+        triggers = (await connection.execute(TRIGGERS)).all()
+
     await migrate.downgrade(dsn, "base")
     async with engine.connect() as connection:
         left = await connection.scalars(
@@ -23,6 +42,7 @@ async def test_up_down_and_up_again_ends_at_the_models(dsn: str, engine: AsyncEn
     async with engine.connect() as connection:
         assert await connection.run_sync(migrate.current_revision) == migrate.head_revision()
         assert await connection.run_sync(migrate.differences) == []
+        assert (await connection.execute(TRIGGERS)).all() == triggers
 
 
 async def test_minted_ids_are_uuid7_and_in_the_order_of_time(engine: AsyncEngine) -> None:
