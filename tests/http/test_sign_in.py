@@ -617,7 +617,7 @@ async def test_an_end_of_all_sessions_closes_what_is_open(serves: Serves, engine
         await execute(engine, "TRUNCATE browser_sessions")
         await followed.end()
 
-        assert await socket.end() == ([], 4403)
+        assert await socket.end() == ([], 4440)
         assert (await server.ask(Cookie=cookie)).status_code == 401
 
 

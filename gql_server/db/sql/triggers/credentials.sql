@@ -1,21 +1,29 @@
 -- A notification when a credential ends, or lets its holder do something else: what is open in its name ends at once, in every
--- process. It names the key of the credential; `*` stands for all.
+-- process. It names the key of the credential; `*` stands for all, who then come again, and are told whether they may. Where the
+-- queue of notifications is nearly full, nothing is said, so that who signs out still can: what ended is looked for as well.
+
+CREATE OR REPLACE FUNCTION gql_credential_notice(notice text) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+  IF pg_notification_queue_usage() < 0.9 THEN
+    PERFORM pg_notify('gql_credentials', notice);
+  END IF;
+END $$;
 
 CREATE OR REPLACE FUNCTION gql_session_notice() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-  PERFORM pg_notify('gql_credentials', TG_ARGV[0] || ' ' || encode(old.id, 'hex'));
+  PERFORM gql_credential_notice(TG_ARGV[0] || ' ' || encode(old.id, 'hex'));
   RETURN NULL;
 END $$;
 
 CREATE OR REPLACE FUNCTION gql_service_token_notice() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-  PERFORM pg_notify('gql_credentials', TG_ARGV[0] || ' ' || encode(old.digest, 'hex'));
+  PERFORM gql_credential_notice(TG_ARGV[0] || ' ' || encode(old.digest, 'hex'));
   RETURN NULL;
 END $$;
 
 CREATE OR REPLACE FUNCTION gql_credentials_emptied() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-  PERFORM pg_notify('gql_credentials', 'ended *');
+  PERFORM gql_credential_notice('changed *');
   RETURN NULL;
 END $$;
 
