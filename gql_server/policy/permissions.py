@@ -64,7 +64,7 @@ class Viewer:
 
 
 def permissions_of(role: str, unit: str | None) -> frozenset[str]:
-    """Permissions that a role gives; a principal's reach one unit, and none without it. Unknown roles give none."""
+    """Permissions that a role gives; a principal's for modules reach one unit, and none without it. Unknown roles give none."""
     match role:
         case Role.SUPERADMIN:
             backoffice = {f"backoffice.{area}:{action}" for area in BACKOFFICE for action in ("view", "edit")}
@@ -73,8 +73,8 @@ def permissions_of(role: str, unit: str | None) -> frozenset[str]:
             editable = {f"backoffice.{area}:edit" for area in ("pipeline_operations", "configuration")}
             readable = {OPERATIONS_VIEW, CONFIGURATION_VIEW, USERS_VIEW}
             return frozenset(editable | readable | {API_EXPLORE, FAILURES_ACKNOWLEDGE, VIEWS_EDIT})
-        case Role.PRINCIPAL if unit:
-            return frozenset(_module_permissions(f"@{unit}") | {VIEWS_EDIT})
+        case Role.PRINCIPAL:
+            return frozenset((_module_permissions(f"@{unit}") if unit else set()) | {VIEWS_EDIT})
         case Role.STANDARD:
             return frozenset({VIEWS_EDIT})
         case _:

@@ -6,7 +6,7 @@ import pytest
 
 from gql_server.errors import Unauthenticated
 from gql_server.http.authentication import TokenAuthority
-from gql_server.policy import Role, permissions_of
+from gql_server.policy import VIEWS_EDIT, Role, permissions_of
 
 KEY = "a key that is long enough for HS256"
 AUTHORITY = TokenAuthority(KEY, "issuer", "audience")
@@ -60,7 +60,7 @@ def test_roles_add_up_and_unknown_ones_give_nothing():
 
     viewer = AUTHORITY.authenticate(f"Bearer {_token(roles=roles)}")
 
-    assert {permission.partition("@")[2] for permission in viewer.permissions} == {"1", "2"}
+    assert {permission.partition("@")[2] for permission in viewer.permissions - {VIEWS_EDIT}} == {"1", "2"}
 
 
 @pytest.mark.parametrize(

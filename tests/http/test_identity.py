@@ -153,7 +153,7 @@ async def test_google_tells_an_address_and_a_domain(provider: Provider, opens: O
     unverified = await door.viewer(provider.token(**shape, email_verified=False))
 
     assert verified.permissions == permissions_of(Role.OPERATOR, None)
-    assert unverified.permissions == frozenset()
+    assert unverified.permissions == permissions_of(Role.STANDARD, None)
 
 
 async def test_a_claim_may_be_named_by_an_address(provider: Provider, opens: Opens):
