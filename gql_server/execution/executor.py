@@ -22,7 +22,7 @@ from strawberry.types.arguments import convert_arguments
 from gql_server.execution.compiled import Compiled, compiled
 from gql_server.execution.contract import Executor
 from gql_server.execution.effects import Effects, Escaped, Work, settled
-from gql_server.execution.introspection import Introspection, tells_of_schema
+from gql_server.execution.introspection import IntrospectedField, Introspection, selected, tells_of_schema
 from gql_server.execution.plan import Details, FieldPlan, ObjectPlan, nullable_type, plan_fields, plan_object
 from gql_server.execution.region import Batch, Entry, Region
 
@@ -94,8 +94,8 @@ class PlanExecutor(Executor):
         result: Any,
         position_context: Any,
     ) -> Any:
-        if position_context is None and tells_of_schema(return_type):
-            return self._introspection.answer(return_type, field_details_list, info, result)
+        if position_context is None and (fields := self._introspected(return_type, field_details_list)) is not None:
+            return self._introspection.answer(fields, info, result)
         plan = self._usable(return_type, field_details_list, position_context)
         if plan is not None:
             entry = Entry(path, info, field_details_list, is_list=False)
@@ -117,7 +117,15 @@ class PlanExecutor(Executor):
 
     @cached_property
     def _introspection(self) -> Introspection:
-        return Introspection(self)
+        return Introspection()
+
+    def _introspected(self, type_: GraphQLObjectType, details: Details) -> list[IntrospectedField] | None:
+        """The fields that are selected of a type that tells of the schema; None for others, and where an argument is wrong,
+        which makes null of its field alone."""
+        try:
+            return selected(self, type_, details) if tells_of_schema(type_) else None
+        except GraphQLError:
+            return None
 
     def _entered(self, entry: Entry, plan: ObjectPlan, rows: Sequence[Any]) -> Region | None:
         """The region of these objects; None when there is something unusual about them."""

@@ -17,44 +17,25 @@ FIELDS_MAX = 40_000
 TOO_LARGE = f"An answer tells at most {FIELDS_MAX} fields of the schema: ask for less at a time."
 
 
-class _Field(NamedTuple):
+class IntrospectedField(NamedTuple):
     """A field that is selected: how it is read, and what is selected of its value, or how a leaf is written."""
 
     key: str
     resolve: Callable[..., Any]
     arguments: dict[str, Any]
     serialize: Callable[[Any], Any] | None
-    below: "list[_Field] | None"
+    below: "list[IntrospectedField] | None"
     is_list: bool
 
 
 class Introspection:
     """The introspection of one operation. All that it answers counts."""
 
-    def __init__(self, executor: Executor) -> None:
-        self._executor, self._count = executor, 0
+    def __init__(self) -> None:
+        self._count = 0
 
-    def answer(self, type_: GraphQLObjectType, details: Any, info: Any, source: Any) -> dict[str, Any]:
+    def answer(self, fields: list[IntrospectedField], info: Any, source: Any) -> dict[str, Any]:
         """The answer of an object of the schema. Raises CostLimitExceeded."""
-        return self._object(self._selected(type_, details), info, source)
-
-    def _selected(self, type_: GraphQLObjectType, details: Any) -> list[_Field]:
-        grouped = self._executor.collect_subfields(type_, details).grouped_field_set
-        return [self._field(type_, key, selected) for key, selected in grouped.items()]
-
-    def _field(self, type_: GraphQLObjectType, key: str, details: Any) -> _Field:
-        executor, node = self._executor, details[0].node
-        if node.name.value == TYPENAME:
-            return _Field(key, _answers(type_.name), {}, None, None, is_list=False)
-        definition = type_.fields[node.name.value]
-        arguments = get_argument_values(definition, node, executor.variable_values, None, executor.hide_suggestions)
-        named, is_list = get_named_type(definition.type), is_list_type(get_nullable_type(definition.type))
-        resolve = cast(Callable[..., Any], definition.resolve)
-        if is_leaf_type(named):
-            return _Field(key, resolve, arguments, cast(Any, named).serialize, None, is_list)
-        return _Field(key, resolve, arguments, None, self._selected(cast(GraphQLObjectType, named), details), is_list)
-
-    def _object(self, fields: list[_Field], info: Any, source: Any) -> dict[str, Any]:
         self._count += len(fields)
         if self._count > FIELDS_MAX:
             raise CostLimitExceeded(TOO_LARGE, limit=FIELDS_MAX)
@@ -63,11 +44,31 @@ class Introspection:
             value = resolve(source, info, **arguments)
             if value is not None:
                 if below is not None:
-                    value = [self._object(below, info, each) for each in value] if is_list else self._object(below, info, value)
+                    value = [self.answer(below, info, each) for each in value] if is_list else self.answer(below, info, value)
                 elif serialize is not None:
                     value = [serialize(each) for each in cast(Iterable[Any], value)] if is_list else serialize(value)
             found[key] = value
         return found
+
+
+def selected(executor: Executor, type_: GraphQLObjectType, details: Any) -> list[IntrospectedField]:
+    """The fields that are selected of a type, and those below. Raises GraphQLError for the wrong value of an argument."""
+    grouped = executor.collect_subfields(type_, details).grouped_field_set
+    return [_field(executor, type_, key, each) for key, each in grouped.items()]
+
+
+def _field(executor: Executor, type_: GraphQLObjectType, key: str, details: Any) -> "IntrospectedField":
+    node = details[0].node
+    if node.name.value == TYPENAME:
+        return IntrospectedField(key, _answers(type_.name), {}, None, None, is_list=False)
+    definition = type_.fields[node.name.value]
+    arguments = get_argument_values(definition, node, executor.variable_values, None, executor.hide_suggestions)
+    named, is_list = get_named_type(definition.type), is_list_type(get_nullable_type(definition.type))
+    resolve = cast(Callable[..., Any], definition.resolve)
+    if is_leaf_type(named):
+        return IntrospectedField(key, resolve, arguments, cast(Any, named).serialize, None, is_list)
+    below = selected(executor, cast(GraphQLObjectType, named), details)
+    return IntrospectedField(key, resolve, arguments, None, below, is_list)
 
 
 def _answers(value: str) -> Callable[..., str]:
