@@ -73,7 +73,7 @@ class HubSubscription:
         return change
 
 
-class Listener(Protocol):
+class NoticeListener(Protocol):
     """Someone who must know of notifications before events that come after them are told."""
 
     channel: str
@@ -97,7 +97,7 @@ class Hub:
         *,
         poll_seconds: float = 1.0,
         back_off_max_seconds: float = 5.0,
-        listeners: Sequence[Listener] = (),
+        listeners: Sequence[NoticeListener] = (),
     ) -> None:
         self._connect_arguments = connect_arguments
         self._listeners = listeners
@@ -153,7 +153,9 @@ class Hub:
         while True:
             try:
                 await self._follow()
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
+            except (
+                Exception
+            ) as error:  # whatever it is: a feed that ended would leave its readers to believe that nothing happens
                 back_off = 0.1 if self.connected.is_set() else min(back_off * 2, self._back_off_max_seconds)
                 self.connected.clear()
                 log.warning("feed.lost", error=repr(error), retry_seconds=back_off)
@@ -285,7 +287,7 @@ class Hub:
             return
 
 
-def _passing_on(listener: Listener) -> Callable[..., None]:
+def _passing_on(listener: NoticeListener) -> Callable[..., None]:
     def heard(_connection: object, _pid: int, _channel: str, payload: object) -> None:
         listener.heard(str(payload))
 

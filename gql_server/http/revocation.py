@@ -70,7 +70,7 @@ class Revocations:
         for forget in self._believers:
             forget(notice.key)
         keys = tuple(self._open) if notice.key is None else (notice.key,)
-        ends = [end for key in keys for end in tuple(self._open.get(key, ()))]
+        ends = [end for key in keys for end in self._open.pop(key, ())]
         for end in ends:
             end(notice.cause)
         if ends:

@@ -49,7 +49,7 @@ FORBIDDEN = 4403
 HAS_EXPIRED = (EXPIRED, "The access token has expired: connect again with a new one, and resume")
 FAREWELLS = {
     Cause.ENDED: (FORBIDDEN, "The session has ended, or the token was revoked: sign in again"),
-    Cause.CHANGED: (EXPIRED, "Your permissions have changed: connect again, and resume"),
+    Cause.CHANGED: (EXPIRED, "Your account or its permissions have changed: connect again, and resume"),
 }
 
 
@@ -214,6 +214,8 @@ class TransportHandler(BaseGraphQLTransportWSHandler[Any, None]):
 
     def _end(self, cause: Cause) -> None:
         """Let the client go whose credentials ended: nothing more is sent to it."""
+        if self._farewell:
+            return
         self._farewell = FAREWELLS[cause]
         for lifetime in self._lifetimes:
             lifetime.reschedule(asyncio.get_running_loop().time())
@@ -296,7 +298,8 @@ class TransportHandler(BaseGraphQLTransportWSHandler[Any, None]):
             ending.cancel()
 
     def _give_up(self) -> None:
-        self._patience.reschedule(asyncio.get_running_loop().time())
+        if not self._patience.expired():
+            self._patience.reschedule(asyncio.get_running_loop().time())
 
     async def _execute(self, operation: Operation[Any, None], context: Context) -> None:
         results = await self.schema.stream(

@@ -287,6 +287,32 @@ async def test_a_hub_for_which_the_queue_is_full_polls_until_it_hears_itself_aga
     assert "too many notifications" in logs[0]["error"]
 
 
+class Failing:
+    """A listener that fails when it is told to look."""
+
+    channel = "gql_credentials"
+    asked = 0
+
+    def heard(self, payload: str) -> None: ...
+
+    async def check(self, connection: object) -> None:
+        self.asked += 1
+        if self.asked == 2:
+            raise RuntimeError("a mistake of ours")
+
+
+async def test_the_feed_goes_on_when_a_listener_fails(engine: AsyncEngine, dsn: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("gql_server.feed.hub.CHECK_EVERY_SECONDS", 0.0)
+    listener = Failing()
+    async with running(Hub(connect_arguments(dsn, "hub"), poll_seconds=0.05, listeners=[listener])) as hub:
+        await _until(lambda: listener.asked > 2)
+        async with engine.begin() as connection:
+            key = await build.pipeline(connection)
+        newest = await _newest(engine, key)
+
+        await _until(lambda: (hub.sequence or 0) >= newest)
+
+
 async def test_a_subscriber_of_all_learns_which_pipelines_changed(engine: AsyncEngine, hub: Hub):
     async with hub.subscribe(None) as changes:
         async with engine.begin() as connection:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -187,6 +187,33 @@ async def test_a_token_whose_scopes_change_is_told_to_come_again(api: Api, engin
 
         assert await socket.end() == ([], 4440)
         assert (await api.ask(token, READ)).json()["errors"][0]["extensions"]["code"] == "FORBIDDEN"
+
+
+async def test_a_change_that_nobody_heard_of_is_known_ten_minutes_later(api: Api):
+    known = services.Services(api.kept)
+
+    viewer = await known.viewer(f"Bearer {await api.token('pipelines:read')}")
+
+    assert viewer.expires_at is not None
+    assert timedelta(minutes=9) < viewer.expires_at - datetime.now(UTC) <= timedelta(minutes=10)
+
+
+async def test_a_token_that_ends_twice_closes_all_that_it_has_open(api: Api, engine: AsyncEngine):
+    token = await api.token("pipelines:read")
+    followed = await Followed.started(engine)
+    headers = {"Authorization": f"Bearer {token}"}
+
+    async with (
+        listening(api.app) as url,
+        on_socket(url, followed, **headers) as one,
+        on_socket(url, followed, **headers) as other,
+    ):
+        async with engine.begin() as connection:
+            await connection.execute(text("UPDATE service_tokens SET scopes = '{schema:read}'"))
+            await connection.execute(text("UPDATE service_tokens SET revoked_at = clock_timestamp()"))
+        await followed.end()
+
+        assert [await one.end(), await other.end()] == [([], 4440), ([], 4440)]
 
 
 async def test_use_of_a_token_closes_nothing(api: Api, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch):
