@@ -259,7 +259,7 @@ def list_service_tokens() -> None:
 
 @service_tokens.command(name="revoke")
 def revoke_service_token(id: Annotated[int, typer.Argument(help="Number of the token, as `list` shows it.")]) -> None:
-    """Take a token back: requests are refused within seconds, sockets closed within ten minutes."""
+    """Take a token back: it is refused at once, and what it has open is closed."""
     from gql_server.processes import service_tokens
 
     settings = _settings()

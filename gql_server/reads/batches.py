@@ -59,7 +59,7 @@ Read = Callable[[Borrowed, list[Any]], Awaitable[Mapping[Any, Any]]]
 """`(connection, keys) -> {key: value}`; a key left out has the value None."""
 
 
-class Batch:
+class KeyBatch:
     """Keys that are read together, and what is found of them. Until it is begun there may come more."""
 
     def __init__(self, read: Read) -> None:
@@ -89,10 +89,10 @@ class Queue:
 
     def __init__(self, engine: Reading, reading: ReadPolicy) -> None:
         self._engine, self._reading = engine, reading
-        self._waiting: deque[Batch] = deque()
+        self._waiting: deque[KeyBatch] = deque()
         self._is_due = False
 
-    def add(self, batch: Batch) -> None:
+    def add(self, batch: KeyBatch) -> None:
         """Have it read, with what else is asked for in this tick."""
         self._waiting.append(batch)
         if not self._is_due:

@@ -12,7 +12,7 @@ from aiodataloader import DataLoader
 
 from gql_server.db.outages import retry_on_outage
 from gql_server.policy import Viewer
-from gql_server.reads.batches import Batch, Borrowed, Queue, ReadPolicy
+from gql_server.reads.batches import Borrowed, KeyBatch, Queue, ReadPolicy
 from gql_server.reads.lanes import Reading
 from gql_server.reads.rows import Columns
 from gql_server.reads.timings import timed
@@ -46,8 +46,8 @@ class Loader(DataLoader[Any, Any]):
     def __init__(self, reads: Queue, viewer: Viewer, query: Query, arguments: Mapping[str, Any]) -> None:
         super().__init__()
         self._reads, self._viewer, self._query, self._arguments = reads, viewer, query, arguments
-        self._batches: dict[Hashable, Batch] = {}
-        self._newest: Batch | None = None
+        self._batches: dict[Hashable, KeyBatch] = {}
+        self._newest: KeyBatch | None = None
 
     def load(self, key: Hashable) -> "asyncio.Future[Any]":
         """The value of a key. Shielded: graphql-core cancels the siblings of a failed field, and a key is shared by many."""
@@ -65,7 +65,7 @@ class Loader(DataLoader[Any, Any]):
             found = {**found, **loaded} if found else loaded
         return list(map(found.get, keys))
 
-    def _batches_of(self, keys: dict[Hashable, None]) -> Iterable[Batch]:
+    def _batches_of(self, keys: dict[Hashable, None]) -> Iterable[KeyBatch]:
         """The batches that have these keys: of those in none yet, that of this tick. A dictionary is made of one without
         hashing its keys again, which are UUIDs."""
         known = self._batches.keys() & keys.keys() if self._batches else ()
@@ -78,10 +78,10 @@ class Loader(DataLoader[Any, Any]):
             batches.add(batch)
         return batches
 
-    def _gathering(self) -> Batch:
+    def _gathering(self) -> KeyBatch:
         """The batch of this tick."""
         if self._newest is None or self._newest.is_begun:
-            self._newest = Batch(self._read)
+            self._newest = KeyBatch(self._read)
             self._reads.add(self._newest)
         return self._newest
 

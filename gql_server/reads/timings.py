@@ -28,7 +28,7 @@ TIMINGS: ContextVar[list[Timing] | None] = ContextVar("timings", default=None)
 
 
 class timed:
-    """Meanwhile a query is read, for so many keys."""
+    """Times the reading of a query, for so many keys."""
 
     __slots__ = ("_began", "_keys", "_query", "_span")
 
