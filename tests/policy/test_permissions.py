@@ -42,11 +42,11 @@ def test_operators_get_back_office_permissions_and_no_module():
     }
 
 
-def test_principals_get_every_module_of_their_unit_and_nothing_without_one():
+def test_principals_get_every_module_of_their_unit_and_views_alone_without_one():
     expected = {f"modules.{key}:{action}@10208" for key in MODULE_KEYS for action in ("view", "edit", "sync")}
 
     assert permissions_of(Role.PRINCIPAL, "10208") == expected | {"views:edit"}
-    assert permissions_of(Role.PRINCIPAL, None) == frozenset()
+    assert permissions_of(Role.PRINCIPAL, None) == {"views:edit"}
 
 
 def test_standard_users_save_views_and_unknown_roles_get_nothing():
