@@ -11,6 +11,7 @@ function sentenceOf([english, text]: [string, string]): Sentence {
 
 export function translator(sentences: Record<string, string>): (text: string) => string {
   const known = Object.entries(sentences).map(sentenceOf).sort((one, other) => other.literal - one.literal);
+  const longest = Math.max(1, ...Object.keys(sentences).map((english) => english.split(', ').length));
   const found = new Map<string, string>();
 
   // From the start of the text: the sentence with the most words of its own that fits there.
@@ -25,12 +26,20 @@ export function translator(sentences: Record<string, string>): (text: string) =>
     return undefined;
   }
 
-  // A value is translated when it is a known phrase by itself, or several with commas between them.
+  const isKnown = (value: string): boolean => known.some(({ pattern, literal }) => literal > 2 && pattern.exec(value)?.[0] === value);
+
+  // A value is translated when it is a known phrase by itself, or several with commas between them: from the left the longest that fits.
   function whole(value: string): string {
-    if (known.some(({ pattern, literal }) => literal > 2 && pattern.exec(value)?.[0] === value)) return first(value)!.text;
-    const ends = [...value.matchAll(/, /g)].map(({ index }) => index);
-    const end = ends.find((at) => whole(value.slice(0, at)) !== value.slice(0, at));
-    return end === undefined ? value : `${whole(value.slice(0, end))}, ${whole(value.slice(end + 2))}`;
+    if (isKnown(value)) return first(value)!.text;
+    const parts = value.split(', ');
+    const said: string[] = [];
+    while (parts.length > 0) {
+      let size = Math.min(longest, parts.length);
+      while (size > 1 && !isKnown(parts.slice(0, size).join(', '))) size -= 1;
+      const run = parts.splice(0, size).join(', ');
+      said.push(isKnown(run) ? first(run)!.text : run);
+    }
+    return said.join(', ');
   }
 
   function translate(text: string): string {

@@ -1,0 +1,51 @@
+"""What the server says, as the console says it in French: by its own module, in Node."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+SOURCES = Path(__file__).parents[2] / "frontend" / "console" / "src"
+SAY = """
+import { readFileSync } from 'node:fs';
+const [sources, text] = process.argv.slice(1);
+const { translator } = await import(`${sources}/format/said.ts`);
+const french = JSON.parse(readFileSync(`${sources}/locales/server.fr.json`, 'utf8'));
+console.log(JSON.stringify(translator(french)(text)));
+"""
+COLUMNS = [f"column {number}" for number in range(41)]
+SECONDS = 20
+
+
+def in_french(text: str) -> str:
+    command = ["node", "--input-type=module", "--eval", SAY, "--", str(SOURCES), text]
+    return json.loads(subprocess.run(command, check=True, capture_output=True, timeout=SECONDS).stdout)
+
+
+def test_a_list_of_forty_commas_is_said_at_once() -> None:
+    columns = ", ".join(COLUMNS)
+
+    assert in_french(f"The file has no column {columns}.") == f"Le fichier n’a pas de colonne {columns}."
+
+
+def test_what_is_known_of_a_long_list_is_translated_wherever_it_stands() -> None:
+    columns = ", ".join(COLUMNS)
+    lacks = f"factors, {columns}, the module `travel` for plane, x, reference data"
+    manque = f"les facteurs, {columns}, le module `travel` pour plane, x, les données de référence"
+
+    assert in_french(f"Travel in 2025 lacks {lacks}.") == f"À Travel de 2025, il manque {manque}."
+
+
+@pytest.mark.parametrize(
+    ("english", "french"),
+    [
+        ("reads, or is about to read,", "lit, ou s’apprête à lire,"),
+        (
+            "its rows are in, upload those that it left out alone",
+            "ses lignes sont intégrées, ne déposez que celles qu’il a omises",
+        ),
+    ],
+)
+def test_a_phrase_with_a_comma_of_its_own_is_known_in_a_list(english: str, french: str) -> None:
+    assert in_french(f"It failed: x, {english}, its year") == f"Il a échoué : x, {french}, son année"
