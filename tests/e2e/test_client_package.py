@@ -143,6 +143,14 @@ def test_of_a_thousand_rows_those_in_sight_are_drawn_and_what_is_held_stays(
     expect(visitor.locator("[data-row=row-61]")).to_be_in_viewport()
     expect(visitor.get_by_text("Opened number 1", exact=True)).to_have_count(1)
 
+    button = visitor.locator("[data-row=row-63] button")
+    button.focus()
+    visitor.evaluate("scrollTo(0, document.documentElement.scrollHeight)")
+
+    expect(rows.last).to_contain_text("number 999")
+    expect(visitor.locator("[data-row=row-70]")).to_have_count(0)
+    expect(button).to_be_focused()
+
     visitor.evaluate("count.value = 80")
 
     expect(rows).to_have_count(80)
