@@ -32,6 +32,8 @@ JAVASCRIPT_MAX = 300_000
 SCRIPT_BYTES = """performance.getEntriesByType('resource').filter(({name}) => name.endsWith('.js'))
   .reduce((sum, {encodedBodySize}) => sum + encodedBodySize, 0)"""
 REQUESTS_MAX = 3
+FRENCH = "**/assets/french-*.js"
+FRENCH_OF_THE_SERVER = "**/assets/server.fr-*.js"
 FIRST_PAINT = "first-contentful-paint"
 CREATE = """mutation {
   createYearConfiguration(input: { year: 2025 }) { ... on CreateYearConfigurationPayload { pipeline { pipelineId } } }
@@ -142,6 +144,12 @@ def sign_in(page: Page, token: str) -> None:
     page.get_by_label("Access token").fill(token)
     page.get_by_role("button", name="Sign in").click()
     expect(page.get_by_role("dialog")).to_have_count(0, timeout=30_000)
+
+
+def choose_language(page: Page, name: str) -> None:
+    page.locator(".lang").click()
+    page.locator(".q-menu").get_by_text(name).click()
+    expect(page.locator(".q-menu")).to_have_count(0)
 
 
 def row(page: Page, pipeline: str) -> Locator:
@@ -394,6 +402,42 @@ def test_a_row_opens_to_its_jobs_and_a_link_opens_what_its_sender_saw(page: Page
     expect(reader.get_by_label("Erreurs uniquement")).to_be_checked()
     reader.get_by_role("button", name="2 lignes rejetées").click()
     expect(reader.locator("[data-row-error]")).to_have_count(2)
+
+
+def test_a_language_that_was_chosen_is_spoken_again_after_a_visit_at_which_it_could_not_be_had(page: Page, origin: str) -> None:
+    visit(page, origin)
+    choose_language(page, "Français")
+    expect(page.locator("html")).to_have_attribute("lang", "fr")
+    page.route(FRENCH, lambda route: route.abort())
+    visit(page, origin)
+    expect(page.locator("html")).to_have_attribute("lang", "en")
+    page.unroute(FRENCH)
+
+    visit(page, origin)
+
+    expect(page.locator("html")).to_have_attribute("lang", "fr")
+
+
+def test_of_two_languages_the_one_that_was_chosen_last_is_spoken_though_the_other_comes_later(
+    page: Page, origin: str, complaints: list[str]
+) -> None:
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route(FRENCH, hold)
+    visit(page, origin)
+    choose_language(page, "Français")
+    expect(page).to_have_url(re.compile("lang=fr"))
+    choose_language(page, "English")
+    expect(page).to_have_url(re.compile("lang=en"))
+
+    with page.expect_request(FRENCH_OF_THE_SERVER):
+        let_go(page, held)
+
+    expect(page.locator("html")).to_have_attribute("lang", "en")
+    expect(page.get_by_label("Signed in as Operator")).to_be_visible()
 
 
 def test_a_click_on_a_message_shows_all_of_it_and_leaves_the_row_closed(page: Page, origin: str, complaints: list[str]) -> None:

@@ -67,11 +67,17 @@ async function wordsOf(locale: Locale) {
   return french.quasar;
 }
 
-/** Rejects when the language cannot be had; then all stays as it was. */
+let asked: Locale;
+
+/** Rejects when the language cannot be had; then all stays as it was, as it does when another was asked for meanwhile. */
 export async function speak(locale: Locale): Promise<void> {
+  asked = locale;
   const quasar = await wordsOf(locale);
+  if (locale !== asked) return;
   i18n.global.locale.value = locale;
-  localStorage.setItem(KEY, locale);
   Quasar.lang.set(quasar);
   document.documentElement.lang = locale;
 }
+
+/** Keeps what the reader chose for the next visit, also when it cannot be had now. */
+export const keep = (locale: Locale): void => localStorage.setItem(KEY, locale);
