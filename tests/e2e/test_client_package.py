@@ -30,10 +30,11 @@ const open = ref();
 MANY = """<script setup>
 import { PipelineTable, usePipelines } from '@gql-server/client/vue';
 import { computed, ref } from 'vue';
-const { rows } = usePipelines({ size: 5 });
+const { rows } = usePipelines({ size: 25 });
 const count = ref(1000);
-const many = computed(() => Array.from({ length: rows.value.length ? count.value : 0 }, (_, index) => (
-  { ...rows.value[0], id: `row-${index}`, pipelineId: `${index}`, message: `number ${index}` }
+const shown = computed(() => rows.value.find((row) => row.status === 'SUCCESS'));
+const many = computed(() => Array.from({ length: shown.value ? count.value : 0 }, (_, index) => (
+  { ...shown.value, id: `row-${index}`, pipelineId: `${index}`, message: `number ${index}` }
 )));
 const table = ref();
 const open = ref();
