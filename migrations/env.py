@@ -34,9 +34,12 @@ def migrate(connection: Connection) -> None:
             context.run_migrations()
         connection.commit()
         with connection.begin():
-            if (revision := MigrationContext.configure(connection).get_current_revision()) is not None:
-                if revision == context.get_head_revision():  # an older one has not all tables that triggers are on
-                    routines.bring_up_to_date(connection, anew=revision != before)
+            revision = MigrationContext.configure(connection).get_current_revision()
+            if revision == context.get_head_revision():
+                routines.bring_up_to_date(connection)
+            elif revision != before:  # it has not all tables that triggers are on
+                routines.forget(connection)
+            if revision is not None:
                 compatibility.note(connection, revision)
 
 

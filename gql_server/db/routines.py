@@ -32,12 +32,14 @@ def digest() -> str:
     return hashlib.sha256("".join([*sources("functions"), *sources("triggers")]).encode()).hexdigest()
 
 
-def bring_up_to_date(connection: Connection, *, anew: bool) -> None:
-    """Put everything in place, unless the database has it as it is: triggers lock their tables while they are made.
-
-    Where tables were made `anew`, it may not have it, whatever it remembers.
-    """
-    if anew or connection.scalar(INSTALLED) != digest():
+def bring_up_to_date(connection: Connection) -> None:
+    """Put everything in place, unless the database has it as it is: triggers lock their tables while they are made."""
+    if connection.scalar(INSTALLED) != digest():
         install(connection, "functions")
         install(connection, "triggers")
         connection.execute(text(f"COMMENT ON TABLE alembic_version IS '{digest()}'"))
+
+
+def forget(connection: Connection) -> None:
+    """Have everything put in place the next time: triggers go with their tables."""
+    connection.execute(text("COMMENT ON TABLE alembic_version IS NULL"))
