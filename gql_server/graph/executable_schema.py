@@ -171,20 +171,20 @@ class Schema(strawberry.Schema):
     async def _in_turn(
         self, query: str | None, name: str | None, allowed: Iterable[OperationType] | None, context: Any
     ) -> Prepared:
-        """The same as `_allowed`; documents of who has sent bad ones lately are read one at a time, after those of others."""
+        """The operation, if it may be asked here. Documents of who has sent bad ones lately are read one at a time, and in a
+        thread: others need the event loop. Raises one of REQUEST_ERRORS, or RateLimited."""
         if not isinstance(context, Context) or not context.budgets.was_refused(context.viewer):
-            return self._allowed(query, name, allowed, context)
+            return self._allowed(self._operations.prepared(query, name), allowed, context)
         async with self._turns.turns(context.viewer):
-            await asyncio.sleep(0)
-            return self._allowed(query, name, allowed, context)
+            prepared = await asyncio.to_thread(self._operations.prepared, query, name)
+        return self._allowed(prepared, allowed, context)
 
     @cached_property
     def _turns(self) -> Lanes:
         return Lanes(1)
 
-    def _allowed(self, query: str | None, name: str | None, allowed: Iterable[OperationType] | None, context: Any) -> Prepared:
-        """Raises one of REQUEST_ERRORS, or RateLimited."""
-        prepared = self._operations.prepared(query, name)
+    def _allowed(self, prepared: Prepared, allowed: Iterable[OperationType] | None, context: Any) -> Prepared:
+        """The operation. Raises one of REQUEST_ERRORS, or RateLimited."""
         try:
             if prepared.document is not None and prepared.type not in (allowed or EVERY_TYPE):
                 raise InvalidOperationTypeError(prepared.type)

@@ -1,14 +1,17 @@
 """Operations are prepared once for a document, and depend on their variables as if they were prepared each time."""
 
+import threading
 from typing import Any
 
 import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
 from strawberry.exceptions import MissingQueryError
 from strawberry.schema.exceptions import CannotGetOperationTypeError
 
+from gql_server.graph.cost.budgets import Budgets
 from gql_server.graph.cost.prices import Prices
-from gql_server.graph.operations import ESTIMATES_KEPT, KEPT_CHARACTERS_MAX, Operations
-from tests.graphql import SCHEMA
+from gql_server.graph.operations import ESTIMATES_KEPT, KEPT_CHARACTERS_MAX, Operations, Prepared
+from tests.graphql import SCHEMA, Client
 
 PAGE = """query Page($first: Int, $deep: Boolean = true) {
   pipelines(first: $first) { nodes { id jobs @include(if: $deep) { nodes { id } } } }
@@ -105,3 +108,25 @@ def test_what_is_no_operation_is_refused(operations: Operations) -> None:
         _ = operations.prepared(PAGE, "Other").type
     with pytest.raises(CannotGetOperationTypeError):
         _ = operations.prepared("fragment F on Query { __typename }", None).type
+
+
+async def test_documents_of_who_has_sent_a_bad_one_are_read_beside_the_event_loop(
+    engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+):
+    read_in: list[int] = []
+    prepared = Operations.prepared
+
+    def noted(self: Operations, query: str | None, name: str | None) -> Prepared:
+        read_in.append(threading.get_ident())
+        return prepared(self, query, name)
+
+    monkeypatch.setattr(Operations, "prepared", noted)
+    budgets = Budgets()
+    bad, good = (Client(engine, budgets=budgets, subject=subject) for subject in ("bad", "good"))
+
+    assert await bad.codes("{ nothing }") == ["GRAPHQL_VALIDATION_FAILED"]
+    for client in (bad, good):
+        assert "viewer" in await client.query("{ viewer { id } }")
+
+    ours = threading.get_ident()
+    assert [thread == ours for thread in read_in] == [True, False, True]
