@@ -102,7 +102,7 @@ def create_app(
         Sessions(write_engine), party, directory=settings.oidc_directory, lifetime=settings.session_lifetime
     )
     services = Services(ServiceTokens(write_engine))
-    revocations = Revocations(services.disbelieve, *([sessions.disbelieve] if sessions else []))
+    revocations = Revocations(services.believed.disbelieve, *([sessions.believed.disbelieve] if sessions else []))
     hub = Hub(connect_arguments(dsn, "gql-server feed"), listeners=[revocations])
     site = Site(settings.public_origin, settings.base_path)
     cookies = Cookies(site)

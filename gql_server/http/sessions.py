@@ -5,7 +5,6 @@ import hashlib
 import hmac
 import secrets
 import time
-from collections import OrderedDict
 from collections.abc import Awaitable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -19,14 +18,13 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from gql_server.credentials import Session, Sessions
 from gql_server.db.outages import is_outage
 from gql_server.errors import Unavailable
-from gql_server.http.authentication import TOKENS_KEPT, refused, unexpired
+from gql_server.http.authentication import refused, unexpired
+from gql_server.http.believed import Believed
 from gql_server.http.claims import Person
 from gql_server.http.masking import UNAVAILABLE
 from gql_server.http.relying_party import Grant, NotGranted, RelyingParty
 from gql_server.policy import Viewer
 
-KNOWN_SECONDS = 5.0
-"""Time for which a process believes what it read of a session: another one may have ended it."""
 RENEWED_BEFORE = timedelta(seconds=60)
 RENEWED_SHARE = 4
 RENEWAL = timedelta(seconds=15)
@@ -70,7 +68,6 @@ class _Known:
     """A session as it was read, and when the provider may be asked again about it."""
 
     session: Session
-    read_at: float
     asked_again_at: float = 0.0
 
 
@@ -79,8 +76,7 @@ class BrowserSessions:
 
     def __init__(self, kept: Sessions, party: RelyingParty, *, directory: str, lifetime: timedelta) -> None:
         self._kept, self._party, self._directory, self._lifetime = kept, party, directory, lifetime
-        self._known: OrderedDict[bytes, _Known] = OrderedDict()
-        self._notices = 0
+        self.believed = Believed[_Known]()
         self._renewing: dict[bytes, asyncio.Task[Session]] = {}
 
     @property
@@ -112,38 +108,23 @@ class BrowserSessions:
 
     async def forget(self, secret: SessionSecret) -> Session | None:
         """End a session here; what it was. Raises Unavailable."""
-        self._known.pop(secret.id, None)
+        self.believed.forget(secret.id)
         return await reached(self._kept.remove(secret.id))
 
-    def disbelieve(self, id: bytes | None) -> None:
-        """Read a session anew, or all for None, when it is asked for next."""
-        self._notices += 1
-        if id is None:
-            self._known.clear()
-        else:
-            self._known.pop(id, None)
-
     async def _read(self, secret: SessionSecret) -> _Known:
-        known = self._known.get(secret.id)
-        if known is not None and time.monotonic() - known.read_at < KNOWN_SECONDS:
+        if known := self.believed.get(secret.id):
             return known
-        notices = self._notices
+        before, notices = self.believed.last(secret.id), self.believed.notices
         session = await reached(self._kept.find(secret.id))
         if session is None:
-            self._known.pop(secret.id, None)
+            self.believed.forget(secret.id)
             raise refused()
-        return self._know(secret.id, session, notices, known.asked_again_at if known else 0.0)
+        return self._know(secret.id, session, notices, before.asked_again_at if before else 0.0)
 
     def _know(self, id: bytes, session: Session, notices: int, asked_again_at: float = 0.0) -> _Known:
         """Believe a session, of which none of so many notices told that it had ended before it was read."""
-        known = _Known(session, time.monotonic(), asked_again_at)
-        if notices != self._notices:
-            self._known.pop(id, None)
-            return known
-        self._known[id] = known
-        self._known.move_to_end(id)
-        if len(self._known) > TOKENS_KEPT:
-            self._known.popitem(last=False)
+        known = _Known(session, asked_again_at)
+        self.believed.keep(id, known, notices)
         return known
 
     async def _renewed(self, secret: SessionSecret, known: _Known) -> Session:
@@ -177,7 +158,7 @@ class BrowserSessions:
             if session.vouched_until > datetime.now(UTC):
                 return session
             raise
-        notices = self._notices
+        notices = self.believed.notices
         renewed = await reached(self._kept.renew(secret.id, grant.person.as_json(), _sealed(secret, grant), grant.vouched_for))
         if renewed is None:
             raise refused()
@@ -189,7 +170,7 @@ class BrowserSessions:
             return before
         until = time.monotonic() + RENEWAL.total_seconds()
         while time.monotonic() < until:
-            notices = self._notices
+            notices = self.believed.notices
             session = await reached(self._kept.find(secret.id))
             if session is None:
                 raise refused()

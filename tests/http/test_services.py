@@ -17,7 +17,7 @@ from websockets.exceptions import ConnectionClosed
 from gql_server.app import create_app
 from gql_server.credentials import ServiceTokens
 from gql_server.db.models import ServiceToken
-from gql_server.http import services
+from gql_server.http import believed, services
 from gql_server.http.graphiql import PageConfig
 from gql_server.policy import Role
 from gql_server.settings import Settings
@@ -117,7 +117,7 @@ async def test_what_acts_is_named_in_the_audit(api: Api, engine: AsyncEngine):
 
 
 async def test_a_revoked_token_lets_nobody_in(api: Api, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(services, "KNOWN_SECONDS", 0.0)
+    monkeypatch.setattr(believed, "BELIEVED_SECONDS", 0.0)
     token, other = await api.token("pipelines:read"), await api.token("pipelines:read")
     before = await api.ask(token, "{ __typename }")
     [newest, oldest] = await api.kept.all()
