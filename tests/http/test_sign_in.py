@@ -66,6 +66,11 @@ class Server:
         reached = ends_tls(self.app) if public else self.app
         self.browser = httpx.AsyncClient(transport=httpx.ASGITransport(reached), base_url=public or origin)
 
+    @property
+    def cookie(self) -> str:
+        """The session of the browser, as it sends it."""
+        return f"gql-session={self.browser.cookies['gql-session']}"
+
     async def begin(self, path: str = "/", **headers: str) -> httpx.Response:
         """Answer by which the provider sends the browser back."""
         base = self.settings.base_path
@@ -556,7 +561,7 @@ async def test_a_socket_of_our_page_lives_as_long_as_the_session_and_the_next_on
     provider.answer = {"expires_in": 2}
     server = await serves()
     await server.sign_in()
-    cookie = f"gql-session={server.browser.cookies['gql-session']}"
+    cookie = server.cookie
 
     async with listening(server.app) as url:
         first = await said(url, Cookie=cookie, Origin=url)
@@ -569,11 +574,17 @@ async def test_a_socket_of_our_page_lives_as_long_as_the_session_and_the_next_on
 async def test_a_socket_of_an_allowed_page_elsewhere_needs_a_token_of_its_own(serves: Serves):
     server = await serves(allowed_origins=("https://app.example.org",))
     await server.sign_in()
-    cookie = f"gql-session={server.browser.cookies['gql-session']}"
+    cookie = server.cookie
 
     async with listening(server.app) as url:
         assert await said(url, Cookie=cookie, Origin="https://app.example.org") == (None, 4401)
         assert await said(url, Cookie="gql-session=nonsense", Origin=url) == (None, 4403)
+
+
+def renew_at_once(patched: pytest.MonkeyPatch) -> None:
+    """Have each session renewed when it is asked for next."""
+    patched.setattr(sessions, "RENEWED_BEFORE", timedelta(days=1))
+    patched.setattr(sessions, "RENEWED_SHARE", 1)
 
 
 async def execute(engine: AsyncEngine, *statements: str) -> None:
@@ -588,7 +599,7 @@ async def test_a_sign_out_closes_what_the_session_has_open_at_every_process_and_
     one, other = await serves(), await serves()
     await one.sign_in()
     await other.sign_in()
-    mine, another = (f"gql-session={server.browser.cookies['gql-session']}" for server in (one, other))
+    mine, another = one.cookie, other.cookie
     followed = await Followed.started(engine, "DEFAULT")
 
     async with (
@@ -610,7 +621,7 @@ async def test_a_sign_out_closes_what_the_session_has_open_at_every_process_and_
 async def test_an_end_of_all_sessions_closes_what_is_open(serves: Serves, engine: AsyncEngine):
     server = await serves()
     await server.sign_in()
-    cookie = f"gql-session={server.browser.cookies['gql-session']}"
+    cookie = server.cookie
     followed = await Followed.started(engine, "DEFAULT")
 
     async with listening(server.app) as url, on_socket(url, followed, Cookie=cookie) as socket:
@@ -629,7 +640,7 @@ async def test_an_end_that_nobody_heard_of_is_found_before_anything_is_shown(
     monkeypatch.setattr(hub, "CHECK_EVERY_SECONDS", every_seconds)
     server = await serves()
     await server.sign_in()
-    cookie = f"gql-session={server.browser.cookies['gql-session']}"
+    cookie = server.cookie
     followed = await Followed.started(engine, "DEFAULT")
 
     async with listening(server.app) as url, on_socket(url, followed, Cookie=cookie) as socket:
@@ -645,13 +656,12 @@ async def test_a_session_that_the_provider_ends_shows_nothing_more_at_any_proces
 ):
     one, other = await serves(), await serves()
     await one.sign_in()
-    cookie = f"gql-session={one.browser.cookies['gql-session']}"
+    cookie = one.cookie
     followed = await Followed.started(engine, "DEFAULT")
 
     async with listening(other.app) as url, on_socket(url, followed, Cookie=cookie) as socket:
         provider.refresh_tokens.clear()
-        monkeypatch.setattr(sessions, "RENEWED_BEFORE", timedelta(days=1))
-        monkeypatch.setattr(sessions, "RENEWED_SHARE", 1)
+        renew_at_once(monkeypatch)
         assert (await one.ask()).status_code == 401
         await followed.end()
 
@@ -663,7 +673,7 @@ async def test_a_renewal_with_other_roles_lets_sockets_come_again_with_those(
 ):
     one, other = await serves(), await serves()
     await one.sign_in()
-    cookie = f"gql-session={one.browser.cookies['gql-session']}"
+    cookie = one.cookie
     followed = await Followed.started(engine, "DEFAULT")
 
     async with (
@@ -673,8 +683,7 @@ async def test_a_renewal_with_other_roles_lets_sockets_come_again_with_those(
     ):
         provider.claims = {"sub": "ada", "name": "Ada Lovelace", "groups": []}
         with monkeypatch.context() as patched:
-            patched.setattr(sessions, "RENEWED_BEFORE", timedelta(days=1))
-            patched.setattr(sessions, "RENEWED_SHARE", 1)
+            renew_at_once(patched)
             assert await one.viewer() == ADA
         await followed.end()
 
