@@ -153,9 +153,8 @@ class Hub:
         while True:
             try:
                 await self._follow()
-            except (
-                Exception
-            ) as error:  # whatever it is: a feed that ended would leave its readers to believe that nothing happens
+            # Whatever it is: of a feed that ended, readers would believe that nothing happens.
+            except Exception as error:
                 back_off = 0.1 if self.connected.is_set() else min(back_off * 2, self._back_off_max_seconds)
                 self.connected.clear()
                 log.warning("feed.lost", error=repr(error), retry_seconds=back_off)
