@@ -15,10 +15,12 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from gql_server.app import create_app
-from gql_server.credentials import ServiceTokens
+from gql_server.credentials import PREFIX, ServiceTokens, digest
+from gql_server.credentials.revocation import Cause
 from gql_server.db.models import ServiceToken
 from gql_server.http import believed, services
 from gql_server.http.graphiql import PageConfig
+from gql_server.http.revocation import Revocations
 from gql_server.policy import Role
 from gql_server.settings import Settings
 from tests.following import PROTOCOL, Followed, on_socket, on_stream
@@ -214,6 +216,17 @@ async def test_a_token_that_ends_twice_closes_all_that_it_has_open(api: Api, eng
         await followed.end()
 
         assert [await one.end(), await other.end()] == [([], 4440), ([], 4440)]
+
+
+def test_what_is_open_is_ended_once_however_often_its_token_ends():
+    token, revocations, told = f"{PREFIX}token", Revocations(), list[Cause]()
+    key = digest(token).hex()
+
+    with revocations.held(f"Bearer {token}", told.append):
+        for notice in (f"changed {key}", f"ended {key}", "changed *"):
+            revocations.heard(notice)
+
+    assert told == [Cause.CHANGED]
 
 
 async def test_use_of_a_token_closes_nothing(api: Api, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch):
