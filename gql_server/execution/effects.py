@@ -9,7 +9,7 @@ from graphql.pyutils import gather_with_cancel
 from gql_server.execution.contract import Executor
 from gql_server.execution.fields import Child
 from gql_server.execution.plan import FieldPlan
-from gql_server.execution.region import Batch, Entry, Region
+from gql_server.execution.region import Entry, ObjectBatch, Region
 
 Work = list[Coroutine[Any, Any, None]]
 
@@ -63,7 +63,7 @@ class Effects:
             if count:
                 guard.denied(self._executor.context_value, count)
 
-    async def _load(self, batch: Batch, field: FieldPlan) -> None:
+    async def _load(self, batch: ObjectBatch, field: FieldPlan) -> None:
         child = field.child
         assert child is not None
         keys = self._keys(batch, field, child)
@@ -83,7 +83,7 @@ class Effects:
         values = [child.missing if keys[index] is None else next(rest) for index in owners]
         await settled(self._attach(batch, field, values, owners))
 
-    def _keys(self, batch: Batch, field: FieldPlan, child: Child) -> Sequence[Any]:
+    def _keys(self, batch: ObjectBatch, field: FieldPlan, child: Child) -> Sequence[Any]:
         """The keys of all objects; Undefined where there is nothing to load."""
         keys = batch.table.column(child.key)
         permitted = batch.permitted.get(field.key)
@@ -91,7 +91,7 @@ class Effects:
             return keys
         return [key if may else Undefined for key, may in zip(keys, permitted, strict=True)]
 
-    def _attach(self, batch: Batch, field: FieldPlan, values: Sequence[Any], owners: Sequence[int]) -> Work:
+    def _attach(self, batch: ObjectBatch, field: FieldPlan, values: Sequence[Any], owners: Sequence[int]) -> Work:
         """Answers the field with these values, all at once or, where something is unusual, in halves."""
         region = Region(self._executor)
         try:
@@ -113,7 +113,7 @@ class Effects:
             arrived.forget()
         return work
 
-    def _alone(self, batch: Batch, index: int, field: FieldPlan, value: Any) -> Work:
+    def _alone(self, batch: ObjectBatch, index: int, field: FieldPlan, value: Any) -> Work:
         """Has graphql-core complete one value."""
         executor = self._executor
         try:
@@ -126,7 +126,7 @@ class Effects:
             self._fail(batch, index, field, error)
         return []
 
-    def _visit_entry(self, root: Batch, work: Work) -> None:
+    def _visit_entry(self, root: ObjectBatch, work: Work) -> None:
         entry = root.parent
         assert isinstance(entry, Entry)
         for index in range(len(root.rows)):
@@ -138,14 +138,14 @@ class Effects:
                 self._executor.handle_field_error(error, entry.item_type, entry.details, root.path(index))
                 entry.answers[index] = None
 
-    def _visit_arrived(self, arrived: Batch, batch: Batch, field: FieldPlan, work: Work) -> None:
+    def _visit_arrived(self, arrived: ObjectBatch, batch: ObjectBatch, field: FieldPlan, work: Work) -> None:
         for value in range(len(arrived.values)):
             try:
                 self._visit_value(arrived, value, work)
             except Exception as error:
                 self._fail(batch, arrived.owner(value), field, error)
 
-    def _visit(self, batch: Batch, index: int, work: Work) -> None:
+    def _visit(self, batch: ObjectBatch, index: int, work: Work) -> None:
         """Calls the coded fields of an object and of what is inside it, in order, and reports what was denied.
 
         Raises what makes it null.
@@ -161,10 +161,10 @@ class Effects:
                 except Exception as error:
                     self._handle(batch, index, field, error)
 
-    def _visit_value(self, batch: Batch, value: int, work: Work) -> None:
+    def _visit_value(self, batch: ObjectBatch, value: int, work: Work) -> None:
         field, parent = batch.field, batch.parent
         assert field is not None
-        assert isinstance(parent, Batch)
+        assert isinstance(parent, ObjectBatch)
         for index in batch.objects_of(value):
             try:
                 self._visit(batch, index, work)
@@ -174,7 +174,7 @@ class Effects:
                 self._executor.handle_field_error(error, field.item_type, field.details, batch.path(index))
                 parent.answers[batch.owner(value)][field.key][index - batch.starts[value]] = None
 
-    def _call(self, batch: Batch, index: int, field: FieldPlan, work: Work) -> None:
+    def _call(self, batch: ObjectBatch, index: int, field: FieldPlan, work: Work) -> None:
         executor, path = self._executor, batch.path_of(index, field)
         value = executor.execute_field(batch.plan.type, batch.rows[index], field.details, path, None)
         if executor.is_awaitable(value):
@@ -182,24 +182,24 @@ class Effects:
         else:
             batch.answers[index][field.key] = value
 
-    async def _later(self, batch: Batch, index: int, field: FieldPlan, value: Awaitable[Any]) -> None:
+    async def _later(self, batch: ObjectBatch, index: int, field: FieldPlan, value: Awaitable[Any]) -> None:
         try:
             batch.answers[index][field.key] = await value
         except Exception as error:
             self._fail(batch, index, field, error)
 
-    def _fail(self, batch: Batch, index: int, field: FieldPlan, error: Exception) -> None:
+    def _fail(self, batch: ObjectBatch, index: int, field: FieldPlan, error: Exception) -> None:
         """Makes the field of the object null, or what is around it as far as null is allowed. Raises Escaped."""
         try:
             self._handle(batch, index, field, error)
         except Exception as located:
             self._bubble(batch, index, located)
 
-    def _handle(self, batch: Batch, index: int, field: FieldPlan, error: Exception) -> None:
+    def _handle(self, batch: ObjectBatch, index: int, field: FieldPlan, error: Exception) -> None:
         self._executor.handle_field_error(error, field.type, field.details, batch.path_of(index, field))
         batch.answers[index][field.key] = None
 
-    def _bubble(self, batch: Batch, index: int, error: Exception) -> None:
+    def _bubble(self, batch: ObjectBatch, index: int, error: Exception) -> None:
         """Makes the object null, or what is around it. Raises Escaped."""
         if isinstance(batch.parent, Entry):
             self._bubble_out(batch, index, batch.parent, error)
@@ -218,7 +218,7 @@ class Effects:
                 return
         self._fail(batch.parent, owner, field, error)
 
-    def _bubble_out(self, batch: Batch, index: int, entry: Entry, error: Exception) -> None:
+    def _bubble_out(self, batch: ObjectBatch, index: int, entry: Entry, error: Exception) -> None:
         if not entry.is_list:
             raise Escaped(error)
         try:

@@ -24,7 +24,7 @@ from gql_server.execution.contract import Executor
 from gql_server.execution.effects import Effects, Escaped, Work, settled
 from gql_server.execution.introspection import IntrospectedField, Introspection, selected, tells_of_schema
 from gql_server.execution.plan import Details, FieldPlan, ObjectPlan, nullable_type, plan_fields, plan_object
-from gql_server.execution.region import Batch, Entry, Region
+from gql_server.execution.region import Entry, ObjectBatch, Region
 
 ROOT = object()
 """Object of the root, where there is no other."""
@@ -161,12 +161,12 @@ class PlanExecutor(Executor):
             known = self.compiled.plans[key] = (details, plan_object(self, type_, details))
         return known[1]
 
-    def info_of(self, batch: Batch, index: int, field: FieldPlan) -> Any:
+    def info_of(self, batch: ObjectBatch, index: int, field: FieldPlan) -> Any:
         """The information that graphql-core gives the resolver of that field of the object."""
         nodes = [each.node for each in field.details]
         return self.build_resolve_info(field.definition, nodes, batch.plan.type, batch.path_of(index, field))
 
-    def arguments(self, batch: Batch, field: FieldPlan) -> Mapping[str, Any]:
+    def arguments(self, batch: ObjectBatch, field: FieldPlan) -> Mapping[str, Any]:
         """The arguments of a child's load, for all objects. Raises what is wrong with those given."""
         if field.loading is not None:
             return field.loading
@@ -175,7 +175,7 @@ class PlanExecutor(Executor):
             field.loading = arguments
         return arguments
 
-    def _arguments(self, batch: Batch, field: FieldPlan) -> Mapping[str, Any]:
+    def _arguments(self, batch: ObjectBatch, field: FieldPlan) -> Mapping[str, Any]:
         schema: Any = self.schema._strawberry_schema  # type: ignore[attr-defined]
         strawberry, child = field.strawberry, field.child
         assert strawberry is not None

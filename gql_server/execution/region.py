@@ -18,7 +18,7 @@ from gql_server.execution.plan import FieldPlan, ObjectPlan, any_source
 from gql_server.execution.rows import Table
 
 
-class Batch:
+class ObjectBatch:
     """Objects of one type that are answered together, the field whose values they are, and their answers.
 
     `values` are that field's values, of the objects `owners` of the parent, all of them when None: lists if it is a list.
@@ -44,15 +44,15 @@ class Batch:
         self,
         plan: ObjectPlan,
         rows: Sequence[Any],
-        parent: "Batch | Entry",
+        parent: "ObjectBatch | Entry",
         field: FieldPlan | None = None,
         values: Sequence[Any] = (),
         owners: Sequence[int] | None = None,
     ) -> None:
         self.plan, self.rows, self.parent, self.field, self.values, self.owners = plan, rows, parent, field, values, owners
-        self.table = parent.table if isinstance(parent, Batch) and rows is parent.rows else Table(rows)
+        self.table = parent.table if isinstance(parent, ObjectBatch) and rows is parent.rows else Table(rows)
         self.answers: list[dict[str, Any]] = []
-        self.inner: dict[str, Batch] = {}
+        self.inner: dict[str, ObjectBatch] = {}
         self.permitted: dict[str, Sequence[bool]] = {}
         self.denied: dict[str, Sequence[bool]] = {}
         self.arguments: dict[str, Mapping[str, Any]] = {}
@@ -115,32 +115,34 @@ class Region:
 
     def __init__(self, executor: Executor) -> None:
         self.executor = executor
-        self.batches: list[Batch] = []
+        self.batches: list[ObjectBatch] = []
         self.denials: dict[Guard, int] = {}
-        self.root: Batch | None = None
+        self.root: ObjectBatch | None = None
 
     def enter(self, entry: Entry, plan: ObjectPlan, rows: Sequence[Any]) -> None:
         """Answers objects that graphql-core has met. Raises whatever is unusual."""
-        self.root = Batch(plan, rows, entry)
+        self.root = ObjectBatch(plan, rows, entry)
         entry.answers = [*self._complete(self.root, entry.info)]
 
-    def values(self, parent: Batch, field: FieldPlan, values: Sequence[Any], owners: Sequence[int]) -> Sequence[Any]:
+    def values(self, parent: ObjectBatch, field: FieldPlan, values: Sequence[Any], owners: Sequence[int]) -> Sequence[Any]:
         """The answers of a field, from its values of these objects. Raises whatever is unusual."""
         return field.serialize(values) if field.serialize else self._objects(parent, field, values, owners)
 
-    def _objects(self, parent: Batch, field: FieldPlan, values: Sequence[Any], owners: Sequence[int] | None) -> Sequence[Any]:
+    def _objects(
+        self, parent: ObjectBatch, field: FieldPlan, values: Sequence[Any], owners: Sequence[int] | None
+    ) -> Sequence[Any]:
         assert field.inner is not None
         if field.is_non_null and NOTHING in set(map(type, values)):
             raise Unplanned
         rows, cut = lengths(values) if field.is_list else _single(values)
         if not rows:
             return cut(())
-        batch = Batch(field.inner, rows, parent, field, values, owners)
+        batch = ObjectBatch(field.inner, rows, parent, field, values, owners)
         if field.inner.visited:
             parent.inner[field.key] = batch
         return cut(self._complete(batch, None))
 
-    def _complete(self, batch: Batch, info: Any) -> list[dict[str, Any]]:
+    def _complete(self, batch: ObjectBatch, info: Any) -> list[dict[str, Any]]:
         plan, rows = batch.plan, batch.rows
         kinds = batch.table.kinds
         if NOTHING in kinds or not all(map(is_ordinary, kinds)):
@@ -156,19 +158,19 @@ class Region:
             self.batches.append(batch)
         return batch.answers
 
-    def _check(self, batch: Batch, info: Any) -> None:
+    def _check(self, batch: ObjectBatch, info: Any) -> None:
         """Raises Unplanned unless all objects are of the type."""
         is_type_of: Any = batch.plan.type.is_type_of
         if is_type_of is any_source:
             return
         if info is None:
             assert batch.field is not None
-            assert isinstance(batch.parent, Batch)
+            assert isinstance(batch.parent, ObjectBatch)
             info = self.executor.info_of(batch.parent, 0, batch.field)
         if not all(is_type_of(row, info) is True for row in batch.rows):
             raise Unplanned
 
-    def _column(self, batch: Batch, field: FieldPlan) -> Sequence[Any]:
+    def _column(self, batch: ObjectBatch, field: FieldPlan) -> Sequence[Any]:
         """The answers of a field that is no leaf, or guarded, or not known yet."""
         permitted = self._permitted(batch, field) if field.guarded else None
         if field.read is None:
@@ -178,7 +180,7 @@ class Region:
             values = [value if may else None for value, may in zip(values, permitted, strict=True)]
         return field.serialize(values) if field.serialize else self._objects(batch, field, values, None)
 
-    def _asked(self, batch: Batch, field: FieldPlan) -> Mapping[str, Any]:
+    def _asked(self, batch: ObjectBatch, field: FieldPlan) -> Mapping[str, Any]:
         """The arguments of a child's load. Raises Unplanned where an object has no key but must have a child."""
         child = field.child
         assert child is not None
@@ -186,7 +188,7 @@ class Region:
             raise Unplanned
         return self.executor.arguments(batch, field)
 
-    def _permitted(self, batch: Batch, field: FieldPlan) -> Sequence[bool] | None:
+    def _permitted(self, batch: ObjectBatch, field: FieldPlan) -> Sequence[bool] | None:
         """Of which objects the field may be read; None for all. Denials are counted."""
         assert field.guarded is not None
         guard, context, table = field.guarded.guard, self.executor.context_value, batch.table

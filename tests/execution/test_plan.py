@@ -12,7 +12,7 @@ from graphql import parse
 from strawberry.extensions import ParserCache, SchemaExtension
 
 from gql_server.execution import compiled
-from gql_server.execution.region import Batch, Region
+from gql_server.execution.region import ObjectBatch, Region
 from gql_server.execution.rows import Table
 from tests.execution.library import EPOCH, Author, Book, Executor, Query, Shelf, author, books_of, schema
 
@@ -85,7 +85,7 @@ async def test_nothing_of_an_execution_is_left_to_the_garbage_collector(query: s
             answered = await result if isawaitable(result) else result
             assert answered.errors is None
             del executor, result
-        assert [each for each in gc.get_objects() if isinstance(each, Executor | Region | Batch)] == []
+        assert [each for each in gc.get_objects() if isinstance(each, Executor | Region | ObjectBatch)] == []
     finally:
         gc.enable()
 
