@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from bench.rivals.asking import FIRST, Asking
 from bench.rivals.load import Rate, Target, load, once
-from bench.rivals.operations import CONSOLE, FACETS, VIEWER, WIDE
+from bench.rivals.operations import CONSOLE, FACETS, OF_UNIT, VIEWER, WIDE
 from bench.sockets import sockets
 from gql_server.ledger.wakeup import wake_feed
 
@@ -65,13 +65,15 @@ async def beside(
     page = asking.ours(CONSOLE, {"first": FIRST})
     far = asking.ours(CONSOLE, {"first": FIRST, "after": await asking.cursor((PAGE - 1) * FIRST)})
     async with engine.connect() as connection:
-        of_unit = principal(str(await connection.scalar(_UNIT))).ours(CONSOLE, {"first": FIRST})
+        unit = str(await connection.scalar(_UNIT))
+    of_unit = {"first": FIRST, "filter": {"unitInstitutionalId": unit}}
+    theirs, same = principal(unit).ours(OF_UNIT, of_unit), asking.ours(OF_UNIT, of_unit)
     everything = [page, asking.ours(WIDE, {"first": FIRST}), asking.ours(FACETS), asking.ours(VIEWER)]
     async with _followed(engine, asking) as changing:
         yield {
             "page": Beside(f"page {PAGE:,}, in page 1", 1 / 1.2, [far], [page], await _rows(far, page)),
             "principal": Beside(
-                "a principal's page, in a superadmin's, row by row", 1 / 1.15, [of_unit], [page], await _rows(of_unit, page)
+                "a principal's page, in a superadmin's of that unit", 1 / 1.15, [theirs], [same], await _rows(theirs, same)
             ),
             "processes": Beside("two processes, in one", None, [page, page._replace(port=second)], [page]),
             "mixed": Beside(

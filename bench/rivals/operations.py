@@ -15,6 +15,9 @@ CONSOLE = """query Console($first: Int!, $after: String) {
     pageInfo { hasNextPage endCursor }
   }
 }"""
+OF_UNIT = CONSOLE.replace("$after: String", "$after: String, $filter: PipelineFilter").replace(
+    "after: $after", "after: $after, filter: $filter"
+)
 WIDE = """query Wide($first: Int!) {
   pipelines(first: $first) {
     nodes {

@@ -161,7 +161,7 @@ async def jobs_by_event_span(
         await connection.execute(
             select(*columns.select(viewer), named.c.number)
             .select_from(JOBS.join(named, named.c.job_id == J.id))
-            .where(job_clause(viewer))
+            .where(job_clause(viewer, by_key=True))
             .order_by(J.id)
         )
     ).all()

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, false, or_, true
+from sqlalchemy import ColumnElement, and_, false, func, or_, true
 from sqlalchemy.orm import QueryableAttribute
 
 from gql_server.carbon.catalog import MODULES, module_by_key
@@ -54,18 +54,21 @@ def sees_orphans(viewer: Viewer) -> bool:
     return viewer.may(OPERATIONS_VIEW)
 
 
-def job_clause(viewer: Viewer, *, are_pipelines_seen: bool = False) -> ColumnElement[bool]:
+def job_clause(viewer: Viewer, *, by_key: bool = False, are_pipelines_seen: bool = False) -> ColumnElement[bool]:
     """Jobs the viewer may see, over jobs outer-joined to their pipelines, unless only jobs of pipelines that are seen are read:
-    a job may stand in a pipeline of another provider."""
+    a job may stand in a pipeline of another provider.
+
+    Of jobs that are found `by_key`, their own or their pipeline's, the pipeline of each is looked up. PostgreSQL could begin
+    with all pipelines that the viewer may see instead, for each key anew, but not with a clause that a job without a pipeline
+    might meet.
+    """
     job, pipeline = models.Job, models.Pipeline
     if are_pipelines_seen and sees_all_jobs(viewer):
         return _of_provider(job.provider, viewer)
+    seen = and_(job.pipeline_id == pipeline.id, pipeline_clause(viewer))
     return and_(
         _of_provider(job.provider, viewer),
-        or_(
-            and_(job.pipeline_id.is_(None), orphan_clause(viewer)),
-            and_(job.pipeline_id == pipeline.id, pipeline_clause(viewer)),
-        ),
+        or_(and_(job.pipeline_id.is_(None), orphan_clause(viewer)), func.coalesce(seen, false()) if by_key else seen),
     )
 
 

@@ -1,7 +1,7 @@
 """A plan that PostgreSQL keeps for all values is as good as one that it makes for each, of statements that stay prepared."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -77,6 +77,17 @@ async def buffers(connection: AsyncConnection, executed: Executed, mode: str) ->
     finally:
         await connection.exec_driver_sql(f"DEALLOCATE {name}")
         await connection.execute(text("RESET plan_cache_mode"))
+
+
+def nodes(plan: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    yield plan
+    for inner in plan.get("Plans", ()):
+        yield from nodes(inner)
+
+
+def reads(join: Mapping[str, Any], table: str) -> bool:
+    """It joins rows of that table to others."""
+    return "Join Type" in join and any(inner.get("Relation Name") == table for inner in join["Plans"])
 
 
 async def executed_by(connection: AsyncConnection, read: Any) -> list[Executed]:
@@ -201,6 +212,19 @@ async def test_what_is_read_of_one_key_is_planned_no_more_after_the_fifth_execut
 
     plans = f"SELECT custom_plans, generic_plans FROM pg_prepared_statements WHERE name = '{prepared}'"
     assert tuple((await ledger.exec_driver_sql(plans)).one()) == (5, 4)
+
+
+@pytest.mark.parametrize("name", ["jobs", "pages of jobs"])
+async def test_no_plan_of_jobs_by_their_pipeline_begins_with_all_that_a_principal_may_see(ledger: AsyncConnection, name: str):
+    who = viewer("principal", unit="10003")
+    keys = [row.key for row in (await page(ledger, who, criteria=PipelineCriteria(), window=window(None))).nodes]
+    assert len(keys) == 27
+
+    [asked] = await executed_by(ledger, BY_KEY[name](ledger, who, keys))
+
+    explained = await ledger.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {asked.statement}", tuple(asked.parameters))
+    joined = [node["Join Type"] for node in nodes(explained.scalar_one()[0]["Plan"]) if reads(node, "pipelines")]
+    assert joined == ["Left"]
 
 
 @pytest.mark.parametrize("name", FACTS)

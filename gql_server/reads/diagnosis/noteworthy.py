@@ -44,7 +44,7 @@ NOTHING_TO_SAY = 5
 def noteworthy(viewer: Viewer, keys: Sequence[UUID]) -> Any:
     """Ids of at most 50 jobs of each pipeline: one of each sort of failure comes before a second of any; with the counts of all
     that work for it, own or of others."""
-    own = _facts(PIPELINE_KEY, true()).select_from(JOBS).where(job_clause(viewer), in_pipelines(keys))
+    own = _facts(PIPELINE_KEY, true()).select_from(JOBS).where(job_clause(viewer, by_key=True), in_pipelines(keys))
     shared = _facts(P.id, false()).select_from(SHARED).where(shared_in(keys, viewer))
     every = union_all(own, shared).subquery("every")
     counted = select(every, *_counts(every.c)).subquery("counted")

@@ -129,8 +129,8 @@ def _met(
 
 
 def _facts(viewer: Viewer) -> AnySelect:
-    """Of the jobs that the viewer may see."""
-    return _all_facts(viewer, JOBS).where(job_clause(viewer))
+    """Of the jobs that the viewer may see, to be found by key."""
+    return _all_facts(viewer, JOBS).where(job_clause(viewer, by_key=True))
 
 
 def _all_facts(viewer: Viewer, tables: FromClause) -> AnySelect:

@@ -102,7 +102,7 @@ async def fingerprints_by_pipeline(connection: AsyncConnection, viewer: Viewer, 
     columns, failed = (J.id, J.failure_fingerprint.label("fingerprint")), J.failure_fingerprint.is_not(None)
     own = select(PIPELINE_KEY.label("key"), *columns).select_from(JOBS).where(in_pipelines(keys), failed)
     shared = select(P.id.label("key"), *columns).select_from(SHARED).where(shared_in(keys, viewer), failed)
-    every = union_all(own.where(job_clause(viewer)), shared).subquery()
+    every = union_all(own.where(job_clause(viewer, by_key=True)), shared).subquery()
     first = func.min(every.c.id)
     distinct = select(every.c.key, every.c.fingerprint).group_by(every.c.key, every.c.fingerprint).order_by(first)
     found: defaultdict[UUID, list[str]] = defaultdict(list)

@@ -79,7 +79,7 @@ async def job_count_by_worker(
     rows = await connection.execute(
         select(J.locked_by, func.count())
         .select_from(JOBS)
-        .where(among(J.locked_by, keys), IS_RUNNING, job_clause(viewer))
+        .where(among(J.locked_by, keys), IS_RUNNING, job_clause(viewer, by_key=True))
         .group_by(J.locked_by)
     )
     return {str(pod_id): min(count, limit + 1) for pod_id, count in rows}

@@ -127,7 +127,7 @@ async def counted_by_pipeline(
 def _counted_by_pipeline(viewer: Viewer, shape: JobCriteria, limit: int) -> AnySelect:
     clauses = parametrized(shape, FREE).clauses(viewer)
     asked = func.unnest(given_keys(P.id)).table_valued("key").render_derived(name="asked")
-    jobs = select(J.id).select_from(JOBS).where(_works_for(asked.c.key), job_clause(viewer), *clauses)
+    jobs = select(J.id).select_from(JOBS).where(_works_for(asked.c.key), job_clause(viewer, by_key=True), *clauses)
     of_key = jobs.limit(number(limit + 1)).lateral("of_key")
     return select(asked.c.key, func.count().label("counted")).join_from(asked, of_key, true()).group_by(asked.c.key)
 

@@ -59,8 +59,10 @@ def select_jobs(
     *,
     are_pipelines_seen: bool = False,
 ) -> AnySelect:
-    """These columns of the jobs that the viewer may see; of pipelines that are known to be seen, without another look."""
-    selected, clause = columns.select(viewer, given=given), job_clause(viewer, are_pipelines_seen=are_pipelines_seen)
+    """These columns of the jobs that the viewer may see, to be found by key; of pipelines that are known to be seen, without
+    another look."""
+    clause = job_clause(viewer, by_key=True, are_pipelines_seen=are_pipelines_seen)
+    selected = columns.select(viewer, given=given)
     tables = JOBS if mentions([*selected, clause], P.__table__) else J.__table__
     return select(*selected).select_from(tables).where(clause)
 
@@ -115,7 +117,7 @@ OF_META = MetaRow.every()
 
 async def meta_by_job(connection: AsyncConnection, viewer: Viewer, keys: Sequence[int]) -> dict[int, MetaRow]:
     """The typed part of the bag of each job; nothing of one that is absent or not visible."""
-    statement = select(*OF_META.select(viewer)).select_from(JOBS).where(among(J.id, keys), job_clause(viewer))
+    statement = select(*OF_META.select(viewer)).select_from(JOBS).where(among(J.id, keys), job_clause(viewer, by_key=True))
     return {row.job_id: row for row in OF_META.rows(await connection.execute(statement))}
 
 
@@ -126,7 +128,7 @@ async def meta_entries_by_job(
     rows = await connection.execute(
         select(J.id, meta.projection(viewer, meta.allowed(names)).label("entries"))
         .select_from(JOBS)
-        .where(among(J.id, keys), job_clause(viewer))
+        .where(among(J.id, keys), job_clause(viewer, by_key=True))
     )
     return {row.id: {name: value for name, value in row.entries.items() if value is not None} for row in rows}
 
@@ -134,7 +136,9 @@ async def meta_entries_by_job(
 async def meta_omissions_by_job(connection: AsyncConnection, viewer: Viewer, keys: Sequence[int]) -> dict[int, dict[str, int]]:
     """Keys of the bag that are not shown, with the bytes of their JSON, by name."""
     rows = await connection.execute(
-        select(J.id, meta.omissions().label("sizes")).select_from(JOBS).where(among(J.id, keys), job_clause(viewer))
+        select(J.id, meta.omissions().label("sizes"))
+        .select_from(JOBS)
+        .where(among(J.id, keys), job_clause(viewer, by_key=True))
     )
     return {row.id: dict(sorted((row.sizes or dict[str, int]()).items())) for row in rows}
 
@@ -142,7 +146,9 @@ async def meta_omissions_by_job(connection: AsyncConnection, viewer: Viewer, key
 async def meta_raw_by_job(connection: AsyncConnection, viewer: Viewer, keys: Sequence[int]) -> dict[int, dict[str, Any]]:
     """The whole bag."""
     rows = await connection.execute(
-        select(J.id, meta.whole_meta().label("meta")).select_from(JOBS).where(among(J.id, keys), job_clause(viewer))
+        select(J.id, meta.whole_meta().label("meta"))
+        .select_from(JOBS)
+        .where(among(J.id, keys), job_clause(viewer, by_key=True))
     )
     return {row.id: row.meta for row in rows}
 
@@ -155,4 +161,4 @@ async def error_detail_by_job(connection: AsyncConnection, viewer: Viewer, keys:
 @built_once
 def _error_details(viewer: Viewer) -> AnySelect:
     failed = (J.id == any_(given_keys(J.id)), one_of(J.result, [JobResult.ERROR]))
-    return select(J.id, ERROR_TEXT.label("detail")).select_from(JOBS).where(*failed, job_clause(viewer))
+    return select(J.id, ERROR_TEXT.label("detail")).select_from(JOBS).where(*failed, job_clause(viewer, by_key=True))

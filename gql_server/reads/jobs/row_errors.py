@@ -49,7 +49,7 @@ async def row_errors_by_job(
     statement = select(J.id.label("job_id"), *of_job.c).select_from(JOBS.outerjoin(of_job, true()))
     rows: defaultdict[int, list[AnyRow]] = defaultdict(list)
     for row in await connection.execute(
-        statement.where(among(J.id, keys), job_clause(viewer)).order_by(window.scan(of_job.c.error_id))
+        statement.where(among(J.id, keys), job_clause(viewer, by_key=True)).order_by(window.scan(of_job.c.error_id))
     ):
         rows[row.job_id] += [] if row.error_id is None else [row]
     return {job_id: _page(window, of_job, job_id, contains) for job_id, of_job in rows.items()}
@@ -69,7 +69,7 @@ async def row_error_counts(
     rows = await connection.execute(
         select(J.id, total, kept.label("kept"), matching.label("matching"))
         .select_from(JOBS.outerjoin(RowError.__table__, RowError.job_id == J.id))
-        .where(among(J.id, keys), job_clause(viewer))
+        .where(among(J.id, keys), job_clause(viewer, by_key=True))
         .group_by(J.id)
     )
     return {row.id: _count(row.total, row.kept, None if contains is None else row.matching) for row in rows}
@@ -86,7 +86,7 @@ async def row_error_groups(
     rows = await connection.execute(
         select(RowError.job_id, RowError.reason, func.count().label("rows"), func.min(RowError.row).label("first_row"))
         .select_from(JOBS.join(RowError.__table__, RowError.job_id == J.id))
-        .where(among(J.id, keys), job_clause(viewer), _matching(contains))
+        .where(among(J.id, keys), job_clause(viewer, by_key=True), _matching(contains))
         .group_by(RowError.job_id, RowError.reason)
         .order_by(RowError.job_id, RowError.reason)
     )

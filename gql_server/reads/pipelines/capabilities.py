@@ -70,7 +70,7 @@ def _retry_facts(viewer: Viewer) -> AnySelect:
         select(J.id)
         .ext(distinct_on(PIPELINE_KEY))
         .select_from(JOBS)
-        .where(in_pipelines(given_keys(P.id)), job_clause(viewer))
+        .where(in_pipelines(given_keys(P.id)), job_clause(viewer, by_key=True))
         .order_by(PIPELINE_KEY, J.id)
         .cte("roots")
         .prefix_with("MATERIALIZED")

@@ -25,7 +25,7 @@ async def impact_by_pipeline(connection: AsyncConnection, viewer: Viewer, keys: 
             J.affected_module_ids.label("module_ids"),
         )
         .select_from(JOBS)
-        .where(in_pipelines(keys), job_clause(viewer))
+        .where(in_pipelines(keys), job_clause(viewer, by_key=True))
         .cte("did")
     )
     each = func.unnest(did.c.module_ids).table_valued("id").render_derived(name="each")

@@ -54,7 +54,7 @@ def _pipelines_by_key(viewer: Viewer, columns: Columns[PipelineRow]) -> Compound
 async def keys_by_job(connection: AsyncConnection, viewer: Viewer, keys: Sequence[int]) -> dict[int, UUID]:
     """The key of the pipeline that each job is in."""
     rows = await connection.execute(
-        select(J.id, PIPELINE_KEY.label("key")).select_from(JOBS).where(among(J.id, keys), job_clause(viewer))
+        select(J.id, PIPELINE_KEY.label("key")).select_from(JOBS).where(among(J.id, keys), job_clause(viewer, by_key=True))
     )
     return {row.id: row.key for row in rows}
 
@@ -184,7 +184,9 @@ def _progress_facts(viewer: Viewer) -> AnySelect:
     facts = (J.id, J.job_type, state, result, P.id.label("pipeline_id"), P.kind, P.status, P.expected_recalc)
     own = select(PIPELINE_KEY.label("key"), true().label("is_own"), *facts, *ROW_PROGRESS).select_from(JOBS)
     shared = select(P.id.label("key"), false().label("is_own"), *facts, *ROW_PROGRESS).select_from(SHARED)
-    every = union_all(own.where(in_pipelines(keys), job_clause(viewer)), shared.where(shared_in(keys, viewer))).subquery()
+    every = union_all(
+        own.where(in_pipelines(keys), job_clause(viewer, by_key=True)), shared.where(shared_in(keys, viewer))
+    ).subquery()
     return select(every).order_by(every.c.id)
 
 

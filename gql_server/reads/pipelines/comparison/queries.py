@@ -61,7 +61,7 @@ async def _facts(
             func.sum(integer(J.meta["inserted"])).label("rows_written"),
         )
         .select_from(JOBS)
-        .where(in_pipelines(list(rows)), job_clause(viewer))
+        .where(in_pipelines(list(rows)), job_clause(viewer, by_key=True))
         .group_by("key", "step_kind", J.data_entry_type_id)
     ):
         of_run = facts[step.key]

@@ -23,7 +23,7 @@ async def graph_by_pipeline(connection: AsyncConnection, viewer: Viewer, keys: S
     """The graph of each pipeline: of a thousand jobs at most, its own before those of others, and how many it leaves out."""
     own = select(*_facts(PIPELINE_KEY, is_shared=False)).select_from(JOBS)
     shared = select(*_facts(P.id, is_shared=True)).select_from(SHARED).where(shared_in(keys, viewer), _is_seen(viewer))
-    every = union_all(own.where(in_pipelines(keys), job_clause(viewer)), shared).subquery("every")
+    every = union_all(own.where(in_pipelines(keys), job_clause(viewer, by_key=True)), shared).subquery("every")
     key, count = every.c.pipeline_key, func.count().over(partition_by=every.c.pipeline_key)
     place = func.row_number().over(partition_by=key, order_by=(every.c.is_shared, every.c.job_id)).label("place")
     facts = select(every, place, count.label("job_count")).subquery()
