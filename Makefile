@@ -128,7 +128,7 @@ frontend: $(MODULES)
 	@touch $(PAGE)
 
 browser: $(DEV) $(IDENTITY) frontend
-	@exec pytest -m browser $(ARGS)
+	@exec pytest -m browser $(ARGS) tests/e2e
 
 relay: $(DEV) $(RELAY)
 	@cd tests/relay && npm run --silent check
@@ -146,8 +146,9 @@ fuzz: $(DEV)
 schemathesis: $(DEV)
 	@exec pytest -n 2 -m schemathesis $(ARGS) tests/fuzz
 
+# They wait more than they work.
 faults: $(DEV)
-	@exec pytest -m faults $(ARGS)
+	@exec pytest -n 3 --dist worksteal -m faults $(ARGS) tests/faults
 
 bench: $(DEV) $(POSTGRAPHILE)
 	@exec python -m bench $(ARGS)

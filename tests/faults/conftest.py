@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import cast
 from uuid import uuid4
 
 import pytest
@@ -17,10 +18,9 @@ from gql_server.worker import registry
 from tests.databases import execute
 from tests.faults.audit import AUDIT
 from tests.faults.cluster import Cluster
-from tests.faults.site import OPERATOR, Site
+from tests.faults.site import FAULT, OPERATOR, Report, Site
 
 assert handlers.__all__
-LINES: list[tuple[str, str, str]] = []
 YEAR = 2025
 
 
@@ -31,11 +31,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if LINES:
+    """The table of faults, of all processes that tested."""
+    reports = [each for outcome in ("passed", "failed") for each in terminalreporter.getreports(outcome)]
+    said = [line for each in reports if each.when == "call" for name, line in each.user_properties if name == FAULT]
+    if lines := cast("list[tuple[str, str, str]]", said):
         terminalreporter.section("faults")
-        width = max(len(what) for what, *_ in LINES)
+        width = max(len(what) for what, *_ in lines)
         terminalreporter.write_line(f"{'done':<{width}}  {'service after':>13}  lost")
-        for what, seconds, lost in LINES:
+        for what, seconds, lost in lines:
             terminalreporter.write_line(f"{what:<{width}}  {seconds:>13}  {lost}")
 
 
@@ -55,13 +58,13 @@ def audited(cluster: Cluster) -> str:
 
 
 @asynccontextmanager
-async def opened(cluster: Cluster, template: str, folder: Path) -> AsyncGenerator[Site]:
+async def opened(cluster: Cluster, template: str, folder: Path, report: Report) -> AsyncGenerator[Site]:
     """A database of its own, and in the end neither database nor processes; what those said is shown if the test fails."""
     cluster.start()
     name = f"fault_{uuid4().hex}"
     await execute(cluster.dsn(), f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
     engine = db.create_engine(cluster.dsn(name), application="fault lane", pool_size=5, max_overflow=60)
-    site = Site(cluster, name, engine, folder, LINES)
+    site = Site(cluster, name, engine, folder, report)
     try:
         yield site
     finally:
@@ -73,17 +76,17 @@ async def opened(cluster: Cluster, template: str, folder: Path) -> AsyncGenerato
 
 
 @pytest.fixture
-async def site(cluster: Cluster, audited: str, tmp_path: Path) -> AsyncIterator[Site]:
-    async with opened(cluster, audited, tmp_path) as site:
+async def site(cluster: Cluster, audited: str, tmp_path: Path, record_property: Report) -> AsyncIterator[Site]:
+    async with opened(cluster, audited, tmp_path, record_property) as site:
         yield site
 
 
 @pytest.fixture
-async def calm_site(cluster: Cluster, audited: str, tmp_path: Path) -> AsyncIterator[Site]:
+async def calm_site(cluster: Cluster, audited: str, tmp_path: Path, record_property: Report) -> AsyncIterator[Site]:
     """One more, to compare with."""
     folder = tmp_path / "calm"
     folder.mkdir()
-    async with opened(cluster, audited, folder) as site:
+    async with opened(cluster, audited, folder, record_property) as site:
         yield site
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,18 +27,21 @@ from tests.faults.processes import Process, launch
 
 SECRET = "the signing key of the fault lane"
 OPERATOR = Viewer("operator", Provider.ACCRED.value, permissions_of(Role.OPERATOR, None))
+Report = Callable[[str, object], None]
+FAULT = "fault"
+"""The name under which a line of the table is reported."""
 AWAY = (SQLAlchemyError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 
 @dataclass
 class Site:
-    """`cluster` holds `database`; `lines` become the table at the end of the lane."""
+    """`cluster` holds `database`; what is reported becomes the table at the end of the lane."""
 
     cluster: Cluster
     database: str
     engine: AsyncEngine
     folder: Path
-    lines: list[tuple[str, str, str]]
+    report: Report
     processes: list[Process] = field(default_factory=list)
 
     # processes
@@ -144,7 +147,7 @@ class Site:
 
     async def survived(self, what: str, seconds: float, accepted: Collection[int] = ()) -> None:
         """Check that nothing was lost, and report the fault in one line."""
-        self.lines.append((what, f"{seconds:.1f} s", await nothing_lost(self, accepted)))
+        self.report(FAULT, (what, f"{seconds:.1f} s", await nothing_lost(self, accepted)))
 
     async def close(self) -> None:
         for process in self.processes:
