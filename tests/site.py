@@ -4,6 +4,7 @@ import asyncio
 import signal
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -18,7 +19,7 @@ from gql_server.http.authentication import TokenAuthority
 from gql_server.ledger.wakeup import wake_all
 from gql_server.policy import Role, Viewer, permissions_of
 from gql_server.worker import registry
-from tests.faults.processes import Process, launch
+from tests.faults.processes import Process, fork, launch
 
 assert handlers.__all__
 SECRET = "the signing key of processes under test"
@@ -41,7 +42,10 @@ class Site:
         return str(self._port)
 
     def start(self, name: str, *arguments: str) -> Process:
-        self.processes.append(launch(name, arguments, self.environment, self._folder / f"{name}.log", ()))
+        log = self._folder / f"{name}.log"
+        is_other = "GQL_TEST_PROGRAM" in self.environment
+        starting = partial(launch, launcher=()) if is_other else fork
+        self.processes.append(starting(name, arguments, self.environment, log))
         return self.processes[-1]
 
     async def serve(self, name: str) -> Process:

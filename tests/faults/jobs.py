@@ -67,8 +67,13 @@ async def pause(job: ClaimedJob, run: Run, point: str) -> None:
         await asyncio.sleep(job.config["seconds"])
 
 
-if __name__ == "__main__":
+def run() -> None:
+    """The command that the arguments of this process name."""
     if scripts := os.environ.get("GQL_TEST_MIGRATIONS"):
         folder = Path(scripts)
         migrate.scripts_path = lambda: folder
     main()
+
+
+if __name__ == "__main__":
+    run()

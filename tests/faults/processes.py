@@ -1,6 +1,7 @@
 """Our own processes, and what they say."""
 
 import asyncio
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -10,6 +11,32 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent.parent
+FORKING = multiprocessing.get_context("forkserver")
+FORKING.set_forkserver_preload(["gql_server.app", "gql_server.processes", "tests.faults.jobs"])
+
+
+class Forked:
+    """A process of ours that was forked from one that has imported the program, which takes seconds; used like a Popen."""
+
+    def __init__(self, arguments: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
+        self._process = FORKING.Process(target=_run, args=(arguments, environment, log), daemon=True)
+        self._process.start()
+
+    def poll(self) -> int | None:
+        return self._process.exitcode
+
+    def wait(self, timeout: float | None = None) -> int:
+        self._process.join(timeout)
+        if (code := self._process.exitcode) is None:
+            raise TimeoutError(f"process {self._process.pid} has not ended after {timeout} s")
+        return code
+
+    def send_signal(self, number: signal.Signals) -> None:
+        if self.poll() is None and self._process.pid:
+            os.kill(self._process.pid, number)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
 
 
 @dataclass
@@ -17,7 +44,7 @@ class Process:
     """One of our processes."""
 
     name: str
-    popen: subprocess.Popen[bytes]
+    popen: subprocess.Popen[bytes] | Forked
     log: Path
 
     def send(self, number: signal.Signals) -> None:
@@ -47,3 +74,21 @@ def launch(name: str, arguments: Sequence[str], environment: Mapping[str, str], 
         given, program = {**os.environ, **environment}, environment.get("GQL_TEST_PROGRAM", ROOT)
         popen = subprocess.Popen(command, cwd=program, env=given, stdout=output, stderr=subprocess.STDOUT)
     return Process(name, popen, log)
+
+
+def fork(name: str, arguments: Sequence[str], environment: Mapping[str, str], log: Path) -> Process:
+    """The same of this program, at once."""
+    log.touch()
+    return Process(name, Forked(arguments, {**os.environ, **environment}, log), log)
+
+
+def _run(arguments: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
+    from tests.faults import jobs  # not in the process of the tests, whose job types these are not
+
+    output = os.open(log, os.O_WRONLY | os.O_TRUNC)
+    for stream in (1, 2):
+        os.dup2(output, stream)
+    os.environ.clear()
+    os.environ.update(environment)
+    sys.argv[1:] = arguments
+    jobs.run()

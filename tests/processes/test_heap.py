@@ -12,10 +12,12 @@ from gql_server.settings import Settings
 
 @pytest.fixture(autouse=True)
 def collector() -> Iterator[None]:
+    """As in a process that begins; tests have frozen theirs."""
     thresholds = gc.get_threshold()
+    gc.unfreeze()
     yield
     gc.set_threshold(*thresholds)
-    gc.unfreeze()
+    gc.freeze()
 
 
 def test_no_collection_visits_what_was_there_at_the_start():

@@ -322,7 +322,10 @@ class Ledger:
         }
 
 
-async def test_the_list_obeys_its_rules(engine: AsyncEngine, seed: int) -> None:
+@pytest.mark.parametrize(
+    ("seed", "lists"), [(0, 6), (1, 6), *(pytest.param(seed, 15, marks=pytest.mark.exhaustive) for seed in range(6))]
+)
+async def test_the_list_obeys_its_rules(engine: AsyncEngine, seed: int, lists: int) -> None:
     ledger = Ledger(seed)
     async with engine.begin() as connection:
         await build.job(connection, provider="TEST", status_message="Success")
@@ -330,7 +333,7 @@ async def test_the_list_obeys_its_rules(engine: AsyncEngine, seed: int) -> None:
         if seed % 2:
             assert await sign_all(connection) > 0
     async with engine.connect() as connection:
-        for _ in range(15):
+        for _ in range(lists):
             criteria = ledger.criteria(items)
             found = [item for item in items if matches(item, criteria, items)]
             order, descending = ledger.random.choice((None, *VALUES)), ledger.random.random() < 0.5
@@ -345,11 +348,6 @@ async def test_the_list_obeys_its_rules(engine: AsyncEngine, seed: int) -> None:
             assert await counted(connection, OPERATOR, [criteria], limit=5) == {criteria: min(len(found), 6)}
             assert await counted(connection, OPERATOR, [criteria], limit=None) == {criteria: len(found)}
             await assert_facets(connection, criteria, items)
-
-
-@pytest.fixture(params=[0, 1, *(pytest.param(seed, marks=pytest.mark.exhaustive) for seed in range(2, 6))])
-def seed(request: pytest.FixtureRequest) -> int:
-    return request.param
 
 
 @dataclass(frozen=True)
