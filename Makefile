@@ -34,10 +34,19 @@ IDENTITY := tests/oidc/node_modules/.installed
 POSTGRAPHILE := bench/rivals/postgraphile/node_modules/.installed
 PAGE := .venv/.page
 # More than the two cores of CI, because some tests wait; the idle take from the busy what is left at the end.
-PROCESSES := -n 3 --dist worksteal
+PROCESSES := -n 4 --dist worksteal
 FAST := tests/ledger tests/policy/test_guards.py tests/policy/test_permissions.py tests/policy/test_rows.py tests/feed \
 	tests/graph/cost tests/graph/test_schema.py tests/graph/test_lint.py tests/graph/test_document_limits.py \
 	tests/test_cli.py::test_two_workers_beside_serve_share_an_uploaded_file
+# A part of each package that talks to PostgreSQL or to libraries, and a day of the whole.
+NEWER := $(addprefix tests/,ledger/test_ledger.py ledger/test_claim.py ledger/test_plans.py ledger/failures/test_record.py feed/test_watch.py \
+	worker/test_worker.py commands/test_pipelines.py handlers/test_ingest.py carbon/test_readers.py files/test_database.py \
+	policy/test_rows.py reads/test_pagination.py reads/pipelines/test_filter.py execution/test_plan.py graph/test_schema.py \
+	graph/pipelines/test_list.py graph/mutations/test_pipelines.py http/test_live.py db/test_engine.py db/test_migrate.py db/test_routines.py \
+	test_cli.py::test_two_workers_beside_serve_share_an_uploaded_file)
+# What writes, and what reads what was written, through functions and triggers that are now ours.
+PREVIOUS := $(addprefix tests/,ledger worker commands feed graph/mutations graph/feed graph/pipelines/test_list.py \
+	graph/pipelines/test_pipeline.py graph/test_queries.py http/test_live.py http/test_uploads.py)
 COVERED := gql_server/ledger/*,gql_server/policy/*,gql_server/feed/*
 WORKSPACES := frontend frontend/client frontend/console
 PAGE_SOURCES := $(wildcard $(foreach folder,$(WORKSPACES),$(addprefix $(folder)/,*.json *.js *.ts *.html .npmrc))) schema.graphql \
@@ -55,8 +64,8 @@ help:
 	@echo 'make test      set up, run every test against a real PostgreSQL'
 	@echo 'make test-fast the rules, the policy, the schema and one server, in less than a minute'
 	@echo 'make exhaustive more examples of what make test shows by some'
-	@echo 'make newer     some of the tests on PostgreSQL 16 and the newest Python'
-	@echo 'make previous  tests of the last release on the schema of now'
+	@echo 'make newer     a part of each package on PostgreSQL 16 and the newest Python'
+	@echo 'make previous  tests of the last release that write, on the schema of now'
 	@echo 'make coverage  make test, and no line of the ledger, the policy and the feed is left untested'
 	@echo 'make check     lint, format, types, import rules, dependencies, lock files, schema, migrations'
 	@echo 'make hooks     check what changed before each commit'
@@ -91,16 +100,18 @@ exhaustive: $(DEV)
 	@exec pytest $(PROCESSES) -m exhaustive $(ARGS)
 
 newer: $(DEV)
-	@exec .ci/newer $(or $(ARGS),$(FAST) tests/db/test_engine.py tests/db/test_migrate.py tests/db/test_routines.py)
+	@exec .ci/newer $(PROCESSES) $(or $(ARGS),$(NEWER))
 
 previous: $(DEV)
-	@exec .ci/previous $(or $(ARGS),tests/ledger tests/worker tests/commands tests/feed tests/graph tests/http)
+	@exec .ci/previous $(or $(ARGS),$(PREVIOUS))
 
-# Every package is measured, some must be covered whole.
+# Every package is measured, some must be covered whole; on the newest Python that can be had, where measuring costs little.
 coverage: $(DEV)
-	@pytest $(PROCESSES) --cov --cov-report= $(ARGS)
-	@coverage report --skip-covered --include='$(COVERED)' --show-missing --fail-under=100
-	@coverage report --format=total | xargs echo 'gql_server, percent of all lines:'
+	@newest=$$(.ci/newest) && export PATH=$$newest/bin:$$PATH; \
+	[ $$newest = $(CURDIR)/.venv ] || export COVERAGE_CORE=sysmon COVERAGE_CONCURRENCY=thread; \
+	pytest $(PROCESSES) --cov --cov-report= $(ARGS) && \
+	coverage report --skip-covered --include='$(COVERED)' --show-missing --fail-under=100 && \
+	coverage report --format=total | xargs echo 'gql_server, percent of all lines:'
 
 hooks: $(DEV)
 	@pre-commit install
