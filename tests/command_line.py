@@ -12,9 +12,12 @@ from tempfile import TemporaryDirectory
 ROOT = Path(__file__).parent.parent
 COMMAND = [sys.executable, "-c", "from gql_server.cli import main; main()"]
 FORKS = """
-import json, os, signal, sys
-import gql_server.db.doctor, gql_server.db.transfer, gql_server.graph.lint, gql_server.processes.service_tokens
+import gc, json, os, signal, sys
+import gql_server.app, gql_server.db.doctor, gql_server.db.transfer, gql_server.graph.lint, gql_server.processes
+import gql_server.processes.database, gql_server.processes.service_tokens
 from gql_server.cli import main
+
+gc.freeze()  # else each child walks, and so copies, all of it
 
 def asked():
     for line in sys.stdin:

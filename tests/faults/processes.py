@@ -12,7 +12,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent.parent
 FORKING = multiprocessing.get_context("forkserver")
-FORKING.set_forkserver_preload(["gql_server.app", "gql_server.processes", "tests.faults.jobs"])
+FORKING.set_forkserver_preload(["tests.faults.imported"])
 
 
 class Forked:
