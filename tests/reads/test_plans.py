@@ -15,6 +15,7 @@ from bench.plans import Executed, recorded
 from gql_server.db import direct
 from gql_server.policy import Viewer
 from gql_server.reads.facets import facets
+from gql_server.reads.fleet.locks import held_locks
 from gql_server.reads.jobs.filter import JobCriteria, Match, Range
 from gql_server.reads.jobs.list import counted_by_pipeline, page_by_pipeline
 from gql_server.reads.jobs.list import page as page_of_jobs
@@ -267,3 +268,11 @@ async def test_facts_of_work_that_has_no_type_are_known_without_reading_every_jo
 
     assert [facts[key].done_by for key in keys] == [None] * 5
     assert await buffers(ledger, asked, "force_custom_plan") < SLACK
+
+
+async def test_who_holds_locks_is_read_once_however_many_wait(ledger: AsyncConnection):
+    [asked] = await executed_by(ledger, held_locks(ledger, viewer("superadmin")))
+
+    explained = await ledger.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {asked.statement}", tuple(asked.parameters))
+
+    assert [node.get("Subplan Name") for node in nodes(explained.scalar_one()[0]["Plan"])].count("CTE running") == 1

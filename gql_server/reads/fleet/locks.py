@@ -49,7 +49,13 @@ def _holding(viewer: Viewer) -> AnySelect:
 
 def _waiting(viewer: Viewer) -> AnySelect:
     """Due jobs that a running one keeps out. The keys of those that run are few, and read once."""
-    running = select(func.unnest(J.lock_keys).label("key")).where(IS_RUNNING).correlate(None).cte("running")
+    running = (
+        select(func.unnest(J.lock_keys).label("key"))
+        .where(IS_RUNNING)
+        .correlate(None)
+        .cte("running")
+        .prefix_with("MATERIALIZED")
+    )
     key = func.unnest(J.lock_keys).table_valued("key").render_derived(name="wanted").lateral()
     due = or_(J.run_after.is_(None), J.run_after <= func.now())
     return (
