@@ -26,6 +26,8 @@ from gql_server.reads.pipelines.filter import PipelineCriteria
 from gql_server.reads.pipelines.ids import ORDERINGS, counted
 from gql_server.reads.pipelines.queries import page, pipelines_by_key, progress_by_pipeline, rows_of_list
 from gql_server.reads.pipelines.runs import neighbours, resolving_by_pipeline
+from gql_server.reads.years.aggregations import freshness_by_module_year
+from gql_server.reads.years.recalculations import recalculations_by_module_year
 from tests.databases import Databases
 from tests.graphql import PAGING, viewer
 
@@ -276,3 +278,26 @@ async def test_who_holds_locks_is_read_once_however_many_wait(ledger: AsyncConne
     explained = await ledger.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {asked.statement}", tuple(asked.parameters))
 
     assert [node.get("Subplan Name") for node in nodes(explained.scalar_one()[0]["Plan"])].count("CTE running") == 1
+
+
+CELLS = [(year, module) for year in range(2020, 2026) for module in range(1, 8)]
+
+
+@pytest.mark.parametrize(
+    "read", [recalculations_by_module_year, partial(freshness_by_module_year, older_than_minutes=60)], ids=["stale", "fresh"]
+)
+async def test_the_newest_jobs_of_a_module_are_found_by_the_index_of_its_year(ledger: AsyncConnection, read: Any):
+    [asked] = await executed_by(ledger, read(ledger, viewer("operator"), CELLS))
+    await ledger.execute(text("SET enable_sort = off"))  # as where there are too many jobs to sort them
+    await ledger.execute(text("SET enable_seqscan = off"))
+    await ledger.execute(text("SET enable_bitmapscan = off"))
+
+    explained = await ledger.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {asked.statement}", tuple(asked.parameters))
+
+    used = {node["Index Name"] for node in nodes(explained.scalar_one()[0]["Plan"]) if reads_jobs(node)}
+    assert {name.removeprefix("ix_data_ingestion_jobs_").partition("_")[0] for name in used} == {"cell"}
+    await ledger.execute(text("RESET ALL"))
+
+
+def reads_jobs(node: Mapping[str, Any]) -> bool:
+    return node.get("Relation Name") == "data_ingestion_jobs"

@@ -34,11 +34,16 @@ j.failed AND NOT EXISTS (
 
 
 def newest_recalculation(condition: str) -> str:
-    """SQL of the newest recalculation `j` of the entry type `e` in the cell `c`: one of its own, or one that lists it."""
+    """SQL of the newest recalculation `j` of the entry type `e` in the cell `c`: one of its own, or one that lists it.
+
+    The order names the whole index of cells: without the entry type, PostgreSQL finds those that have none by reading all
+    jobs, newest first.
+    """
     of_cell = f"SELECT j.id FROM begun j WHERE j.year = c.year AND j.module_type_id = c.module_type_id AND {condition}"
     own = f"{of_cell} AND j.data_entry_type_id = e.id"
     listed = f"{of_cell} AND j.data_entry_type_id IS NULL AND j.config -> 'data_entry_type_ids' @> to_jsonb(e.id)"
-    return f"greatest(({own} ORDER BY j.id DESC LIMIT 1), ({listed} ORDER BY j.id DESC LIMIT 1))"
+    newest = "ORDER BY j.data_entry_type_id DESC, j.id DESC LIMIT 1"
+    return f"greatest(({own} {newest}), ({listed} {newest}))"
 
 
 def enabled(year: str, module: str, entry_type: str | None = None) -> str:
