@@ -15,7 +15,7 @@ import httpx
 import jwt
 import pytest
 
-from gql_server import cli
+from gql_server.cli import definitions, opening
 from gql_server.errors import Stop
 from gql_server.settings import Settings
 from tests.command_line import COMMAND, ROOT, environment, run
@@ -230,9 +230,9 @@ def test_a_check_of_the_schema_names_what_breaks_clients_of_the_last_release(
     change = "breaking: Field Query.gone was removed."
 
     with pytest.raises(Stop, match=f"^{re.escape(change)} It may be accepted, with a reason, in releases/accepted.toml.$"):
-        cli.schema(check=True)
+        definitions.schema(check=True)
     (tmp_path / "releases/accepted.toml").write_text(f'"{change}" = "it was never there"\n', "utf-8")
-    cli.schema(check=True)
+    definitions.schema(check=True)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -271,7 +271,7 @@ def test_of_two_demos_that_start_at_once_one_is_watched(monkeypatch: pytest.Monk
     monkeypatch.delenv("GQL_METRICS_PORT", raising=False)
     port = free_port()
 
-    with cli._watched(Settings(), port) as first, cli._watched(Settings(), port) as second:
+    with opening.watched(Settings(), port) as first, opening.watched(Settings(), port) as second:
         assert (first is None, second) == (False, None)
 
 

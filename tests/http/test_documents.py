@@ -11,8 +11,8 @@ import pytest
 from pydantic import SecretStr
 from typer.testing import CliRunner
 
-from gql_server import cli
 from gql_server.app import create_app
+from gql_server.cli import app
 from gql_server.errors import Stop
 from gql_server.http import console
 from gql_server.http.authentication import TokenAuthority
@@ -175,7 +175,7 @@ def test_what_is_no_manifest_is_named(tmp_path: Path, content: str):
 
 
 def test_the_operations_of_the_page_are_a_manifest(tmp_path: Path):
-    printed = CliRunner().invoke(cli.app, ["documents"])
+    printed = CliRunner().invoke(app, ["documents"])
     (tmp_path / "page.json").write_text(printed.stdout)
 
     assert load([tmp_path / "page.json"]) == {digest(text): text for text in operation_texts()}
