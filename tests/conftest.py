@@ -29,7 +29,7 @@ structlog.configure(processors=[*structlog.get_config()["processors"][:-1], PRIN
 
 
 def pytest_collection_finish() -> None:
-    """What was imported and collected stays: the garbage collector need not walk it each time, which takes a second."""
+    """Keep what was imported and collected from the garbage collector: to walk it takes a second each time."""
     gc.collect()
     gc.freeze()
 

@@ -22,18 +22,22 @@ class Forked:
         self._process = FORKING.Process(target=_run, args=(arguments, environment, log), daemon=True)
         self._process.start()
 
+    @property
+    def pid(self) -> int:
+        return self._process.ident or 0
+
     def poll(self) -> int | None:
         return self._process.exitcode
 
     def wait(self, timeout: float | None = None) -> int:
         self._process.join(timeout)
         if (code := self._process.exitcode) is None:
-            raise TimeoutError(f"process {self._process.pid} has not ended after {timeout} s")
+            raise TimeoutError(f"process {self.pid} has not ended after {timeout} s")
         return code
 
     def send_signal(self, number: signal.Signals) -> None:
-        if self.poll() is None and self._process.pid:
-            os.kill(self._process.pid, number)
+        if self.poll() is None:
+            os.kill(self.pid, number)
 
     def kill(self) -> None:
         self.send_signal(signal.SIGKILL)
