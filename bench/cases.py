@@ -80,6 +80,8 @@ class Case:
     variables: Mapping[str, Any] = field(default_factory=dict[str, Any])
     limit: int = LIMIT
     subject: str = "user-1"
+    unit: str | None = None
+    """Asked by a principal of that unit."""
 
 
 def page(name: str, **variables: Any) -> Case:

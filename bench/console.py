@@ -1,4 +1,4 @@
-"""Costs of a page of the console on a ledger of a million jobs, in shared buffers: each filter, order and count."""
+"""Costs of the console on a ledger of a million jobs, in shared buffers: each filter and order, and all its queries."""
 
 import time
 from collections import defaultdict
@@ -8,10 +8,11 @@ from typing import NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from bench import queries
 from bench.cases import Case, cases, page
 from bench.database import connected
 from bench.graph import Graph
-from bench.plans import Executed, buffers, recorded, sequential_scans
+from bench.plans import Executed, effort, recorded
 from bench.report import console, table
 from gql_server.generate.load import generate
 
@@ -53,7 +54,8 @@ async def measure(engine: AsyncEngine, rounds: int, every: int = 1) -> list[Cost
     graph = Graph(engine)
     try:
         first, *others = [*cases(graph)][::every]
-        asked = [first, page(f"page {DEEP_PAGE:,}", after=await _deep_cursor(graph)), *others]
+        pages = [case async for case in queries.sent(graph)][::every]
+        asked = [first, page(f"page {DEEP_PAGE:,}", after=await _deep_cursor(graph)), *others, *pages]
         sent = [await statements(engine, graph, case) for case in asked]
         answers: dict[str, list[float]] = defaultdict(list)
         alone: dict[str, list[float]] = defaultdict(list)
@@ -83,14 +85,14 @@ async def _deep_cursor(graph: Graph) -> str | None:
 
 
 async def statements(engine: AsyncEngine, graph: Graph, case: Case) -> list[Executed]:
-    graph.subject = case.subject
+    graph.subject, graph.unit = case.subject, case.unit
     with recorded(engine) as executed:
         await graph.ask(case.query, case.variables)
     return executed
 
 
 async def _answer(graph: Graph, case: Case) -> float:
-    graph.subject = case.subject
+    graph.subject, graph.unit = case.subject, case.unit
     started = time.perf_counter()
     await graph.ask(case.query, case.variables)
     return (time.perf_counter() - started) * 1000
@@ -106,8 +108,8 @@ async def _alone(connection: AsyncConnection, executed: Sequence[Executed]) -> f
 async def _read(connection: AsyncConnection, executed: Sequence[Executed]) -> tuple[int, list[str]]:
     """Buffers that the statements touch, and tables that they read from end to end."""
     await connection.exec_driver_sql("SET max_parallel_workers_per_gather = 0")
-    touched = [await buffers(connection, each) for each in executed]
-    return sum(touched), sorted({scan for each in executed for scan in await sequential_scans(connection, each)})
+    efforts = [await effort(connection, each) for each in executed]
+    return sum(touched for touched, _ in efforts), sorted({scan for _, scans in efforts for scan in scans})
 
 
 COLUMNS = ("", "buffers", "allowed", "answer ms", "statements ms", "sequential scans", "")

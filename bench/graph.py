@@ -24,24 +24,28 @@ UNLIMITED = 10**12
 
 
 class Graph:
-    """Sends operations over ASGI, as a superadmin of ACCRED who is `subject`."""
+    """Sends operations over ASGI, as a superadmin of ACCRED who is `subject`, or a principal of a unit."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self.schema = create_schema()
-        self.subject = "user-1"
+        self.subject, self.unit = "user-1", cast(str | None, None)
         budgets = Budgets(UNLIMITED, UNLIMITED)
         paging, tokens = Paging(CursorCodec(b"bench"), size_max=200), Tokens(b"bench")
         commands = Commands(engine, registry, entry_sources)
         hub = Hub({})
         endpoint = GraphQLEndpoint(
             self.schema,
-            authenticate=lambda _: Viewer(self.subject, "ACCRED", permissions_of(Role.SUPERADMIN, None)),
+            authenticate=lambda _: Viewer(self.subject, "ACCRED", permissions_of(self.role, self.unit)),
             create_context=lambda viewer: Context(
                 viewer=viewer, engine=engine, hub=hub, paging=paging, tokens=tokens, commands=commands, budgets=budgets
             ),
             request_max_bytes=262_144,
         )
         self._client = httpx.AsyncClient(transport=httpx.ASGITransport(endpoint), base_url="http://bench")
+
+    @property
+    def role(self) -> Role:
+        return Role.PRINCIPAL if self.unit else Role.SUPERADMIN
 
     async def close(self) -> None:
         await self._client.aclose()

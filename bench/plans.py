@@ -47,10 +47,16 @@ async def indexes(connection: AsyncConnection, executed: Executed) -> set[str]:
 
 async def buffers(connection: AsyncConnection, executed: Executed) -> int:
     """The shared buffers that this statement touches, the same in every run: a page that is looked at twice counts twice."""
+    return (await effort(connection, executed))[0]
+
+
+async def effort(connection: AsyncConnection, executed: Executed) -> tuple[int, list[str]]:
+    """The shared buffers that this statement touches, and the ledger's tables that it really reads from end to end."""
     options = "ANALYZE, BUFFERS, TIMING OFF, FORMAT JSON"
     explained = await connection.exec_driver_sql(f"EXPLAIN ({options}) {executed.statement}", tuple(executed.parameters))
     plan = explained.scalar_one()[0]["Plan"]
-    return plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]
+    read = [node["Relation Name"] for node in _nodes(plan) if _reads_everything(node) and node["Actual Loops"]]
+    return plan["Shared Hit Blocks"] + plan["Shared Read Blocks"], read
 
 
 def _reads_everything(node: Mapping[str, Any]) -> bool:

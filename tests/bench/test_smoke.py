@@ -2,13 +2,14 @@
 
 from collections.abc import Awaitable, Callable
 from functools import partial
+from itertools import chain
 
 import pytest
 from graphql import OperationDefinitionNode, parse, validate
 from graphql.execution.values import get_variable_values
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from bench import console, indexes, ingest, jobs, latency, live, loop, scale
+from bench import console, indexes, ingest, jobs, latency, live, loop, queries, scale
 from bench.cases import cases
 from bench.graph import Graph
 
@@ -47,3 +48,9 @@ async def test_every_case_of_the_console_is_an_operation_that_the_schema_takes(e
         assert isinstance(operation, OperationDefinitionNode)
         given = get_variable_values(schema, operation.variable_definitions or (), dict(case.variables))
         assert not isinstance(given, list), (case.name, given)
+
+
+def test_every_query_of_the_console_is_one_that_is_asked_of_the_large_ledger() -> None:
+    asked = (queries.ALONE, queries.OF_OPERATORS, queries.LISTS, queries.OF_YEAR, queries.OF_PIPELINE, queries.OF_JOB)
+
+    assert set(queries.documents()) == {*chain(*asked, queries.OTHERS, queries.FURTHER)}
