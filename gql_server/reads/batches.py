@@ -57,6 +57,8 @@ class Borrowed:
 
 Read = Callable[[Borrowed, list[Any]], Awaitable[Mapping[Any, Any]]]
 """`(connection, keys) -> {key: value}`; a key left out has the value None."""
+Pick = Callable[[Mapping[Any, Any]], Any]
+"""Part of what is found that somebody has asked for."""
 
 
 class KeyBatch:
@@ -66,22 +68,44 @@ class KeyBatch:
         self.keys: dict[Hashable, None] = {}
         self.is_begun = False
         self._read: Read | None = read
-        self._found: asyncio.Future[Mapping[Any, Any]] = asyncio.get_running_loop().create_future()
+        self._asked: list[tuple[asyncio.Future[Any], Pick]] = []
+        self._found: Mapping[Any, Any] | None = None
+        self._failure: BaseException | None = None
 
-    async def all(self) -> Mapping[Any, Any]:
-        """All that is found. Who is cancelled meanwhile takes nothing from the others."""
-        return await asyncio.shield(self._found)
+    def asked(self, pick: Pick) -> "asyncio.Future[Any]":
+        """What is picked of all that is found: each who asks has a future of their own, and takes nothing from the others when
+        it is cancelled."""
+        asked = asyncio.get_running_loop().create_future()
+        self._asked.append((asked, pick))
+        if self._found is not None or self._failure is not None:
+            self._answer()
+        return asked
 
     async def begin(self, borrowed: Borrowed, reading: ReadPolicy) -> None:
         """Read it. Raises nothing: who waits for it is told. What read it is let go, as that holds its batches."""
         read, self._read, self.is_begun, keys = self._read, None, True, [*self.keys]
         assert read is not None
         try:
-            self._found.set_result(await reading(lambda: read(borrowed, keys)))
+            self._found = await reading(lambda: read(borrowed, keys))
         except Exception as error:
-            self._found.set_exception(error)
+            self._failure = error
+        except BaseException:
+            self._failure = asyncio.CancelledError()
+            raise
         finally:
-            self._found.cancel()
+            self._answer()
+
+    def _answer(self) -> None:
+        waiting, self._asked = self._asked, []
+        for asked, pick in waiting:
+            if asked.done():
+                continue
+            if self._found is not None:
+                asked.set_result(pick(self._found))
+            elif isinstance(self._failure, Exception):
+                asked.set_exception(self._failure)
+            else:
+                asked.cancel()
 
 
 class Queue:
@@ -91,13 +115,21 @@ class Queue:
         self._engine, self._reading = engine, reading
         self._waiting: deque[KeyBatch] = deque()
         self._is_due = False
+        self._at_work = 0
 
     def add(self, batch: KeyBatch) -> None:
         """Have it read, with what else is asked for in this tick."""
         self._waiting.append(batch)
-        if not self._is_due:
+        if self._at_work:
+            self._have_taken()
+        elif not self._is_due:
             self._is_due = True
             asyncio.get_running_loop().call_soon(self._begin)
+
+    def _have_taken(self) -> None:
+        """Who is at work comes to the batch next, unless that takes long."""
+        if len(self._waiting) == 1:
+            asyncio.get_running_loop().call_later(PATIENCE_SECONDS, self._work_on)
 
     def _begin(self) -> None:
         self._is_due = False
@@ -105,21 +137,30 @@ class Queue:
 
     def _work_on(self) -> None:
         if self._waiting:
+            self._at_work += 1
             task = asyncio.create_task(self._work())
             WORKING.add(task)
             task.add_done_callback(WORKING.discard)
 
     async def _work(self) -> None:
-        borrowed, loop = Borrowed(self._engine), asyncio.get_running_loop()
+        borrowed = Borrowed(self._engine)
         try:
-            while self._waiting:
+            while await self._has_more():
                 batch = self._waiting.popleft()
+                loop = asyncio.get_running_loop()
                 helping = loop.call_later(PATIENCE_SECONDS, self._work_on) if self._waiting else None
                 await batch.begin(borrowed, self._reading)
                 if helping:
                     helping.cancel()
         finally:
+            self._at_work -= 1
             await borrowed.give_back()
+
+    async def _has_more(self) -> bool:
+        """Some batch waits, also when who was answered just now has asked for more."""
+        if not self._waiting:
+            await asyncio.sleep(0)
+        return bool(self._waiting)
 
 
 WORKING: set["asyncio.Task[None]"] = set()

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from functools import cache
 from inspect import signature
 from typing import Any
@@ -57,15 +57,19 @@ class Loader(DataLoader[Any, Any]):
     async def batch_load_fn(self, keys: list[Any]) -> list[Any]:
         return await self.values(keys)
 
-    async def values(self, keys: Sequence[Hashable]) -> list[Any]:
-        """The values of many keys, in their order, without a future for each."""
-        found: Mapping[Any, Any] = {}
-        for batch in self._batches_of(dict.fromkeys(keys)):
-            loaded = await batch.all()
-            found = {**found, **loaded} if found else loaded
-        return list(map(found.get, keys))
+    def values(self, keys: Sequence[Hashable]) -> "asyncio.Future[list[Any]]":
+        """The values of many keys, in their order, without a future for each. They are asked for at once, before somebody
+        waits for them."""
+        batches = self._batches_of(dict.fromkeys(keys))
+        if len(batches) == 1:
+            return next(iter(batches)).asked(lambda found: list(map(found.get, keys)))
+        return asyncio.ensure_future(_values(keys, [batch.asked(_everything) for batch in batches]))
 
-    def _batches_of(self, keys: dict[Hashable, None]) -> Iterable[KeyBatch]:
+    def prepare(self, keys: Sequence[Hashable]) -> None:
+        """Ask for the values of keys, for whoever will want them."""
+        self._batches_of(dict.fromkeys(keys))
+
+    def _batches_of(self, keys: dict[Hashable, None]) -> set[KeyBatch]:
         """The batches that have these keys: of those in none yet, that of this tick. A dictionary is made of one without
         hashing its keys again, which are UUIDs."""
         known = self._batches.keys() & keys.keys() if self._batches else ()
@@ -90,6 +94,17 @@ class Loader(DataLoader[Any, Any]):
             return await borrowed.read(lambda connection: self._query(connection, self._viewer, keys, **self._arguments))
 
 
+async def _values(keys: Sequence[Hashable], batches: Sequence[Awaitable[Mapping[Any, Any]]]) -> list[Any]:
+    found: dict[Any, Any] = {}
+    for batch in await asyncio.gather(*batches):
+        found.update(batch)
+    return list(map(found.get, keys))
+
+
+def _everything(found: Mapping[Any, Any]) -> Mapping[Any, Any]:
+    return found
+
+
 class Loaders:
     """The loaders of one operation or one event, made as they are needed: one for each query, its arguments and columns."""
 
@@ -101,9 +116,13 @@ class Loaders:
         """The value of the query for this key; arguments must be hashable."""
         return self._of(query, **arguments).load(key)
 
-    async def values(self, query: Query, keys: Sequence[Hashable], **arguments: Any) -> Sequence[Any]:
-        """The values of the query for all these keys, in their order; arguments must be hashable."""
-        return await self._of(query, **arguments).values(keys)
+    def values(self, query: Query, keys: Sequence[Hashable], **arguments: Any) -> "asyncio.Future[list[Any]]":
+        """The values of the query for all these keys, in their order, asked for at once; arguments must be hashable."""
+        return self._of(query, **arguments).values(keys)
+
+    def prepare(self, query: Query, keys: Sequence[Hashable], **arguments: Any) -> None:
+        """Ask for the values of the query for all these keys, for whoever will want them with the same arguments."""
+        self._of(query, **arguments).prepare(keys)
 
     def _of(self, query: Query, *, columns: Columns[Any] | None = None, **arguments: Any) -> Loader:
         """The loader that reads these columns of rows, all unless given, or more."""

@@ -80,8 +80,7 @@ async def test_a_read_that_fails_fails_for_all_who_share_it(loaders: Loaders) ->
 
 
 async def test_who_is_cancelled_takes_nothing_from_the_others(loaders: Loaders) -> None:
-    first = asyncio.create_task(loaders.values(squares, [1]))
-    second = asyncio.create_task(loaders.values(squares, [1, 2]))
+    first, second = loaders.values(squares, [1]), loaders.values(squares, [1, 2])
     await asyncio.sleep(0)
     first.cancel()
     assert await second == [1, 4]
@@ -96,6 +95,25 @@ async def test_what_is_read_in_one_tick_goes_over_one_connection(loaders: Loader
     assert (engine.borrowed, engine.given_back) == (2, 2)
 
 
+async def test_what_is_asked_because_of_a_read_goes_over_the_same_connection(loaders: Loaders, engine: Engine) -> None:
+    async def then(key: int) -> Any:
+        [square] = await loaders.values(squares, [key])
+        return await loaders.values(connections, [square])
+
+    assert await asyncio.gather(then(1), then(2)) == [[1], [1]]
+    assert (READ, engine.borrowed) == ([[1, 2]], 1)
+
+
+async def test_what_is_prepared_is_read_with_the_rest_and_once(loaders: Loaders, engine: Engine) -> None:
+    loaders.prepare(squares, [13], limit=5)
+    loaders.prepare(squares, [1, 2])
+    assert await loaders.values(connections, [1]) == [2]
+    assert await loaders.values(squares, [2]) == [4]
+    with pytest.raises(LookupError, match="13"):
+        await loaders.values(squares, [13], limit=5)
+    assert READ == [[13], [1, 2]]
+
+
 async def test_while_a_read_takes_long_the_next_goes_over_a_connection_of_its_own(loaders: Loaders, engine: Engine) -> None:
     released = asyncio.Event()
 
@@ -108,6 +126,7 @@ async def test_while_a_read_takes_long_the_next_goes_over_a_connection_of_its_ow
     assert await loaders.values(connections, [1]) == [2]
     released.set()
     assert await first == [1]
+    await asyncio.sleep(0.01)
     assert (engine.borrowed, engine.given_back) == (2, 2)
 
 
