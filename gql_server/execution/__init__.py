@@ -7,8 +7,8 @@ For any Strawberry schema:
 
     schema = strawberry.Schema(query=Query, execution_context_class=Executor)
 
-From then on every object and every list of objects that a resolver returns is answered by plan, and so is a query that asks
-for nothing that has to be resolved or loaded. A plan is made once for
+From then on every object and every list of objects that a resolver returns is answered by plan, and so is a query whose own
+fields are declared. A plan is made once for
 each document, operation and values of `@include` and `@skip`, and is the same for every viewer. It knows of a field without
 resolver that it is an attribute, and of others what they declare (`fields`): a pure function of attributes, or of the
 context and the object; the object itself as another type; a child that one call loads for all objects; or a guard. Rows may
@@ -30,11 +30,12 @@ there, as is which errors below a null are met before it; here others may win.
 """
 
 from gql_server.execution.executor import PlanExecutor
-from gql_server.execution.fields import Attribute, Child, Computed, Declared, Guard, Guarded, Judged, Part
-from gql_server.execution.leaves import Native
+from gql_server.execution.fields import KEY, Attribute, Child, Computed, Declared, Guard, Guarded, Judged, Part
+from gql_server.execution.leaves import Native, Unplanned
 from gql_server.execution.plan import any_source
 
 __all__ = [
+    "KEY",
     "Attribute",
     "Child",
     "Computed",
@@ -45,5 +46,6 @@ __all__ = [
     "Native",
     "Part",
     "PlanExecutor",
+    "Unplanned",
     "any_source",
 ]

@@ -26,6 +26,8 @@ class Executor(StrawberryGraphQLCoreExecutionContext):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.decisions: dict[Guard, bool | None] = {}
+        self.loading: dict[Any, Mapping[str, Any]] = {}
+        """Arguments of the loads of this execution, by the plans of their fields."""
 
     @property
     def async_helpers(self) -> GraphQLResolveInfoHelpers:  # pyright: ignore[reportIncompatibleVariableOverride]

@@ -1,17 +1,17 @@
 """Work of a plan beside completing rows: loads children, calls coded fields, reports denials, puts errors in their places."""
 
-from collections.abc import Awaitable, Coroutine, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from graphql import Undefined
-from graphql.pyutils import gather_with_cancel
 
 from gql_server.execution.contract import Executor
-from gql_server.execution.fields import Child
+from gql_server.execution.fields import KEY, Child
 from gql_server.execution.plan import FieldPlan
 from gql_server.execution.region import Entry, ObjectBatch, Region
-
-Work = list[Coroutine[Any, Any, None]]
 
 
 class Escaped(Exception):
@@ -22,12 +22,74 @@ class Escaped(Exception):
         self.error = error
 
 
-async def settled(work: Work) -> None:
-    """Does all the work at a time. Raises Escaped when the rest of it is in vain."""
-    if len(work) == 1:
-        await work[0]
-    elif work:
-        await gather_with_cancel(*work)
+class Work:
+    """What an answer has to wait for. Each part is gone on with as soon as it is there; it may add more."""
+
+    __slots__ = ("_done", "_is_over", "_left", "_running")
+
+    def __init__(self) -> None:
+        self._done: asyncio.Future[None] | None = None
+        self._running: list[asyncio.Future[Any]] = []
+        self._left, self._is_over = 0, False
+
+    def __bool__(self) -> bool:
+        return self._done is not None
+
+    def add(self, awaited: Awaitable[Any], go_on: "Callable[[asyncio.Future[Any]], None]") -> None:
+        """Have it gone on with once it is there, unless something has made that vain."""
+        if not isinstance(awaited, asyncio.Future):
+            awaited = asyncio.ensure_future(awaited)
+            self._running.append(awaited)
+        if self._done is None:
+            self._done = awaited.get_loop().create_future()
+        self._left += 1
+        awaited.add_done_callback(partial(self._arrived, go_on))
+
+    def _arrived(self, go_on: "Callable[[asyncio.Future[Any]], None]", arrived: "asyncio.Future[Any]") -> None:
+        assert self._done is not None
+        if self._done.done():
+            _retrieve(arrived)
+            return
+        try:
+            go_on(arrived)
+        except asyncio.CancelledError:
+            self._done.cancel()
+        except Exception as error:
+            self._done.set_exception(error)
+        else:
+            self._left -= 1
+            if not self._left:
+                self._done.set_result(None)
+
+    async def settled(self) -> None:
+        """Waits for all of it. Raises Escaped when the rest of it is in vain."""
+        if self._done is None:
+            return
+        try:
+            await self._done
+        except BaseException:
+            for each in self._running:
+                each.cancel()
+            await asyncio.gather(*self._running, return_exceptions=True)
+            raise
+        finally:
+            self._running.clear()
+
+
+def _retrieve(arrived: "asyncio.Future[Any]") -> None:
+    """Nobody wants what has arrived, or its error."""
+    if not arrived.cancelled():
+        arrived.exception()
+
+
+def _arrived(values: Sequence[Any] | Exception) -> "asyncio.Future[Sequence[Any]]":
+    """A load that is done already, or has failed."""
+    loading: asyncio.Future[Sequence[Any]] = asyncio.get_running_loop().create_future()
+    if isinstance(values, Exception):
+        loading.set_exception(values)
+    else:
+        loading.set_result(values)
+    return loading
 
 
 class Effects:
@@ -41,21 +103,24 @@ class Effects:
     def begin(self, region: Region) -> Work:
         """Begins what is left to do of a region that graphql-core asked for. Raises an error for which all of it is null."""
         assert region.root is not None
-        work = self._loads(region)
+        work = Work()
+        self._load_all(region, work)
         try:
             if region.root.plan.codes:
                 self._visit_entry(region.root, work)
             else:
                 self._report(region)
         except Exception:
-            self._executor.settle_in_background([*work])
+            self._executor.settle_in_background([work.settled()])
             raise
         finally:
             region.root.forget()
         return work
 
-    def _loads(self, region: Region) -> Work:
-        return [self._load(batch, field) for batch in region.batches for field in batch.plan.loaded]
+    def _load_all(self, region: Region, work: Work) -> None:
+        for batch in region.batches:
+            for field in batch.plan.loaded:
+                self._load(batch, field, work)
 
     def _report(self, region: Region) -> None:
         """Reports what was denied, of all objects at once."""
@@ -63,68 +128,106 @@ class Effects:
             if count:
                 guard.denied(self._executor.context_value, count)
 
-    async def _load(self, batch: ObjectBatch, field: FieldPlan) -> None:
+    def _load(self, batch: ObjectBatch, field: FieldPlan, work: Work) -> None:
+        """Begins the load of a field, for all objects that have one."""
         child = field.child
         assert child is not None
-        keys = self._keys(batch, field, child)
+        keys = self._keys(batch, field)
         owners = [index for index, key in enumerate(keys) if key is not Undefined]
         asked = [key for key in keys if key is not None and key is not Undefined]
-        if not owners:
-            return
-        found: Sequence[Any] = ()
+        if asked:
+            arguments = batch.arguments[field.key]
+            if child.key is None:
+                arguments = {name: value for name, value in arguments.items() if name != KEY}
+            work.add(self._loaded(child, asked, arguments), partial(self._found, batch, field, keys, owners, work))
+            if child.identity is not None and field.inner is not None:
+                self._prepare(ObjectBatch(field.inner, (), batch, field), child.identity, asked)
+        elif owners and child.missing is not None:
+            work.add(_arrived(()), partial(self._found, batch, field, keys, owners, work))
+
+    def _loaded(self, child: Child, keys: Sequence[Any], arguments: Mapping[str, Any]) -> Awaitable[Sequence[Any]]:
         try:
-            if asked:
-                found = await child.load(self._executor.context_value, asked, **batch.arguments[field.key])
+            return child.load(self._executor.context_value, keys, **arguments)
+        except Exception as error:
+            return _arrived(error)
+
+    def _prepare(self, coming: ObjectBatch, identity: str, keys: Sequence[Any]) -> None:
+        """Asks for children of objects that are loaded by the same keys. There may be no such objects: what is wrong with it is
+        said once they are there."""
+        for field in coming.plan.loaded:
+            child = field.child
+            if child is not None and child.prepare is not None and child.key == identity and field.guarded is None:
+                with suppress(Exception):
+                    child.prepare(self._executor.context_value, keys, **self._executor.arguments(coming, field))
+
+    def _found(
+        self,
+        batch: ObjectBatch,
+        field: FieldPlan,
+        keys: Sequence[Any],
+        owners: Sequence[int],
+        work: Work,
+        loading: "asyncio.Future[Sequence[Any]]",
+    ) -> None:
+        child = field.child
+        assert child is not None
+        try:
+            rest = iter(self._shown(child, loading.result()))
         except Exception as error:
             for index in owners:
                 self._fail(batch, index, field, error)
             return
-        rest = iter(found)
         values = [child.missing if keys[index] is None else next(rest) for index in owners]
-        await settled(self._attach(batch, field, values, owners))
+        self._attach(batch, field, values, owners, work)
 
-    def _keys(self, batch: ObjectBatch, field: FieldPlan, child: Child) -> Sequence[Any]:
+    def _shown(self, child: Child, loaded: Sequence[Any]) -> Sequence[Any]:
+        then, context = child.then, self._executor.context_value
+        return loaded if then is None else [then(context, value) for value in loaded]
+
+    def _keys(self, batch: ObjectBatch, field: FieldPlan) -> Sequence[Any]:
         """The keys of all objects; Undefined where there is nothing to load."""
-        keys = batch.table.column(child.key)
+        keys = batch.keys(field, batch.arguments[field.key])
         permitted = batch.permitted.get(field.key)
         if permitted is None:
             return keys
         return [key if may else Undefined for key, may in zip(keys, permitted, strict=True)]
 
-    def _attach(self, batch: ObjectBatch, field: FieldPlan, values: Sequence[Any], owners: Sequence[int]) -> Work:
+    def _attach(self, batch: ObjectBatch, field: FieldPlan, values: Sequence[Any], owners: Sequence[int], work: Work) -> None:
         """Answers the field with these values, all at once or, where something is unusual, in halves."""
         region = Region(self._executor)
         try:
             answers = region.values(batch, field, values, owners)
         except Exception:
             if len(values) == 1:
-                return self._alone(batch, owners[0], field, values[0])
+                self._alone(batch, owners[0], field, values[0], work)
+                return
             half = len(values) // 2
-            work = self._attach(batch, field, values[:half], owners[:half])
-            return work + self._attach(batch, field, values[half:], owners[half:])
+            self._attach(batch, field, values[:half], owners[:half], work)
+            self._attach(batch, field, values[half:], owners[half:], work)
+            return
         for index, answer in zip(owners, answers, strict=True):
             batch.answers[index][field.key] = answer
-        work, arrived = self._loads(region), batch.inner.pop(field.key, None)
+        self._load_all(region, work)
+        arrived = batch.inner.pop(field.key, None)
         if arrived and arrived.plan.codes:
             self._visit_arrived(arrived, batch, field, work)
         else:
             self._report(region)
         if arrived:
             arrived.forget()
-        return work
 
-    def _alone(self, batch: ObjectBatch, index: int, field: FieldPlan, value: Any) -> Work:
+    def _alone(self, batch: ObjectBatch, index: int, field: FieldPlan, value: Any, work: Work) -> None:
         """Has graphql-core complete one value."""
         executor = self._executor
         try:
             info, path = executor.info_of(batch, index, field), batch.path_of(index, field)
             completed = executor.complete_value(field.type, field.details, info, path, value, None)
             if executor.is_awaitable(completed):
-                return [self._later(batch, index, field, completed)]
-            batch.answers[index][field.key] = completed
+                work.add(completed, partial(self._later, batch, index, field))
+            else:
+                batch.answers[index][field.key] = completed
         except Exception as error:
             self._fail(batch, index, field, error)
-        return []
 
     def _visit_entry(self, root: ObjectBatch, work: Work) -> None:
         entry = root.parent
@@ -178,13 +281,13 @@ class Effects:
         executor, path = self._executor, batch.path_of(index, field)
         value = executor.execute_field(batch.plan.type, batch.rows[index], field.details, path, None)
         if executor.is_awaitable(value):
-            work.append(self._later(batch, index, field, value))
+            work.add(value, partial(self._later, batch, index, field))
         else:
             batch.answers[index][field.key] = value
 
-    async def _later(self, batch: ObjectBatch, index: int, field: FieldPlan, value: Awaitable[Any]) -> None:
+    def _later(self, batch: ObjectBatch, index: int, field: FieldPlan, value: "asyncio.Future[Any]") -> None:
         try:
-            batch.answers[index][field.key] = await value
+            batch.answers[index][field.key] = value.result()
         except Exception as error:
             self._fail(batch, index, field, error)
 

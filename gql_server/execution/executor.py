@@ -21,7 +21,7 @@ from strawberry.types.arguments import convert_arguments
 
 from gql_server.execution.compiled import Compiled, compiled
 from gql_server.execution.contract import Executor
-from gql_server.execution.effects import Effects, Escaped, Work, settled
+from gql_server.execution.effects import Effects, Escaped, Work
 from gql_server.execution.introspection import IntrospectedField, Introspection, selected, tells_of_schema
 from gql_server.execution.plan import Details, FieldPlan, ObjectPlan, nullable_type, plan_fields, plan_object
 from gql_server.execution.region import Entry, ObjectBatch, Region
@@ -45,14 +45,25 @@ class PlanExecutor(Executor):
             self._relevant_sub_fields = self.compiled.sub_fields
 
     def execute_operation(self, serially: bool | None = None) -> Any:
-        """The result of the operation; at once where it asks for nothing that has to be resolved or loaded."""
+        """The result of the operation; at once where it asks for nothing that has to be loaded."""
         plan = self._answer()
         if plan is not None:
             entry = Entry(None, None, plan.details, is_list=False)
             if region := self._entered(entry, plan, [ROOT if self.root_value is None else self.root_value]):
-                Effects(self).begin(region)
-                return ExecutionResult(entry.answers[0], None)
+                work = Effects(self).begin(region)
+                return self._responded(entry, work) if work else ExecutionResult(entry.answers[0], None)
         return super().execute_operation(serially)
+
+    async def _responded(self, entry: Entry, work: Work) -> Any:
+        """The response, once the whole operation is answered."""
+        try:
+            await work.settled()
+        except Escaped as escaped:
+            if not isinstance(escaped.error, GraphQLError):
+                raise escaped.error from escaped.error.__cause__
+            self.collected_errors.add(escaped.error, None)
+            return self.build_response(None)
+        return self.build_response(entry.answers[0])
 
     def _answer(self) -> ObjectPlan | None:
         """The plan of the whole operation, made when it is first executed."""
@@ -71,7 +82,7 @@ class PlanExecutor(Executor):
         except (GraphQLError, RecursionError):  # graphql-core says what is wrong
             return None
         plan = None if deferred else plan_fields(self, root, [], grouped)
-        return None if plan is None or plan.waits else plan
+        return None if plan is None or plan.codes else plan
 
     def execute_collected_root_fields(
         self,
@@ -141,7 +152,7 @@ class PlanExecutor(Executor):
 
     async def _all(self, entry: Entry, work: Work) -> Any:
         try:
-            await settled(work)
+            await work.settled()
         except Escaped as escaped:
             raise escaped.error from escaped.error.__cause__
         return entry.answers
@@ -168,11 +179,11 @@ class PlanExecutor(Executor):
 
     def arguments(self, batch: ObjectBatch, field: FieldPlan) -> Mapping[str, Any]:
         """The arguments of a child's load, for all objects. Raises what is wrong with those given."""
-        if field.loading is not None:
-            return field.loading
-        arguments = self._arguments(batch, field)
-        if field.child and field.child.is_of_selection:
-            field.loading = arguments
+        arguments = self.loading.get(field) if field.loading is None else field.loading
+        if arguments is None:
+            arguments = self.loading[field] = self._arguments(batch, field)
+            if field.child and field.child.is_of_selection:
+                field.loading = arguments
         return arguments
 
     def _arguments(self, batch: ObjectBatch, field: FieldPlan) -> Mapping[str, Any]:

@@ -44,20 +44,32 @@ def no_arguments(_info: Any) -> Mapping[str, Any]:
     return {}
 
 
+KEY = "key"
+"""Name under which arguments say by which key an object is loaded."""
+
+
 @dataclass(frozen=True, slots=True)
 class Child:
     """Child field that one call answers for the keys of all objects, in their order; an object whose key is null gets
     `missing`.
 
     `arguments(info, **arguments of the field)` says once for all objects with which arguments `load(context, keys, …)` is
-    called; it has no side effects. What it says is kept with the plan if it follows from the selection alone.
+    called; it has no side effects. What it says is kept with the plan if it follows from the selection alone. The load begins
+    with the call, if that returns a future. `then` makes of the context and a value that was loaded the one that is shown.
+
+    Where there is no attribute `key`, what `arguments` says of `KEY` is the key, and not an argument of the load. `identity` is
+    the attribute of the objects that is the key itself: their children by that key are asked for together with them, by
+    `prepare`, which is called like `load` and lets later loads know what it has asked for.
     """
 
-    key: str
+    key: str | None
     load: Callable[..., Awaitable[Sequence[Any]]]
     arguments: Callable[..., Mapping[str, Any]] = no_arguments
     missing: object = None
     is_of_selection: bool = False
+    then: Callable[[Any, Any], Any] | None = None
+    identity: str | None = None
+    prepare: Callable[..., None] | None = None
 
 
 class Guard(Protocol):

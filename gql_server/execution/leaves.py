@@ -74,7 +74,8 @@ def lengths(lists: Iterable[Sequence[Any] | None]) -> tuple[list[Any], Callable[
 @lru_cache(maxsize=4096)
 def is_ordinary(kind: type) -> bool:
     """True if values of this class are values, and not something that is to be raised or awaited."""
-    return not issubclass(kind, Exception) and kind is not type(Undefined) and not hasattr(kind, "__await__")
+    is_null = kind is NOTHING or kind is type(Undefined)
+    return not is_null and not issubclass(kind, Exception) and not hasattr(kind, "__await__")
 
 
 def _in_range(values: Sequence[int]) -> bool:

@@ -1,8 +1,8 @@
 """Plans: what is known of a selection before there is an object to answer it for."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 from graphql import (
     GraphQLField,
@@ -18,11 +18,12 @@ from strawberry.types.field import StrawberryField
 from gql_server.execution.contract import Executor
 from gql_server.execution.fields import Attribute, Child, Computed, Guarded, Judged, Part
 from gql_server.execution.leaves import Serializer, serializer
-from gql_server.execution.rows import Table
+from gql_server.execution.rows import Table, place, reader
 
 Details = list[FieldDetails]
 Reader = Callable[[Any, Table], Sequence[Any]]
 """`(context, rows) -> values`."""
+RowClass = type[Any]
 TYPENAME = "__typename"
 DEFINITION = "strawberry-definition"
 
@@ -41,8 +42,7 @@ class FieldPlan:
     serialize: Serializer | None = None
     read: Reader | None = None
     """Values of it for all rows, where they follow from these and the context."""
-    leaf: Reader | None = None
-    """The same serialized, where nothing guards it."""
+    child: Child | None = None
     inner: "ObjectPlan | None" = None
     is_list: bool = False
     item_type: Any = None
@@ -51,21 +51,26 @@ class FieldPlan:
     loading: Mapping[str, Any] | None = None
     """Arguments of its load, likewise."""
 
-    @property
-    def type(self) -> Any:
-        return self.definition.type
+    type: Any = field(init=False)
+    is_non_null: bool = field(init=False)
 
-    @property
-    def is_non_null(self) -> bool:
-        return isinstance(self.type, GraphQLNonNull)
+    def __post_init__(self) -> None:
+        self.type = self.definition.type
+        self.is_non_null = isinstance(self.type, GraphQLNonNull)
 
     @property
     def is_coded(self) -> bool:
         return self.declared is None and not self.is_typename
 
-    @property
-    def child(self) -> Child | None:
-        return self.declared if isinstance(self.declared, Child) else None
+
+class Leaf(NamedTuple):
+    """The way to the answers of a field for rows of one class: its position in them and its serializer, or a function that does
+    both; neither for one that is no leaf, or guarded."""
+
+    field: FieldPlan
+    serialize: Serializer
+    position: int | None
+    read: Reader | None
 
 
 @dataclass(slots=True, eq=False)
@@ -81,8 +86,15 @@ class ObjectPlan:
     """Fields that are coded or guarded, or have such fields in their rows, in the order of the selection."""
     codes: bool = False
     """Something is coded, of the object or of what stands in its row."""
-    waits: bool = False
-    """Something is coded or loaded there."""
+    leaves: dict[RowClass, list[Leaf]] = field(default_factory=dict[RowClass, list[Leaf]])
+    """By the class of the rows."""
+
+    def leaves_of(self, kind: RowClass) -> list[Leaf]:
+        """The way to the answers of its fields for rows of that class."""
+        leaves = self.leaves.get(kind)
+        if leaves is None:
+            leaves = self.leaves[kind] = [_leaf(each, kind) for each in self.fields]
+        return leaves
 
     @property
     def is_worth_it(self) -> bool:
@@ -113,7 +125,6 @@ def plan_fields(executor: Executor, type_: GraphQLObjectType, details: Details, 
     inside = {one.key: one.inner for one in fields if one.inner and not one.child}
     plan.visited = [one for one in fields if one.is_coded or one.guarded or (one.key in inside and inside[one.key].visited)]
     plan.codes = any(one.is_coded or (one.key in inside and inside[one.key].codes) for one in fields)
-    plan.waits = plan.codes or bool(plan.loaded) or any(inner.waits for inner in inside.values())
     return plan
 
 
@@ -125,7 +136,7 @@ def _plan_field(executor: Executor, owner: GraphQLObjectType, key: str, details:
     strawberry: StrawberryField | None = definition.extensions.get(DEFINITION)
     plan = FieldPlan(key, details, definition, strawberry)
     if name == TYPENAME:
-        plan.is_typename, plan.leaf = True, lambda _, table: [owner.name] * len(table.rows)
+        plan.is_typename, plan.serialize, plan.read = True, _as_it_is, lambda _, table: [owner.name] * len(table.rows)
     elif strawberry is not None:
         _declare(executor, plan, strawberry)
     return plan
@@ -140,8 +151,7 @@ def _declare(executor: Executor, plan: FieldPlan, strawberry: StrawberryField) -
         return
     if _shape(executor, plan):
         plan.declared, plan.guarded, plan.read = value, guarded, _reading(value)
-        if plan.serialize and plan.read and guarded is None:
-            plan.leaf = _serialized(plan.read, plan.serialize)
+        plan.child = value if isinstance(value, Child) else None
 
 
 def _reading(declared: Attribute | Computed | Judged | Part | Child) -> Reader | None:
@@ -161,8 +171,25 @@ def _reading(declared: Attribute | Computed | Judged | Part | Child) -> Reader |
             return None
 
 
+def _leaf(plan: FieldPlan, kind: RowClass) -> Leaf:
+    if plan.serialize is None or plan.read is None or plan.guarded is not None:
+        return Leaf(plan, _as_it_is, None, None)
+    if not isinstance(plan.declared, Attribute):
+        return Leaf(plan, plan.serialize, None, _serialized(plan.read, plan.serialize))
+    position = place(kind, plan.declared.name)
+    return Leaf(plan, plan.serialize, position, _attribute(reader(kind, plan.declared.name), plan.serialize))
+
+
 def _serialized(read: Reader, serialize: Serializer) -> Reader:
     return lambda context, table: serialize(read(context, table))
+
+
+def _attribute(read: Callable[[Table], Sequence[Any]], serialize: Serializer) -> Reader:
+    return lambda _, table: serialize(read(table))
+
+
+def _as_it_is(values: Sequence[Any]) -> Sequence[Any]:
+    return values
 
 
 def _where(rows: Sequence[Any], present: Sequence[Any]) -> Sequence[Any]:

@@ -12,7 +12,7 @@ from typing import Any
 from graphql.pyutils import Path
 
 from gql_server.execution.contract import Executor
-from gql_server.execution.fields import Guard
+from gql_server.execution.fields import KEY, Guard
 from gql_server.execution.leaves import NOTHING, Unplanned, is_ordinary, lengths
 from gql_server.execution.plan import FieldPlan, ObjectPlan, any_source
 from gql_server.execution.rows import Table
@@ -57,6 +57,12 @@ class ObjectBatch:
         self.denied: dict[str, Sequence[bool]] = {}
         self.arguments: dict[str, Mapping[str, Any]] = {}
         self._starts: list[int] | None = None
+
+    def keys(self, field: FieldPlan, arguments: Mapping[str, Any]) -> Sequence[Any]:
+        """The keys by which a field of the objects is loaded with these arguments."""
+        assert field.child is not None
+        name = field.child.key
+        return [arguments[KEY]] * len(self.rows) if name is None else self.table.column(name)
 
     def path(self, index: int) -> Path:
         """Path of the object in the response."""
@@ -132,27 +138,36 @@ class Region:
         self, parent: ObjectBatch, field: FieldPlan, values: Sequence[Any], owners: Sequence[int] | None
     ) -> Sequence[Any]:
         assert field.inner is not None
-        if field.is_non_null and NOTHING in set(map(type, values)):
-            raise Unplanned
-        rows, cut = lengths(values) if field.is_list else _single(values)
-        if not rows:
-            return cut(())
+        if values is parent.rows:
+            rows, cut = values, list[Any]
+        else:
+            if field.is_non_null and NOTHING in set(map(type, values)):
+                raise Unplanned
+            rows, cut = lengths(values) if field.is_list else _single(values)
+            if not rows:
+                return cut(())
         batch = ObjectBatch(field.inner, rows, parent, field, values, owners)
         if field.inner.visited:
             parent.inner[field.key] = batch
         return cut(self._complete(batch, None))
 
     def _complete(self, batch: ObjectBatch, info: Any) -> list[dict[str, Any]]:
-        plan, rows = batch.plan, batch.rows
-        kinds = batch.table.kinds
-        if NOTHING in kinds or not all(map(is_ordinary, kinds)):
+        plan, table = batch.plan, batch.table
+        if not all(map(is_ordinary, table.kinds)):
             raise Unplanned
         if plan.type.is_type_of:
             self._check(batch, info)
-        context, table = self.executor.context_value, batch.table
-        columns = [field.leaf(context, table) if field.leaf else self._column(batch, field) for field in plan.fields]
+        context, at = self.executor.context_value, table.columns
+        columns = [
+            serialize(at[position])
+            if position is not None
+            else read(context, table)
+            if read is not None
+            else self._column(batch, field)
+            for field, serialize, position, read in plan.leaves_of(table.kind)
+        ]
         keys = plan.keys
-        batch.answers = [dict(zip(keys, values)) for values in zip(*columns)] if columns else [{} for _ in rows]  # noqa: B905
+        batch.answers = [dict(zip(keys, values)) for values in zip(*columns)] if columns else [{} for _ in table.rows]  # noqa: B905
         if plan.loaded:
             batch.arguments = {field.key: self._asked(batch, field) for field in plan.loaded}
             self.batches.append(batch)
@@ -184,9 +199,10 @@ class Region:
         """The arguments of a child's load. Raises Unplanned where an object has no key but must have a child."""
         child = field.child
         assert child is not None
-        if field.is_non_null and child.missing is None and NOTHING in set(map(type, batch.table.column(child.key))):
+        arguments = self.executor.arguments(batch, field)
+        if field.is_non_null and child.missing is None and NOTHING in set(map(type, batch.keys(field, arguments))):
             raise Unplanned
-        return self.executor.arguments(batch, field)
+        return arguments
 
     def _permitted(self, batch: ObjectBatch, field: FieldPlan) -> Sequence[bool] | None:
         """Of which objects the field may be read; None for all. Denials are counted."""

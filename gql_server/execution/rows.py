@@ -7,7 +7,7 @@ of attributes that are pure functions of some of its fields, the function and th
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from inspect import getattr_static
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import Any, NamedTuple
 
 Columns = Sequence[Sequence[Any]]
@@ -25,19 +25,20 @@ FIELD = type(getattr_static(_Sample, "field"))
 class Table:
     """Rows of one list, and their columns."""
 
-    __slots__ = ("_kind", "columns", "kinds", "rows")
+    __slots__ = ("columns", "kind", "kinds", "rows")
 
     def __init__(self, rows: Sequence[Any]) -> None:
         self.rows = rows
         self.kinds = set(map(type, rows))
         """Classes of the rows."""
-        self._kind = next(iter(self.kinds)) if len(self.kinds) == 1 else object
-        self.columns: Columns = list(zip(*rows, strict=True)) if _is_tuple(self._kind) else ()
+        self.kind = type(rows[0]) if len(self.kinds) == 1 else object
+        """The class of all rows, if they have one in common."""
+        self.columns: Columns = list(zip(*rows)) if _is_tuple(self.kind) else ()  # noqa: B905
         """All columns, by position."""
 
     def column(self, name: str) -> Sequence[Any]:
         """The attribute of that name of every row. Raises what reading it raises."""
-        return _reader(self._kind, name)(self)
+        return reader(self.kind, name)(self)
 
 
 @lru_cache(maxsize=4096)
@@ -47,18 +48,32 @@ def _is_tuple(kind: type) -> bool:
 
 
 @lru_cache(maxsize=4096)
-def _reader(kind: type, name: str) -> Reader:
+def place(kind: type, name: str) -> int | None:
+    """The position of the attribute of that name in rows of that class; None for one that is not read by position."""
+    if not _is_tuple(kind):
+        return None
+    positions = _positions(kind)
+    is_field = name in positions and (hasattr(kind, "_derived") or isinstance(getattr_static(kind, name), FIELD))
+    return positions[name] if is_field else None
+
+
+@lru_cache(maxsize=4096)
+def reader(kind: type, name: str) -> Reader:
+    """The function that reads the attribute of that name of rows of that class."""
+    if (position := place(kind, name)) is not None:
+        return lambda table: table.columns[position]
     if not _is_tuple(kind):
         return _by_name(name)
-    fields: Sequence[str] = getattr(kind, "_fields", ())
-    positions = {field: position for position, field in enumerate(fields)}
-    if name in positions and (hasattr(kind, "_derived") or isinstance(getattr_static(kind, name), FIELD)):
-        position = positions[name]
-        return lambda table: table.columns[position]
     function, inputs = getattr(kind, "_derived", {}).get(name, (None, ()))
+    positions = _positions(kind)
     if function is None or not positions.keys() >= set(inputs):
         return _by_name(name)
     return _derived(function, [positions[field] for field in inputs])
+
+
+def _positions(kind: type) -> dict[str, int]:
+    fields: Sequence[str] = getattr(kind, "_fields", ())
+    return {field: position for position, field in enumerate(fields)}
 
 
 def _by_name(name: str) -> Reader:
@@ -67,4 +82,8 @@ def _by_name(name: str) -> Reader:
 
 
 def _derived(function: Callable[..., Any], positions: list[int]) -> Reader:
-    return lambda table: list(map(function, *(table.columns[position] for position in positions)))
+    if len(positions) == 1:
+        [position] = positions
+        return lambda table: list(map(function, table.columns[position]))
+    taken = itemgetter(*positions)
+    return lambda table: list(map(function, *taken(table.columns)))

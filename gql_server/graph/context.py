@@ -94,9 +94,13 @@ class Context:
         """The value of a batched query for one key."""
         return self._loaders.load(query, key, **arguments)
 
-    async def values(self, query: Query, keys: Sequence[Hashable], **arguments: Any) -> Sequence[Any]:
-        """The values of a batched query for many keys, in their order."""
-        return await self._loaders.values(query, keys, **arguments)
+    def values(self, query: Query, keys: Sequence[Hashable], **arguments: Any) -> Awaitable[Sequence[Any]]:
+        """The values of a batched query for many keys, in their order, asked for at once."""
+        return self._loaders.values(query, keys, **arguments)
+
+    def prepare(self, query: Query, keys: Sequence[Hashable], **arguments: Any) -> None:
+        """Ask for the values of a batched query for many keys: they will be wanted."""
+        self._loaders.prepare(query, keys, **arguments)
 
     async def position(self) -> Position:
         """Up to where this process has read the feed, which no read is older than; else where the feed is now."""

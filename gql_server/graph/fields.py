@@ -104,6 +104,23 @@ class ChildField:
 
 
 @dataclass(frozen=True, slots=True)
+class LookupField:
+    """Metadata of a field that shows what a batched query finds by a key which follows from the arguments; None finds nothing.
+
+    What is found has the key as an attribute, `identity`.
+    """
+
+    query: Query
+    key: Callable[..., Any]
+    identity: str
+
+
+def lookup(query: Query, *, key: Callable[..., Any], identity: str) -> dict[str, Any]:
+    """Metadata of a coded field that can be answered by plan as well, and does the same then. The key may be Unplanned."""
+    return {"lookup": LookupField(query, key, identity)}
+
+
+@dataclass(frozen=True, slots=True)
 class GuardedField:
     """Metadata of a guarded field: an attribute, a child, or what is coded, and the attribute without which there is none."""
 

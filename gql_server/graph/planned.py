@@ -1,6 +1,6 @@
 """Fields as the plan executor knows them, from what they were declared with."""
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -11,9 +11,9 @@ from uuid import UUID
 from strawberry.types.field import StrawberryField
 
 from gql_server import policy
-from gql_server.execution import Attribute, Child, Computed, Declared, Guarded, Judged, Native, Part, PlanExecutor
+from gql_server.execution import KEY, Attribute, Child, Computed, Declared, Guarded, Judged, Native, Part, PlanExecutor
 from gql_server.graph.context import Context, Info
-from gql_server.graph.fields import ChildField, GuardedField, no_arguments
+from gql_server.graph.fields import ChildField, GuardedField, LookupField, no_arguments
 from gql_server.graph.nodes import encode
 from gql_server.graph.selection import asked
 from gql_server.policy import GUARDS
@@ -21,6 +21,7 @@ from gql_server.policy.guards import alternatives, is_constant
 from gql_server.reads.loaders import Query
 
 DECISIONS_KEPT = 4096
+Load = Callable[..., Awaitable[Sequence[Any]]]
 
 
 class Executor(PlanExecutor):
@@ -87,6 +88,8 @@ def _value(metadata: Mapping[str, Any]) -> Computed | Judged | Part | Child | No
             return declared
         case {"child": ChildField() as child}:
             return _child(child)
+        case {"lookup": LookupField() as looked_up}:
+            return _lookup(looked_up)
         case {"embedded": present}:
             return Part(present)
         case {"global_id": key}:
@@ -98,25 +101,49 @@ def _value(metadata: Mapping[str, Any]) -> Computed | Judged | Part | Child | No
 
 
 def _child(field: ChildField) -> Child:
+    read = _reading(field) if field.onward is None else _reading_onward(field, field.onward)
+    prepare = _preparing(field.query) if field.onward is None else None
+    return Child(field.key, *read, field.missing, field.arguments is no_arguments, field.then, prepare=prepare)
+
+
+def _lookup(field: LookupField) -> Child:
     def arguments(info: Info, **given: Any) -> dict[str, Any]:
-        onward = None if field.onward is None else asked(info, field.onward, {})
-        return {"arguments": asked(info, field.query, field.arguments(info, **given)), "onward": onward}
+        return {KEY: field.key(*given.values()), **asked(info, field.query, {})}
 
-    return Child(field.key, _load(field), arguments, field.missing, is_of_selection=field.arguments is no_arguments)
+    return Child(None, _loading(field.query), arguments, identity=field.identity)
 
 
-def _load(field: ChildField) -> Callable[..., Awaitable[Sequence[Any]]]:
-    then = field.then
+def _reading(field: ChildField) -> tuple[Load, Callable[..., Mapping[str, Any]]]:
+    def arguments(info: Info, **given: Any) -> dict[str, Any]:
+        return asked(info, field.query, field.arguments(info, **given))
 
-    async def load(
-        context: Context, keys: Iterable[Any], arguments: dict[str, Any], onward: dict[str, Any] | None
-    ) -> Sequence[Any]:
-        loaded = await context.values(field.query, [*keys], **arguments)
-        if field.onward is not None and onward is not None:
-            loaded = await _loaded_onward(context, field.onward, loaded, onward)
-        return loaded if then is None else [then(context, value) for value in loaded]
+    return _loading(field.query), arguments
+
+
+def _loading(query: Query) -> Load:
+    def load(context: Context, keys: Sequence[Any], **arguments: Any) -> Awaitable[Sequence[Any]]:
+        return context.values(query, keys, **arguments)
 
     return load
+
+
+def _preparing(query: Query) -> Callable[..., None]:
+    def prepare(context: Context, keys: Sequence[Any], **arguments: Any) -> None:
+        context.prepare(query, keys, **arguments)
+
+    return prepare
+
+
+def _reading_onward(field: ChildField, onward: Query) -> tuple[Load, Callable[..., Mapping[str, Any]]]:
+    load_keys, arguments_of_keys = _reading(field)
+
+    async def load(context: Context, keys: Sequence[Any], arguments: dict[str, Any], then: dict[str, Any]) -> Sequence[Any]:
+        return await _loaded_onward(context, onward, await load_keys(context, keys, **arguments), then)
+
+    def arguments(info: Info, **given: Any) -> dict[str, Any]:
+        return {"arguments": arguments_of_keys(info, **given), "then": asked(info, onward, {})}
+
+    return load, arguments
 
 
 async def _loaded_onward(context: Context, query: Query, keys: Sequence[Any], arguments: dict[str, Any]) -> Sequence[Any]:

@@ -17,7 +17,7 @@ from graphql import GraphQLSchema
 from strawberry import UNSET
 from strawberry.schema.config import StrawberryConfig
 
-from gql_server.execution import Child, Computed, Guarded, Judged, Native, Part, PlanExecutor
+from gql_server.execution import KEY, Child, Computed, Guarded, Judged, Native, Part, PlanExecutor
 
 EPOCH = datetime(2024, 2, 29, 12, tzinfo=UTC)
 LEFT_BEHIND = [
@@ -60,6 +60,7 @@ class Shelf:
         self.permissions = permissions
         self.refused: Counter[str] = Counter()
         self.reads: Counter[str] = Counter()
+        self.prepared: list[tuple[str, list[Any]]] = []
         self._loaders: dict[Any, DataLoader[Any, Any]] = {}
 
     def load(self, query: Callable[..., Any], key: Any, **arguments: Any) -> Awaitable[Any]:
@@ -225,8 +226,16 @@ class May:
     __hash__ = object.__hash__
 
 
-def batched(query: Callable[..., Any], key: str, **options: Any) -> Child:
-    return Child(key, lambda context, keys, **arguments: context.load_many(query, keys, **arguments), **options)
+def batched(query: Callable[..., Any], key: str | None, **options: Any) -> Child:
+    def prepare(context: Shelf, keys: Sequence[Any], **_: Any) -> None:
+        context.prepared.append((query.__name__, [*keys]))
+
+    return Child(
+        key,
+        lambda context, keys, **arguments: context.load_many(query, keys, **arguments),
+        prepare=prepare,
+        **options,
+    )
 
 
 def child(query: Callable[..., Any], key: str) -> Any:
@@ -431,8 +440,29 @@ def shown(read: Callable[[Shelf, Any], Any]) -> Any:
     return strawberry.field(resolver=resolve, metadata={"plan": Judged(read, ())})
 
 
+def _sought(info: Info, key: int | None = 1) -> dict[str, Any]:
+    return {KEY: _checked_key(key)}
+
+
+def _checked_key(key: int | None) -> int | None:
+    if key == 4:
+        raise Mishap("nobody has this key")
+    return key
+
+
+def looked_up() -> Any:
+    async def resolve(root: strawberry.Parent[Any], info: Info, key: int | None = 1) -> Any:
+        known = _checked_key(key)
+        return None if known is None else await info.context.load(author, known)
+
+    declared = batched(author, None, arguments=_sought, identity="key")
+    return strawberry.field(resolver=resolve, metadata={"plan": declared})
+
+
 @strawberry.type
 class Query:
+    sought: Author | None = looked_up()
+    certain: Author = looked_up()
     motto: str | None = shown(lambda shelf, _: spoilt(shelf.dice, "read", "motto"))
     house: str = shown(lambda shelf, _: spoilt(shelf.dice, "Shelf", "house"))
     founder: Author | None = shown(lambda shelf, _: author(shelf.dice, 3))

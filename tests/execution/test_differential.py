@@ -15,6 +15,8 @@ GIVEN = {
     "Author.greeting(to:)": ['"you"', "null"],
     "Query.authors(first:)": ["0", "1", "5"],
     "Query.author(key:)": ["1", "2", "3", "4"],
+    "Query.sought(key:)": ["2", "3", "4", "5", "null"],
+    "Query.certain(key:)": ["2", "3", "4", "5", "6", "7", "null"],
     "Query.books(first:)": ["1", "9"],
 }
 DOCUMENTS = Documents(PLANNED.executable, lambda coordinate, *_: GIVEN.get(coordinate, []))

@@ -66,9 +66,41 @@ async def test_what_needs_no_resolver_is_answered_without_executing_a_field() ->
     assert Counting.executed == {}
 
 
+async def test_a_query_whose_own_fields_are_declared_is_answered_without_executing_one() -> None:
+    query = "query ($key: Int) { sought(key: $key) { name books { nodes { title } } } motto }"
+    data = await answer(query, key=3)
+    assert data == {
+        "sought": {"name": "Author 3", "books": {"nodes": [{"title": "Book 31"}]}},
+        "motto": "read",
+    }
+    assert await answer(query, key=None) == {"sought": None, "motto": "read"}
+    assert Counting.executed == {}
+
+
+async def test_what_has_the_key_of_an_object_is_asked_for_together_with_it() -> None:
+    shelf = Shelf(permissions="note")
+    await answer("{ sought(key: 2) { books { hasNext } note latest { title } debut { title } } }", shelf)
+    assert shelf.prepared == [("books_of", [2]), ("book", [2])]
+    assert shelf.reads == {"author": 1, "books_of": 1, "note_of": 1, "book": 2}
+
+
+async def test_what_is_wrong_is_said_once_where_something_was_asked_for_together_with_its_object() -> None:
+    query = "query ($key: Int) { sought(key: $key) { books(first: 9) { hasNext } } }"
+    result = await SCHEMA.execute(query, variable_values={"key": 3}, context_value=Shelf())
+    assert [(error.message, error.path) for error in result.errors or ()] == [("first is out of range", ["sought", "books"])]
+    result = await SCHEMA.execute(query, variable_values={"key": 4}, context_value=Shelf())
+    assert [(error.message, error.path) for error in result.errors or ()] == [("nobody has this key", ["sought"])]
+
+
+async def test_a_query_is_null_where_what_is_looked_up_must_be_there_and_is_not() -> None:
+    result = await SCHEMA.execute("{ certain(key: null) { name } }", context_value=Shelf())
+    assert (result.data, [error.path for error in result.errors or ()]) == (None, [["certain"]])
+
+
 @pytest.mark.parametrize(
     "query",
     [
+        "{ sought(key: 3) { name books { nodes { title } } } }",
         "{ founder { name contact { email } } }",
         "{ authors(first: 2) { secret contact { isKnown } books { nodes { author { secret } } } } }",
         "{ authors(first: 2) { greeting profile { age } books { total info { hasNext } nodes { printings { label } } } } }",

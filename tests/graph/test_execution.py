@@ -9,15 +9,17 @@ from typing import Any, ClassVar
 
 import orjson
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
 from gql_server.feed.hub import Hub
 from gql_server.graph.context import Context
+from gql_server.graph.nodes import decode
 from gql_server.graph.planned import Executor
 from gql_server.graph.schema import create_schema
 from gql_server.policy import Viewer
+from gql_server.reads import batches
 from gql_server.reads.pagination.pages import Page
 from gql_server.reads.rows import Row
 from tests.execution.documents import Documents
@@ -107,7 +109,9 @@ class Unlucky(Context):
 
 
 def argue(ids: list[str]) -> Any:
+    named = {kind: [f'{{ id: "{id}" }}' for id in ids if decode(id)[0] == kind] for kind in ("Pipeline", "Job")}
     known = {**GIVEN, "Query.node(id:)": [f'"{id}"' for id in ids]}
+    known |= {f"{kind}By!": [*GIVEN[f"{kind}By!"], *by_id] for kind, by_id in named.items()}
 
     def literals(coordinate: str, name: str, type_name: str) -> list[str]:
         return next((known[each] for each in (coordinate, type_name, name) if each in known), [])
@@ -144,9 +148,21 @@ def nulled(data: Any, error: Any) -> str:
     ],
 )
 async def test_an_answer_by_plan_is_graphql_core_s_own(whole: AsyncEngine, persona: str, trouble: float) -> None:
+    await compare(whole, persona, trouble, LEFT_OUT)
+
+
+@pytest.mark.parametrize(("persona", "trouble"), [("superadmin", 0.0), ("principal of A", 0.01)])
+async def test_what_is_looked_up_by_plan_is_graphql_core_s_own(whole: AsyncEngine, persona: str, trouble: float) -> None:
+    """Whole queries are answered by plan, of what there is for the viewer, and of what is not."""
+    root: Any = SCHEMA.executable.query_type
+    others = {f"Query.{name}" for name in root.fields} - {"Query.pipeline", "Query.job"}
+    await compare(whole, persona, trouble, LEFT_OUT | others)
+
+
+async def compare(whole: AsyncEngine, persona: str, trouble: float, left_out: frozenset[str]) -> None:
     same = 0
     ids = [id for each in (await ids_by_type(whole, "DEFAULT")).values() for id in sorted(each)[:5]]
-    documents = Documents(SCHEMA.executable, argue(ids), LEFT_OUT)
+    documents = Documents(SCHEMA.executable, argue(ids), left_out)
     for seed in range(CHUNK):
         document, variables = documents.make(seed)
         stock, planned = [
@@ -228,6 +244,35 @@ async def test_what_follows_from_rows_or_is_loaded_by_key_is_not_executed_row_by
     assert result.errors is None
     assert Counting.executed == {"pipelines": 1}
     assert sum(len(node["failures"]) for node in result.data["pipelines"]["nodes"]) > 0
+
+
+async def test_one_pipeline_is_looked_up_with_all_that_has_its_key_over_one_connection(
+    whole: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batches, "PATIENCE_SECONDS", 60.0)
+    schema = create_schema()
+    schema.execution_context_class = Counting
+    document = """query ($id: ID!) { pipeline(by: {id: $id}) { progress { fraction } viewerCan { retry { allowed } }
+      jobs { nodes { jobId } totalCount { value } } } }"""
+    [id, *_] = sorted((await ids_by_type(whole, "DEFAULT"))["Pipeline"])
+    borrowed: list[Any] = []
+    event.listen(whole.sync_engine, "checkout", lambda *_: borrowed.append(1))
+    Counting.executed.clear()
+    result: Any = await schema.execute(
+        document, variable_values={"id": id}, context_value=context(whole, PERSONAS["superadmin"])
+    )
+    assert result.errors is None
+    assert result.data["pipeline"]["jobs"]["nodes"]
+    assert (Counting.executed, len(borrowed)) == ({}, 1)
+
+
+async def test_nothing_is_shown_of_a_pipeline_that_is_not_visible_although_it_was_asked_for(whole: AsyncEngine) -> None:
+    document = "query ($id: ID!) { pipeline(by: {id: $id}) { progress { phase } jobs { nodes { jobId } } } }"
+    ids = sorted((await ids_by_type(whole, "DEFAULT"))["Pipeline"])
+    nobody, somebody = (context(whole, PERSONAS[name]) for name in ("nobody", "superadmin"))
+    for asker, is_shown in ((nobody, False), (somebody, True)):
+        result: Any = await SCHEMA.execute(document, variable_values={"id": ids[0]}, context_value=asker)
+        assert (result.errors, result.data["pipeline"] is not None) == (None, is_shown)
 
 
 def test_the_server_executes_by_plan_and_the_comparison_does_not() -> None:

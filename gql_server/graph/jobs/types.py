@@ -9,7 +9,7 @@ from gql_server.graph.connections import CountedConnection
 from gql_server.graph.context import Info
 from gql_server.graph.diagnosis import diagnosis_of
 from gql_server.graph.failures.types import FailureGroup
-from gql_server.graph.fields import ChildField, access, access_sentence, child, computed, embedded, guarded
+from gql_server.graph.fields import ChildField, access, access_sentence, child, computed, embedded, guarded, lookup
 from gql_server.graph.jobs.row_errors import RowErrorConnection, row_errors
 from gql_server.graph.nodes import Node, global_id, integer_key
 from gql_server.graph.pipelines.graph import JobDependencyFields
@@ -119,6 +119,9 @@ def job_key(global_id: str) -> int:
 
 @strawberry.type
 class JobQuery:
-    @strawberry.field(description="One job, by whatever name you have; null when absent or not visible.")
+    @strawberry.field(
+        description="One job, by whatever name you have; null when absent or not visible.",
+        metadata=lookup(queries.jobs_by_id, key=JobBy.key, identity="job_id"),
+    )
     async def job(self, info: Info, by: Annotated[JobBy, strawberry.argument(description="Its name.")]) -> Job | None:
         return await load(info, queries.jobs_by_id, by.key())

@@ -8,6 +8,7 @@ from uuid import UUID
 import strawberry
 from strawberry import UNSET
 
+from gql_server.execution import Unplanned
 from gql_server.feed.list_reader import held_of
 from gql_server.feed.tokens import Position
 from gql_server.graph.connections import CountedConnection
@@ -26,6 +27,7 @@ from gql_server.graph.fields import (
     access_sentence,
     child,
     embedded,
+    lookup,
     of_context,
 )
 from gql_server.graph.jobs.enums import JobKind
@@ -204,15 +206,23 @@ class PipelineBy:
         """The key of the pipeline; None when there is no such job for the viewer. Raises BadInput."""
         if self.job_id is not None:
             return await info.context.load(queries.keys_by_job, self.job_id.value)
+        return self.known_key()
+
+    def known_key(self) -> UUID:
+        """The key of the pipeline, if it is named by that. Raises BadInput, or Unplanned."""
         if self.pipeline_id is not None:
             return self.pipeline_id.value
-        assert self.id is not None
+        if self.id is None:
+            raise Unplanned
         return uuid_key("Pipeline", self.id.value)
 
 
 @strawberry.type
 class PipelineQuery:
-    @strawberry.field(description="One pipeline, by whatever name you have; null when absent or not visible.")
+    @strawberry.field(
+        description="One pipeline, by whatever name you have; null when absent or not visible.",
+        metadata=lookup(queries.pipelines_by_key, key=PipelineBy.known_key, identity="key"),
+    )
     async def pipeline(
         self, info: Info, by: Annotated[PipelineBy, strawberry.argument(description="Its name.")]
     ) -> Pipeline | None:
