@@ -6,7 +6,7 @@ write nothing. All leases are on the database's clock. Rows are locked in one or
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     BindParameter,
@@ -14,9 +14,12 @@ from sqlalchemy import (
     SQLColumnExpression,
     and_,
     bindparam,
+    case,
     cast,
+    false,
     func,
     insert,
+    not_,
     select,
     tuple_,
     update,
@@ -26,19 +29,22 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gql_server.db import models
+from gql_server.db.expressions import among, given_keys
 from gql_server.db.models import (
     NOW,
+    RECALCULATIONS,
     HistoryKind,
     JobState,
 )
 from gql_server.ledger.failures import record as failure_records
+from gql_server.ledger.failures.classify import FAILED_RESULTS, Failure
 from gql_server.ledger.history import history
 from gql_server.ledger.job import ClaimedJob, Outcome
 
 Bound = BindParameter[Any]
 
 AT_ONCE = timedelta(0)
-jobs = models.Job
+jobs, pipelines = models.Job, models.Pipeline
 
 
 def held_by(worker: str | Bound, job_id: int | Bound, attempt: int | Bound) -> ColumnElement[bool]:
@@ -102,23 +108,48 @@ _FINISH = (
 )
 
 
+_OWES = and_(pipelines.owes_aggregation, pipelines.aborted_at.is_(None))
+_FINISHED = _FINISH.returning(jobs.id).cte("finished")
+_LOCKED = (
+    select(_OWES.label("owes"))
+    .where(among(pipelines.id, given_keys(pipelines.id)), select(_FINISHED.c.id).exists())
+    .order_by(pipelines.id)
+    .with_for_update(key_share=True)
+    .cte("locked")
+)
+_ANY = select(func.coalesce(func.bool_or(_LOCKED.c.owes), false()).label("owes")).cte("of_any")
+
+# The function is called last, and sees what was written and what was committed before the locks were given: each statement of a
+# function that is volatile looks at the ledger anew.
+_FINISH_AND_STORE = select(
+    _ANY.c.owes,
+    case((not_(_ANY.c.owes), func.gql_try_store_status(given_keys(pipelines.id)))),
+).where(select(_FINISHED.c.id).exists())
+
+
+def ends_simply(job: ClaimedJob, outcome: Outcome) -> bool:
+    """True if an attempt ends in success, and only its pipelines have to be written with it, unless they owe something."""
+    return (
+        outcome.result not in FAILED_RESULTS
+        and not outcome.row_errors
+        and not outcome.children
+        and job.job_type not in RECALCULATIONS
+        and bool(job.pipeline_ids)
+    )
+
+
+class Finished(NamedTuple):
+    """A job that was finished in one statement. If a pipeline of its owes an aggregation, no status is stored yet; nor after an
+    error, which is told."""
+
+    owes: bool
+    refusal: str | None
+
+
 async def finish(connection: AsyncConnection, worker: str, job: ClaimedJob, outcome: Outcome) -> bool:
     """Write the terminal state of this attempt. False when the job is no longer this worker's: then write nothing else."""
     failure = failure_records.of_outcome(job, outcome)
-    result = await connection.execute(
-        _FINISH,
-        {
-            "worker": worker,
-            "job_id": job.id,
-            "attempt": job.attempt,
-            "outcome": outcome.result,
-            "message": outcome.message,
-            "more": dict(outcome.meta),
-            "affected": None if outcome.affected_module_ids is None else list(outcome.affected_module_ids),
-            "class_": failure and failure.failure_class,
-            "fingerprint": failure and failure.fingerprint,
-        },
-    )
+    result = await connection.execute(_FINISH, _terminal(worker, job, outcome, failure))
     if result.rowcount != 1:
         return False
     if failure:
@@ -130,6 +161,29 @@ async def finish(connection: AsyncConnection, worker: str, job: ClaimedJob, outc
         ]
         await connection.execute(insert(models.RowError), rows)
     return True
+
+
+async def finish_and_store(connection: AsyncConnection, worker: str, job: ClaimedJob, outcome: Outcome) -> Finished | None:
+    """Write the terminal state of a successful attempt, lock its pipelines, and store what their jobs say, in one statement.
+    None when the job is no longer this worker's."""
+    values = {**_terminal(worker, job, outcome, None), "keys": list(job.pipeline_ids)}
+    row = (await connection.execute(_FINISH_AND_STORE, values)).one_or_none()
+    return row and Finished(*row)
+
+
+def _terminal(worker: str, job: ClaimedJob, outcome: Outcome, failure: Failure | None) -> dict[str, Any]:
+    """The terminal state, as the statements take it."""
+    return {
+        "worker": worker,
+        "job_id": job.id,
+        "attempt": job.attempt,
+        "outcome": outcome.result,
+        "message": outcome.message,
+        "more": dict(outcome.meta),
+        "affected": None if outcome.affected_module_ids is None else list(outcome.affected_module_ids),
+        "class_": failure and failure.failure_class,
+        "fingerprint": failure and failure.fingerprint,
+    }
 
 
 async def release(connection: AsyncConnection, worker: str, job: ClaimedJob, *, delay: timedelta = AT_ONCE) -> bool:

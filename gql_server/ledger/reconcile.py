@@ -7,8 +7,6 @@ from uuid import UUID
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gql_server.ledger.serving import SERVING
-
 FEW = 4
 
 
@@ -29,52 +27,11 @@ class ForPipelines:
         return [row for id in sorted(set(pipeline_ids)) for row in await connection.execute(self.one, {"id": id})]
 
 
-# The same rules as `progress.pipeline_status`; a property test holds the two together.
-_RECOMPUTE = f"""
-WITH {SERVING}, facts AS (
-  SELECT j.served AS id,
-    count(*) AS job_count,
-    count(*) FILTER (WHERE j.state = 'FINISHED' AND j.result = 'ERROR') AS error_count,
-    count(*) FILTER (WHERE j.job_type = 'emission_recalc') AS recalc_count,
-    coalesce(bool_or(j.state IN ('NOT_STARTED', 'QUEUED', 'RUNNING')), false) AS live,
-    coalesce(bool_and(j.state IN ('NOT_STARTED', 'QUEUED')), false) AS untouched,
-    coalesce(bool_or(j.state = 'FINISHED' AND j.result = 'WARNING'), false) AS has_warning,
-    (array_agg(j.state = 'FINISHED' AND j.result = 'ERROR' ORDER BY j.id) FILTER (WHERE j.is_own))[1] AS root_failed,
-    min(j.started_at) FILTER (WHERE j.is_own) AS started_at,
-    max(j.finished_at) AS finished_at,
-    (array_agg(j.status_message ORDER BY lower(btrim(coalesce(j.status_message, ''))) = 'success', j.id)
-       FILTER (WHERE j.state = 'FINISHED' AND j.result = 'ERROR'))[1] AS last_error
-  FROM serving j
-  GROUP BY j.served
-), statuses AS (
-  SELECT f.*, CASE
-      WHEN (f.live OR p.owes_aggregation) AND f.untouched THEN 'NOT_STARTED'
-      WHEN f.live OR p.owes_aggregation THEN 'RUNNING'
-      WHEN f.root_failed THEN 'FAILED'
-      WHEN f.error_count > 0 THEN 'PARTIAL'
-      ELSE 'SUCCESS' END AS status
-  FROM facts f JOIN pipelines p ON p.id = f.id
-  WHERE p.id {{of}}
-), wanted AS (
-  SELECT v.id, v.status, v.recalc_count AS expected_recalc, v.job_count, v.error_count, v.has_warning, v.last_error,
-    v.started_at,
-    CASE WHEN v.status IN ('SUCCESS', 'PARTIAL', 'FAILED') THEN v.finished_at END AS finished_at
-  FROM statuses v
-)
-UPDATE pipelines p SET
-  status = w.status, expected_recalc = w.expected_recalc, job_count = w.job_count, error_count = w.error_count,
-  has_warning = w.has_warning, last_error = w.last_error, started_at = w.started_at, finished_at = w.finished_at,
-  updated_at = clock_timestamp()
-FROM wanted w
-WHERE p.id = w.id AND ({{always}} OR
-  (p.status, p.expected_recalc, p.job_count, p.error_count, p.has_warning, p.last_error, p.started_at, p.finished_at)
-  IS DISTINCT FROM
-  (w.status, w.expected_recalc, w.job_count, w.error_count, w.has_warning, w.last_error, w.started_at, w.finished_at))
-RETURNING p.id
-"""
-
-_AFTER_A_CHANGE = ForPipelines(_RECOMPUTE, always="true")
-_IF_DRIFTED = ForPipelines(_RECOMPUTE, always="false")
+# The rules are in `db/sql/functions/store_status.sql`, where PostgreSQL keeps their plan, and can go on after an error.
+_IDS = "CAST(:ids AS uuid[])"
+_STORE = text(f"SELECT gql_store_status({_IDS}, false)")
+_TRY_TO_STORE = text(f"SELECT gql_try_store_status({_IDS})")
+_CORRECT = text(f"SELECT gql_store_status({_IDS}, true)")
 
 # A statement that waits for a lock still sees the ledger as it was before it waited: lock first, then look.
 _LOCK = ForPipelines("""
@@ -113,7 +70,12 @@ async def recompute(connection: AsyncConnection, pipeline_ids: Collection[UUID])
 
 async def store(connection: AsyncConnection, pipeline_ids: Collection[UUID]) -> None:
     """Store what the jobs of these pipelines say, as `recompute` does, for pipelines that the transaction has locked."""
-    await _AFTER_A_CHANGE.execute(connection, pipeline_ids)
+    await connection.execute(_STORE, {"ids": list(pipeline_ids)})
+
+
+async def try_to_store(connection: AsyncConnection, pipeline_ids: Collection[UUID]) -> str | None:
+    """The same, or the error for which nothing is stored: the transaction can go on."""
+    return await connection.scalar(_TRY_TO_STORE, {"ids": list(pipeline_ids)})
 
 
 async def suspects(connection: AsyncConnection) -> list[UUID]:
@@ -123,4 +85,4 @@ async def suspects(connection: AsyncConnection) -> list[UUID]:
 
 async def correct(connection: AsyncConnection, pipeline_ids: Collection[UUID]) -> list[UUID]:
     """Correct the stored status of these locked pipelines where their jobs contradict it; touches no other row."""
-    return [row.id for row in await _IF_DRIFTED.execute(connection, pipeline_ids)]
+    return list((await connection.scalars(_CORRECT, {"ids": list(pipeline_ids)})).all())

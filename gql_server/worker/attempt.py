@@ -147,13 +147,28 @@ class Runner:
         return await resume.resumed(connection, root_id)
 
     async def _complete(self, connection: AsyncConnection, job: ClaimedJob, outcome: Outcome) -> None:
+        if not ledger.ends_simply(job, outcome):
+            await self._complete_stepwise(connection, job, outcome)
+            return
+        finished = await ledger.finish_and_store(connection, self.worker, job, outcome)
+        if finished is None:
+            raise LeaseLost
+        if finished.owes:
+            await self._settle(connection, job)
+        elif finished.refusal:
+            _tell_refusal(job.pipeline_ids, finished.refusal)
+
+    async def _complete_stepwise(self, connection: AsyncConnection, job: ClaimedJob, outcome: Outcome) -> None:
         if not await ledger.finish(connection, self.worker, job, outcome):
             raise LeaseLost
         await chain.chain(connection, self.registry, job, outcome.children)
         if job.pipeline_ids:
-            recalculated = job.job_type in RECALCULATIONS
-            await debts.settle(connection, self.registry, job.pipeline_ids, recalculated=recalculated)
-            await self._store_status(connection, job.pipeline_ids)
+            await self._settle(connection, job)
+
+    async def _settle(self, connection: AsyncConnection, job: ClaimedJob) -> None:
+        recalculated = job.job_type in RECALCULATIONS
+        await debts.settle(connection, self.registry, job.pipeline_ids, recalculated=recalculated)
+        await self._store_status(connection, job.pipeline_ids)
 
     async def _fail(self, job: ClaimedJob, run: Run, outcome: Outcome, began: float) -> None:
         """Write ERROR, children none, in a small transaction of its own; what it had to do it is still about."""
@@ -172,14 +187,13 @@ class Runner:
 
     async def _store_status(self, connection: AsyncConnection, pipeline_ids: Collection[UUID]) -> None:
         """The sweep heals what fails here; only a lost connection ends the job's transaction too. They are locked."""
-        savepoint = await connection.begin_nested()
-        try:
-            await reconcile.store(connection, pipeline_ids)
-        except SQLAlchemyError as error:
-            if is_connection_lost(error):
-                raise
-            await savepoint.rollback()
-            log.exception("pipeline.recompute_failed", pipeline_ids=[str(each) for each in pipeline_ids])
+        if refusal := await reconcile.try_to_store(connection, pipeline_ids):
+            _tell_refusal(pipeline_ids, refusal)
+
+
+def _tell_refusal(pipeline_ids: Collection[UUID], error: str) -> None:
+    """A line about pipelines whose status could not be stored."""
+    log.error("pipeline.recompute_failed", error=error, pipeline_ids=[str(each) for each in pipeline_ids])
 
 
 def _ended(job: ClaimedJob, outcome: Outcome, began: float) -> dict[str, object]:

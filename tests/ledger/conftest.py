@@ -1,5 +1,6 @@
 """A ledger with a registry of small job types, and a worker that drains it."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -83,6 +84,17 @@ class Ledger:
     def worker(self, name: str = "w1", **config: Any) -> Worker:
         quick: dict[str, Any] = {"lease": timedelta(seconds=2), "grace": timedelta(seconds=1)}
         return Worker(self.dsn, self.engine, self.registry, WorkerConfig(name=name, **{**quick, **config}))
+
+
+async def blocked(work: Ledger) -> None:
+    """Wait until some transaction of this database waits for another."""
+    waits = text("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")
+    async with asyncio.timeout(10):
+        while True:
+            async with work.engine.connect() as connection:
+                if await connection.scalar(waits):
+                    return
+            await asyncio.sleep(0.01)
 
 
 RECALCULATIONS = tuple(ChildJob(job_type="emission_recalc", data_entry_type_id=entry_type) for entry_type in (10, 11, 12))

@@ -1,5 +1,7 @@
 """The statements of the runner find what they need by index, however much finished work lies in the ledger."""
 
+from uuid import UUID
+
 import pytest
 from sqlalchemy import insert, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -10,6 +12,7 @@ from bench.jobs import submit
 from bench.scale import chores, scanned
 from gql_server.db import models
 from gql_server.db.models import EntityType, JobType, PipelineStatus
+from gql_server.ledger import reconcile
 
 CHORES = chores(empty.registry())
 
@@ -32,6 +35,38 @@ async def test_a_claim_without_its_index_is_seen_to_scan(grown: AsyncEngine) -> 
         await connection.execute(text("ANALYZE data_ingestion_jobs"))
 
     assert "data_ingestion_jobs" in await scanned(grown, CHORES["claim"])
+
+
+async def test_a_status_is_stored_by_index_also_where_that_was_planned_for_an_empty_ledger(engine: AsyncEngine) -> None:
+    async with engine.connect() as connection:
+        for _ in range(7):
+            await reconcile.store(connection, [UUID(int=1)])
+        await connection.commit()
+        await submit(engine, 2_000)
+        some = (await connection.scalars(text("SELECT id FROM pipelines ORDER BY id LIMIT 3"))).all()
+        await connection.commit()
+
+        await reconcile.store(connection, some)
+        assert await reconcile.correct(connection, some) == []
+        read = "SELECT pg_stat_get_xact_tuples_returned('{}'::regclass)"
+        tables = [await connection.scalar(text(read.format(table))) for table in ("pipelines", "data_ingestion_jobs")]
+
+    assert tables == [0, 0]
+
+
+TRIGGERS = text("""
+SELECT tgrelid::regclass::text || ' ' || tgname FROM pg_trigger
+WHERE tgrelid IN ('pipelines'::regclass, 'data_ingestion_jobs'::regclass) AND NOT tgisinternal
+  AND tgtype & 16 > 0 AND (tgtype & 2 > 0 OR tgqual IS NOT NULL)
+""")
+"""Triggers of updates that act before the row is written, or on a condition."""
+
+
+async def test_no_trigger_makes_every_write_of_a_job_prepare_its_generated_columns_or_read_a_condition(
+    engine: AsyncEngine,
+) -> None:
+    async with engine.connect() as connection:
+        assert (await connection.scalars(TRIGGERS)).all() == []
 
 
 RUNS = {"provider": "DEFAULT", "kind": JobType.CSV_INGEST, "entity_type": EntityType.MODULE_PER_YEAR, "module_type_id": 1}

@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+import pytest
 import structlog
 from sqlalchemy import text
 
@@ -12,7 +13,7 @@ from gql_server.ledger import reconcile
 from gql_server.worker import ClaimedJob, JobError, LeaseLost, Outcome, RejectedRow
 from gql_server.worker.attempt import LOCK_RETRY
 from gql_server.worker.sweep import sweep
-from tests.ledger.conftest import Ledger
+from tests.ledger.conftest import Ledger, blocked
 
 WRITE = text("INSERT INTO pods (pod_id) VALUES ('written by the handler')")
 
@@ -200,21 +201,72 @@ async def test_two_jobs_that_deadlock_are_both_applied_once(work: Ledger) -> Non
         assert (await connection.scalars(text("SELECT git_sha FROM pods ORDER BY pod_id"))).all() == ["2", "2"]
 
 
-async def test_s6_a_failing_status_write_does_not_fail_the_job_and_the_sweep_heals(work: Ledger, monkeypatch: Any) -> None:
-    async def broken(connection: Any, ids: Any) -> None:
-        await connection.execute(text("SELECT 1 / 0"))
+@pytest.mark.parametrize("job_type", ["noop", "emission_recalc"])
+async def test_s6_a_failing_status_write_does_not_fail_the_job_and_the_sweep_heals(work: Ledger, job_type: str) -> None:
+    async def handler(job: ClaimedJob, connection: Any, run: Any) -> Outcome:
+        await connection.execute(WRITE)
+        return Outcome()
 
-    submitted = await work.submit("noop")
+    work.behaviours[job_type] = handler
+    submitted = await work.submit(job_type, year=None)
     [job] = await work.claim()
-    with monkeypatch.context() as patch:
-        patch.setattr(reconcile, "store", broken)
+    await work.execute("""
+        CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'not today'; END $$""")
+    await work.execute("CREATE TRIGGER refuse BEFORE UPDATE OF status ON pipelines FOR EACH ROW EXECUTE FUNCTION refuse()")
+    with structlog.testing.capture_logs() as logs:
         await work.run(job)
 
     assert (await work.job(submitted.job_id)).result == "SUCCESS"
+    assert await written(work) == 1
     assert (await work.pipeline(submitted.pipeline_id)).status == "NOT_STARTED"
+    [refused] = [line for line in logs if line["event"] == "pipeline.recompute_failed"]
+    assert (refused["error"], refused["pipeline_ids"]) == ("P0001 not today", [str(submitted.pipeline_id)])
 
+    await work.execute("DROP TRIGGER refuse ON pipelines")
     assert await sweep(work.engine, work.registry) == 1
     assert (await work.pipeline(submitted.pipeline_id)).status == "SUCCESS"
+
+
+async def test_a_job_that_ends_in_a_pipeline_that_owes_an_aggregation_has_it_chained(work: Ledger) -> None:
+    submitted = await work.submit("noop")
+    await work.execute(
+        """INSERT INTO data_ingestion_jobs (pipeline_id, job_type, entity_type, provider, module_type_id, year, state, result)
+        VALUES (:id, 'emission_recalc', 'MODULE_PER_YEAR', 'ACCRED', 4, 2025, 'FINISHED', 'SUCCESS')""",
+        id=submitted.pipeline_id,
+    )
+    await work.execute("UPDATE pipelines SET owes_aggregation = true WHERE id = :id", id=submitted.pipeline_id)
+    [job] = await work.claim()
+
+    await work.run(job)
+
+    jobs = await work.jobs(models.Job.pipeline_id == submitted.pipeline_id)
+    assert [(each.job_type, each.state) for each in jobs] == [
+        ("noop", "FINISHED"),
+        ("emission_recalc", "FINISHED"),
+        ("aggregation", "NOT_STARTED"),
+    ]
+    pipeline = await work.pipeline(submitted.pipeline_id)
+    assert (pipeline.status, pipeline.owes_aggregation, pipeline.job_count) == ("RUNNING", False, 3)
+
+
+async def test_a_status_shows_what_was_committed_while_the_end_of_a_job_waited_for_its_pipeline(work: Ledger) -> None:
+    submitted = await work.submit("noop")
+    [job] = await work.claim()
+    async with work.engine.begin() as other:
+        await reconcile.lock(other, [submitted.pipeline_id])
+        ending = asyncio.create_task(work.run(job))
+        await blocked(work)
+        await other.execute(
+            text(
+                """INSERT INTO data_ingestion_jobs (pipeline_id, job_type, entity_type, provider, state, result)
+                VALUES (:id, 'noop', 'MODULE_PER_YEAR', 'ACCRED', 'FINISHED', 'ERROR')"""
+            ),
+            {"id": submitted.pipeline_id},
+        )
+    await ending
+
+    pipeline = await work.pipeline(submitted.pipeline_id)
+    assert (pipeline.status, pipeline.job_count, pipeline.error_count) == ("PARTIAL", 2, 1)
 
 
 async def test_a_timeout_of_the_outside_world_is_an_error_of_the_job(work: Ledger) -> None:

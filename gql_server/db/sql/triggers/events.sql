@@ -1,17 +1,26 @@
 -- An event for each change that a viewer can see. Runs at COMMIT and holds its lock until the commit is visible, so the order
--- of `seq` is the order of commits for every writer.
+-- of `seq` is the order of commits for every writer. What differs is compared here: the clause WHEN of a trigger is read anew by every
+-- statement, which takes longer.
 
 CREATE OR REPLACE FUNCTION gql_job_event() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
-  served uuid[];
+  served uuid[] := new.serves;
 BEGIN
+  IF TG_OP = 'UPDATE' THEN
+    IF (old.pipeline_id, old.serves, old.state, old.result, old.status_message, old.meta, old.run_after, old.attempts,
+       old.started_at, old.finished_at)
+      IS NOT DISTINCT FROM
+      (new.pipeline_id, new.serves, new.state, new.result, new.status_message, new.meta, new.run_after, new.attempts,
+       new.started_at, new.finished_at) THEN
+      RETURN NULL;
+    END IF;
+    IF old.serves <> new.serves THEN
+      served := ARRAY(SELECT DISTINCT unnest(old.serves || new.serves));
+    END IF;
+  END IF;
   PERFORM pg_advisory_xact_lock(1240, 0);
   INSERT INTO events (seq, pipeline_key, job_id)
     VALUES (gql_event_number(), coalesce(new.pipeline_id, new.time_key), new.id);
-  served := new.serves;
-  IF TG_OP = 'UPDATE' AND old.serves <> new.serves THEN
-    served := ARRAY(SELECT DISTINCT unnest(old.serves || new.serves));
-  END IF;
   IF served <> '{}' THEN
     INSERT INTO events (seq, pipeline_key, job_id)
       SELECT gql_event_number(), key, new.id FROM unnest(served) AS key WHERE key IS DISTINCT FROM new.pipeline_id;
@@ -24,21 +33,14 @@ END $$;
 -- for failed files of units, which add up; what was a success and is no more leaves them open again.
 -- Many may be written by one commit, so the plan is made once, when perhaps the tables are still empty, and none but the index of
 -- scopes fits: rows of (scope, id) are compared, states asked for by CASE, and of what came between the first is looked up.
-CREATE OR REPLACE FUNCTION gql_pipeline_event() RETURNS trigger LANGUAGE plpgsql
+CREATE OR REPLACE FUNCTION gql_tell_resolved(success uuid) RETURNS void LANGUAGE plpgsql
 SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off AS $$
 DECLARE
-  resolves boolean := TG_OP = 'INSERT' AND new.status = 'SUCCESS';
+  new pipelines%ROWTYPE;
   since_of_files uuid := '00000000-0000-0000-0000-000000000000';
   since uuid;
 BEGIN
-  PERFORM pg_advisory_xact_lock(1240, 0);
-  INSERT INTO events (seq, pipeline_key) VALUES (gql_event_number(), new.id);
-  IF TG_OP = 'UPDATE' THEN
-    resolves := (old.status = 'SUCCESS') <> (new.status = 'SUCCESS');
-  END IF;
-  IF NOT resolves THEN
-    RETURN NULL;
-  END IF;
+  SELECT * INTO new FROM pipelines WHERE id = success;
   SELECT p.id INTO since FROM pipelines p
     WHERE (p.scope_key, p.id) < (new.scope_key, new.id) AND p.scope_key >= new.scope_key AND p.status = 'SUCCESS'
     ORDER BY p.scope_key DESC, p.id DESC LIMIT 1;
@@ -89,6 +91,27 @@ BEGIN
             j.provider, j.job_type, j.entity_type, j.module_type_id, j.data_entry_type_id, j.year, NULL
           ))
     ) AS failed;
+END $$;
+
+CREATE OR REPLACE FUNCTION gql_pipeline_event() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+  resolves boolean := new.status = 'SUCCESS';
+BEGIN
+  IF TG_OP = 'UPDATE' THEN
+    IF (old.status, old.expected_recalc, old.job_count, old.error_count, old.has_warning, old.last_error, old.aborted_at,
+       old.started_at, old.finished_at)
+      IS NOT DISTINCT FROM
+      (new.status, new.expected_recalc, new.job_count, new.error_count, new.has_warning, new.last_error, new.aborted_at,
+       new.started_at, new.finished_at) THEN
+      RETURN NULL;
+    END IF;
+    resolves := (old.status = 'SUCCESS') <> (new.status = 'SUCCESS');
+  END IF;
+  PERFORM pg_advisory_xact_lock(1240, 0);
+  INSERT INTO events (seq, pipeline_key) VALUES (gql_event_number(), new.id);
+  IF resolves THEN
+    PERFORM gql_tell_resolved(new.id);
+  END IF;
   RETURN NULL;
 END $$;
 
@@ -99,24 +122,13 @@ ON data_ingestion_jobs DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTI
 DROP TRIGGER IF EXISTS job_changed ON data_ingestion_jobs;
 CREATE CONSTRAINT TRIGGER job_changed AFTER UPDATE OF
   pipeline_id, serves, state, result, status_message, meta, run_after, attempts, started_at, finished_at
-ON data_ingestion_jobs DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
-WHEN ((old.pipeline_id, old.serves, old.state, old.result, old.status_message, old.meta, old.run_after, old.attempts,
-       old.started_at, old.finished_at)
-  IS DISTINCT FROM
-      (new.pipeline_id, new.serves, new.state, new.result, new.status_message, new.meta, new.run_after, new.attempts,
-       new.started_at, new.finished_at))
-EXECUTE FUNCTION gql_job_event();
+ON data_ingestion_jobs DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION gql_job_event();
 
 DROP TRIGGER IF EXISTS pipeline_created ON pipelines;
 CREATE CONSTRAINT TRIGGER pipeline_created AFTER INSERT
 ON pipelines DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION gql_pipeline_event();
 
 DROP TRIGGER IF EXISTS pipeline_changed ON pipelines;
-CREATE CONSTRAINT TRIGGER pipeline_changed AFTER UPDATE
-ON pipelines DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
-WHEN ((old.status, old.expected_recalc, old.job_count, old.error_count, old.has_warning, old.last_error, old.aborted_at,
-       old.started_at, old.finished_at)
-  IS DISTINCT FROM
-      (new.status, new.expected_recalc, new.job_count, new.error_count, new.has_warning, new.last_error, new.aborted_at,
-       new.started_at, new.finished_at))
-EXECUTE FUNCTION gql_pipeline_event();
+CREATE CONSTRAINT TRIGGER pipeline_changed AFTER UPDATE OF
+  status, expected_recalc, job_count, error_count, has_warning, last_error, aborted_at, started_at, finished_at
+ON pipelines DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION gql_pipeline_event();
