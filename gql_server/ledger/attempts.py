@@ -168,7 +168,7 @@ async def finish_and_store(connection: AsyncConnection, worker: str, job: Claime
     None when the job is no longer this worker's."""
     values = {**_terminal(worker, job, outcome, None), "keys": list(job.pipeline_ids)}
     row = (await connection.execute(_FINISH_AND_STORE, values)).one_or_none()
-    return row and Finished(*row)
+    return None if row is None else Finished(*row)
 
 
 def _terminal(worker: str, job: ClaimedJob, outcome: Outcome, failure: Failure | None) -> dict[str, Any]:

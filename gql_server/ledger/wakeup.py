@@ -23,11 +23,12 @@ def _json(event: Mapping[str, object]) -> str:
 
 # The shapes PgQueuer's listener reads. The time says nothing: the first only ever means "look at the ledger".
 _EVENT = {"channel": JOBS_CHANNEL, "sent_at": "1970-01-01T00:00:00Z"}
-LOOK = _json({**_EVENT, "type": "table_changed_event", "operation": "insert", "table": "data_ingestion_jobs"})
+_LOOK = {**_EVENT, "type": "table_changed_event", "operation": "insert", "table": "data_ingestion_jobs"}
+LOOK = _json(_LOOK)
 
 _WAKE_ALL = DirectStatement(
     text("SELECT pg_notify(:jobs, :look), pg_notify(:events, '')").bindparams(
-        jobs=JOBS_CHANNEL, look=LOOK, events=EVENTS_CHANNEL
+        bindparam("jobs", JOBS_CHANNEL), bindparam("look", type_=Text), bindparam("events", EVENTS_CHANNEL)
     )
 )
 _WAKE_FEED = DirectStatement(text("SELECT pg_notify(:events, '')").bindparams(events=EVENTS_CHANNEL))
@@ -37,10 +38,14 @@ _CANCEL = DirectStatement(
 
 
 class Waker:
-    """Wakes everybody for one worker: those who ask while a wake-up is on its way share the next one."""
+    """Wakes everybody for one worker: those who ask while a wake-up is on its way share the next one.
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    By `look` the worker knows its own, which tells it nothing: it looks for jobs when it is done with one.
+    """
+
+    def __init__(self, engine: AsyncEngine, worker: str) -> None:
         self.engine = engine
+        self.look = _json({**_LOOK, "worker": worker})
         self._wanted = False
         self._turn = asyncio.Lock()
 
@@ -51,7 +56,7 @@ class Waker:
             if self._wanted:
                 self._wanted = False
                 try:
-                    await wake_all(self.engine)
+                    await wake_all(self.engine, self.look)
                 except asyncio.CancelledError:
                     self._wanted = True  # the next in turn sends it
                     raise
@@ -64,10 +69,10 @@ async def cancel_jobs(engine: AsyncEngine, job_ids: Sequence[int]) -> None:
         await _send(engine, _CANCEL, event=_json(event))
 
 
-async def wake_all(engine: AsyncEngine) -> None:
+async def wake_all(engine: AsyncEngine, look: str = LOOK) -> None:
     """Wake workers and feeds, after a commit that made jobs claimable or changed what a viewer sees. Never raises for want of a
     database: a failure is logged."""
-    await _send(engine, _WAKE_ALL)
+    await _send(engine, _WAKE_ALL, look=look)
 
 
 async def wake_feed(engine: AsyncEngine) -> None:

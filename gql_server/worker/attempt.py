@@ -48,14 +48,15 @@ class HandlerRefused(Exception):
 
 
 class Runner:
-    """Runs claimed jobs for one worker."""
+    """Runs claimed jobs for one worker. Those that are `ending` have done their work, and their end is being written."""
 
     def __init__(self, engine: AsyncEngine, registry: Registry, worker: str, resources: Mapping[str, Any]) -> None:
         self.engine = engine
         self.registry = registry
         self.worker = worker
         self.resources = resources
-        self.waker = wakeup.Waker(engine)
+        self.waker = wakeup.Waker(engine, worker)
+        self.ending: set[int] = set()
 
     async def run(self, job: ClaimedJob) -> None:
         """Run one claimed job to its end. Never raises for a failing handler: the ledger says what happened."""
@@ -108,7 +109,10 @@ class Runner:
         else:
             log.info("job.finished", **_ended(job, outcome, began))
         finally:
-            await self.waker.wake_all()
+            try:
+                await self.waker.wake_all()
+            finally:
+                self.ending.discard(job.id)
 
     async def release(self, job: ClaimedJob, *, delay: timedelta = AT_ONCE) -> None:
         """Give the job back without counting the attempt, to be claimed after the delay."""
@@ -147,6 +151,7 @@ class Runner:
         return await resume.resumed(connection, root_id)
 
     async def _complete(self, connection: AsyncConnection, job: ClaimedJob, outcome: Outcome) -> None:
+        self.ending.add(job.id)
         if not ledger.ends_simply(job, outcome):
             await self._complete_stepwise(connection, job, outcome)
             return

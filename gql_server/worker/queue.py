@@ -27,18 +27,29 @@ from gql_server.metrics import BEATS_FAILED, JOBS_CLAIMED, LEASES_LOST
 
 BEAT_DEADLINE_SECONDS = 2.0
 FAILED_BEATS_MAX = 4
+ENDING_SECONDS = 0.01
+"""Time for which a place that is free waits for jobs that are about to end."""
 
 log = structlog.get_logger(__name__)
 
 
 class Listener(AsyncpgPoolDriver):
-    """PgQueuer's driver, which its own worker can also tell to look at the ledger."""
+    """PgQueuer's driver, which its own worker can also tell to look at the ledger, and which does not hear that worker's `own`
+    wake-ups."""
 
     _heard: NotifyCallback | None = None
 
+    def __init__(self, pool: asyncpg.Pool, own: str = "") -> None:
+        super().__init__(pool)
+        self._own = own
+
     async def add_listener(self, channel: str, callback: NotifyCallback) -> None:
+        def heard(payload: str | bytes | bytearray) -> None:
+            if payload != self._own:
+                callback(payload)
+
         self._heard = callback
-        await super().add_listener(channel, callback)
+        await super().add_listener(channel, heard)
 
     def look(self) -> None:
         """Look for jobs, as if a wake-up had come."""
@@ -47,10 +58,19 @@ class Listener(AsyncpgPoolDriver):
 
 
 class LedgerQueue(Queries):
-    """Queue of PgQueuer's loop, on the ledger. `held` are the jobs this worker has claimed and not yet let go."""
+    """Queue of PgQueuer's loop, on the ledger. `held` are the jobs this worker has claimed and not yet let go; of those that
+    are `ending`, the end is being written."""
 
     def __init__(
-        self, listener: Listener, channel: Channel, engine: AsyncEngine, worker: str, concurrency: int, *, drain: bool
+        self,
+        listener: Listener,
+        channel: Channel,
+        engine: AsyncEngine,
+        worker: str,
+        concurrency: int,
+        *,
+        drain: bool,
+        ending: Collection[int] = (),
     ) -> None:
         super().__init__(listener, qbq=QueryQueueBuilder(settings=DBSettings(channel=channel)))
         self.listener = listener
@@ -58,16 +78,30 @@ class LedgerQueue(Queries):
         self.worker = worker
         self.concurrency = concurrency
         self.drain = drain
+        self.ending = ending
         self.held: dict[int, ClaimedJob] = {}
         self.contexts: MutableMapping[JobId, Context] = {}
         self._failed_beats = 0
         self._has_room_again = False
         self._backlog = claims.NO_BACKLOG
+        self._next_look: asyncio.TimerHandle | None = None
 
     def let_go(self, job_id: int) -> None:
-        """The worker is done with this job, whatever became of it: there is room for another."""
+        """The worker is done with this job, whatever became of it: there is room for another.
+
+        Where others are about to end, one claim is to fill all their places: the look at the ledger waits for them a moment.
+        """
         self.held.pop(job_id, None)
         self._has_room_again = True
+        if not self.ending:
+            self._look_now()
+        elif self._next_look is None:
+            self._next_look = asyncio.get_running_loop().call_later(ENDING_SECONDS, self._look_now)
+
+    def _look_now(self) -> None:
+        if self._next_look:
+            self._next_look.cancel()
+            self._next_look = None
         self.listener.look()
 
     async def dequeue(

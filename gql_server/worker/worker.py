@@ -125,8 +125,16 @@ class Worker:
     async def _work(self, *, drain: bool) -> None:
         arguments = connect_arguments(self.dsn, "gql-server worker listener")
         async with asyncpg.create_pool(**arguments, min_size=1, max_size=2) as pool:
-            driver, channel = Listener(pool), Channel(wakeup.JOBS_CHANNEL)
-            queue = LedgerQueue(driver, channel, self.engine, self.config.name, self.config.concurrency, drain=drain)
+            driver, channel = Listener(pool, self.runner.waker.look), Channel(wakeup.JOBS_CHANNEL)
+            queue = LedgerQueue(
+                driver,
+                channel,
+                self.engine,
+                self.config.name,
+                self.config.concurrency,
+                drain=drain,
+                ending=self.runner.ending,
+            )
             manager = QueueManager(queue, channel=channel)
             queue.contexts = manager.job_context
             for job_type in self.registry.names:
