@@ -1,8 +1,9 @@
 """Progress and status of a pipeline, as pure functions of its jobs."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from operator import attrgetter
 from typing import Protocol
 from uuid import UUID
 
@@ -18,6 +19,7 @@ class PhaseKey(StrEnum):
 
 
 PHASES = tuple(PhaseKey)
+BY_ID = attrgetter("id")
 
 
 class ProgressJob(Protocol):
@@ -102,24 +104,25 @@ def progress(
     The phase always comes from the jobs; a stored status decides `done` and `has_error`, because the jobs may be
     an older snapshot than the row. Without a row, done means: no live job left.
     """
-    root = min(own, key=lambda job: job.id, default=None)
+    root = min(own, key=BY_ID, default=None)
     jobs = (*own, *shared)
-    recalcs = [job for job in jobs if job.job_type == JobType.EMISSION_RECALC]
-    aggregations = [job for job in jobs if job.job_type == JobType.AGGREGATION]
-    expected = row.expected_recalc if row is not None and row.expected_recalc is not None else len(recalcs)
+    kinds = [job.job_type for job in jobs]
+    finished = [job.job_type for job in jobs if job.state == JobState.FINISHED]
+    recalcs, aggregations = kinds.count(JobType.EMISSION_RECALC), kinds.count(JobType.AGGREGATION)
+    expected = row.expected_recalc if row is not None and row.expected_recalc is not None else recalcs
 
     landed = root is not None and root.state == JobState.FINISHED
-    recalculated = landed and _finished(recalcs) >= expected
-    aggregated = recalculated and _finished(aggregations) == len(aggregations)
-    failed = any(is_error(job) for job in jobs)
+    recalculated = landed and finished.count(JobType.EMISSION_RECALC) >= expected
+    aggregated = recalculated and finished.count(JobType.AGGREGATION) == aggregations
+    failed = JobResult.ERROR in [job.result for job in jobs if job.state == JobState.FINISHED]
     return Progress(
         phase=PhaseKey.AGGREGATION if recalculated else PhaseKey.EMISSIONS if landed else PhaseKey.DATA,
         done=row.status in TERMINAL_STATUSES if row else (aggregated or failed) and not any(is_live(job) for job in jobs),
         has_error=row.status in (PipelineStatus.PARTIAL, PipelineStatus.FAILED) if row else failed,
         status=row.status if row else None,
         kind=(row.kind if row else None) or (root.job_type if root else None),
-        finished_jobs=_finished(jobs),
-        expected_jobs=_expected_jobs(jobs, recalcs, aggregations, expected, fanned_out=landed),
+        finished_jobs=len(finished),
+        expected_jobs=_expected_jobs(len(jobs), recalcs, aggregations, expected) if landed else None,
     )
 
 
@@ -165,21 +168,7 @@ def status_of_counts(tally: JobCounts, *, owes_aggregation: bool) -> PipelineSta
     return PipelineStatus.PARTIAL if tally.errors else PipelineStatus.SUCCESS
 
 
-def _finished(jobs: Iterable[ProgressJob]) -> int:
-    return sum(job.state == JobState.FINISHED for job in jobs)
-
-
-def _expected_jobs(
-    jobs: Sequence[ProgressJob],
-    recalcs: Sequence[ProgressJob],
-    aggregations: Sequence[ProgressJob],
-    expected_recalc: int,
-    *,
-    fanned_out: bool,
-) -> int | None:
-    """Jobs the pipeline will have in the end; None until the root has finished and its fan-out is known."""
-    if not fanned_out:
-        return None
-    others = len(jobs) - len(recalcs) - len(aggregations)
-    recalc_total = max(len(recalcs), expected_recalc)
-    return others + recalc_total + max(len(aggregations), 1 if recalc_total else 0)
+def _expected_jobs(jobs: int, recalcs: int, aggregations: int, expected_recalc: int) -> int:
+    """Jobs that the pipeline will have in the end, once its fan-out is known."""
+    recalc_total = max(recalcs, expected_recalc)
+    return jobs - recalcs - aggregations + recalc_total + max(aggregations, 1 if recalc_total else 0)

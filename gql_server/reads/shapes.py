@@ -8,7 +8,7 @@ sizes, and whether there is a clause at all, belong to the shape.
 from collections import namedtuple
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property, lru_cache, wraps
+from functools import cached_property, lru_cache, partial, wraps
 from typing import Any, NamedTuple, ParamSpec, TypeVar, cast
 
 from sqlalchemy import BindParameter, Executable, bindparam
@@ -54,11 +54,13 @@ class Built:
 
     async def named(self, connection: AsyncConnection, values: Mapping[str, Any]) -> Sequence[Any]:
         """The rows, with attributes named like the columns."""
-        return list(map(self._named._make, await self.rows(connection, values)))
+        return list(map(self._named, await self.rows(connection, values)))
 
     @cached_property
-    def _named(self) -> Any:
-        return namedtuple("Row", cast(Any, self.statement).selected_columns.keys())  # pyright: ignore[reportUntypedNamedTuple]
+    def _named(self) -> Callable[[Any], Any]:
+        names = cast(Any, self.statement).selected_columns.keys()
+        # its own `_make` is Python's, and counts the columns of each row
+        return partial(tuple.__new__, namedtuple("Row", names))  # pyright: ignore[reportUntypedNamedTuple]
 
 
 def built_once(build: Callable[P, Executable | None]) -> Callable[P, Built]:

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
@@ -11,7 +12,7 @@ from sqlalchemy import CompoundSelect, Text, any_, cast, false, literal, select,
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gql_server.db import models
-from gql_server.db.expressions import AnyRow, AnySelect, among, given_keys
+from gql_server.db.expressions import AnySelect, among, given_keys
 from gql_server.db.models import JobState
 from gql_server.ledger.progress import Progress, progress
 from gql_server.policy import Viewer, job_clause, sees_orphans
@@ -26,12 +27,13 @@ from gql_server.reads.pipelines.row import PipelineRow, orphans, stored
 from gql_server.reads.position import position
 from gql_server.reads.rows import Columns
 from gql_server.reads.shapes import built_once, parametrized, shaped
-from gql_server.reads.turns import in_turns
+from gql_server.reads.turns import grouped
 
 J, P = models.Job, models.Pipeline
 EVERY_PIPELINE = PipelineRow.every()
 OF_LIST = EVERY_PIPELINE - ["event_sequence"]
 KEY = ("key",)
+KEY_OF = attrgetter("key")
 
 
 async def pipelines_by_key(
@@ -170,10 +172,8 @@ def _page(rows: Sequence[PipelineRow], criteria: PipelineCriteria, window: Windo
 
 async def progress_by_pipeline(connection: AsyncConnection, viewer: Viewer, keys: Sequence[UUID]) -> dict[UUID, Progress]:
     """Progress of each pipeline, from all jobs that work for it and its stored row."""
-    of_pipeline: defaultdict[UUID, list[AnyRow]] = defaultdict(list)
     facts = await _progress_facts(viewer.shared()).named(connection, {"keys": list(keys)})
-    async for row in in_turns(facts):
-        of_pipeline[row.key].append(row)
+    of_pipeline = await grouped(facts, KEY_OF)
     return {key: _progress(key, of_pipeline[key]) for key in keys}
 
 
