@@ -74,21 +74,6 @@ def job_tone(state: str | None, result: str | None) -> str:
     return JOB_TONES.get(result or "", running)
 
 
-def failed_id(id: int, result: str | None) -> int | None:
-    """The id of a job that has failed, by which what only such jobs have is looked for."""
-    return id if result == JobResult.ERROR else None
-
-
-def retries_left(state: str | None, attempts: int, max_attempts: int) -> int:
-    """Claims that an unfinished job may still get."""
-    return 0 if state == JobState.FINISHED else max(max_attempts - attempts, 0)
-
-
-def next_attempt_at(state: str | None, run_after: datetime | None) -> datetime | None:
-    """Before when an unfinished job is not claimed."""
-    return None if state == JobState.FINISHED else run_after
-
-
 PIPELINE_TONES: dict[str, str] = {
     PipelineStatus.FAILED: "DANGER",
     PipelineStatus.PARTIAL: "WARNING",

@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, Text, and_, case, cast, false, func
 
 from gql_server.db import models
 from gql_server.db.expressions import Column as Sql
-from gql_server.db.expressions import at, constant, excerpt, found, integer, one_of, seconds, text_at
+from gql_server.db.expressions import at, constant, excerpt, found, integer, number, one_of, seconds, text_at
 from gql_server.db.models import EntityType, IngestionMethod, JobResult, JobState, Provider, TargetType
 from gql_server.ledger.leases import IS_STUCK, RECOVER_OBSTACLE
 from gql_server.policy import OPERATIONS_VIEW, Viewer
@@ -68,7 +68,7 @@ class JobRow(Row):
     state = derived(known_or_other(JobState, "UNKNOWN"), _state)
     _result: Column[str | None] = Column(cast(J.result, Text))
     result = derived(known_or_null(JobResult, "UNKNOWN"), _result)
-    failed_id = derived(values.failed_id, job_id, _result)
+    failed_id: Column[int | None] = Column(case((one_of(J.result, [JobResult.ERROR]), J.id)))
     """Its id if it has failed."""
     tone = derived(values.job_tone, _state, _result)
     _level: Column[str | None] = Column(cast(J.entity_type, Text))
@@ -100,9 +100,8 @@ class JobRow(Row):
     )
     attempt = Column(J.attempts)
     max_attempts = Column(J.max_attempts)
-    retries_left = derived(values.retries_left, _state, attempt, max_attempts)
-    _run_after = Column(J.run_after)
-    next_attempt_at = derived(values.next_attempt_at, _state, _run_after)
+    retries_left: Column[int] = Column(case((FINISHED, number(0)), else_=func.greatest(J.max_attempts - J.attempts, number(0))))
+    next_attempt_at: Column[datetime | None] = Column(on_the_way(J.run_after))
     is_current = Column(J.is_current)
     is_aborted: Column[bool] = Column(IS_ABORTED)
     is_stuck: Column[bool] = Column(func.coalesce(IS_STUCK, false()))
