@@ -65,7 +65,7 @@ class FieldPlan:
 
 class Leaf(NamedTuple):
     """The way to the answers of a field for rows of one class: its position in them and its serializer, or a function that does
-    both; neither for one that is no leaf, or guarded."""
+    both; neither for an object, or what is guarded."""
 
     field: FieldPlan
     serialize: Serializer
@@ -172,6 +172,8 @@ def _reading(declared: Attribute | Computed | Judged | Part | Child) -> Reader |
 
 
 def _leaf(plan: FieldPlan, kind: RowClass) -> Leaf:
+    if plan.child is not None and plan.guarded is None:
+        return Leaf(plan, _as_it_is, None, _nothing_yet)
     if plan.serialize is None or plan.read is None or plan.guarded is not None:
         return Leaf(plan, _as_it_is, None, None)
     if not isinstance(plan.declared, Attribute):
@@ -186,6 +188,11 @@ def _serialized(read: Reader, serialize: Serializer) -> Reader:
 
 def _attribute(read: Callable[[Table], Sequence[Any]], serialize: Serializer) -> Reader:
     return lambda _, table: serialize(read(table))
+
+
+def _nothing_yet(_context: Any, table: Table) -> Sequence[None]:
+    """The place of what is loaded."""
+    return [None] * len(table.rows)
 
 
 def _as_it_is(values: Sequence[Any]) -> Sequence[Any]:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 
 from gql_server.carbon.catalog import MODULES
 
@@ -53,7 +54,7 @@ class Viewer:
 
     def shared(self) -> "Viewer":
         """Everyone of the same provider and permissions, as one viewer."""
-        return Viewer(subject="", provider=self.provider, permissions=self.permissions)
+        return _everyone(self.provider, self.permissions)
 
     def alone(self) -> "Viewer":
         """The viewer without what has no part in what it sees: its names, and when its token expires."""
@@ -61,6 +62,11 @@ class Viewer:
 
     def may(self, permission: str) -> bool:
         return permission in self.permissions or permission.partition("@")[0] in self.permissions
+
+
+@lru_cache(maxsize=1024)
+def _everyone(provider: str, permissions: frozenset[str]) -> Viewer:
+    return Viewer(subject="", provider=provider, permissions=permissions)
 
 
 def permissions_of(role: str, unit: str | None) -> frozenset[str]:

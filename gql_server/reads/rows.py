@@ -131,7 +131,7 @@ class Columns(Generic[R]):
         return self.row is other.row and self.index.keys() >= other.index.keys()
 
     def __or__(self, names: Iterable[str]) -> "Columns[R]":
-        return self.row.columns([*self.names, *names])
+        return _joined(self, tuple(names))
 
     def __sub__(self, names: Iterable[str]) -> "Columns[R]":
         return self.row.columns(set(self.names).difference(names))
@@ -188,3 +188,8 @@ def _declared(row: type[Row]) -> list[Column[Any]]:
 @lru_cache(maxsize=1024)
 def _columns(row: type[R], names: frozenset[str]) -> Columns[R]:
     return Columns(row, [column for column in _declared(row) if column.name in names])
+
+
+@lru_cache(maxsize=1024)
+def _joined(columns: Columns[R], names: tuple[str, ...]) -> Columns[R]:
+    return columns.row.columns([*columns.names, *names])

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
+from operator import attrgetter
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from sqlalchemy import ColumnElement, DateTime, Integer, Text, and_, false, func, not_, or_
@@ -53,7 +54,7 @@ class JobCriteria:
 
     def __repr__(self) -> str:
         """Only what is asked: cursors are bound to it."""
-        return repr({field.name: value for field in fields(self) if (value := getattr(self, field.name)) is not None})
+        return repr({name: value for name, value in zip(CLAUSES, VALUES(self), strict=True) if value is not None})
 
     def clauses(self, viewer: Viewer) -> Clauses:
         held = J.claimed_by == planned(self.worker, J.claimed_by) if viewer.may(OPERATIONS_VIEW) else false()
@@ -67,6 +68,10 @@ class JobCriteria:
             *([J.attempts >= planned(self.attempt_at_least, J.attempts)] if self.attempt_at_least is not None else []),
             *within(J.started_at, self.started_at),
         ]
+
+
+CLAUSES = tuple(field.name for field in fields(JobCriteria))
+VALUES = attrgetter(*CLAUSES)
 
 
 def kind_clauses(names: Sequence[str], job_type: Column = J.job_type) -> Clauses:
