@@ -60,7 +60,7 @@ class Built:
     def _named(self) -> Callable[[Any], Any]:
         names = cast(Any, self.statement).selected_columns.keys()
         # its own `_make` is Python's, and counts the columns of each row
-        return partial(tuple.__new__, namedtuple("Row", names))  # pyright: ignore[reportUntypedNamedTuple]
+        return partial(cast(Any, tuple).__new__, namedtuple("Row", names))  # pyright: ignore[reportUntypedNamedTuple]
 
 
 def built_once(build: Callable[P, Executable | None]) -> Callable[P, Built]:

@@ -22,7 +22,7 @@ FINISHED = one_of(J.state, [JobState.FINISHED])
 IS_ABORTED = func.coalesce(text_at(J.meta, "aborted") == constant("true"), false())
 
 
-def on_the_way(value: ColumnElement[Any]) -> ColumnElement[Any]:
+def on_the_way(value: Sql) -> ColumnElement[Any]:
     """Progress as an unfinished job says it; null once it ended."""
     return case((J.state.is_distinct_from(constant(JobState.FINISHED)), value))
 
