@@ -1,5 +1,6 @@
 """Chromium before a server, as an operator on a machine of some speed, and what it says of itself."""
 
+import asyncio
 import os
 import secrets
 from collections.abc import AsyncGenerator
@@ -16,6 +17,7 @@ ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking",
 FEATURES = ["--disable-features=LocalNetworkAccessChecks", "--enable-precise-memory-info"]
 """A page that Playwright answers for is from nowhere, and would not be let to a server of this machine."""
 SETTLE_MS = 1_500
+LOOK_SECONDS = 0.25
 
 WATCH = """
 window.seen = { tasks: [], rows: null, table: null, controls: null };
@@ -64,6 +66,14 @@ async def readers(*dsns: str) -> AsyncGenerator[list[Reader]]:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=[*ARGUMENTS, *FEATURES])
         stack.push_async_callback(browser.close)
         yield [Reader(browser, each, secret) for each in servers]
+
+
+async def until(session: CDPSession, condition: str, *, within: float = 60.0) -> None:
+    """Wait until the expression is true. Unlike Playwright's own waiting it brings no script into the page, which would be
+    measured with it."""
+    async with asyncio.timeout(within):
+        while not (await session.send("Runtime.evaluate", {"expression": condition}))["result"]["value"]:
+            await asyncio.sleep(LOOK_SECONDS)
 
 
 async def metrics(session: CDPSession) -> dict[str, float]:

@@ -1,9 +1,10 @@
 """The first picture of the console: what a reader waits for on a slow machine, and what the page asks for it."""
 
+import asyncio
 from collections.abc import Mapping
 from statistics import median
 
-from bench.browser import SETTLE_MS, Reader, metrics, readers
+from bench.browser import SETTLE_MS, Reader, metrics, readers, until
 from bench.database import connected
 from bench.report import table
 from gql_server.generate.load import generate
@@ -13,6 +14,8 @@ PIPELINES = 60
 SLOWER = 4
 """Factor by which the processor of the reader is slower than this machine's."""
 ALLOWED = {"painted": 1_000, "interactive": 2_000, "script": 300_000, "requests": 3}
+
+LIVE = "document.querySelector('tr.pipeline') !== null && document.querySelector('[data-live][data-state=live]') !== null"
 
 FIRST = """() => {
   const entries = performance.getEntriesByType('resource');
@@ -54,7 +57,6 @@ async def picture(reader: Reader, rounds: int) -> None:
 async def _opened(reader: Reader) -> Mapping[str, float]:
     async with reader.page(slower=SLOWER) as (page, session):
         await page.goto(f"{reader.origin}/")
-        await page.wait_for_selector("tr.pipeline", timeout=60_000)
-        await page.wait_for_selector("[data-live][data-state=live]", timeout=60_000)
-        await page.wait_for_timeout(SETTLE_MS)
+        await until(session, LIVE)
+        await asyncio.sleep(SETTLE_MS / 1000)
         return {**await page.evaluate(FIRST), "processor": (await metrics(session))["TaskDuration"] * 1000}

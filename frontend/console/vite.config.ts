@@ -12,6 +12,8 @@ export default defineConfig({
     emptyOutDir: true,
     // Small pictures as data: addresses would need another source in the page's policy.
     assetsInlineLimit: 0,
+    // One sheet: another that comes later has the browser match every element of the page anew, which takes longer than the whole table.
+    cssCodeSplit: false,
     modulePreload: { polyfill: false },
     chunkSizeWarningLimit: 700,
   },

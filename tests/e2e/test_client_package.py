@@ -31,7 +31,7 @@ MANY = """<script setup>
 import { PipelineTable, usePipelines } from '@gql-server/client/vue';
 import { computed, ref } from 'vue';
 const { rows } = usePipelines({ size: 25 });
-const count = ref(1000);
+const count = ref(Number(new URLSearchParams(location.search).get('count') ?? 1000));
 const shown = computed(() => rows.value.find((row) => row.status === 'SUCCESS'));
 const many = computed(() => Array.from({ length: shown.value ? count.value : 0 }, (_, index) => (
   { ...shown.value, id: `row-${index}`, pipelineId: `${index}`, message: `number ${index}` }
@@ -64,7 +64,7 @@ def visitor(page: Page, origin: str) -> Iterator[Page]:
     assert said == []
 
 
-def show(page: Page, origin: str, dist: Path) -> list[str]:
+def show(page: Page, origin: str, dist: Path, query: str = "") -> list[str]:
     """Opens the built page at the server's origin; the names of its files, as they are asked for."""
     asked: list[str] = []
 
@@ -74,7 +74,7 @@ def show(page: Page, origin: str, dist: Path) -> list[str]:
         route.fulfill(body=body, content_type=content_type)
 
     page.route("**/embedded/**", fulfil)
-    page.goto(f"{origin}/embedded/")
+    page.goto(f"{origin}/embedded/{query}")
     return asked
 
 
@@ -111,10 +111,11 @@ def test_the_table_and_the_graph_are_placed_in_another_page_in_its_colours_and_t
     assert len([name for name in asked if "PipelineGraph" in name and name.endswith(".js")]) == 1
 
 
-def test_of_a_thousand_rows_those_in_sight_are_drawn_and_what_is_held_stays(
+def test_of_many_rows_those_in_sight_are_drawn_and_what_is_held_stays(
     visitor: Page, origin: str, example: dict[str, str]
 ) -> None:
-    show(visitor, origin, built("many", {**example, "Pipelines.vue": MANY}))
+    dist = built("many", {**example, "Pipelines.vue": MANY})
+    show(visitor, origin, dist)
     rows, table = visitor.locator("tr.pipeline"), visitor.locator("table")
     expect(table).to_have_attribute("aria-rowcount", "1001", timeout=30_000)
     expect(rows.first).to_contain_text("number 0")
@@ -156,3 +157,11 @@ def test_of_a_thousand_rows_those_in_sight_are_drawn_and_what_is_held_stays(
 
     expect(rows).to_have_count(80)
     assert table.get_attribute("aria-rowcount") is None
+
+    show(visitor, origin, dist, "?count=90")
+    expect(rows.last).to_contain_text("number 29")
+    assert table.bounding_box()["height"] > 2_500  # pyright: ignore[reportOptionalSubscript]
+
+    visitor.keyboard.press("Control+f")
+
+    expect(rows).to_have_count(90)

@@ -13,12 +13,13 @@ export function forwardSubscription(connection: Connection): SubscriptionForward
   };
 }
 
-export function urqlGraph(client: Client, connection: Connection): Graph {
+/** `reading` is the client that queries go through, where that is another one: lists keep what they read themselves, and need no cache. */
+export function urqlGraph(client: Client, connection: Connection, reading: Client = client): Graph {
   return {
     connection,
     query: <Data, Variables>(document: DocumentInput<Data, Variables>, variables: Variables, signal?: AbortSignal) =>
       new Promise<Answer<Data>>((resolve) => {
-        const asked = client.query(document as DocumentInput<Data>, variables as AnyVariables, { requestPolicy: 'network-only' });
+        const asked = reading.query(document as DocumentInput<Data>, variables as AnyVariables, { requestPolicy: 'network-only' });
         const { unsubscribe } = asked.subscribe(({ data, error, stale }) => {
           if (stale) return;
           resolve({ data, error: error && said(error) });

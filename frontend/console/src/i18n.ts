@@ -1,4 +1,4 @@
-import { number, type Texts } from '@gql-server/client/vue';
+import { number, written, type Texts } from '@gql-server/client/vue';
 import clientEn from '@gql-server/client/locales/en.json';
 import { Quasar } from 'quasar';
 import quasarEn from 'quasar/lang/en-GB.js';
@@ -26,15 +26,15 @@ const english = { ...clientEn, ...en };
 /** French comes when it is spoken: `speak`. */
 export const i18n = createI18n({ legacy: false, locale: 'en', fallbackLocale: 'en', messages: { en: english, fr: {} as typeof english } });
 
-const { t: look, n: format, messages, locale } = i18n.global;
-const WRITTEN_OUT = /^[^{}|@]*$/;
+const { n: format, messages, locale } = i18n.global;
+type Look = typeof i18n.global.t;
+type Values = number | Record<string, unknown>;
 
-// A text without values or forms is said as it is written: in a table of hundreds of cells it takes long to work that out anew.
-function written(key: string): string | undefined {
-  const text = (messages.value[locale.value] as Record<string, string>)[key];
-  return text !== undefined && WRITTEN_OUT.test(text) ? text : undefined;
-}
-export const t = ((key: string, ...values: unknown[]) => (values.length === 0 ? written(key) : undefined) ?? (look as (...of: unknown[]) => string)(key, ...values)) as typeof look;
+// Texts have names in them and forms, and nothing else of vue-i18n's: to have it compile those that a page begins with takes longer than to say them.
+export const t = ((key: string, values?: Values, count?: number) => {
+  const text = (messages.value[locale.value] as Record<string, string>)[key] ?? (english as Record<string, string>)[key];
+  return text === undefined ? key : written(text, n, values, count);
+}) as Look;
 export const n = ((value: number, ...how: unknown[]) => (how.length === 0 ? number(value, locale.value) : (format as (...of: unknown[]) => string)(value, ...how))) as typeof format;
 
 /** `$t` and `$n` of all templates. */
@@ -43,7 +43,7 @@ export const quick: Plugin = (app) => Object.assign(app.config.globalProperties,
 const has = (key: string): boolean => key in messages.value[locale.value];
 
 /** The same words for the components of the client. */
-export const texts: Texts = { locale, te: has, n: (value) => n(value), t: (key, values) => (values === undefined ? t(key) : typeof values === 'number' ? t(key, values) : t(key, values)) };
+export const texts: Texts = { locale, te: has, n: (value) => n(value), t: t as Texts['t'] };
 
 // What the server says in English, in the reader's language: diagnoses, remedies and refusals. What a job or a file says stays as it was written.
 const translated = shallowRef<((text: string) => string) | undefined>();

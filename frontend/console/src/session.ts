@@ -61,8 +61,14 @@ export function signInUrl(): string {
 }
 
 // Another token in place, without losing the page: the demo hands one out, the provider's session is renewed by the server, everyone
-// else is asked.
-export async function renew(): Promise<void> {
+// else is asked. Who needs it at once shares one.
+let renewal: Promise<void> | undefined;
+export function renew(): Promise<void> {
+  renewal ??= renewed().finally(() => { renewal = undefined; });
+  return renewal;
+}
+
+async function renewed(): Promise<void> {
   if (session.persona !== null) {
     const page = await fetch(window.location.pathname, { headers: { accept: 'text/html' } });
     personas = configOf(new DOMParser().parseFromString(await page.text(), 'text/html')).viewers;

@@ -1,6 +1,6 @@
 // A list that is read once, and followed from the very position at which it was read: nothing is missed, nothing is told twice.
 import type { Graph } from '../graph.ts';
-import { PipelineFeedDocument, PipelinesDocument, type PipelineFilter } from '../generated/operations.ts';
+import { PipelineFeedDocument, PipelinesDocument, type PipelineFilter, type PipelinesQueryVariables } from '../generated/operations.ts';
 import { LiveList, type FeedMessage, type Manner, type Page } from './list.ts';
 
 const PAGE_SIZE = 50;
@@ -33,6 +33,11 @@ export interface Following {
   stop(): void;
 }
 
+/** Variables with which a list of these options is read first. */
+export function pageVariables({ filter = {}, size = PAGE_SIZE, after, before }: Pick<FollowOptions, 'filter' | 'size' | 'after' | 'before'>): PipelinesQueryVariables {
+  return { filter, ...(before ? { last: size, before } : { first: size, after: after ?? null }) };
+}
+
 export function follow(graph: Graph, { filter = {}, size = PAGE_SIZE, after, before, manner = 'follow', reading, changed, each, failed }: FollowOptions): Following {
   let stopped = new AbortController();
   let list: LiveList | undefined;
@@ -52,8 +57,7 @@ export function follow(graph: Graph, { filter = {}, size = PAGE_SIZE, after, bef
 
   async function read(): Promise<void> {
     const { signal } = stopped;
-    const place = before ? { last: size, before } : { first: size, after: after ?? null };
-    const asked = graph.query(PipelinesDocument, { filter, ...place }, signal);
+    const asked = graph.query(PipelinesDocument, pageVariables({ filter, size, after, before }), signal);
     reading?.();
     const { data, error } = await asked;
     if (signal.aborted) return;

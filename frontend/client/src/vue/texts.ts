@@ -26,12 +26,14 @@ export function createTexts(language: MaybeRefOrGetter<string>): Texts {
     locale,
     n,
     te: (key) => key in messages.value,
-    t: (key, values = {}) => {
-      const given = typeof values === 'number' ? { n: n(values), count: n(values) } : values;
-      const form = formOf(messages.value[key] ?? key, typeof values === 'number' ? values : undefined);
-      return form.replace(/\{(\w+)\}/g, (_, name: string) => String((given as Values)[name] ?? ''));
-    },
+    t: (key, values) => written(messages.value[key] ?? key, n, values),
   };
+}
+
+/** A text with its values in it: a number says which of its forms is meant, and is `{n}` and `{count}` in it. */
+export function written(text: string, n: Texts['n'], values: number | Values = {}, count = typeof values === 'number' ? values : undefined): string {
+  const given: Values = typeof values === 'number' ? { n: n(values), count: n(values) } : values;
+  return formOf(text, count).replace(/\{(\w+)\}/g, (_, name: string) => String(given[name] ?? ''));
 }
 
 export const useTexts = (): Texts => inject(TEXTS, () => createTexts('en'), true);

@@ -2,8 +2,9 @@
 import { defaultRangeExtractor, observeWindowRect, useVirtualizer, type Range, type VirtualItem, type Virtualizer } from '@tanstack/vue-virtual';
 import { computed, watch, type ComputedRef, type Ref } from 'vue';
 
+import { ROW_PIXELS } from './rowHeight.ts';
+
 const OVERSCAN = 10;
-const ROW_PIXELS = 30;
 
 type Window = Virtualizer<HTMLElement, HTMLElement>;
 type Tell<Value> = (value: Value, isScrolling: boolean) => void;

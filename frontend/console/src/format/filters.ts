@@ -1,5 +1,6 @@
 // The filter of a list as the address has it, and back: a link opens what its sender saw.
 import type { PipelineFilter } from '@gql-server/client';
+import type { Window } from '@gql-server/client/vue';
 import type { LocationQuery, LocationQueryRaw } from 'vue-router';
 
 type Loose = Record<string, unknown>;
@@ -51,6 +52,12 @@ export function queryOf(filter: PipelineFilter): LocationQueryRaw {
     const values = read(filter as Loose);
     return values === undefined ? [] : [[param, values.join(',')]];
   }));
+}
+
+/** Where the page of a list begins: with the newest unless the address says. */
+export function placeOf(query: LocationQuery): Window {
+  const [[after], [before]] = [valuesOf(query, 'after'), valuesOf(query, 'before')];
+  return before ? { before } : after ? { after } : {};
 }
 
 // A value of a facet says what to merge; null clears a clause.

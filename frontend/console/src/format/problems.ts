@@ -1,8 +1,8 @@
 // What a command answered, told to the reader.
 import type { CombinedError } from '@urql/core';
-import { Notify } from 'quasar';
 
 import { said } from '../i18n';
+import { show } from '../notices';
 
 export const key = (): string => {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
@@ -20,10 +20,10 @@ export function refusalOf(result: { __typename: string; message?: string } | nul
 }
 
 export function tell(message: string, isGood = true): void {
-  Notify.create({ message, classes: isGood ? 'notice' : 'notice notice--bad', ...(isGood ? {} : { timeout: 12_000 }), attrs: { role: isGood ? 'status' : 'alert' } });
+  show({ message, classes: isGood ? 'notice' : 'notice notice--bad', ...(isGood ? {} : { timeout: 12_000 }), attrs: { role: isGood ? 'status' : 'alert' } });
 }
 
 // For what is done at once and may be taken back for a while.
 export function offerUndo(message: string, label: string, undo: () => void): void {
-  Notify.create({ message, classes: 'notice', timeout: 15_000, attrs: { role: 'status' }, actions: [{ label, noCaps: true, dense: true, color: 'white', handler: undo }] });
+  show({ message, classes: 'notice', timeout: 15_000, attrs: { role: 'status' }, actions: [{ label, noCaps: true, dense: true, color: 'white', handler: undo }] });
 }
