@@ -97,7 +97,8 @@ class FacetsField:
     @strawberry.field(
         description="Counts per value under the current filter, each facet ignoring its own clause: as many as `totalCount` of "
         "the list that the value's filter opens. Where that is bounded, the newest pipelines that match are looked at, up to "
-        "the bound, and if there are more the counts are AT_LEAST.",
+        "the bound, and if there are more the counts are AT_LEAST. Of a `search` for what many jobs say, alerts and tones are "
+        "looked for in the newest of each alone: a value that counts none AT_LEAST may have some.",
         directives=[SemanticNonNull()],
     )
     @staticmethod

@@ -13,6 +13,7 @@ from gql_server.ledger.signatures import sign_all
 from tests import build
 from tests.databases import Databases
 from tests.graphql import Client
+from tests.reads.test_plans import buffers
 
 KEYS = ["STATUS", "KIND", "MODULE", "YEAR", "SCOPE", "FAILURE_CLASS", "TRIGGERED_BY", "TONE", "ALERT"]
 FACETS = """query ($keys: [PipelineFacetKey!]!, $filter: PipelineFilter, $limit: Int) {
@@ -151,6 +152,56 @@ async def test_who_names_a_limit_is_counted_no_further(ledger: AsyncEngine):
         ("FAILED", 70, "EXACT"),
         ("RUNNING", 1, "EXACT"),
     ]
+
+
+SAYING = text("""
+    UPDATE data_ingestion_jobs AS job SET status_message = CASE
+        WHEN p.status = 'SUCCESS' THEN 'Success: all rows' WHEN p.status = 'RUNNING' THEN 'success is near'
+        WHEN p.id IN (SELECT id FROM pipelines WHERE status = 'FAILED' ORDER BY id LIMIT 3) THEN 'success, then failure' END
+    FROM pipelines AS p WHERE p.id = job.pipeline_id
+""")
+MOST = 40
+PAGES_MAX = 8_000
+
+
+async def test_a_text_that_many_jobs_say_is_looked_for_in_the_newest_of_each_alert_and_counted_at_least(engine: AsyncEngine):
+    async with engine.begin() as connection:
+        await runs(connection, "FAILED", 1_500, failed="csv_ingest", failure="VALIDATION")
+        await runs(connection, "SUCCESS", 400)
+        await runs(connection, "SUCCESS", 20, warned=True)
+        await runs(connection, "RUNNING", 1, state="RUNNING")
+        await connection.execute(SAYING)
+        await connection.execute(ANALYZE)
+
+    with recorded(engine) as executed:
+        found = await facets(Client(engine), keys=["ALERT"], filter={"search": "success"}, limit=MOST)
+
+    assert {value["value"]: tuple(value["count"].values()) for value in found["ALERT"]} == {
+        "FAILED": (0, "AT_LEAST"),
+        "PARTIAL": (0, "EXACT"),
+        "ORPHAN_FAILED": (0, "EXACT"),
+        "WARNING": (20, "EXACT"),
+        "RUNNING": (1, "EXACT"),
+        "STUCK": (1, "EXACT"),
+        "UNRESOLVED": (0, "EXACT"),
+    }
+    async with engine.connect() as connection:
+        counting = [each for each in executed if "status_message" in each.statement]
+        pages = [await buffers(connection, each, "auto") for each in counting]
+    assert sum(pages) < PAGES_MAX, "each of 1,500 failures was looked through"
+
+
+async def test_a_text_that_few_jobs_say_is_counted_to_the_last(engine: AsyncEngine):
+    async with engine.begin() as connection:
+        await runs(connection, "FAILED", 500, failed="csv_ingest", failure="VALIDATION")
+        await runs(connection, "SUCCESS", 500)
+        await connection.execute(SAYING)
+        await connection.execute(ANALYZE)
+
+    found = await facets(Client(engine), keys=["ALERT"], filter={"search": "then failure"}, limit=MOST)
+
+    most_frequent = found["ALERT"][0]
+    assert (most_frequent["value"], most_frequent["count"]) == ("FAILED", {"value": 3, "precision": "EXACT"})
 
 
 async def test_a_strip_reads_no_table_from_end_to_end(engine: AsyncEngine):

@@ -58,3 +58,9 @@ def is_frequent(text: str) -> ColumnElement[bool]:
         .where(contains(newest.c.status_message, text))
     )
     return said.scalar_subquery()
+
+
+def once(condition: ColumnElement[bool]) -> ColumnElement[bool]:
+    """The condition found out once for a statement, however often it is asked there."""
+    known = select(condition.label("holds")).cte()
+    return select(known.c.holds).scalar_subquery()

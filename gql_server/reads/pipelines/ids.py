@@ -86,18 +86,13 @@ class IdSource:
 
 def listed(viewer: Viewer, criteria: PipelineCriteria, window: Window) -> CTE | None:
     """Key and value of each pipeline in the window and of one more, as a part of a statement; None when nothing can match."""
-    by = ORDERINGS[window.order.name] if window.order else None
-    stored = [_stored(viewer, branch, by, criteria.unresolved) for branch in criteria.of_stored(viewer)]
-    clauses = criteria.of_orphans(viewer)
-    sources = stored if clauses is None else [*stored, _orphans(viewer, clauses, by, criteria.unresolved)]
+    sources = _sources(viewer, criteria, ORDERINGS[window.order.name] if window.order else None)
     if not sources:
         return None
-    text = criteria.indexed_search(viewer)
-    scans = [
-        scan for source in sources for scan in (_found(source, viewer, text, window) if text else source.keyset_scans(window))
-    ]
-    merged = _merged(scans, overlapping=bool(text) or len(stored) > 1)
-    return select(merged).order_by(*window.sorting(merged.c.key, merged.c.value)).limit(window.most).cte()
+    if text := criteria.indexed_search(viewer):
+        return _limited([scan for source in sources for scan in _found(source, viewer, text, window)], window, overlapping=True)
+    scans = [scan for source in sources for scan in source.keyset_scans(window)]
+    return _limited(scans, window, overlapping=len(criteria.of_stored(viewer)) > 1)
 
 
 async def counted(
@@ -126,12 +121,37 @@ def counts_of(viewer: Viewer, criteria: PipelineCriteria, limit: int | None) -> 
     return [] if keys is None else [select(func.count().label("counted")).select_from(keys).subquery()]
 
 
+def glimpse(
+    viewer: Viewer, criteria: PipelineCriteria, text: str, limit: int, frequent: ColumnElement[bool]
+) -> Subquery | None:
+    """How many of a search match, to one above the limit at most, and whether these are all. A text that is `frequent`
+    is looked for in no more than the newest of each source, as many as the limit."""
+    window = newest(limit)
+    glimpses = [_glimpse(source, viewer, text, window, frequent) for source in _sources(viewer, criteria, None)]
+    if not glimpses:
+        return None
+    keys = _limited([scan for scans, _ in glimpses for scan in scans], window, overlapping=True)
+    is_all = and_(*(is_all for _, is_all in glimpses))
+    return select(func.count().label("counted"), is_all.label("complete")).select_from(keys).subquery()
+
+
 async def members(connection: AsyncConnection, viewer: Viewer, *, criteria: PipelineCriteria, limit: int) -> list[UUID]:
     """Keys of the newest pipelines that match, newest first; at most one more than the limit."""
     matching = listed(viewer, criteria, newest(limit))
     if matching is None:
         return []
     return list(await connection.scalars(select(matching.c.key).order_by(matching.c.key.desc())))
+
+
+def _sources(viewer: Viewer, criteria: PipelineCriteria, by: PipelineOrdering | None) -> list[IdSource]:
+    stored = [_stored(viewer, branch, by, criteria.unresolved) for branch in criteria.of_stored(viewer)]
+    clauses = criteria.of_orphans(viewer)
+    return stored if clauses is None else [*stored, _orphans(viewer, clauses, by, criteria.unresolved)]
+
+
+def _limited(scans: Sequence[AnySelect], window: Window, *, overlapping: bool) -> CTE:
+    merged = _merged(scans, overlapping=overlapping)
+    return select(merged).order_by(*window.sorting(merged.c.key, merged.c.value)).limit(window.most).cte()
 
 
 def _stored(viewer: Viewer, branch: Branch, by: PipelineOrdering | None, is_unresolved: bool | None) -> IdSource:
@@ -160,15 +180,44 @@ def _found(source: IdSource, viewer: Viewer, text: str, window: Window) -> list[
     PostgreSQL cannot tell how often a text occurs. It counts as common where those few promise a full page, or one in twenty
     of all jobs says it, so that the index would name too many.
     """
-    first = _merged(source.keyset_scans(replace(window, size=PROBE_ROWS - 1)), overlapping=False)
-    looked = select(first).order_by(*window.sorting(first.c.key, first.c.value)).limit(number(PROBE_ROWS)).cte()
+    hits, more = _probed(source, viewer, text, window, PROBE_ROWS)
+    is_left = and_(_count(hits) <= number(window.size), more)
+    promising = or_(_fills(hits, window), is_frequent(text))
+    return [select(hits), *_rest(source, viewer, text, window, and_(is_left, promising), and_(is_left, not_(promising)))]
+
+
+def _glimpse(
+    source: IdSource, viewer: Viewer, text: str, window: Window, frequent: ColumnElement[bool]
+) -> tuple[list[AnySelect], ColumnElement[bool]]:
+    """The same of a common term among the newest of the list alone; and whether that is all of it."""
+    hits, more = _probed(source, viewer, text, window, window.size + 1)
+    is_left = and_(_count(hits) <= number(window.size), more, not_(frequent))
+    fills = _fills(hits, window)
+    rest = _rest(source, viewer, text, window, and_(is_left, fills), and_(is_left, not_(fills)))
+    return [select(hits), *rest], not_(and_(more, frequent))
+
+
+def _rest(
+    source: IdSource, viewer: Viewer, text: str, window: Window, is_common: ColumnElement[bool], is_rare: ColumnElement[bool]
+) -> list[AnySelect]:
+    """Scans on in the order of the list, or looks up in the index of trigrams."""
+    walk = source.with_jobs.where(is_common, matches(viewer, text))
+    look_up = source.with_jobs.where(is_rare, indexed_match(text))
+    return [*source.keyset_scans(window, walk), *source.keyset_scans(window, look_up)]
+
+
+def _fills(hits: CTE, window: Window) -> ColumnElement[bool]:
+    """Those that were found promise the page to be full soon."""
+    return _count(hits) >= number(max(1, round(window.size * SCAN_HIT_RATIO)))
+
+
+def _probed(source: IdSource, viewer: Viewer, text: str, window: Window, rows: int) -> tuple[CTE, ColumnElement[bool]]:
+    """Those of the first so many of the list that have the text, and whether the list goes on."""
+    first = _merged(source.keyset_scans(replace(window, size=rows - 1)), overlapping=False)
+    looked = select(first).order_by(*window.sorting(first.c.key, first.c.value)).limit(number(rows)).cte()
     says = exists().where(source.is_job_of(looked.c.key), matches(viewer, text)).correlate(looked)
     hits = select(looked).where(says).order_by(*window.sorting(looked.c.key, looked.c.value)).limit(window.most).cte()
-    found, more = _count(hits), _count(looked) == number(PROBE_ROWS)
-    promising = or_(found >= number(max(1, round(window.size * SCAN_HIT_RATIO))), is_frequent(text))
-    walk = source.with_jobs.where(found <= number(window.size), more, promising, matches(viewer, text))
-    look_up = source.with_jobs.where(found <= number(window.size), more, not_(promising), indexed_match(text))
-    return [select(hits), *source.keyset_scans(window, walk), *source.keyset_scans(window, look_up)]
+    return hits, _count(looked) == number(rows)
 
 
 def _count(rows: CTE) -> ScalarSelect[int]:
