@@ -6,10 +6,8 @@ from contextvars import ContextVar
 from functools import cache
 from typing import Any, NamedTuple
 
-from prometheus_client import Counter
-
 from gql_server import tracing
-from gql_server.metrics import LOADER_BATCHES, LOADER_KEYS, LOADER_SECONDS
+from gql_server.metrics import LOADERS
 
 KEPT = 200
 
@@ -45,16 +43,16 @@ class timed:
     def __exit__(self, *failure: Any) -> None:
         took = time.perf_counter() - self._began
         self._span.__exit__(*failure)
-        name, batches, answered, seconds = _counters(self._query)
-        batches.inc()
-        answered.inc(self._keys)
-        seconds.inc(took)
+        name, counts = _counts(self._query)
+        counts[0] += 1
+        counts[1] += self._keys
+        counts[2] += took
         if (kept := TIMINGS.get()) is not None and len(kept) < KEPT:
             kept.append(Timing(name, self._keys, self._began, took))
 
 
 @cache
-def _counters(query: Callable[..., Any]) -> tuple[str, Counter, Counter, Counter]:
-    """The query's label, with the counters of its reads, of their keys, and of the seconds that they took."""
+def _counts(query: Callable[..., Any]) -> tuple[str, list[float]]:
+    """The query's label, and what is counted of it: its reads, their keys, and the seconds that they took."""
     name = f"{query.__module__.removeprefix('gql_server.reads.')}.{query.__name__}"
-    return name, LOADER_BATCHES.labels(name), LOADER_KEYS.labels(name), LOADER_SECONDS.labels(name)
+    return name, LOADERS.by_query[name]
