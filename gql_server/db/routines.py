@@ -8,7 +8,8 @@ from typing import Any, Literal
 from sqlalchemy import Connection, text
 
 Kind = Literal["functions", "triggers"]
-"""Functions are what columns and indexes are made with, so they come before the tables; triggers come after them."""
+"""Functions are what columns and indexes are made with, so they come before the tables; triggers, and functions that statements
+call, come after them."""
 
 INSTALLED = text("SELECT obj_description('alembic_version'::regclass)")
 

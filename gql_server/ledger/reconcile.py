@@ -27,7 +27,7 @@ class ForPipelines:
         return [row for id in sorted(set(pipeline_ids)) for row in await connection.execute(self.one, {"id": id})]
 
 
-# The rules are in `db/sql/functions/store_status.sql`, where PostgreSQL keeps their plan, and can go on after an error.
+# The rules are in `db/sql/triggers/store_status.sql`, where PostgreSQL keeps their plan, and can go on after an error.
 _IDS = "CAST(:ids AS uuid[])"
 _STORE = text(f"SELECT gql_store_status({_IDS}, false)")
 _TRY_TO_STORE = text(f"SELECT gql_try_store_status({_IDS})")
