@@ -20,6 +20,8 @@ class PipelineSource:
     `is_resumable` and `has_changed` answer for a position.
     """
 
+    waiting = 0
+
     LOOKED_AT = (*LOOKED_AT, "feed_position", "event_sequence")
     """Attributes of a row that have to be read."""
 

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import replace
 from typing import NamedTuple
@@ -66,6 +66,7 @@ class ListSource:
         self._reading = asyncio.Lock()
         self.position: Position | None = None
         """Up to which everything has been read."""
+        self.waiting = 0
 
     @asynccontextmanager
     async def attach(self) -> AsyncGenerator[None, None]:
@@ -78,9 +79,7 @@ class ListSource:
 
     async def catch_up(self, after: Resume | None, host: "ListSource | None") -> AsyncIterator[Event]:
         """Events for a client that comes from there, to go on with the host, if there is one."""
-        events = await retry_on_outage(lambda: self._caught_up(after, host or self))
-        self._renew()
-        for event in events:
+        for event in self._told(await retry_on_outage(lambda: self._caught_up(after, host or self))):
             yield event
 
     async def live(self) -> AsyncIterator[Event]:
@@ -125,12 +124,18 @@ class ListSource:
         while self._pending:
             events = [*self._pending]
             self._pending.clear()
-            self._renew()  # what a catch-up adds meanwhile is newer than what has been read for these
-            for event in events:
+            for event in self._told(events):  # what a catch-up adds meanwhile is newer than what has been read for these
                 yield event
         with suppress(TimeoutError):
             async with asyncio.timeout(self._throttle_seconds):
                 await self._is_pending.wait()
+
+    def _told(self, events: Sequence[Event]) -> Iterator[Event]:
+        """These events, which were read together."""
+        self._renew()
+        for place, event in enumerate(events, start=1):
+            self.waiting = len(events) - place
+            yield event
 
     async def _is_woken(self, deadline: float) -> bool:
         try:

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from gql_server.feed.events import Heartbeat, Reading, Reset
 from gql_server.feed.held import Held
@@ -22,14 +22,27 @@ class Phase(Enum):
     LIVE = "LIVE"
 
 
+class Told(NamedTuple):
+    """An event as transports know it: its position, and the token that resumes after it, if it `is_resumable`, and no reset,
+    which only announces what is told next. A heartbeat if `is_quiet`."""
+
+    position: Position | None = None
+    token: str = ""
+    is_resumable: bool = True
+    is_quiet: bool = False
+
+
+NOTHING_TOLD = Told()
+
+
 @dataclass(slots=True)
 class Session:
     """One execution of a live operation.
 
-    `resume` is the token of its client, if its transport says so. `position` is that of the event yielded last; `token` resumes
-    after it, if it `is_resumable`, and no reset, which only announces what is told next. The event is a heartbeat if
-    `is_quiet`, the last one if `is_over`. A catch-up goes on with the `host`, the session of the live part, which has its
-    `source`. With `shows_changes_only`, a result like the one before is not sent.
+    `resume` is the token of its client, if its transport says so. `told` is the event yielded last, and the last of all if
+    `is_over`; so many as are `waiting` follow it at once. Up to `position` all has been told. A catch-up goes on with the
+    `host`, the session of the live part, which has its `source`. With `shows_changes_only`, a result like the one before is
+    not sent.
     """
 
     phase: Phase = Phase.WHOLE
@@ -37,9 +50,8 @@ class Session:
     heartbeat_seconds: float = HEARTBEAT_SECONDS
     attached: asyncio.Event = field(default_factory=asyncio.Event)
     position: Position | None = None
-    token: str = ""
-    is_resumable: bool = True
-    is_quiet: bool = False
+    told: Told = NOTHING_TOLD
+    waiting: int = 0
     is_over: bool = False
     host: "Session | None" = None
     source: Any = None
@@ -69,6 +81,8 @@ class FeedSource(Protocol[E]):
     is_over: bool
     position: Position | None
     """Up to which a catch-up has told, whatever it had to tell; None if that of its last event says so."""
+    waiting: int
+    """Events that were read with the one yielded last, and follow it without being waited for."""
 
     def attach(self) -> AbstractAsyncContextManager[object]:
         """Begin to note changes."""
@@ -103,21 +117,22 @@ async def run_session(session: Session, source: FeedSource[E], after: Resume | N
         if session.phase is not Phase.LIVE:
             session.position = after and after.position
             host = session.host and session.host.source
-            async for event in _noted(session, source.catch_up(after, host), seal):
+            async for event in _noted(session, source, source.catch_up(after, host), seal):
                 yield event
             session.is_over = source.is_over
             session.position = source.position or session.position
         if session.phase is not Phase.CATCH_UP and not session.is_over:
-            async for event in _noted(session, source.live(), seal):
+            async for event in _noted(session, source, source.live(), seal):
                 yield event
             session.is_over = True
 
 
-async def _noted(session: Session, events: AsyncIterator[E], seal: Seal) -> AsyncGenerator[E, None]:
+async def _noted(session: Session, source: FeedSource[E], events: AsyncIterator[E], seal: Seal) -> AsyncGenerator[E, None]:
     async with aclosing(events) as each:  # type: ignore[type-var]
         async for event in each:
             said: object = event
             session.position = said.delivered if isinstance(said, Reading) else event.position
-            session.token = seal(event.position, event.held)
-            session.is_quiet, session.is_resumable = isinstance(said, Heartbeat), not isinstance(said, Reset)
+            token, is_reset = seal(event.position, event.held), isinstance(said, Reset)
+            session.told = Told(session.position, token, not is_reset, isinstance(said, Heartbeat))
+            session.waiting = source.waiting
             yield event

@@ -16,6 +16,9 @@ class ValueSource:
     """Values that `read` gives, at once and then after every change of the pipeline of that key, or of any for None; also
     without one every so often, if `at_least_every` says so. Ends with a value that `is_last`, and when `read` finds nothing."""
 
+    waiting = 0
+    """Each event is read when it is told."""
+
     def __init__(
         self,
         hub: Hub,

@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Hashable, Sequence
+from copy import copy
 from functools import cached_property
 from typing import Any
 
@@ -78,6 +79,14 @@ class Context:
         """Begin anew, and read together with nobody: what others have read may be older than the event."""
         self.renew()
         self._made = Loaders(self._lane, self.viewer, self._reading)
+
+    def beside(self) -> "Context":
+        """This context for one of several events that are executed together: they read together, and each reports its own
+        redactions."""
+        self._made = self._loaders
+        other = copy(self)
+        other.redactions = Counter()
+        return other
 
     def forget(self) -> None:
         """Forget what was loaded: what is read after a command is what it left."""

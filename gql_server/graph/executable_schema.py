@@ -24,6 +24,7 @@ from gql_server.graph.context import Context
 from gql_server.graph.cost.prices import Prices
 from gql_server.graph.cost.pricing import charge, charge_refused
 from gql_server.graph.document_limits import MAX_ERRORS
+from gql_server.graph.events import results_of
 from gql_server.graph.observation import Observed
 from gql_server.graph.operations import Operations, Prepared
 from gql_server.metrics import EVENTS_SENT
@@ -137,26 +138,18 @@ class Schema(strawberry.Schema):
         self, document: DocumentNode, name: str | None, variables: dict[str, Any] | None, context: Any, root: Any
     ) -> AsyncGenerator[ExecutionResult, None]:
         try:
-            executor = cast(Any, self).execution_context_class
-            events = cast(Any, core).subscribe(
-                self._schema,
-                document,
-                root,
-                context,
-                variables,
-                name,
-                executor_class=executor,
-                max_coercion_errors=MAX_ERRORS,
-            )
+            executor = self._built(document, name, variables, context, root)
+            events = cast(Any, core).create_source_event_stream(executor)
             if optimized_is_awaitable(events):
                 events = await events
             if isinstance(events, CoreResult):
-                yield PreExecutionError(None, shown(events.errors or [], context))
-                return
-            async with aclosing(events):
-                async for event in events:
+                raise Refused(events.errors or [])
+            async with aclosing(events), aclosing(results_of(executor, events, context)) as results:
+                async for event, of_event in results:
                     EVENTS_SENT.inc()
-                    yield ExecutionResult(event.data, event.errors, redactions(context))
+                    yield ExecutionResult(event.data, event.errors, redactions(of_event))
+        except Refused as refused:
+            yield PreExecutionError(None, shown(refused.errors, context))
         except Exception as error:
             yield ExecutionResult(None, [_located(error)])
 
@@ -217,6 +210,13 @@ class Schema(strawberry.Schema):
     async def _result(
         self, document: DocumentNode, name: str | None, variables: dict[str, Any] | None, context: Any, root: Any
     ) -> CoreResult:
+        result: Any = self._built(document, name, variables, context, root).execute_operation()
+        return await result if optimized_is_awaitable(result) else result
+
+    def _built(
+        self, document: DocumentNode, name: str | None, variables: dict[str, Any] | None, context: Any, root: Any
+    ) -> Any:
+        """The executor of an operation. Raises Refused."""
         build = cast(Any, self).execution_context_class.build
         executor = build(
             self._schema,
@@ -230,8 +230,7 @@ class Schema(strawberry.Schema):
         )
         if isinstance(executor, list):
             raise Refused(cast(list[GraphQLError], executor))
-        result: Any = executor.execute_operation()
-        return await result if optimized_is_awaitable(result) else result
+        return executor
 
 
 def _charge_refused(context: Any, prepared: Prepared) -> None:

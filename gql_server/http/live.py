@@ -148,8 +148,9 @@ class LiveOperations:
                     payload["errors"] = [error.formatted for error in result.errors]
                 if result.extensions:
                     payload["extensions"] = result.extensions
-                position, token = (session.position, session.token) if session.is_resumable else (None, None)
-                yield Frame(position, self._encode(payload), session.is_quiet, session.shows_changes_only, token)
+                told = session.told
+                position, token = (told.position, told.token) if told.is_resumable else (None, None)
+                yield Frame(position, self._encode(payload), told.is_quiet, session.shows_changes_only, token)
 
     async def _masked(self, results: AsyncIterator[Any]) -> AsyncGenerator[Any, None]:
         """The results as clients may see them. Raises Interrupted before one that is not whole because the database is away."""

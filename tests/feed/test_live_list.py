@@ -4,13 +4,14 @@ import asyncio
 from base64 import b64decode
 from collections.abc import AsyncIterator
 from contextlib import aclosing, suppress
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from bench.plans import recorded
 from gql_server.db import connect_arguments
 from gql_server.db.models import EntityType, JobResult, JobState
 from gql_server.feed import list_reader, list_state
@@ -19,6 +20,7 @@ from gql_server.feed.hub import Hub
 from gql_server.feed.list_reader import ListReader
 from gql_server.feed.live_list import ListSource
 from gql_server.feed.tokens import Position
+from gql_server.graph import events
 from gql_server.graph.nodes import encode
 from gql_server.reads.pagination.windows import newest
 from gql_server.reads.pipelines.filter import PipelineCriteria
@@ -599,3 +601,86 @@ async def test_a_list_that_keeps_few_readings_still_tells_of_each_change(
         (("PipelineChanged", "first"), True),
     ]
     assert told[-1]["pipeline"]["status"] == "SUCCESS"
+
+
+BELOW = """subscription { pipelines(snapshot: false, throttleMs: 0) {
+  token
+  ... on PipelineChanged {
+    changedJobs { state result }
+    pipeline { kindRaw status progress { fraction } rootJob { result } jobs { totalCount { value } nodes { result } } }
+  }
+} }"""
+OF_READING = 4
+"""Statements that read what happened, however much of it."""
+
+
+class Told(NamedTuple):
+    """Results of a subscription, the token that its transport knows with each, and the number of statements that they took."""
+
+    results: list[Any]
+    tokens: list[str]
+    statements: int
+
+    @property
+    def shown(self) -> list[Any]:
+        return [{**result.data["pipelines"], "token": None} for result in self.results]
+
+
+async def _told_of(engine: AsyncEngine, hub: Hub, count: int) -> Told:
+    """Everything that is told of so many pipelines that end in one commit."""
+    running = [await _running(engine, f"kind {nth}") for nth in range(count)]
+    reader = context(engine, viewer("operator"), hub)
+    results, tokens = list[Any](), list[str]()
+    async with asyncio.timeout(120), subscribed(reader, BELOW) as told:
+        following = asyncio.ensure_future(anext(told))
+        await asyncio.sleep(0.2)
+        with recorded(engine) as executed:
+            async with engine.begin() as connection:
+                for key, job_id in running:
+                    await build.finish(connection, job_id, JobResult.SUCCESS)
+                    await build.settle(connection, key)
+                await build.notify(connection)
+                before = len(executed)
+            while len(results) < count:
+                results.append(await (anext(told) if results else following))
+                tokens.append(reader.session.told.token)
+    return Told(results, tokens, len(executed) - before)
+
+
+async def test_what_is_shown_of_events_that_wait_together_is_read_at_once_and_is_what_each_shows_alone(
+    engine: AsyncEngine, hub: Hub, monkeypatch: pytest.MonkeyPatch
+):
+    one = (await _told_of(engine, hub, 1)).statements - OF_READING
+    together = await _told_of(engine, hub, 50)
+    with monkeypatch.context() as patch:
+        patch.setattr(events, "TOGETHER_MAX", 1)
+        alone = await _told_of(engine, hub, 50)
+
+    assert (one, together.statements - OF_READING, alone.statements - OF_READING) == (5, 2 * 5, 50 * 5)
+    assert [result.errors for result in together.results] == [None] * 50
+    assert [each["pipeline"]["kindRaw"] for each in together.shown] == [f"kind {nth}" for nth in range(50)]
+    assert together.shown == alone.shown
+    assert [result.data["pipelines"]["token"] for result in together.results] == together.tokens
+    assert len(set(together.tokens)) == 50
+
+
+LOCKED = """subscription { pipelines(snapshot: false, throttleMs: 0) {
+  ... on PipelineEntered { pipeline { kindRaw rootJob { lockedAt } } }
+} }"""
+
+
+async def test_each_of_the_events_that_wait_together_reports_what_was_not_shown_of_it(engine: AsyncEngine, hub: Hub):
+    of_unit = {"unit_institutional_id": "A", "entity_type": EntityType.MODULE_UNIT_SPECIFIC}
+    async with asyncio.timeout(60), subscribed(context(engine, viewer("principal", "A"), hub), LOCKED) as told:
+        following = asyncio.ensure_future(anext(told))
+        await asyncio.sleep(0.2)
+        async with engine.begin() as connection:
+            for nth in range(3):
+                key = await build.pipeline(connection, kind=f"kind {nth}", **of_unit)
+                await build.job(connection, key, state=JobState.RUNNING)
+            await build.notify(connection)
+        results = [await following, await anext(told), await anext(told)]
+
+    assert [result.data["pipelines"]["pipeline"]["kindRaw"] for result in results] == ["kind 0", "kind 1", "kind 2"]
+    told_of_each = [[(each["coordinate"], each["count"]) for each in result.extensions["redactions"]] for result in results]
+    assert told_of_each == [[("Job.lockedAt", 1)]] * 3

@@ -81,7 +81,7 @@ class PipelineSubscription:
         )
         async with aclosing(run_session(context.session, source, position, context.token)) as readings:
             async for reading in readings:
-                yield event_of(reading, context.session.token)
+                yield event_of(reading, context.session.told.token)
 
     @strawberry.subscription(
         description="A live list, newest first: what enters, changes and leaves, by the filter and by what you may see.",
@@ -111,7 +111,7 @@ class PipelineSubscription:
         )
         async with aclosing(run_session(context.session, source, position, context.token)) as events:
             async for event in events:
-                yield event_of(event, context.session.token)
+                yield event_of(event, context.session.told.token)
 
     @strawberry.subscription(
         description="The alert strip: the counts of `PipelineConnection.facets`, pushed when they change, at most once per "
@@ -176,7 +176,7 @@ class PipelineSubscription:
         read = partial(_afresh, context, jobs_by_id, job_id, columns=selected(info, JobRow) | ["state"])
         async with aclosing(_watched(context, key, read, seconds, is_last=_is_finished)) as samples:
             async for sample in samples:
-                yield JobProgressed(**moment(context.session.token), job=sample.value)
+                yield JobProgressed(**moment(context.session.told.token), job=sample.value)
 
 
 @strawberry.type(description="A slice of the change feed.")
