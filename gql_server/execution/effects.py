@@ -23,7 +23,7 @@ class Escaped(Exception):
 
 
 class Work:
-    """What an answer has to wait for. Each part is gone on with as soon as it is there; it may add more."""
+    """Parts that an answer has to wait for. Each is gone on with as soon as it is there, and may add more."""
 
     __slots__ = ("_done", "_is_over", "_left", "_running")
 

@@ -73,8 +73,8 @@ class KeyBatch:
         self._failure: BaseException | None = None
 
     def asked(self, pick: Pick) -> "asyncio.Future[Any]":
-        """What is picked of all that is found: each who asks has a future of their own, and takes nothing from the others when
-        it is cancelled."""
+        """The part that is picked of all that is found, in a future for each who asks: who cancels it takes nothing from the
+        others."""
         asked = asyncio.get_running_loop().create_future()
         self._asked.append((asked, pick))
         if self._found is not None or self._failure is not None:
@@ -127,7 +127,7 @@ class Queue:
             asyncio.get_running_loop().call_soon(self._begin)
 
     def _have_taken(self) -> None:
-        """Who is at work comes to the batch next, unless that takes long."""
+        """Leave the batch to who is at work, unless that takes long."""
         if len(self._waiting) == 1:
             asyncio.get_running_loop().call_later(PATIENCE_SECONDS, self._work_on)
 
