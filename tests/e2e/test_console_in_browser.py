@@ -517,6 +517,11 @@ def test_a_page_is_accessible_in_each_theme_and_language(
     context.close()
 
 
+SIDEWAYS = """[...document.querySelectorAll('.board, .board *')]
+  .filter((each) => ['auto', 'scroll'].includes(getComputedStyle(each).overflowX) && each.scrollWidth > each.clientWidth)
+  .map((each) => each.className)"""
+
+
 @pytest.mark.parametrize("width", [360, 768, 1440, 2560])
 @pytest.mark.parametrize("path", PAGES)
 def test_a_page_fits_every_screen(browser: Browser, origin: str, path: str, width: int) -> None:
@@ -526,6 +531,7 @@ def test_a_page_fits_every_screen(browser: Browser, origin: str, path: str, widt
     page.wait_for_load_state("networkidle")
 
     assert page.evaluate("document.documentElement.scrollWidth") == width
+    assert page.evaluate(SIDEWAYS) == []
     context.close()
 
 
