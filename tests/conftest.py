@@ -28,6 +28,12 @@ PRINTER = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=struct
 structlog.configure(processors=[*structlog.get_config()["processors"][:-1], PRINTER])
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the slow ones, which wait a lot: in the end they would be waited for."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 def pytest_collection_finish() -> None:
     """Keep what was imported and collected from the garbage collector: to walk it takes a second each time."""
     gc.collect()
