@@ -49,7 +49,7 @@ def documents() -> dict[str, str]:
 
 
 async def sent(graph: Graph) -> AsyncIterator[Case]:
-    """What the pages of the console ask at first: of lists, of the newest years, and of the newest failed pipeline."""
+    """Questions that pages of the console ask at first: of lists, of the newest years, and of the newest failed pipeline."""
     years = (await graph.ask("{ yearConfigurations { year } }", {}))["yearConfigurations"]
     for unit in (None, await _unit(graph)):
         for name in ALONE if unit else (*ALONE, *OF_OPERATORS):

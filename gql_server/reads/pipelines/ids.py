@@ -124,7 +124,7 @@ def counts_of(viewer: Viewer, criteria: PipelineCriteria, limit: int | None) -> 
 def glimpse(
     viewer: Viewer, criteria: PipelineCriteria, text: str, limit: int, frequent: ColumnElement[bool]
 ) -> Subquery | None:
-    """How many of a search match, to one above the limit at most, and whether these are all. A text that is `frequent`
+    """Number of those that match a search, to one above the limit at most, and whether these are all. A text that is `frequent`
     is looked for in no more than the newest of each source, as many as the limit."""
     window = newest(limit)
     glimpses = [_glimpse(source, viewer, text, window, frequent) for source in _sources(viewer, criteria, None)]
@@ -207,12 +207,12 @@ def _rest(
 
 
 def _fills(hits: CTE, window: Window) -> ColumnElement[bool]:
-    """Those that were found promise the page to be full soon."""
+    """True if those that were found promise the page to be full soon."""
     return _count(hits) >= number(max(1, round(window.size * SCAN_HIT_RATIO)))
 
 
 def _probed(source: IdSource, viewer: Viewer, text: str, window: Window, rows: int) -> tuple[CTE, ColumnElement[bool]]:
-    """Those of the first so many of the list that have the text, and whether the list goes on."""
+    """Pipelines of the first so many of the list that have the text, and whether the list goes on."""
     first = _merged(source.keyset_scans(replace(window, size=rows - 1)), overlapping=False)
     looked = select(first).order_by(*window.sorting(first.c.key, first.c.value)).limit(number(rows)).cte()
     says = exists().where(source.is_job_of(looked.c.key), matches(viewer, text)).correlate(looked)
