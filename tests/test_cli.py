@@ -59,8 +59,12 @@ def started(tmp_path: Path, *arguments: str, **given: str) -> Generator[subproce
         yield process
     finally:
         if process.poll() is None:
+            process.terminate()  # not killed: it would leave its PostgreSQL behind
+        try:
+            process.communicate(timeout=30)
+        except subprocess.TimeoutExpired:
             process.kill()
-        process.communicate(timeout=30)
+            raise
 
 
 def wait_until_ready(process: subprocess.Popen[str], port: int) -> None:
