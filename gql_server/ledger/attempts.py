@@ -40,6 +40,7 @@ from gql_server.ledger.failures import record as failure_records
 from gql_server.ledger.failures.classify import FAILED_RESULTS, Failure
 from gql_server.ledger.history import history
 from gql_server.ledger.job import ClaimedJob, Outcome
+from gql_server.ledger.reconcile import OWES
 
 Bound = BindParameter[Any]
 
@@ -108,10 +109,9 @@ _FINISH = (
 )
 
 
-_OWES = and_(pipelines.owes_aggregation, pipelines.aborted_at.is_(None))
 _FINISHED = _FINISH.returning(jobs.id).cte("finished")
 _LOCKED = (
-    select(_OWES.label("owes"))
+    select(OWES.label("owes"))
     .where(among(pipelines.id, given_keys(pipelines.id)), select(_FINISHED.c.id).exists())
     .order_by(pipelines.id)
     .with_for_update(key_share=True)

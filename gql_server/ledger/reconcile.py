@@ -1,13 +1,19 @@
-"""The stored status of pipelines: always recomputed from their jobs, in one set-based statement."""
+"""The stored status of pipelines: always recomputed from their jobs, by a function of the database."""
 
 from collections.abc import Collection, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, text
+from sqlalchemy import Row, and_, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gql_server.db import models
+from gql_server.db.expressions import words
+
 FEW = 4
+
+OWES = and_(models.Pipeline.owes_aggregation, models.Pipeline.aborted_at.is_(None))
+"""Pipelines that have an aggregation to chain once nothing of theirs is live. One that was aborted owes nothing."""
 
 
 class ForPipelines:
@@ -34,8 +40,8 @@ _TRY_TO_STORE = text(f"SELECT gql_try_store_status({_IDS})")
 _CORRECT = text(f"SELECT gql_store_status({_IDS}, true)")
 
 # A statement that waits for a lock still sees the ledger as it was before it waited: lock first, then look.
-_LOCK = ForPipelines("""
-SELECT id, owes_aggregation AND aborted_at IS NULL AS owes FROM pipelines WHERE id {of} ORDER BY id FOR NO KEY UPDATE
+_LOCK = ForPipelines(f"""
+SELECT id, {words(OWES)} AS owes FROM pipelines WHERE id {{of}} ORDER BY id FOR NO KEY UPDATE
 """)
 
 # What can have drifted: whatever is not terminal, what has a live job, and what changed lately. A pipeline that is

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from secrets import token_hex
 
 import orjson
 import structlog
@@ -43,9 +44,9 @@ class Waker:
     By `look` the worker knows its own, which tells it nothing: it looks for jobs when it is done with one.
     """
 
-    def __init__(self, engine: AsyncEngine, worker: str) -> None:
+    def __init__(self, engine: AsyncEngine) -> None:
         self.engine = engine
-        self.look = _json({**_LOOK, "worker": worker})
+        self.look = _json({**_LOOK, "sender": token_hex(8)})
         self._wanted = False
         self._turn = asyncio.Lock()
 

@@ -55,7 +55,7 @@ class Runner:
         self.registry = registry
         self.worker = worker
         self.resources = resources
-        self.waker = wakeup.Waker(engine, worker)
+        self.waker = wakeup.Waker(engine)
         self.ending: set[int] = set()
 
     async def run(self, job: ClaimedJob) -> None:
@@ -135,6 +135,7 @@ class Runner:
     async def _transaction(self, job: ClaimedJob, run: Run) -> Outcome:
         spec = self.registry[job.job_type]
         run.restart()
+        self.ending.discard(job.id)
         async with self.engine.begin() as connection:
             if not await locks.try_acquire(connection, [Lock.parse(key) for key in job.lock_keys]):
                 raise LockHeld

@@ -225,12 +225,14 @@ def test_the_console_signs_out_here_and_at_the_provider(page: Page, site: Site) 
     expect(page.get_by_label("Login")).to_be_visible()
 
 
-def test_a_pasted_token_still_does_where_there_is_a_sign_in(page: Page, site: Site) -> None:
-    page.goto(f"{site.origin}/years?lang=en")
+@pytest.mark.parametrize("path", ["/years", "/pipelines"])
+def test_a_pasted_token_still_does_where_there_is_a_sign_in(page: Page, site: Site, path: str) -> None:
+    page.goto(f"{site.origin}{path}?lang=en")
     page.get_by_label("Access token").fill(site.operator["Authorization"])
     page.get_by_role("button", name="Use the token").click()
 
     expect(page.get_by_label("Signed in as Operator")).to_be_visible()
+    expect(page.locator(LIVE)).to_be_visible()
 
 
 def test_pages_of_other_origins_ask_with_a_token_if_they_are_allowed_and_never_with_the_cookie(

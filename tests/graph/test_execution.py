@@ -13,6 +13,7 @@ from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
+from bench.plans import recorded
 from gql_server.feed.hub import Hub
 from gql_server.graph.context import Context
 from gql_server.graph.nodes import decode
@@ -269,10 +270,13 @@ async def test_one_pipeline_is_looked_up_with_all_that_has_its_key_over_one_conn
 async def test_nothing_is_shown_of_a_pipeline_that_is_not_visible_although_it_was_asked_for(whole: AsyncEngine) -> None:
     document = "query ($id: ID!) { pipeline(by: {id: $id}) { progress { phase } jobs { nodes { jobId } } } }"
     ids = sorted((await ids_by_type(whole, "DEFAULT"))["Pipeline"])
-    nobody, somebody = (context(whole, PERSONAS[name]) for name in ("nobody", "superadmin"))
-    for asker, is_shown in ((nobody, False), (somebody, True)):
-        result: Any = await SCHEMA.execute(document, variable_values={"id": ids[0]}, context_value=asker)
-        assert (result.errors, result.data["pipeline"] is not None) == (None, is_shown)
+    for name, is_shown in (("nobody", False), ("principal of B", False), ("superadmin", True)):
+        asker = context(whole, PERSONAS[name])
+        with recorded(whole) as executed:
+            result: Any = await SCHEMA.execute(document, variable_values={"id": ids[0]}, context_value=asker)
+        assert (result.errors, result.data["pipeline"] is not None) == (None, is_shown), name
+        assert (result.extensions, asker.redactions) == ({}, {}), name
+        assert len(executed) > 1, name  # what has its key was asked for with it
 
 
 def test_the_server_executes_by_plan_and_the_comparison_does_not() -> None:

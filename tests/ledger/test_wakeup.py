@@ -25,14 +25,14 @@ async def heard(listener: asyncpg.Connection, waking: Waker, times: int) -> int:
 async def test_those_who_wake_while_a_wake_up_is_on_its_way_share_the_next(work: Ledger) -> None:
     listener = await asyncpg.connect(work.dsn)
 
-    assert await heard(listener, Waker(work.engine, "w1"), 20) == 2
+    assert await heard(listener, Waker(work.engine), 20) == 2
     await listener.close()
 
 
 async def test_a_wake_up_cut_off_is_sent_for_those_who_wait(work: Ledger) -> None:
     """Each connects anew, so that the second is cut off before it has sent anything."""
     engine = create_async_engine("postgresql+asyncpg://", async_creator=partial(asyncpg.connect, work.dsn), poolclass=NullPool)
-    listener, waker = await asyncpg.connect(work.dsn), Waker(engine, "w1")
+    listener, waker = await asyncpg.connect(work.dsn), Waker(engine)
     channels: list[str] = []
     await listener.add_listener(JOBS_CHANNEL, lambda connection, pid, channel, payload: channels.append(channel))
     first, second, third = (asyncio.create_task(waker.wake_all()) for _ in range(3))

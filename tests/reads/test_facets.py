@@ -134,13 +134,17 @@ async def test_every_value_is_counted_to_the_last_however_many_newer_pipelines_t
 )
 @pytest.mark.parametrize("role", ["operator", "principal"])
 async def test_every_count_equals_the_list_that_its_filter_opens(ledger: AsyncEngine, filter: dict[str, Any], role: str):
+    """But for alerts and tones of a text that many jobs say, which are counted no further than among the newest of each."""
     client = Client(ledger, role, unit="A" if role == "principal" else None, subject="ada")
     found = await facets(client, filter=filter)
 
     for values in found.values():
         for value in values:
             total = (await client.query(TOTAL, filter={**filter, **value["filter"]}))["pipelines"]["totalCount"]
-            assert value["count"] == total, value
+            if "search" in filter and value["count"]["precision"] == "AT_LEAST":
+                assert value["count"]["value"] <= total["value"], value
+            else:
+                assert value["count"] == total, value
 
 
 async def test_who_names_a_limit_is_counted_no_further(ledger: AsyncEngine):

@@ -201,8 +201,11 @@ async def test_two_jobs_that_deadlock_are_both_applied_once(work: Ledger) -> Non
         assert (await connection.scalars(text("SELECT git_sha FROM pods ORDER BY pod_id"))).all() == ["2", "2"]
 
 
+@pytest.mark.parametrize("sqlstate", ["P0001", "57014"], ids=["refused", "cancelled"])
 @pytest.mark.parametrize("job_type", ["noop", "emission_recalc"])
-async def test_s6_a_failing_status_write_does_not_fail_the_job_and_the_sweep_heals(work: Ledger, job_type: str) -> None:
+async def test_s6_a_failing_status_write_does_not_fail_the_job_and_the_sweep_heals(
+    work: Ledger, job_type: str, sqlstate: str
+) -> None:
     async def handler(job: ClaimedJob, connection: Any, run: Any) -> Outcome:
         await connection.execute(WRITE)
         return Outcome()
@@ -210,8 +213,8 @@ async def test_s6_a_failing_status_write_does_not_fail_the_job_and_the_sweep_hea
     work.behaviours[job_type] = handler
     submitted = await work.submit(job_type, year=None)
     [job] = await work.claim()
-    await work.execute("""
-        CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'not today'; END $$""")
+    raising = f"BEGIN RAISE EXCEPTION 'not today' USING ERRCODE = '{sqlstate}'; END"
+    await work.execute(f"CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ {raising} $$")
     await work.execute("CREATE TRIGGER refuse BEFORE UPDATE OF status ON pipelines FOR EACH ROW EXECUTE FUNCTION refuse()")
     with structlog.testing.capture_logs() as logs:
         await work.run(job)
@@ -220,7 +223,7 @@ async def test_s6_a_failing_status_write_does_not_fail_the_job_and_the_sweep_hea
     assert await written(work) == 1
     assert (await work.pipeline(submitted.pipeline_id)).status == "NOT_STARTED"
     [refused] = [line for line in logs if line["event"] == "pipeline.recompute_failed"]
-    assert (refused["error"], refused["pipeline_ids"]) == ("P0001 not today", [str(submitted.pipeline_id)])
+    assert (refused["error"], refused["pipeline_ids"]) == (f"{sqlstate} not today", [str(submitted.pipeline_id)])
 
     await work.execute("DROP TRIGGER refuse ON pipelines")
     assert await sweep(work.engine, work.registry) == 1

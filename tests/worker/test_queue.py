@@ -118,7 +118,7 @@ async def test_a_free_place_waits_only_a_moment_for_others_and_for_nobody_who_st
 
 
 async def test_a_worker_hears_the_wake_ups_of_others_but_not_its_own(work: Ledger, pool: asyncpg.Pool) -> None:
-    own, other = Waker(work.engine, "w1"), Waker(work.engine, "w2")
+    own, other = Waker(work.engine), Waker(work.engine)
     heard = list[Any]()
 
     async with Listener(pool, own.look) as listener, asyncio.timeout(60):

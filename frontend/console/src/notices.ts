@@ -22,5 +22,5 @@ export function noticesOf(page: App): void {
 }
 
 export function show(notice: QNotifyCreateOptions): void {
-  void load().then((loaded) => loaded.show(app, notice));
+  load().then((loaded) => loaded.show(app, notice), () => window.alert(notice.message));
 }

@@ -28,7 +28,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from gql_server.db import models
 from gql_server.db.expressions import AnySelect, Column, number
 from gql_server.policy import Viewer, orphan_clause, pipeline_clause
-from gql_server.reads.jobs.search import indexed_match, is_frequent, matches
+from gql_server.reads.jobs.search import indexed_match, is_frequent, matches, once
 from gql_server.reads.pagination.cursors import SortValue
 from gql_server.reads.pagination.windows import Window, newest
 from gql_server.reads.pipelines.alternatives import Clauses
@@ -182,14 +182,14 @@ def _found(source: IdSource, viewer: Viewer, text: str, window: Window) -> list[
     """
     hits, more = _probed(source, viewer, text, window, PROBE_ROWS)
     is_left = and_(_count(hits) <= number(window.size), more)
-    promising = or_(_fills(hits, window), is_frequent(text))
+    promising = or_(_fills(hits, window), once(is_frequent(text)))
     return [select(hits), *_rest(source, viewer, text, window, and_(is_left, promising), and_(is_left, not_(promising)))]
 
 
 def _glimpse(
     source: IdSource, viewer: Viewer, text: str, window: Window, frequent: ColumnElement[bool]
 ) -> tuple[list[AnySelect], ColumnElement[bool]]:
-    """The same of a common term among the newest of the list alone; and whether that is all of it."""
+    """Likewise, but a text that is `frequent` only among the newest of the list; and whether these are all."""
     hits, more = _probed(source, viewer, text, window, window.size + 1)
     is_left = and_(_count(hits) <= number(window.size), more, not_(frequent))
     fills = _fills(hits, window)

@@ -7,7 +7,9 @@ import type { Windowing } from './windowing.ts';
 /** A list of that many is drawn whole, so that the browser's own search finds all of it. */
 const WHOLE = 100;
 /** Whoever does any of these may look at what is below, or search the page for it. */
-const MOVES = ['scroll', 'wheel', 'pointermove', 'pointerdown', 'keydown', 'focusin', 'beforeprint'] as const;
+const MOVES = ['scroll', 'wheel', 'pointermove', 'pointerdown', 'keydown', 'focusin', 'resize', 'beforeprint'] as const;
+/** So many are drawn at least, also where the window has no height yet. */
+const FEWEST = 20;
 
 export interface Part<Item> {
   item: Item;
@@ -49,12 +51,12 @@ export function useWindowed<Item extends { id: string }>(items: () => readonly I
   });
   const rest = computed(() => placed.value.height - (placed.value.parts.at(-1)?.end ?? 0));
   const vMeasured: Directive<HTMLElement> = { mounted: (element) => windowing.value?.measure(element), unmounted: () => windowing.value?.measure(null) };
-  return { isWindowed: computed(() => seen.value !== undefined), parts, rest, vMeasured };
+  return { isWindowed: computed(() => parts.value.length < items().length), parts, rest, vMeasured };
 }
 
 /** How many of the first are drawn: as many as a window holds until the reader moves in the page, then whichever there are. */
 function useDrawn(): Ref<number> {
-  const drawn = ref(Math.ceil(window.innerHeight / ROW_PIXELS));
+  const drawn = ref(Math.max(FEWEST, Math.ceil(window.innerHeight / ROW_PIXELS)));
   const drawAll = (): void => { drawn.value = Infinity; };
   const listen = (change: 'addEventListener' | 'removeEventListener'): void => MOVES.forEach((move) => window[change](move, drawAll, { capture: true, passive: true }));
   listen('addEventListener');

@@ -7,6 +7,8 @@ import { parseQuery } from 'vue-router';
 import { filterOf, placeOf } from '../format/filters';
 import { authorization, base, config, credentials, expiresSoon } from '../session';
 
+/** For so long an answer is given to who asks: the page is built by then, or the reader has gone elsewhere. */
+const KEPT_MS = 10_000;
 const early = new Map<string, Promise<Response>>();
 
 function ask(): void {
@@ -20,13 +22,15 @@ function ask(): void {
   const answer = fetch(config.url, { method: 'POST', body, headers });
   answer.catch(() => {}); // told to who asks
   early.set(body, answer);
+  setTimeout(() => early.delete(body), KEPT_MS);
 }
 ask();
 
-/** Fetches, unless it has been asked for already. */
-export const fetchOnce: typeof fetch = (address, options) => {
+/** Fetches, unless it has been asked for already, by who was signed in then. */
+export const fetchOnce: typeof fetch = async (address, options) => {
   const body = options?.body as string;
-  const answer = early.get(body);
+  const asked = early.get(body);
   early.delete(body);
-  return answer ?? fetch(address, options);
+  const answer = await asked;
+  return !answer || answer.status === 401 ? fetch(address, options) : answer;
 };

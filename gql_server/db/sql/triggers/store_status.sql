@@ -55,6 +55,6 @@ CREATE OR REPLACE FUNCTION gql_try_store_status(ids uuid[]) RETURNS text LANGUAG
 BEGIN
   PERFORM gql_store_status(ids, false);
   RETURN NULL;
-EXCEPTION WHEN others THEN
+EXCEPTION WHEN query_canceled OR others THEN
   RETURN SQLSTATE || ' ' || SQLERRM;
 END $$;
