@@ -83,7 +83,7 @@ def _operation(svg: Element, y: float, operation: Operation, found: Mapping[str,
     for name, value in found.items():
         length = min(value, 1.08) * SCALE
         SubElement(svg, "rect", x=str(LEFT), y=f"{y:g}", width=f"{length:.1f}", height=str(BAR - 3), fill=COLOURS[name])
-        _text(svg, LEFT + length + 6, y + BAR * 0.7, f"{name} {value:.2f}" if value < 1 else name)
+        _text(svg, LEFT + length + 6, y + BAR * 0.7, f"{name} {value:.2f}")
         y += BAR
     if operation.bare:
         x = f"{LEFT + operation.bare * SCALE:.1f}"
