@@ -40,9 +40,8 @@ class Session:
     """One execution of a live operation.
 
     `resume` is the token of its client, if its transport says so. `told` is the event yielded last, and the last of all if
-    `is_over`; so many as are `waiting` follow it at once. Up to `position` all has been told. A catch-up goes on with the
-    `host`, the session of the live part, which has its `source`. With `shows_changes_only`, a result like the one before is
-    not sent.
+    `is_over`. Up to `position` all has been told. A catch-up goes on with the `host`, the session of the live part, which has
+    its `source`. With `shows_changes_only`, a result like the one before is not sent.
     """
 
     phase: Phase = Phase.WHOLE
@@ -51,11 +50,15 @@ class Session:
     attached: asyncio.Event = field(default_factory=asyncio.Event)
     position: Position | None = None
     told: Told = NOTHING_TOLD
-    waiting: int = 0
     is_over: bool = False
     host: "Session | None" = None
     source: Any = None
     shows_changes_only: bool = False
+
+    @property
+    def waiting(self) -> int:
+        """Events that follow the one yielded last at once."""
+        return self.source.waiting if self.source else 0
 
     def end(self) -> None:
         """There is nothing to follow."""
@@ -117,22 +120,21 @@ async def run_session(session: Session, source: FeedSource[E], after: Resume | N
         if session.phase is not Phase.LIVE:
             session.position = after and after.position
             host = session.host and session.host.source
-            async for event in _noted(session, source, source.catch_up(after, host), seal):
+            async for event in _noted(session, source.catch_up(after, host), seal):
                 yield event
             session.is_over = source.is_over
             session.position = source.position or session.position
         if session.phase is not Phase.CATCH_UP and not session.is_over:
-            async for event in _noted(session, source, source.live(), seal):
+            async for event in _noted(session, source.live(), seal):
                 yield event
             session.is_over = True
 
 
-async def _noted(session: Session, source: FeedSource[E], events: AsyncIterator[E], seal: Seal) -> AsyncGenerator[E, None]:
+async def _noted(session: Session, events: AsyncIterator[E], seal: Seal) -> AsyncGenerator[E, None]:
     async with aclosing(events) as each:  # type: ignore[type-var]
         async for event in each:
             said: object = event
             session.position = said.delivered if isinstance(said, Reading) else event.position
             token, is_reset = seal(event.position, event.held), isinstance(said, Reset)
             session.told = Told(session.position, token, not is_reset, isinstance(said, Heartbeat))
-            session.waiting = source.waiting
             yield event
