@@ -82,7 +82,7 @@ def _retrieve(arrived: "asyncio.Future[Any]") -> None:
         arrived.exception()
 
 
-def _arrived(values: Sequence[Any] | Exception) -> "asyncio.Future[Sequence[Any]]":
+def _known(values: Sequence[Any] | Exception) -> "asyncio.Future[Sequence[Any]]":
     """A load that is done already, or has failed."""
     loading: asyncio.Future[Sequence[Any]] = asyncio.get_running_loop().create_future()
     if isinstance(values, Exception):
@@ -136,20 +136,20 @@ class Effects:
         owners = [index for index, key in enumerate(keys) if key is not Undefined]
         asked = [key for key in keys if key is not None and key is not Undefined]
         if asked:
-            arguments = batch.arguments[field.key]
+            arguments = self._executor.arguments(batch, field)
             if child.key is None:
                 arguments = {name: value for name, value in arguments.items() if name != KEY}
             work.add(self._loaded(child, asked, arguments), partial(self._found, batch, field, keys, owners, work))
             if child.identity is not None and field.inner is not None:
                 self._prepare(ObjectBatch(field.inner, (), batch, field), child.identity, asked)
         elif owners and child.missing is not None:
-            work.add(_arrived(()), partial(self._found, batch, field, keys, owners, work))
+            work.add(_known(()), partial(self._found, batch, field, keys, owners, work))
 
     def _loaded(self, child: Child, keys: Sequence[Any], arguments: Mapping[str, Any]) -> Awaitable[Sequence[Any]]:
         try:
             return child.load(self._executor.context_value, keys, **arguments)
         except Exception as error:
-            return _arrived(error)
+            return _known(error)
 
     def _prepare(self, coming: ObjectBatch, identity: str, keys: Sequence[Any]) -> None:
         """Asks for children of objects that are loaded by the same keys. There may be no such objects: what is wrong with it is
@@ -186,7 +186,7 @@ class Effects:
 
     def _keys(self, batch: ObjectBatch, field: FieldPlan) -> Sequence[Any]:
         """The keys of all objects; Undefined where there is nothing to load."""
-        keys = batch.keys(field, batch.arguments[field.key])
+        keys = batch.keys(field, self._executor.arguments(batch, field))
         permitted = batch.permitted.get(field.key)
         if permitted is None:
             return keys

@@ -27,7 +27,6 @@ class ObjectBatch:
     __slots__ = (
         "_starts",
         "answers",
-        "arguments",
         "denied",
         "field",
         "inner",
@@ -55,7 +54,6 @@ class ObjectBatch:
         self.inner: dict[str, ObjectBatch] = {}
         self.permitted: dict[str, Sequence[bool]] = {}
         self.denied: dict[str, Sequence[bool]] = {}
-        self.arguments: dict[str, Mapping[str, Any]] = {}
         self._starts: list[int] | None = None
 
     def keys(self, field: FieldPlan, arguments: Mapping[str, Any]) -> Sequence[Any]:
@@ -169,7 +167,8 @@ class Region:
         keys = plan.keys
         batch.answers = [dict(zip(keys, values)) for values in zip(*columns)] if columns else [{} for _ in table.rows]  # noqa: B905
         if plan.loaded:
-            batch.arguments = {field.key: self._asked(batch, field) for field in plan.loaded}
+            for field in plan.loaded:
+                self._check_keys(batch, field)
             self.batches.append(batch)
         return batch.answers
 
@@ -195,14 +194,14 @@ class Region:
             values = [value if may else None for value, may in zip(values, permitted, strict=True)]
         return field.serialize(values) if field.serialize else self._objects(batch, field, values, None)
 
-    def _asked(self, batch: ObjectBatch, field: FieldPlan) -> Mapping[str, Any]:
-        """The arguments of a child's load. Raises Unplanned where an object has no key but must have a child."""
+    def _check_keys(self, batch: ObjectBatch, field: FieldPlan) -> None:
+        """Raises what is wrong with the arguments of a child's load, and Unplanned where an object has no key but must have a
+        child."""
         child = field.child
         assert child is not None
         arguments = self.executor.arguments(batch, field)
         if field.is_non_null and child.missing is None and NOTHING in set(map(type, batch.keys(field, arguments))):
             raise Unplanned
-        return arguments
 
     def _permitted(self, batch: ObjectBatch, field: FieldPlan) -> Sequence[bool] | None:
         """Of which objects the field may be read; None for all. Denials are counted."""
