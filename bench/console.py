@@ -85,17 +85,20 @@ async def _deep_cursor(graph: Graph) -> str | None:
 
 
 async def statements(engine: AsyncEngine, graph: Graph, case: Case) -> list[Executed]:
-    graph.subject, graph.unit = case.subject, case.unit
     with recorded(engine) as executed:
-        await graph.ask(case.query, case.variables)
+        await _ask(graph, case)
     return executed
 
 
 async def _answer(graph: Graph, case: Case) -> float:
-    graph.subject, graph.unit = case.subject, case.unit
     started = time.perf_counter()
-    await graph.ask(case.query, case.variables)
+    await _ask(graph, case)
     return (time.perf_counter() - started) * 1000
+
+
+async def _ask(graph: Graph, case: Case) -> None:
+    graph.subject, graph.unit = case.subject, case.unit
+    await graph.ask(case.query, case.variables)
 
 
 async def _alone(connection: AsyncConnection, executed: Sequence[Executed]) -> float:
