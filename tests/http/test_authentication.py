@@ -10,7 +10,6 @@ from gql_server.policy import VIEWS_EDIT, Role, permissions_of
 
 KEY = "a key that is long enough for HS256"
 AUTHORITY = TokenAuthority(KEY, "issuer", "audience")
-NOW = datetime.now(UTC)
 CLAIMS = {
     "sub": "ada",
     "email": "ada@example.org",
@@ -20,14 +19,17 @@ CLAIMS = {
     "type": "access",
     "iss": "issuer",
     "aud": "audience",
-    "iat": NOW,
-    "exp": NOW + timedelta(hours=1),
+    "iat": timedelta(0),
+    "exp": timedelta(hours=1),
 }
 MISSING = object()
 
 
 def _token(key: str = KEY, algorithm: str = "HS256", headers: dict[str, Any] | None = None, **claims: Any) -> str:
-    merged = {name: value for name, value in (CLAIMS | claims).items() if value is not MISSING}
+    """A token that is signed now; a timedelta among its claims is an instant so much later."""
+    now = datetime.now(UTC)
+    given = {name: value for name, value in (CLAIMS | claims).items() if value is not MISSING}
+    merged = {name: now + value if isinstance(value, timedelta) else value for name, value in given.items()}
     return jwt.encode(merged, key, algorithm, headers)
 
 
@@ -38,11 +40,12 @@ def _refused(authorization: str | None) -> str:
 
 
 def test_a_token_names_its_viewer():
-    viewer = AUTHORITY.authenticate(f"Bearer {_token()}")
+    expires_at = datetime.now(UTC) + timedelta(hours=1)
+    viewer = AUTHORITY.authenticate(f"Bearer {_token(exp=expires_at)}")
 
     assert (viewer.subject, viewer.email, viewer.display_name, viewer.provider) == ("ada", "ada@example.org", "Ada", "DEFAULT")
     assert viewer.permissions == permissions_of(Role.OPERATOR, None)
-    assert viewer.expires_at == (NOW + timedelta(hours=1)).replace(microsecond=0)
+    assert viewer.expires_at == expires_at.replace(microsecond=0)
 
 
 def test_the_scheme_is_case_insensitive():
@@ -67,7 +70,7 @@ def test_roles_add_up_and_unknown_ones_give_nothing():
     "claims",
     [
         *({name: MISSING} for name in ("exp", "iat", "sub", "aud", "iss", "type", "provider")),
-        {"exp": NOW - timedelta(seconds=1)},
+        {"exp": timedelta(seconds=-1)},
         {"exp": 10**12},
         {"exp": 10**30},
         {"exp": 1e18},
@@ -75,8 +78,8 @@ def test_roles_add_up_and_unknown_ones_give_nothing():
         {"sub": "a\0"},
         {"sub": "x" * 2000},
         {"name": "\ud800"},
-        {"iat": NOW + timedelta(hours=1)},
-        {"nbf": NOW + timedelta(hours=1)},
+        {"iat": timedelta(hours=1)},
+        {"nbf": timedelta(hours=1)},
         {"aud": "other"},
         {"aud": ["audience", "other"]},
         {"iss": "other"},
@@ -127,7 +130,7 @@ def test_every_refusal_reads_the_same():
             _token(),
             f"Bearer {_token(key='another key that is long enough!!')}",
             f"Bearer {_token()[:-3]}",
-            f"Bearer {_token(exp=NOW - timedelta(days=1))}",
+            f"Bearer {_token(exp=timedelta(days=-1))}",
         )
     }
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from gql_server.app import create_app
 from gql_server.credentials import PREFIX, ServiceTokens, digest
 from gql_server.credentials.revocation import Cause
 from gql_server.db.models import ServiceToken
+from gql_server.feed.session import Session
 from gql_server.http import believed, services
 from gql_server.http.graphiql import PageConfig
 from gql_server.http.revocation import Revocations
@@ -176,6 +178,25 @@ async def test_a_token_that_is_revoked_shows_nothing_more_and_others_go_on(api: 
         assert await stream.end() == ([], ["UNAUTHENTICATED"], True)
         assert (await untouched.end())[0] == ["SUCCESS"]
         assert (await api.ask(token, "{ __typename }")).status_code == 401
+
+
+async def test_what_is_followed_is_shown_though_heartbeats_came_before_it(
+    api: Api, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("gql_server.http.streams.Session", partial(Session, heartbeat_seconds=0.02))
+    headers = {"Authorization": f"Bearer {await api.token('pipelines:read')}"}
+    followed = await Followed.started(engine)
+
+    async with (
+        listening(api.app) as url,
+        on_socket(url, followed, **headers) as socket,
+        on_stream(url, followed, **headers) as stream,
+    ):
+        await asyncio.sleep(0.2)  # so that some come
+        await followed.end()
+
+        assert await socket.end() == (["SUCCESS"], None)
+        assert await stream.end() == (["SUCCESS"], [], True)
 
 
 async def test_a_token_whose_scopes_change_is_told_to_come_again(api: Api, engine: AsyncEngine):

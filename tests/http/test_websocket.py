@@ -23,12 +23,10 @@ from gql_server.http.endpoint import GraphQLEndpoint
 from gql_server.http.origins import Origins
 from gql_server.http.sockets import SocketLimits, Sockets
 from tests import build
+from tests.following import FOLLOW, statuses
 from tests.graphql import AUTHORITY, endpoint, subscriber_count
 
 PROTOCOL = Subprotocol("graphql-transport-ws")
-FOLLOW = """subscription ($id: UUID!) {
-  pipeline(by: { pipelineId: $id }, throttleMs: 0) { ... on PipelineChanged { pipeline { status } } }
-}"""
 
 
 @pytest.fixture
@@ -245,11 +243,11 @@ async def _end(engine: AsyncEngine, pipeline_id: UUID, job_id: int) -> None:
 
 async def _rest(connection: ClientConnection) -> list[str]:
     """Statuses until the operation completes."""
-    statuses = []
+    answers = []
     while (message := await _receive(connection))["type"] == "next":
-        statuses.append(message["payload"]["data"]["pipeline"]["pipeline"]["status"])
-    assert message["type"] == "complete"
-    return statuses
+        answers.append(message["payload"])
+    assert message == {"id": "live", "type": "complete"}
+    return statuses(answers)
 
 
 async def test_a_socket_is_closed_when_its_token_expires_and_others_go_on(url: str, engine: AsyncEngine, hub: Hub):
@@ -346,16 +344,14 @@ async def test_a_pipeline_is_followed_to_its_end(url: str, engine: AsyncEngine, 
 
     async with socket(url, init={"authorization": _bearer()}) as client:
         await _subscribe(client, "live", FOLLOW, id=str(pipeline_id))
-        statuses = [(await _receive(client))["payload"]["data"]["pipeline"]["pipeline"]["status"]]
+        first = statuses([(await _receive(client))["payload"]])
         async with engine.begin() as connection:
             await build.finish(connection, job_id, JobResult.ERROR)
             await build.settle(connection, pipeline_id)
             await build.notify(connection)
-        while (message := await _receive(client))["type"] == "next":
-            statuses.append(message["payload"]["data"]["pipeline"]["pipeline"]["status"])
+        rest = await _rest(client)
 
-    assert (statuses[0], statuses[-1]) == ("RUNNING", "FAILED")
-    assert message == {"id": "live", "type": "complete"}
+    assert (first, rest[-1]) == (["RUNNING"], "FAILED")
 
 
 @pytest.mark.parametrize(
@@ -382,17 +378,12 @@ async def test_a_broken_operation_is_answered_and_its_siblings_go_on(
         await _send(client, {"id": "broken", "type": "subscribe", "payload": payload})
         while (answer := await _receive(client))["id"] != "broken":
             pass
-        async with engine.begin() as connection:
-            await build.finish(connection, job_id)
-            await build.settle(connection, pipeline_id)
-            await build.notify(connection)
-        statuses = []
-        while (message := await _receive(client))["type"] == "next":
-            statuses.append(message["payload"]["data"]["pipeline"]["pipeline"]["status"])
+        await _end(engine, pipeline_id, job_id)
+        rest = await _rest(client)
 
     assert answer["type"] == "error"
     assert [error["extensions"]["code"] for error in answer["payload"]] == [code]
-    assert statuses[-1] == "SUCCESS"
+    assert rest[-1] == "SUCCESS"
 
 
 async def test_loaders_are_fresh_for_each_operation(url: str, engine: AsyncEngine):
