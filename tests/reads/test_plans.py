@@ -12,6 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from bench.plans import Executed, recorded
+from gql_server.carbon.catalog import entry_types_of
 from gql_server.db import direct
 from gql_server.policy import Viewer
 from gql_server.reads.facets import facets
@@ -257,6 +258,29 @@ async def test_counts_are_as_good_after_the_fifth_execution(ledger: AsyncConnect
         if criteria.search is None:
             await compare(ledger, counted(ledger, who, [criteria], limit=None))
             await compare(ledger, facets(ledger, who, [criteria], names=("STATUS", "KIND"), limit=None))
+
+
+async def test_newer_data_is_looked_for_once_in_the_scopes_of_the_module(ledger: AsyncConnection):
+    module_and_key = "SELECT module_type_id, id FROM pipelines WHERE entity_type = 'MODULE_PER_YEAR' ORDER BY id DESC LIMIT 5"
+    for module, key in (await ledger.exec_driver_sql(module_and_key)).all():
+        [asked] = await executed_by(ledger, retry_facts_by_pipeline(ledger, viewer("operator"), [key]))
+
+        explained = await ledger.exec_driver_sql(f"EXPLAIN (ANALYZE, FORMAT JSON) {asked.statement}", tuple(asked.parameters))
+
+        plan = explained.scalar_one()[0]["Plan"]
+        scopes = [node["Actual Rows"] for node in nodes(plan) if node.get("Alias") == "covering"]
+        assert scopes == [1 + len(entry_types_of(module))]
+
+
+async def test_of_a_pipeline_with_many_jobs_the_first_alone_is_read_to_tell_its_root(ledger: AsyncConnection):
+    keys = [row.key for row in (await page(ledger, viewer("operator"), criteria=PipelineCriteria(), window=window(None))).nodes]
+    [asked] = await executed_by(ledger, retry_facts_by_pipeline(ledger, viewer("operator"), keys))
+
+    explained = await ledger.exec_driver_sql(f"EXPLAIN (ANALYZE, FORMAT JSON) {asked.statement}", tuple(asked.parameters))
+
+    [roots] = [node for node in nodes(explained.scalar_one()[0]["Plan"]) if node.get("Subplan Name") == "CTE roots"]
+    read = [node["Actual Rows"] * node["Actual Loops"] for node in nodes(roots) if reads_jobs(node)]
+    assert sum(read) == len(keys)
 
 
 async def test_facts_of_work_that_has_no_type_are_known_without_reading_every_job(ledger: AsyncConnection):

@@ -5,20 +5,19 @@ from dataclasses import fields
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Text, and_, case, cast, func, null, or_, select
-from sqlalchemy.dialects.postgresql import distinct_on
+from sqlalchemy import ColumnElement, Text, and_, case, cast, func, null, or_, select, true, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import aliased
 
 from gql_server.db import models
-from gql_server.db.expressions import AnySelect, found, given_keys
+from gql_server.db.expressions import AnySelect, found, given_keys, number
 from gql_server.db.models import LIVE_STATES, READING_JOBS, TERMINAL_STATUSES, JobState, JobType
 from gql_server.db.models.carbon import Unit
 from gql_server.ledger.endings import has_landed
 from gql_server.ledger.resume import RESUMED, has_failed_steps
 from gql_server.policy import Viewer, job_clause, year_clause
 from gql_server.policy.retry import RetryFacts
-from gql_server.reads.jobs.queries import JOBS, in_pipelines
+from gql_server.reads.jobs.queries import JOBS
 from gql_server.reads.jobs.row import PIPELINE_KEY
 from gql_server.reads.pipelines.same_file import ADD_AGAIN, bringing_same_file
 from gql_server.reads.pipelines.superseded import superseding
@@ -39,6 +38,7 @@ async def retry_facts_by_pipeline(connection: AsyncConnection, viewer: Viewer, k
 @built_once
 def _retry_facts(viewer: Viewer) -> AnySelect:
     is_live = OTHER.state.in_(LIVE_STATES)
+    newer = superseding()
     of_year = and_(Y.provider == J.provider, Y.year == J.year)
     known: dict[str, ColumnElement[Any]] = {
         "key": PIPELINE_KEY,
@@ -58,24 +58,25 @@ def _retry_facts(viewer: Viewer) -> AnySelect:
             (J.scope_key.is_not(None), _newest(OTHER.scope_key == J.scope_key, is_live)),
             else_=_newest(OTHER.provider == J.provider, OTHER.job_type == J.job_type, *map(_same, SAME), is_live),
         ),
-        "superseded_by": superseding(),
-        "is_superseded_wholly": superseding(wholly=True).is_not(None),
+        "superseded_by": newer.c.key,
+        "is_superseded_wholly": newer.c.wholly,
         "brought_by": case((and_(J.job_type == JobType.CSV_INGEST, ~J.config.has_key(ADD_AGAIN)), _same_file())),
         "year_is_visible": found(of_year, year_clause(viewer)),
         "year_is_provisioned": found(of_year, Y.configuration_completed.is_not(None)),
     }
     columns = [(known[name] if name in known else getattr(J, name)).label(name) for name in FACTS]
     # first the roots, then what costs more to know
-    roots = (
-        select(J.id)
-        .ext(distinct_on(PIPELINE_KEY))
-        .select_from(JOBS)
-        .where(in_pipelines(given_keys(P.id)), job_clause(viewer, by_key=True))
-        .order_by(PIPELINE_KEY, J.id)
-        .cte("roots")
-        .prefix_with("MATERIALIZED")
-    )
-    return select(*columns).select_from(JOBS.join(roots, roots.c.id == J.id))
+    roots = _roots(viewer).cte("roots").prefix_with("MATERIALIZED")
+    return select(*columns).select_from(JOBS.join(roots, roots.c.id == J.id).join(newer, true()))
+
+
+def _roots(viewer: Viewer) -> AnySelect:
+    """Ids of the first job of each pipeline, of those that the viewer may see: a step through an index for each."""
+    asked = func.unnest(given_keys(P.id)).table_valued("key").render_derived(name="asked")
+    seen = select(J.id).select_from(JOBS).where(job_clause(viewer, by_key=True)).correlate(asked)
+    first = seen.where(J.pipeline_id == asked.c.key).order_by(J.id).limit(number(1))
+    root = union_all(first, seen.where(J.pipeline_id.is_(None), J.time_key == asked.c.key)).lateral("root")
+    return select(root.c.id).join_from(asked, root, true())
 
 
 def _newest(*where: ColumnElement[bool]) -> ColumnElement[Any]:

@@ -8,25 +8,26 @@ read counts: a retry would come after it, and replace what it brings.
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Integer, and_, case, cast, exists, func, null, or_, select, true, tuple_
-from sqlalchemy.dialects.postgresql import array
+from sqlalchemy import ColumnElement, Integer, and_, case, cast, exists, false, func, null, or_, select, true, tuple_
+from sqlalchemy.dialects.postgresql import aggregate_order_by, array
 from sqlalchemy.orm import aliased
+from sqlalchemy.sql.selectable import LateralFromClause
 
-from gql_server.carbon.catalog import DATA_ENTRY_TYPES, MODULES
+from gql_server.carbon.catalog import MODULES, entry_types_of
 from gql_server.db import models
-from gql_server.db.expressions import number
+from gql_server.db.expressions import Column, number, one_of
 from gql_server.db.models import LIVE_STATES, READING_JOBS, JobType
 from gql_server.ledger.endings import has_landed
 
 J = models.Job
 NEWER, OWN = aliased(models.Job), aliased(models.Job)
-ONLY_TYPES = [module.data_entry_types[0] for module in MODULES.values() if len(module.data_entry_types) == 1]
+OF_ONE_TYPE = [module.id for module in MODULES.values() if len(module.data_entry_types) == 1]
 
 
-def superseding(*, wholly: bool = False) -> ColumnElement[UUID | None]:
-    """Key of the newest such pipeline, for jobs that are selected, or of one that brings all of their data; null when that is
-    the newest."""
-    entry_types = including_entry_types() if wholly else covering_entry_types()
+def superseding() -> LateralFromClause:
+    """Of jobs that are selected, the `key` of the newest such pipeline, and whether one brings all of their data (`wholly`):
+    null and false where they are the newest."""
+    entry_types = case((J.job_type.in_(READING_JOBS), covering_entry_types()))
     covering = func.unnest(entry_types).table_valued("id").render_derived(name="covering")
     scope = (J.provider, J.job_type, J.entity_type, J.module_type_id, covering.c.id, J.year, null())
     nearest = (
@@ -37,27 +38,31 @@ def superseding(*, wholly: bool = False) -> ColumnElement[UUID | None]:
         .correlate(J, covering)
         .lateral("nearest")
     )
-    newest = select(nearest.c.key).select_from(covering).join(nearest, true()).order_by(nearest.c.id.desc()).limit(1)
-    return case((J.job_type.in_(READING_JOBS), newest.correlate(J).scalar_subquery()))
+    newest_first = func.array_agg(aggregate_order_by(nearest.c.key, nearest.c.id.desc()))
+    wholly = func.coalesce(func.bool_or(_includes(covering.c.id)), false())
+    found = select(newest_first[1].label("key"), wholly.label("wholly")).select_from(covering).join(nearest, true())
+    return found.correlate(J).lateral("superseding")
 
 
 def covering_entry_types() -> ColumnElement[Any]:
     """Entry types of jobs whose data takes the place of this one's: its own, and all or any of the module."""
     own: Any = array([J.data_entry_type_id])
-    every: Any = array([cast(null(), Integer), *map(number, DATA_ENTRY_TYPES)])
+    of_all: Any = array([cast(null(), Integer)])
+    any_of_module = case(
+        {module.id: of_all + array(map(number, entry_types_of(module.id))) for module in MODULES.values()},
+        value=J.module_type_id,
+        else_=of_all,
+    )
     return case(
         (J.job_type == JobType.REFERENCE_INGEST, own),
-        (J.data_entry_type_id.is_(None), every),
+        (J.data_entry_type_id.is_(None), any_of_module),
         else_=func.array_append(own, cast(null(), Integer)),
     )
 
 
-def including_entry_types() -> ColumnElement[Any]:
-    """Entry types of jobs whose data includes all of this one's: its own, all of the module, or the only one of it."""
-    of_all: Any = array([cast(null(), Integer)])
-    only = [(info.module_id, of_all + array([info.id])) for info in ONLY_TYPES]
-    every = case(*((J.module_type_id == module_id, types) for module_id, types in only), else_=of_all)
-    return case((J.data_entry_type_id.is_(None), every), else_=covering_entry_types())
+def _includes(entry_type: Column) -> ColumnElement[bool]:
+    """Of the covering ones, those whose data includes all of this one's: its own, all of the module, or the only one of it."""
+    return or_(J.data_entry_type_id.is_not(None), entry_type.is_(None), one_of(J.module_type_id, OF_ONE_TYPE))
 
 
 def _replaces() -> ColumnElement[bool]:
