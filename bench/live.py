@@ -7,75 +7,32 @@ import asyncio
 import os
 import random
 import secrets
+from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
-from time import monotonic
+from dataclasses import dataclass
 from typing import Any, NamedTuple
-from uuid import UUID
 
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncEngine
+import orjson
+from graphql import OperationType
 
+from bench.changes import Ledger, Running
 from bench.database import connected
+from bench.queries import documents
 from bench.report import quantile, table
+from bench.rivals.load import once, target
 from bench.servers import Figures, Server, server
-from bench.sockets import Sockets, allow_files, sockets
+from bench.sockets import Arrivals, Sockets, allow_files, sockets, subscribed
 from gql_server.http.authentication import TokenAuthority
-from gql_server.ledger.wakeup import wake_feed
 from gql_server.settings import Settings
 
 PEOPLE = 20
 """Viewers of the same permissions: one may not follow everything."""
-WRITERS = 4
 SETTLE_SECONDS = 0.3
 REACHED_WITHIN_SECONDS = 120.0
 SPARE_FILES = 500
-
-_RUNNING = text("""
-WITH made AS (
-  INSERT INTO pipelines (provider, kind, status, entity_type, ingestion_method, module_type_id, year, job_count, started_at)
-  SELECT 'ACCRED', 'csv_ingest', 'RUNNING', 'MODULE_PER_YEAR', 'csv', 4, 2025, 1, now() FROM generate_series(1, :count)
-  RETURNING id
-)
-INSERT INTO data_ingestion_jobs (pipeline_id, job_type, entity_type, ingestion_method, target_type, provider, module_type_id,
-  year, state, status_message, attempts, started_at)
-SELECT id, 'csv_ingest', 'MODULE_PER_YEAR', 'csv', 'DATA_ENTRIES', 'ACCRED', 4, 2025, 'RUNNING', 'Started', 1, now() FROM made
-RETURNING id, pipeline_id
-""")
-_CHANGE = text("UPDATE data_ingestion_jobs SET status_message = :message WHERE id = ANY(:jobs)")
-
-
-class Running(NamedTuple):
-    """A pipeline that runs, and its job."""
-
-    key: UUID
-    job_id: int
-
-
-@dataclass
-class Ledger:
-    """Jobs that the writer changes: every change has a number, which the followers see in the job's message."""
-
-    engine: AsyncEngine
-    tag: int = 0
-    written: dict[int, tuple[UUID, float]] = field(default_factory=dict[int, tuple[UUID, float]])
-
-    async def start(self, count: int) -> list[Running]:
-        async with self.engine.begin() as connection:
-            rows = await connection.execute(_RUNNING, {"count": count})
-            return [Running(UUID(str(row.pipeline_id)), row.id) for row in rows]
-
-    async def change(self, *changed: Running, silently: bool = False) -> int:
-        """Commit a change of these pipelines, wake the feed unless silently, and return its number."""
-        self.tag += 1
-        tag = self.tag
-        async with self.engine.begin() as connection:
-            await connection.execute(_CHANGE, {"message": f"#{tag}", "jobs": [each.job_id for each in changed]})
-        self.written[tag] = (changed[0].key, monotonic())
-        if not silently:
-            await wake_feed(self.engine)
-        return tag
+LIST_SECONDS = 10.0
+NOW = "{ pipelines(first: 1) { feedToken } }"
 
 
 @dataclass
@@ -107,7 +64,8 @@ async def run(
     rate: int = 200,
     seconds: float = float(os.environ.get("GQL_BENCH_SECONDS", "20")),
 ) -> None:
-    """Print latency, fan-out and memory beside the baselines, and the lag at `rate` changes a second."""
+    """Print latency, fan-out and memory beside the baselines, and the lag at `rate` changes a second of pipelines and of a
+    list."""
     allow_files(crowd + SPARE_FILES)
     secret = secrets.token_hex(32)
     authority = TokenAuthority.of(Settings(jwt_secret=secret))  # pyright: ignore[reportArgumentType]
@@ -117,6 +75,7 @@ async def run(
         await _latency(bench, changes, polls)
         await _fan_out(bench, crowd, pipelines, rounds, stock_rounds)
         await _sustained(bench, followed, rate, seconds)
+        await _of_list(bench, followed, rate, min(seconds, LIST_SECONDS))
 
 
 # ── commit to client ──
@@ -222,57 +181,77 @@ async def _told(bench: Bench, kind: str, name: str, crowd: int, changed: Sequenc
 # ── changes without end ──
 
 
+class Sustained(NamedTuple):
+    """Of changes without end: the seconds that they took, each one's lag, how many were told in a second from the first to the
+    last, and the server's share of a core meanwhile."""
+
+    lasted: float
+    lags: Sequence[float]
+    told_per_second: float
+    load: float
+
+
 async def _sustained(bench: Bench, followed: int, rate: int, seconds: float) -> None:
     async with bench.server("ours") as ours:
         running = await bench.ledger.start(followed)
         async with bench.follow(ours.url, running, throttle_ms=250) as clients:
-            before: Figures = await ours.figures()
-            first = bench.ledger.tag + 1
-            started = monotonic()
-            await asyncio.gather(*[_write(bench.ledger, running, rate, seconds, part) for part in range(WRITERS)])
-            lasted = monotonic() - started
-            newest = {bench.ledger.written[tag][0]: tag for tag in range(first, bench.ledger.tag + 1)}
-            arrivals = await _all(clients, set(newest.values()))
-            after: Figures = await ours.figures()
-    lags = _lags(bench.ledger, first, arrivals)
-    third = len(lags) // 3
+            seen = await _changing(bench, ours, clients, running, rate, seconds)
+    third = len(seen.lags) // 3
     rows = [
         (name, f"{quantile(part, 0.5) * 1000:.1f}", f"{quantile(part, 0.99) * 1000:.1f}")
         for name, part in (
-            ("first third", lags[:third]),
-            ("second third", lags[third : 2 * third]),
-            ("last third", lags[-third:]),
+            ("first third", seen.lags[:third]),
+            ("second third", seen.lags[third : 2 * third]),
+            ("last third", seen.lags[-third:]),
         )
     ]
-    load = (after.cpu_seconds - before.cpu_seconds) / lasted
-    title = f"live: lag at {len(lags) / lasted:.0f} changes a second for {lasted:.0f} s on {followed} pipelines, each followed"
-    table(f"{title} (server at {load:.0%} of a core)", ("", "p50 ms", "p99 ms"), rows)
+    title = f"live: lag at {_rate(seen)} on {followed} pipelines, each followed"
+    table(f"{title} (server at {seen.load:.0%} of a core)", ("", "p50 ms", "p99 ms"), rows)
 
 
-async def _write(ledger: Ledger, running: Sequence[Running], rate: int, seconds: float, part: int) -> None:
-    """This writer's part of the changes, each at its time, or as soon after as the database lets."""
-    started = monotonic()
-    for number in range(part, int(rate * seconds), WRITERS):
-        await asyncio.sleep(max(0.0, started + number / rate - monotonic()))
-        await ledger.change(running[number % len(running)])
+async def _of_list(bench: Bench, running: int, rate: int, seconds: float) -> None:
+    """One follower of the list, who asks what the console asks."""
+    async with bench.server("ours") as ours:
+        changing = await bench.ledger.start(running)
+        page = await once(target(ours.port, "/graphql", {"query": NOW}, bench.tokens[0]))
+        after = orjson.loads(page)["data"]["pipelines"]["feedToken"]
+        feed = documents(OperationType.SUBSCRIPTION)["PipelineFeed"]
+        async with subscribed(ours.url, bench.tokens[:1], feed, [{"after": after}], is_told_at_once=False) as client:
+            seen = await _changing(bench, ours, client, changing, rate, seconds)
+    row = (
+        "the console's list",
+        f"{seen.told_per_second:.0f}",
+        *(f"{quantile(seen.lags, share) * 1000:,.0f}" for share in (0.5, 0.99)),
+        f"{seen.load:.0%}",
+    )
+    title = f"live: one follower of a list at {_rate(seen)} on {running} pipelines"
+    table(title, ("", "told a second", "p50 ms", "p99 ms", "server, of a core"), [row])
 
 
-async def _all(clients: Sockets, tags: set[int]) -> dict[int, float]:
-    """Times at which each change was seen first, once these have been. Raises TimeoutError."""
-    arrived: dict[int, float] = {}
+async def _changing(
+    bench: Bench, server: Server, clients: Sockets, running: Sequence[Running], rate: int, seconds: float
+) -> Sustained:
+    """Change these so many times a second, and wait until the last change of each was seen."""
+    ledger, first = bench.ledger, bench.ledger.tag + 1
+    before = await server.figures()
+    lasted = await ledger.keep_changing(running, rate, seconds)
+    arrivals = await _all(clients, ledger.newest(first))
+    used = (await server.figures()).cpu_seconds - before.cpu_seconds
+    came = sorted(time for times in arrivals.values() for time in times)
+    earliest = {tag: min(times) for tag, times in arrivals.items()}
+    return Sustained(lasted, ledger.lags(first, earliest), len(came) / (came[-1] - came[0]), used / lasted)
+
+
+def _rate(seen: Sustained) -> str:
+    return f"{len(seen.lags) / seen.lasted:.0f} changes a second for {seen.lasted:.0f} s"
+
+
+async def _all(clients: Sockets, tags: set[int]) -> Arrivals:
+    """Times at which each change was seen, once these have been. Raises TimeoutError."""
+    arrived: defaultdict[int, list[float]] = defaultdict(list)
     async with asyncio.timeout(REACHED_WITHIN_SECONDS):
         while not tags <= arrived.keys():
-            arrived |= {tag: min(times) for tag, times in (await clients.arrivals()).items() if tag not in arrived}
+            for tag, times in (await clients.arrivals()).items():
+                arrived[tag] += times
             await asyncio.sleep(0.2)
     return arrived
-
-
-def _lags(ledger: Ledger, first: int, arrivals: dict[int, float]) -> list[float]:
-    """Seconds from each commit until its pipeline's follower saw it, or a later one."""
-    shown: dict[UUID, float] = {}
-    lags: list[float] = []
-    for tag in range(ledger.tag, first - 1, -1):
-        key, committed = ledger.written[tag]
-        shown[key] = arrivals[tag] if tag in arrivals else shown[key]
-        lags.append(shown[key] - committed)
-    return lags[::-1]

@@ -36,15 +36,13 @@ LIMITS: dict[str, int] = {**dict.fromkeys(COUNTING, COUNT_LIMIT), "YearBoard": 7
 
 
 @cache
-def documents() -> dict[str, str]:
-    """Documents of the queries, each with its fragments, by name."""
+def documents(kind: OperationType = OperationType.QUERY) -> dict[str, str]:
+    """Documents of the operations of that kind, each with its fragments, by name."""
     text = "\n".join(path.read_text() for path in sorted(FOLDER.glob("*.graphql")))
     return {
         name: print_ast(document)
         for name, document in separate_operations(parse(text)).items()
-        if any(
-            isinstance(node, OperationDefinitionNode) and node.operation is OperationType.QUERY for node in document.definitions
-        )
+        if any(isinstance(node, OperationDefinitionNode) and node.operation is kind for node in document.definitions)
     }
 
 

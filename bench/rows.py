@@ -12,8 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from bench import embedded
 from bench.browser import SETTLE_MS, Reader, metrics, readers
+from bench.changes import Ledger, Running
 from bench.database import connected
-from bench.live import Ledger, Running
 from bench.report import console, quantile
 
 FRAMES, ROWS, CHANGES = 50, 1_000, 50
@@ -78,6 +78,7 @@ async def memory(dsn: str, *, minutes: int = MINUTES) -> None:
 async def rows(reader: Reader, engine: AsyncEngine, seconds: float, stretches: int) -> None:
     ledger = Ledger(engine)
     running = await ledger.start(ROWS)
+    console.print("building a page of the client package …")
     dist = await asyncio.to_thread(embedded.built, "live", {"main.js": MAIN, "Pipelines.vue": ROWS_VUE})
 
     async def fulfil(route: Route) -> None:

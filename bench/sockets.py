@@ -9,8 +9,8 @@ import re
 import resource
 import sys
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from time import monotonic
 from typing import Any
 
@@ -59,9 +59,18 @@ class Sockets:
                 await asyncio.sleep(0.05)
 
 
-@asynccontextmanager
-async def sockets(url: str, tokens: Sequence[str], followed: Sequence[Any], *, throttle_ms: int = 0) -> AsyncGenerator[Sockets]:
+def sockets(
+    url: str, tokens: Sequence[str], followed: Sequence[Any], *, throttle_ms: int = 0
+) -> AbstractAsyncContextManager[Sockets]:
     """One socket for each pipeline id, all with their first frame; the tokens are taken in turn."""
+    return subscribed(url, tokens, QUERY, [{"id": str(key), "throttle": throttle_ms} for key in followed])
+
+
+@asynccontextmanager
+async def subscribed(
+    url: str, tokens: Sequence[str], query: str, variables: Sequence[Mapping[str, Any]], *, is_told_at_once: bool = True
+) -> AsyncGenerator[Sockets]:
+    """One socket for each variables of the query, with its first frame if there is one to be told at once."""
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "bench.sockets", stdin=pipe, stdout=pipe, limit=LINE_MAX
@@ -69,7 +78,7 @@ async def sockets(url: str, tokens: Sequence[str], followed: Sequence[Any], *, t
     assert process.stdin
     assert process.stdout
     try:
-        asked = {"url": url, "tokens": tokens, "followed": [str(key) for key in followed], "throttle": throttle_ms}
+        asked = {"url": url, "tokens": tokens, "query": query, "variables": variables, "first": is_told_at_once}
         process.stdin.write(orjson.dumps(asked) + b"\n")
         async with asyncio.timeout(OPENED_WITHIN_SECONDS):
             if await process.stdout.readline() != b"ready\n":
@@ -104,15 +113,17 @@ async def main() -> None:
     tokens = asked["tokens"]
     async with AsyncExitStack() as stack:
 
-        async def follow(number: int, key: str) -> asyncio.Task[None]:
+        async def follow(number: int, variables: Mapping[str, Any]) -> asyncio.Task[None]:
             async with turns:
                 headers = {"Authorization": f"Bearer {tokens[number % len(tokens)]}"}
                 opening = connect(asked["url"], subprotocols=[PROTOCOL], additional_headers=headers, open_timeout=60)
                 connection = await stack.enter_async_context(opening)
-                await _subscribe(connection, {"id": key, "throttle": asked["throttle"]})
+                await _subscribe(connection, {"query": asked["query"], "variables": variables})
+                if asked["first"]:
+                    await _told(connection)
                 return asyncio.create_task(_note(connection, arrivals))
 
-        noting = await asyncio.gather(*[follow(number, key) for number, key in enumerate(asked["followed"])])
+        noting = await asyncio.gather(*[follow(number, key) for number, key in enumerate(asked["variables"])])
         _print(b"ready")
         while await reader.readline():
             _print(orjson.dumps(arrivals))
@@ -124,12 +135,14 @@ async def main() -> None:
         stack.pop_all()
 
 
-async def _subscribe(connection: ClientConnection, variables: dict[str, Any]) -> None:
-    """Until the first frame."""
+async def _subscribe(connection: ClientConnection, payload: Mapping[str, Any]) -> None:
     await connection.send('{"type":"connection_init"}')
     await connection.recv()
-    asked = {"id": "1", "type": "subscribe", "payload": {"query": QUERY, "variables": variables}}
-    await connection.send(orjson.dumps(asked).decode())
+    await connection.send(orjson.dumps({"id": "1", "type": "subscribe", "payload": payload}).decode())
+
+
+async def _told(connection: ClientConnection) -> None:
+    """Until the first frame."""
     first = await connection.recv(decode=False)
     if b'"error' in first:
         raise RuntimeError(first.decode())
