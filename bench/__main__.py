@@ -36,7 +36,8 @@ NAMED: dict[str, Callable[[str], Awaitable[None]]] = {
 """Measured when named only: ratios end the program where something is slower, page and its parts need Chromium and
 `make frontend`."""
 KNOWN = {**BENCHMARKS, **NAMED}
-KEPT_PIPELINES = {"graph": 200_000, "indexes": 200_000, "page": 200_000, "filters": 200_000, "ratios": 5_000}
+LARGE = 200_000
+KEPT_PIPELINES = {**dict.fromkeys(("graph", "console", "indexes", "page", "filters"), LARGE), "ratios": 5_000}
 """Of the ledgers that are kept between runs: about five jobs each."""
 
 

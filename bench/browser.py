@@ -10,6 +10,7 @@ from playwright.async_api import Browser, CDPSession, Page, async_playwright
 
 from bench.servers import Server, server
 from gql_server.http.authentication import TokenAuthority
+from gql_server.http.console import BUILT
 from gql_server.settings import Settings
 
 CHROMIUM = os.environ.get("GQL_BENCH_CHROMIUM", "/usr/bin/chromium")
@@ -58,7 +59,9 @@ class Reader:
 
 @asynccontextmanager
 async def readers(*dsns: str) -> AsyncGenerator[list[Reader]]:
-    """One before each of so many databases, in one browser."""
+    """One before each of so many databases, in one browser. Raises SystemExit where the console is not built."""
+    if not (BUILT / "index.html").is_file():
+        raise SystemExit("the console has not been built: run `make frontend`")
     secret = secrets.token_hex(32)
     async with AsyncExitStack() as stack:
         servers = [await stack.enter_async_context(server("ours", dsn, secret)) for dsn in dsns]

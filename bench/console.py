@@ -1,11 +1,11 @@
 """Costs of the console on a ledger of a million jobs, in shared buffers: each filter and order, and all its queries."""
 
 import time
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from statistics import median
 from typing import NamedTuple
 
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from bench import queries
@@ -13,8 +13,7 @@ from bench.cases import Case, cases, page
 from bench.database import connected
 from bench.graph import Graph
 from bench.plans import Executed, effort, recorded
-from bench.report import console, table
-from gql_server.generate.load import generate
+from bench.report import console, growing
 
 DEEP_PAGE = 1_000
 WALK = """query ($after: String, $first: Int) {
@@ -33,44 +32,46 @@ class Cost(NamedTuple):
     scans: Sequence[str]
 
 
-async def run(dsn: str, *, pipelines: int = 200_000, rounds: int = 9, every: int = 1, strict: bool = True) -> None:
-    """Generate a ledger, ask each case, or one of `every` so many, `rounds` times in turn, and print buffers and medians.
+async def run(dsn: str, *, rounds: int = 3, every: int = 1, strict: bool = True) -> None:
+    """Ask each case, or one of `every` so many, `rounds` times, and print its buffers and medians as soon as they are known.
 
     Exits with code 1 when `strict` and a case touches more buffers than it may, or reads a table from end to end.
     """
+    costs: list[Cost] = []
     async with connected(dsn) as engine:
-        console.print(f"generating {pipelines:,} pipelines …")
-        jobs = await generate(engine, pipelines=pipelines, seed=1, provider="ACCRED")
-        costs = await measure(engine, rounds, every)
-    table(f"console: first pages of a ledger of {jobs:,} jobs", COLUMNS, [_row(cost) for cost in costs])
+        async with engine.connect() as connection:
+            jobs = await connection.scalar(text("SELECT count(*) FROM data_ingestion_jobs"))
+        told = growing(f"console: what it asks of a ledger of {jobs:,} jobs", COLUMNS)
+        async for cost in measured(engine, rounds, every):
+            costs.append(cost)
+            told(_row(cost))
     misses = sum(map(_misses, costs))
     console.print(f"more than allowed: {misses} of {len(costs)}")
     if strict and misses:
         raise SystemExit(1)
 
 
-async def measure(engine: AsyncEngine, rounds: int, every: int = 1) -> list[Cost]:
+async def measured(engine: AsyncEngine, rounds: int, every: int = 1) -> AsyncGenerator[Cost]:
     """The costs of all cases, or of one of `every` so many; the first page first and page 1,000 second."""
     graph = Graph(engine)
     try:
         first, *others = [*cases(graph)][::every]
         pages = [case async for case in queries.sent(graph)][::every]
-        asked = [first, page(f"page {DEEP_PAGE:,}", after=await _deep_cursor(graph)), *others, *pages]
-        sent = [await statements(engine, graph, case) for case in asked]
-        answers: dict[str, list[float]] = defaultdict(list)
-        alone: dict[str, list[float]] = defaultdict(list)
+        deep = page(f"page {DEEP_PAGE:,}", after=await _deep_cursor(graph))
         async with engine.connect() as connection:
-            for _ in range(rounds):
-                for case, executed in zip(asked, sent, strict=True):
-                    answers[case.name].append(await _answer(graph, case))
-                    alone[case.name].append(await _alone(connection, executed))
-            read = [await _read(connection, executed) for executed in sent]
+            await connection.execute(text("SET max_parallel_workers_per_gather = 0"))
+            for case in (first, deep, *others, *pages):
+                yield await _cost(connection, graph, case, await statements(engine, graph, case), rounds)
     finally:
         await graph.close()
-    return [
-        Cost(case, touched, median(answers[case.name]), median(alone[case.name]), scanned)
-        for case, (touched, scanned) in zip(asked, read, strict=True)
-    ]
+
+
+async def _cost(connection: AsyncConnection, graph: Graph, case: Case, sent: Sequence[Executed], rounds: int) -> Cost:
+    efforts = [await effort(connection, each) for each in sent]
+    times = [(await _answer(graph, case), await _alone(connection, sent)) for _ in range(rounds)]
+    answer, alone = map(median, zip(*times, strict=True))
+    scans = sorted({scan for _, scanned in efforts for scan in scanned})
+    return Cost(case, sum(touched for touched, _ in efforts), answer, alone, scans)
 
 
 async def _deep_cursor(graph: Graph) -> str | None:
@@ -108,14 +109,7 @@ async def _alone(connection: AsyncConnection, executed: Sequence[Executed]) -> f
     return (time.perf_counter() - started) * 1000
 
 
-async def _read(connection: AsyncConnection, executed: Sequence[Executed]) -> tuple[int, list[str]]:
-    """Buffers that the statements touch, and tables that they read from end to end."""
-    await connection.exec_driver_sql("SET max_parallel_workers_per_gather = 0")
-    efforts = [await effort(connection, each) for each in executed]
-    return sum(touched for touched, _ in efforts), sorted({scan for _, scans in efforts for scan in scans})
-
-
-COLUMNS = ("", "buffers", "allowed", "answer ms", "statements ms", "sequential scans", "")
+COLUMNS = ("", "buffers", "allowed", "answer ms", "statements ms", "sequential scans", "over")
 
 
 def _row(cost: Cost) -> tuple[str, ...]:

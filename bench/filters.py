@@ -8,7 +8,7 @@ from playwright.async_api import TimeoutError
 from bench.browser import Reader, readers
 from bench.database import another, connected
 from bench.picture import PIPELINES
-from bench.report import table
+from bench.report import growing
 from gql_server.generate.load import generate
 
 GIVEN_UP_MS = 30_000
@@ -27,7 +27,7 @@ ASKED = """() => ({
 })"""
 
 
-async def run(dsn: str, *, rounds: int = 3) -> None:
+async def run(dsn: str, *, rounds: int = 2) -> None:
     """Ask each filter of the ledger, and of a small one beside it."""
     async with another() as few:
         async with connected(few) as engine:
@@ -37,14 +37,13 @@ async def run(dsn: str, *, rounds: int = 3) -> None:
 
 
 async def filters(few: Reader, many: Reader, rounds: int) -> None:
-    """Print the best of so many openings of each."""
-    rows: list[tuple[str, ...]] = []
+    """Print the best of so many openings of each, as soon as it is known."""
+    columns = ("", f"answer, {PIPELINES}", "answer, million", f"table, {PIPELINES}", "table, million")
+    told = growing("page: each filter, best ms of its slowest answer and until the table is there", columns)
     for asked in FILTERS:
         seen = {reader: [await _filtered(reader, asked) for _ in range(rounds)] for reader in (few, many)}
         figures = [min(each[name] for each in seen[reader]) for name in ("answer", "table") for reader in (few, many)]
-        rows.append((asked or "none", *(f"{each:,.0f}" for each in figures)))
-    columns = ("", f"answer, {PIPELINES}", "answer, million", f"table, {PIPELINES}", "table, million")
-    table("page: each filter, best ms of its slowest answer and until the table is there", columns, rows)
+        told((asked or "none", *(f"{each:,.0f}" for each in figures)))
 
 
 async def _filtered(reader: Reader, asked: str) -> Mapping[str, float]:

@@ -1,7 +1,7 @@
 """Small tables on the terminal."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from rich.console import Console
 from rich.table import Table
@@ -17,6 +17,18 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> 
     for row in rows:
         shown.add_row(*row)
     console.print(shown)
+
+
+def growing(title: str, columns: Sequence[str], *, name_width: int = 48) -> Callable[[Sequence[str]], None]:
+    """Print a title and columns, and return what prints a row: for figures that take minutes, each as soon as it is known."""
+
+    def line(row: Sequence[str]) -> None:
+        numbers = [f"{number:>{len(column) + 1}}" for number, column in zip(row[1:], columns[1:], strict=True)]
+        console.print(f"{row[0]:<{name_width}}", *numbers, soft_wrap=True)
+
+    console.print(title, style="bold")
+    line(columns)
+    return line
 
 
 def quantile(values: Sequence[float], share: float) -> float:

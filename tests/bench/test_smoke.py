@@ -11,14 +11,23 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from bench import console, indexes, ingest, jobs, latency, live, loop, queries, scale
 from bench.cases import cases
+from bench.database import connected
 from bench.graph import Graph
+from gql_server.generate.load import generate
+
+
+async def console_of_few(dsn: str) -> None:
+    async with connected(dsn) as engine:
+        await generate(engine, pipelines=60, seed=1, provider="ACCRED")
+    await console.run(dsn, rounds=1, every=10, strict=False)
+
 
 TINY: dict[str, Callable[[str], Awaitable[None]]] = {
     "latency": partial(latency.run, wakeups=3, pipelines=2),
     "jobs": partial(jobs.run, count=20, processes=(1, 2), rounds=1),
     "ingest": partial(ingest.run, rows=200, rounds=1, large_mb=1),
     "scale": partial(scale.run, sizes=(100, 500), times=2),
-    "console": partial(console.run, pipelines=60, rounds=1, every=10, strict=False),
+    "console": console_of_few,
     "indexes": partial(indexes.run, every=10),
     "loop": partial(loop.run, jobs=30, rounds=1),
     "live": partial(
