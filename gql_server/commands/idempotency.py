@@ -1,8 +1,8 @@
 """Keys under which a client may send the same command twice and have it done once."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from sqlalchemy import ColumnElement, and_, select, update
 from sqlalchemy.dialects.postgresql import insert
@@ -20,6 +20,10 @@ class Key:
     mutation: str
     key: UUID
     digest: str
+
+    def of(self, part: UUID) -> "Key":
+        """The key of one of several things that are done under this one."""
+        return replace(self, key=uuid5(self.key, str(part)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ from gql_server.graph.fleet.workers import FleetQuery
 from gql_server.graph.jobs.list import JobListQuery
 from gql_server.graph.jobs.types import JobQuery, job_key
 from gql_server.graph.mutations.bulk import BulkMutation
+from gql_server.graph.mutations.bulk_retry import BulkRetryMutation
 from gql_server.graph.mutations.failures import FailureMutation
 from gql_server.graph.mutations.ingestion import IngestionMutation
 from gql_server.graph.mutations.jobs import JobMutation
@@ -119,7 +120,16 @@ class Query(
 
 
 @strawberry.type(description="Writes. Every result is a union: a payload, or a problem.")
-class Mutation(PipelineMutation, BulkMutation, JobMutation, FailureMutation, YearMutation, IngestionMutation, ViewMutation):
+class Mutation(
+    PipelineMutation,
+    BulkMutation,
+    BulkRetryMutation,
+    JobMutation,
+    FailureMutation,
+    YearMutation,
+    IngestionMutation,
+    ViewMutation,
+):
     pass
 
 

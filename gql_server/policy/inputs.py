@@ -96,6 +96,7 @@ INPUTS: Mapping[str, InputRule] = MappingProxyType(
         "RecalculateInput": inputs(f"year module moduleTypeId dataEntryType dataEntryTypeId onlyStale {COMMAND}"),
         "RecoverJobInput": inputs(f"id {COMMAND}"),
         "RetryPipelineInput": inputs(f"id replaceNewer {COMMAND}"),
+        "RetryPipelinesInput": inputs(f"ids replaceNewer {COMMAND}"),
         "SaveViewInput": inputs(f"id name description document variables isShared {COMMAND}"),
         "StartIngestionInput": inputs(
             "source year module moduleTypeId target dataEntryType dataEntryTypeId unitInstitutionalId addAgain "

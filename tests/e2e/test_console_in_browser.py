@@ -1,5 +1,6 @@
 """The operations console in Chromium, on the demo's day."""
 
+import json
 import os
 import re
 import signal
@@ -11,11 +12,14 @@ from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
 from playwright.sync_api import Browser, Locator, Page, Request, Route, expect
 
+from gql_server.graph.nodes import encode
 from gql_server.http.authentication import TokenAuthority
 from gql_server.settings import Settings
 from tests.e2e.conftest import copied, free_port, operator_of, running_demo
@@ -660,7 +664,7 @@ def test_details_of_a_job_are_told_with_what_is_left_out(page: Page, origin: str
     expect(page.locator("[data-meta]")).to_contain_text("Left out")
 
 
-def test_failed_pipelines_of_a_page_are_retried_together_and_each_says_what_came_of_it(
+def test_all_that_failed_in_a_list_is_retried_together_and_each_says_what_came_of_it(
     page: Page, origin: str, complaints: list[str]
 ) -> None:
     failed = [refused(origin) for _ in range(2)]
@@ -668,7 +672,7 @@ def test_failed_pipelines_of_a_page_are_retried_together_and_each_says_what_came
     for pipeline in failed:
         expect(row(page, pipeline)).to_be_visible(timeout=30_000)
     page.locator("[data-bulk-menu]").click()
-    page.get_by_text(re.compile(r"^Retry \d+ failed pipelines? of this page…$")).click()
+    page.get_by_text("Retry all that failed in this list…").click()
     dialog = page.get_by_role("dialog")
     boxes = dialog.get_by_role("checkbox", name="Retry this one")
     boxes.last.click()
@@ -679,6 +683,43 @@ def test_failed_pipelines_of_a_page_are_retried_together_and_each_says_what_came
     told = re.compile("|".join(f"{started} started, {chosen - started} refused" for started in range(1, chosen + 1)))
     expect(dialog.get_by_role("status")).to_have_text(told, timeout=60_000)
     expect(dialog.get_by_role("link", name="started").first).to_be_visible()
+
+
+def test_a_retry_that_got_no_answer_is_sent_again_as_it_was_and_starts_nothing_twice(page: Page, origin: str) -> None:
+    pipeline = refused(origin)
+    sent: list[Any] = []
+
+    def lose_the_first_answer(route: Route) -> None:
+        if "retryPipelines" not in (route.request.post_data or ""):
+            return route.continue_()
+        sent.append(json.loads(route.request.post_data or "")["variables"]["input"])
+        answer = route.fetch()
+        return route.fulfill(response=answer) if len(sent) == 2 else route.abort()
+
+    page.route("**/graphql", lose_the_first_answer)
+    visit(page, origin, f"/pipelines?unresolved=true&id={encode('Pipeline', UUID(pipeline))}")
+    page.locator("[data-bulk-menu]").click()
+    page.get_by_text("Retry all that failed in this list…").click()
+    dialog = page.get_by_role("dialog")
+
+    dialog.get_by_role("button", name="Retry 1 pipeline").click()
+    expect(dialog.get_by_role("alert")).to_be_visible()
+    dialog.get_by_role("button", name="Retry 1 pipeline").click()
+
+    expect(dialog.get_by_role("status")).to_have_text("1 started, 0 refused", timeout=60_000)
+    assert sent[0] == sent[1]
+    expect(dialog.get_by_role("alert")).to_have_count(0)
+
+
+def test_a_list_without_failures_has_nothing_to_retry(page: Page, origin: str, complaints: list[str]) -> None:
+    visit(page, origin, "/pipelines?status=SUCCESS")
+    page.locator("[data-bulk-menu]").click()
+
+    page.get_by_text("Retry all that failed in this list…").click()
+
+    dialog = page.get_by_role("dialog")
+    expect(dialog.locator("[data-none]")).to_have_text("Nothing of this list can be retried.")
+    expect(dialog.get_by_role("button", name="Retry", exact=True)).to_be_disabled()
 
 
 def test_running_pipelines_are_aborted_together_once_their_number_is_confirmed(browser: Browser) -> None:

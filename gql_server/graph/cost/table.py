@@ -75,6 +75,7 @@ ASSUMED_SIZES: Mapping[str, int] = MappingProxyType(
         "PipelineFacet.values": 10,
         "Viewer.views": 200,
         "Query.nodes": 100,
+        "RetryPipelinesPayload.outcomes": 100,
         "YearConfiguration.modules": 12,
     }
 )
