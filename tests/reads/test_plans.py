@@ -8,7 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from bench.plans import Executed, recorded
@@ -21,6 +21,7 @@ from gql_server.reads.jobs.filter import JobCriteria, Match, Range
 from gql_server.reads.jobs.list import counted_by_pipeline, page_by_pipeline
 from gql_server.reads.jobs.list import page as page_of_jobs
 from gql_server.reads.jobs.queries import jobs_by_id
+from gql_server.reads.jobs.search import is_frequent
 from gql_server.reads.pagination.windows import Window
 from gql_server.reads.pipelines.capabilities import retry_facts_by_pipeline
 from gql_server.reads.pipelines.filter import PipelineCriteria
@@ -262,14 +263,14 @@ async def test_counts_are_as_good_after_the_fifth_execution(ledger: AsyncConnect
 
 async def test_newer_data_is_looked_for_once_in_the_scopes_of_the_module(ledger: AsyncConnection):
     module_and_key = "SELECT module_type_id, id FROM pipelines WHERE entity_type = 'MODULE_PER_YEAR' ORDER BY id DESC LIMIT 5"
-    for module, key in (await ledger.exec_driver_sql(module_and_key)).all():
-        [asked] = await executed_by(ledger, retry_facts_by_pipeline(ledger, viewer("operator"), [key]))
+    for row in (await ledger.exec_driver_sql(module_and_key)).all():
+        [asked] = await executed_by(ledger, retry_facts_by_pipeline(ledger, viewer("operator"), [row.id]))
 
         explained = await ledger.exec_driver_sql(f"EXPLAIN (ANALYZE, FORMAT JSON) {asked.statement}", tuple(asked.parameters))
 
         plan = explained.scalar_one()[0]["Plan"]
         scopes = [node["Actual Rows"] for node in nodes(plan) if node.get("Alias") == "covering"]
-        assert scopes == [1 + len(entry_types_of(module))]
+        assert scopes == [1 + len(entry_types_of(row.module_type_id))]
 
 
 async def test_of_a_pipeline_with_many_jobs_the_first_alone_is_read_to_tell_its_root(ledger: AsyncConnection):
@@ -281,6 +282,19 @@ async def test_of_a_pipeline_with_many_jobs_the_first_alone_is_read_to_tell_its_
     [roots] = [node for node in nodes(explained.scalar_one()[0]["Plan"]) if node.get("Subplan Name") == "CTE roots"]
     read = [node["Actual Rows"] * node["Actual Loops"] for node in nodes(roots) if reads_jobs(node)]
     assert sum(read) == len(keys)
+
+
+async def test_how_frequent_a_text_is_is_told_from_two_hundred_jobs_by_their_numbers(ledger: AsyncConnection):
+    [asked] = await executed_by(ledger, ledger.scalar(select(is_frequent("zqzqzq"))))
+    await ledger.execute(text("SET enable_seqscan = off"))  # as where there are too many jobs to read them
+
+    explained = await ledger.exec_driver_sql(f"EXPLAIN (ANALYZE, FORMAT JSON) {asked.statement}", tuple(asked.parameters))
+
+    await ledger.execute(text("RESET ALL"))
+    looked_at = [node for node in nodes(explained.scalar_one()[0]["Plan"]) if reads_jobs(node) and node["Actual Loops"] > 1]
+    assert [(node["Index Name"], node["Actual Rows"], node["Actual Loops"]) for node in looked_at] == [
+        ("pk_data_ingestion_jobs", 1, 200)
+    ]
 
 
 async def test_facts_of_work_that_has_no_type_are_known_without_reading_every_job(ledger: AsyncConnection):

@@ -53,7 +53,7 @@ def is_frequent(text: str) -> ColumnElement[bool]:
     """One in twenty jobs says it, of some from all over the ledger, so that the index would find too many."""
     newest = select(func.max(J.id)).scalar_subquery()
     step = func.generate_series(number(0), number(SAMPLE - 1)).table_valued("number").render_derived(name="step")
-    sampled = J.id == newest - newest * step.c.number / number(SAMPLE)
+    sampled = J.id == newest - newest // number(SAMPLE) * step.c.number
     says = func.count().filter(contains(J.status_message, text))
     return select(says * number(FREQUENT) >= func.count()).select_from(J.__table__.join(step, sampled)).scalar_subquery()
 

@@ -90,7 +90,9 @@ def listed(viewer: Viewer, criteria: PipelineCriteria, window: Window) -> CTE | 
     if not sources:
         return None
     if text := criteria.indexed_search(viewer):
-        return _limited([scan for source in sources for scan in _found(source, viewer, text, window)], window, overlapping=True)
+        frequent = once(is_frequent(text))
+        found = [scan for source in sources for scan in _found(source, viewer, text, window, frequent)]
+        return _limited(found, window, overlapping=True)
     scans = [scan for source in sources for scan in source.keyset_scans(window)]
     return _limited(scans, window, overlapping=len(criteria.of_stored(viewer)) > 1)
 
@@ -173,16 +175,16 @@ def _orphans(viewer: Viewer, clauses: Clauses, by: PipelineOrdering | None, is_u
     return IdSource(keys, keys, J.time_key, value, lambda key: J.time_key == key)
 
 
-def _found(source: IdSource, viewer: Viewer, text: str, window: Window) -> list[AnySelect]:
+def _found(source: IdSource, viewer: Viewer, text: str, window: Window, frequent: ColumnElement[bool]) -> list[AnySelect]:
     """Ids of pipelines with a job whose message contains the text: probes the newest 500 of the list; if they do not fill the
     window, scans on for a common term, and looks a rare one up in the index of trigrams.
 
-    PostgreSQL cannot tell how often a text occurs. It counts as common where those few promise a full page, or one in twenty
-    of all jobs says it, so that the index would name too many.
+    PostgreSQL cannot tell how often a text occurs. It counts as common where those few promise a full page, or where it is
+    `frequent`, so that the index would name too many.
     """
     hits, more = _probed(source, viewer, text, window, PROBE_ROWS)
     is_left = and_(_count(hits) <= number(window.size), more)
-    promising = or_(_fills(hits, window), once(is_frequent(text)))
+    promising = or_(_fills(hits, window), frequent)
     return [select(hits), *_rest(source, viewer, text, window, and_(is_left, promising), and_(is_left, not_(promising)))]
 
 
