@@ -9,6 +9,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from gql_server.http.begun import Begun
 from gql_server.http.head import PROBES
 from gql_server.http.media import too_large
 from gql_server.http.refusals import Refusal
@@ -104,9 +105,12 @@ async def parts(request: Request) -> AsyncIterator[bytes]:
 
 async def in_time(reading: Awaitable[T], seconds: float) -> T:
     """The result of reading. Raises Refusal (408)."""
+    begun = Begun(reading)
+    if begun.is_done:
+        return begun.result
     try:
         async with asyncio.timeout(seconds):
-            return await reading
+            return await begun
     except TimeoutError:
         raise _too_slow() from None
 

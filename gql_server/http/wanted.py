@@ -9,6 +9,7 @@ from starlette.types import Receive
 
 from gql_server.errors import DeadlineExceeded
 from gql_server.graph.document_limits import REQUEST_SECONDS
+from gql_server.http.begun import Begun
 
 UNWATCHED_SECONDS = 0.02
 """Time that an operation may take before somebody looks whether its client is still there."""
@@ -19,11 +20,14 @@ T = TypeVar("T")
 
 async def while_wanted(receive: Receive, execution: Awaitable[T]) -> T:
     """The result, unless the client goes away, or it takes too long: then all that it had begun is cancelled."""
+    begun = Begun(execution)
+    if begun.is_done:
+        return begun.result
     watch = _Watch(receive)
     beginning = asyncio.get_running_loop().call_later(UNWATCHED_SECONDS, watch.begin)
     try:
         async with watch.deadline:
-            return await execution
+            return await begun
     except TimeoutError:
         if not watch.deadline.expired():
             raise
