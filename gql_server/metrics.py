@@ -1,11 +1,10 @@
 """Metrics of this process, in Prometheus's terms. Each is counted where it happens; labels have few values, whoever asks."""
 
-from collections import defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 
-from prometheus_client import REGISTRY, Counter, Histogram, disable_created_metrics
-from prometheus_client.core import CounterMetricFamily
-from prometheus_client.registry import Collector
+from prometheus_client import Counter, Histogram, disable_created_metrics
+
+from gql_server.tallies import Counts, Times
 
 disable_created_metrics()
 
@@ -13,11 +12,14 @@ SHORT = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 LONG = (0.01, 0.05, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900)
 OTHER = "other"
 
-HTTP_REQUESTS = Counter("gql_http_requests", "Requests that have ended.", ["route", "method", "status"])
-HTTP_SECONDS = Histogram("gql_http_request_seconds", "Time from a request to the end of its answer.", ["route"], buckets=SHORT)
-OPERATIONS = Counter("gql_operations", "Operations that have ended.", ["operation", "type", "outcome"])
-OPERATION_SECONDS = Histogram("gql_operation_seconds", "Time to execute an operation.", ["operation"], buckets=SHORT)
-OPERATION_COST = Counter("gql_operation_cost", "Cost of what was executed, in points.", ["operation"])
+HTTP_REQUESTS = Counts("gql_http_requests", "Requests that have ended.", ["route", "method", "status"])
+HTTP_SECONDS = Times("gql_http_request_seconds", "Time from a request to the end of its answer.", ["route"], bounds=SHORT)
+OPERATIONS = Counts("gql_operations", "Operations that have ended.", ["operation", "type", "outcome"])
+OPERATION_SECONDS = Times("gql_operation_seconds", "Time to execute an operation.", ["operation"], bounds=SHORT)
+OPERATION_COST = Counts("gql_operation_cost", "Cost of what was executed, in points.", ["operation"])
+LOADER_BATCHES = Counts("gql_loader_batches", "Reads of operations: one for all keys of a loader.", ["query"])
+LOADER_KEYS = Counts("gql_loader_keys", "Keys that those reads answered; 1 of a list.", ["query"])
+LOADER_SECONDS = Counts("gql_loader_seconds", "Time that those reads took, with the wait for a connection.", ["query"])
 EVENTS_SENT = Counter("gql_subscription_results", "Results of subscriptions, each read once for all who share it.")
 ERRORS = Counter("gql_errors", "Errors that clients were told, by their code.", ["code"])
 LOOP_LAG = Histogram("gql_event_loop_lag_seconds", "Time that the event loop was late.", buckets=SHORT)
@@ -57,27 +59,3 @@ class OperationLabels:
 
 
 LABELS = OperationLabels()
-
-
-class LoaderCounts(Collector):
-    """Batches, keys and seconds of the reads of operations, by query: counted at each read, without a lock for each number."""
-
-    FAMILIES = (
-        ("gql_loader_batches", "Reads of operations: one for all keys of a loader."),
-        ("gql_loader_keys", "Keys that those reads answered; 1 of a list."),
-        ("gql_loader_seconds", "Time that those reads took, with the wait for a connection."),
-    )
-
-    def __init__(self) -> None:
-        self.by_query: defaultdict[str, list[float]] = defaultdict(lambda: [0.0] * len(self.FAMILIES))
-
-    def collect(self) -> Iterator[CounterMetricFamily]:
-        for place, (name, documentation) in enumerate(self.FAMILIES):
-            family = CounterMetricFamily(name, documentation, labels=["query"])
-            for query, counts in [*self.by_query.items()]:
-                family.add_metric([query], counts[place])
-            yield family
-
-
-LOADERS = LoaderCounts()
-REGISTRY.register(LOADERS)

@@ -8,7 +8,6 @@ from functools import lru_cache
 from typing import Any
 
 import structlog
-from prometheus_client import Counter, Histogram
 from strawberry.types import ExecutionResult
 from strawberry.types.execution import PreExecutionError
 
@@ -19,6 +18,7 @@ from gql_server.logs import note
 from gql_server.metrics import LABELS, OPERATION_COST, OPERATION_SECONDS, OPERATIONS
 from gql_server.policy import OPERATIONS_VIEW
 from gql_server.reads.timings import TIMINGS, Timing
+from gql_server.tallies import Count, Timer
 
 INVALID = "invalid"
 """Label of documents that are not executed, whatever they are."""
@@ -68,9 +68,9 @@ class Observed:
         seconds, type_ = time.perf_counter() - self.began, self._type
         cost = self.context.estimated if isinstance(self.context, Context) else 0
         count, timer, costs = _metrics(self._label(result), type_, _outcome(result))
-        count.inc()
-        timer.observe(seconds)
-        costs.inc(cost)
+        count.value += 1
+        timer.add(seconds)
+        costs.value += cost
         fields = {"operation": self.prepared.name, "operation_type": type_, "document": self.prepared.digest, "cost": cost}
         note(**fields)
         if seconds >= self.slow_seconds:
@@ -100,9 +100,9 @@ class Observed:
 
 
 @lru_cache(maxsize=1024)
-def _metrics(label: str, type_: str, outcome: str) -> tuple[Counter, Histogram, Counter]:
+def _metrics(label: str, type_: str, outcome: str) -> tuple[Count, Timer, Count]:
     """The metrics of operations of that label."""
-    return OPERATIONS.labels(label, type_, outcome), OPERATION_SECONDS.labels(label), OPERATION_COST.labels(label)
+    return OPERATIONS.of(label, type_, outcome), OPERATION_SECONDS.of(label), OPERATION_COST.of(label)
 
 
 def _milliseconds(seconds: float) -> float:

@@ -3,13 +3,13 @@ it has ended."""
 
 import re
 import time
-from functools import cache, lru_cache
-from secrets import token_hex
+from functools import lru_cache
+from logging import DEBUG, INFO
+from os import urandom
 from typing import Any
 
 import structlog
 from opentelemetry.trace import SpanKind
-from prometheus_client import Counter, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gql_server import tracing
@@ -17,10 +17,9 @@ from gql_server.http.envelope import RawHeaders, careful
 from gql_server.http.head import Head, head_of, is_probe
 from gql_server.logs import NOTES
 from gql_server.metrics import HTTP_REQUESTS, HTTP_SECONDS, OTHER
+from gql_server.tallies import Count
 from gql_server.tracing import TRACEPARENT
 
-REQUEST_ID = "x-request-id"
-TRACEPARENT_HEADER = "traceparent"
 ACCEPTED_ID = re.compile(r"[A-Za-z0-9._:+/=@-]{1,128}")
 ACCEPTED_TRACE = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})(?P<trace_id>[0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
@@ -73,11 +72,16 @@ class Visit:
         head = head_of(scope)
         self.scope, self._send = scope, send
         self.id, self.trace = request_id(head), _trace(head)
-        self.is_socket, self.is_probe = scope["type"] == "websocket", is_probe(scope)
+        self.is_socket = scope["type"] == "websocket"
         self.notes: dict[str, object] = {}
         self.began = time.perf_counter()
         self.status: int | None = None
         self.bytes = 0
+
+    @property
+    def is_probe(self) -> bool:
+        """True for one who watches the process: its line is for those who debug."""
+        return not self.is_socket and is_probe(self.scope)
 
     @property
     def method(self) -> str:
@@ -102,7 +106,7 @@ class Visit:
                 self.bytes += len(message.get("body", b""))
             case "http.response.start" | "websocket.http.response.start":
                 self.status = message["status"]
-                message["headers"] = [*careful(message.get("headers", ())), *self._ids]
+                message["headers"] = careful(message.get("headers", ())) + self._ids
             case "websocket.accept":
                 message["headers"] = [*message.get("headers", ()), *self._ids]
             case "websocket.close":
@@ -113,40 +117,40 @@ class Visit:
 
     @property
     def _ids(self) -> RawHeaders:
-        ids = [(REQUEST_ID.encode(), self.id.encode())]
-        return [*ids, (TRACEPARENT_HEADER.encode(), self.trace.encode())] if self.trace else ids
+        ids = [(b"x-request-id", self.id.encode())]
+        return [*ids, (b"traceparent", self.trace.encode())] if self.trace else ids
 
     def end(self) -> None:
-        """Count it, and write its line; that of a probe is for those who debug."""
-        seconds = time.perf_counter() - self.began
+        """Count it, and write its line."""
+        seconds, route = time.perf_counter() - self.began, self.route
+        _count(route, self.method, self.status or (UNKNOWN if self.is_socket else CLIENT_GONE)).value += 1
+        if not self.is_socket:
+            HTTP_SECONDS.of(route).add(seconds)
+        level = DEBUG if self.is_probe else INFO
+        if log.is_enabled_for(level):
+            self._tell(level, seconds)
+
+    def _tell(self, level: int, seconds: float) -> None:
         client: Any = self.scope.get("client") or (None,)
         fields = {"path": self.scope["path"], "duration_ms": round(1000 * seconds, 1), "client": client[0]}
         if self.is_socket:
-            log.info("socket.closed", **fields, code=self.status or UNKNOWN)
+            log.log(level, "socket.closed", **fields, code=self.status or UNKNOWN)
         else:
-            tell = log.debug if self.is_probe else log.info
             answered = {"status": self.status, "response_bytes": self.bytes}
-            tell("request.ended", method=self.scope["method"], **fields, **answered, **self.notes)
-            _timer(self.route).observe(seconds)
-        _counter(self.route, self.method, self.status or (UNKNOWN if self.is_socket else CLIENT_GONE)).inc()
+            log.log(level, "request.ended", method=self.scope["method"], **fields, **answered, **self.notes)
 
 
 def request_id(head: Head) -> str:
     """The id that the client gave its request, else a new one."""
-    given = head.get(REQUEST_ID, "")
-    return given if ACCEPTED_ID.fullmatch(given) else token_hex(16)
+    given = head.get("x-request-id")
+    return given if given and ACCEPTED_ID.fullmatch(given) else urandom(16).hex()
 
 
 def _trace(head: Head) -> str | None:
-    given = head.get(TRACEPARENT_HEADER, "")
-    return given if ACCEPTED_TRACE.fullmatch(given) else None
+    given = head.get("traceparent")
+    return given if given and ACCEPTED_TRACE.fullmatch(given) else None
 
 
 @lru_cache(maxsize=512)
-def _counter(route: str, method: str, status: int) -> Counter:
-    return HTTP_REQUESTS.labels(route, method, str(status))
-
-
-@cache
-def _timer(route: str) -> Histogram:
-    return HTTP_SECONDS.labels(route)
+def _count(route: str, method: str, status: int) -> Count:
+    return HTTP_REQUESTS.of(route, method, str(status))

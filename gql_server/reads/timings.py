@@ -7,7 +7,8 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from gql_server import tracing
-from gql_server.metrics import LOADERS
+from gql_server.metrics import LOADER_BATCHES, LOADER_KEYS, LOADER_SECONDS
+from gql_server.tallies import Count
 
 KEPT = 200
 
@@ -43,16 +44,16 @@ class timed:
     def __exit__(self, *failure: Any) -> None:
         took = time.perf_counter() - self._began
         self._span.__exit__(*failure)
-        name, counts = _counts(self._query)
-        counts[0] += 1
-        counts[1] += self._keys
-        counts[2] += took
+        name, batches, keys, seconds = _counts(self._query)
+        batches.value += 1
+        keys.value += self._keys
+        seconds.value += took
         if (kept := TIMINGS.get()) is not None and len(kept) < KEPT:
             kept.append(Timing(name, self._keys, self._began, took))
 
 
 @cache
-def _counts(query: Callable[..., Any]) -> tuple[str, list[float]]:
+def _counts(query: Callable[..., Any]) -> tuple[str, Count, Count, Count]:
     """The query's label, and what is counted of it: its reads, their keys, and the seconds that they took."""
     name = f"{query.__module__.removeprefix('gql_server.reads.')}.{query.__name__}"
-    return name, LOADERS.by_query[name]
+    return name, LOADER_BATCHES.of(name), LOADER_KEYS.of(name), LOADER_SECONDS.of(name)
