@@ -35,7 +35,7 @@ from gql_server.http.claims import check_rules
 from gql_server.http.cookies import Cookies, SessionCookie, Site
 from gql_server.http.documents import Documents, load
 from gql_server.http.endpoint import GraphQLEndpoint
-from gql_server.http.envelope import BasePath, Compressed, Shortcut
+from gql_server.http.envelope import Application, BasePath, Compressed, Shortcut
 from gql_server.http.graphiql import PageConfig, Pages
 from gql_server.http.identity import Identity
 from gql_server.http.ledger_metrics import LedgerMetrics
@@ -163,7 +163,15 @@ def create_app(
         return await readiness(engine)
 
     operations, hosts = Route("/graphql", Compressed(graphql)), (*allowed_hosts, *settings.allowed_hosts)
-    app = Starlette(
+    app = Application(
+        [
+            *([Middleware(BasePath, settings.base_path)] if settings.base_path else []),
+            Middleware(RequestLog),
+            *([Middleware(Hosts, hosts)] if hosts else []),
+            Middleware(CrossOrigin, origins),
+            *([Middleware(SessionCookie, cookies, site)] if sign_in else []),
+            Middleware(Shortcut, [operations]),
+        ],
         lifespan=lifespan,
         routes=[
             operations,
@@ -178,14 +186,6 @@ def create_app(
             *console.routes(page),
             *graphiql.routes(page),
             *(Mount(path, Pages(directory=folder, html=True)) for path, folder in pages.items()),
-        ],
-        middleware=[
-            *([Middleware(BasePath, settings.base_path)] if settings.base_path else []),
-            Middleware(RequestLog),
-            *([Middleware(Hosts, hosts)] if hosts else []),
-            Middleware(CrossOrigin, origins),
-            *([Middleware(SessionCookie, cookies, site)] if sign_in else []),
-            Middleware(Shortcut, [operations]),
         ],
     )
     app.state.drain = graphql.drain

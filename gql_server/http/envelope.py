@@ -3,7 +3,10 @@ those pass by whom they concern."""
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from typing import Any
 
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -28,17 +31,33 @@ def careful(headers: Iterable[tuple[bytes, bytes]]) -> RawHeaders:
     """The headers of an answer, with those that keep browsers from guessing, framing and running, and caches from giving it
     to another origin."""
     given = [*headers]
-    names = {name for name, _ in given}
-    varied = _varied(*(value for name, value in given if name == VARY))
-    kept = [header for header in given if header[0] != VARY] if VARY in names else given
-    return [*kept, *(header for header in CAREFUL if header[0] not in names), (VARY, varied)]
+    names = tuple(dict(given))
+    if VARY not in names:
+        return [*given, *_added(names)]
+    varies = tuple([value for name, value in given if name == VARY])
+    return [*[header for header in given if header[0] != VARY], *_added(names, *varies)]
 
 
-@lru_cache(maxsize=64)
-def _varied(*values: bytes) -> bytes:
-    """Names that an answer varies by, each once, and the origin."""
-    names = [name.strip() for value in values for name in value.split(b",")]
-    return b", ".join(dict.fromkeys([*names, b"Origin"]))
+@lru_cache(maxsize=256)
+def _added(names: tuple[bytes, ...], *varies: bytes) -> RawHeaders:
+    """Headers that go with those of these names; among them what an answer varies by, each once, and the origin."""
+    varied = [name.strip() for value in varies for name in value.split(b",")]
+    missing = [header for header in CAREFUL if header[0] not in names]
+    return [*missing, (VARY, b", ".join(dict.fromkeys([*varied, b"Origin"])))]
+
+
+class Application(Starlette):
+    """Starlette with these layers around all that it answers, also when something fails inside."""
+
+    def __init__(self, layers: Sequence[Middleware], **options: Any) -> None:
+        super().__init__(**options)
+        self._layers = layers
+
+    def build_middleware_stack(self) -> ASGIApp:
+        app = super().build_middleware_stack()
+        for layer, arguments, named in reversed(self._layers):
+            app = layer(app, *arguments, **named)
+        return app
 
 
 class BasePath:

@@ -12,6 +12,7 @@ from prometheus_client import REGISTRY
 from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.applications import Starlette
+from starlette.routing import Route
 
 from gql_server.app import create_app
 from gql_server.http.authentication import TokenAuthority
@@ -35,7 +36,7 @@ class Edge:
         return {"Authorization": f"Bearer {TokenAuthority.of(self.settings).mint(role)}"}
 
     async def send(self, method: str, path: str, /, host: str = "server", **request: Any) -> httpx.Response:
-        transport = httpx.ASGITransport(self.app)
+        transport = httpx.ASGITransport(self.app, raise_app_exceptions=request.pop("raise_app_exceptions", True))
         async with httpx.AsyncClient(transport=transport, base_url=f"http://{host}") as client:
             return await client.request(method, path, **request)
 
@@ -184,6 +185,21 @@ async def test_what_fails_is_reported_under_the_id_of_its_request(opened: Open, 
 
     assert answer.json()["errors"][0]["extensions"]["requestId"] == "mine"
     assert [entry["request_id"] for entry in logged if entry["event"] == "request.failed"] == ["mine"]
+
+
+async def test_an_answer_to_what_breaks_has_its_id_and_line_and_keeps_browsers_careful(opened: Open, logged: list[Any]):
+    edge = await opened()
+
+    async def broken(request: object) -> None:
+        raise RuntimeError("broken")
+
+    edge.app.router.routes.insert(0, Route("/broken", broken))
+
+    answer = await edge.send("GET", "/broken", headers={"X-Request-ID": "mine"}, raise_app_exceptions=False)
+
+    assert (answer.status_code, answer.headers["x-request-id"]) == (500, "mine")
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert [(line["status"], line["path"]) for line in logged if line["event"] == "request.ended"] == [(500, "/broken")]
 
 
 async def test_a_long_answer_comes_compressed_to_who_takes_that_and_a_short_one_as_it_is(opened: Open):
