@@ -18,6 +18,7 @@ be anything with attributes; NamedTuples are read by position (`rows`).
 |---|---|
 | `fields`, `plan`, `compiled` | what is declared; what follows for a selection; what is kept between executions |
 | `rows`, `leaves`, `region` | columns of rows; their serialization; completion of what hangs together, without side effects |
+| `prototype` | another execution of an operation that was built before |
 | `effects`, `executor` | children, coded fields, denials and errors; the door from graphql-core and back to it |
 
 Whatever is unusual is done by graphql-core, and only that: a coded field, an abstract type, a value that is an error or of
@@ -33,6 +34,7 @@ from gql_server.execution.executor import PlanExecutor
 from gql_server.execution.fields import KEY, Attribute, Child, Computed, Declared, Guard, Guarded, Judged, Part
 from gql_server.execution.leaves import Native, Unplanned
 from gql_server.execution.plan import any_source
+from gql_server.execution.prototype import Prototype
 
 __all__ = [
     "KEY",
@@ -46,6 +48,7 @@ __all__ = [
     "Native",
     "Part",
     "PlanExecutor",
+    "Prototype",
     "Unplanned",
     "any_source",
 ]

@@ -18,10 +18,12 @@ INCREMENTAL = ("defer", "stream")
 class Compiled:
     """Collected fields and plans of one operation, under one set of conditions: nothing of them depends on who asks."""
 
-    __slots__ = ("_root", "answer", "operation", "plans", "sub_fields")
+    __slots__ = ("_root", "answer", "is_varied", "operation", "plans", "sub_fields")
 
-    def __init__(self, operation: OperationDefinitionNode) -> None:
+    def __init__(self, operation: OperationDefinitionNode, *, is_varied: bool) -> None:
         self.operation = operation
+        self.is_varied = is_varied
+        """With other variables something else may be selected."""
         self.sub_fields: dict[tuple[GraphQLObjectType, int], tuple[Details, CollectedFields]] = {}
         self.plans: dict[tuple[GraphQLObjectType, int], tuple[Details, ObjectPlan | None]] = {}
         self._root: GroupedFieldSet | None = None
@@ -56,14 +58,14 @@ def compiled(executor: Executor) -> Compiled:
     operation = _Same(executor.operation)
     names = _conditions(operation, tuple(map(_Same, executor.fragment_definitions.values())))
     if names is None:
-        return Compiled(executor.operation)
+        return Compiled(executor.operation, is_varied=True)
     values = tuple([executor.variable_values.coerced.get(name) for name in names])
     return _compiled(_Same(executor.schema), type(executor), operation, values)
 
 
 @lru_cache(maxsize=OPERATIONS_MAX)
 def _compiled(schema: _Same, executor: type, operation: _Same, conditions: tuple[Any, ...]) -> Compiled:
-    return Compiled(operation.it)
+    return Compiled(operation.it, is_varied=bool(conditions))
 
 
 @lru_cache(maxsize=OPERATIONS_MAX)

@@ -39,9 +39,14 @@ class PlanExecutor(Executor):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.compiled: Compiled | None = None
-        if not (self.middleware_manager and self.middleware_manager.middlewares) and self.abort_signal is None:
-            self.compiled = compiled(self)
-        if self.compiled:
+        self._plans = not (self.middleware_manager and self.middleware_manager.middlewares) and self.abort_signal is None
+        self.use_plans()
+
+    def use_plans(self) -> None:
+        """Go by the plans of the operation; where its variables decide what is selected, by those for their values."""
+        if self._plans:
+            if self.compiled is None or self.compiled.is_varied:
+                self.compiled = compiled(self)
             self._relevant_sub_fields = self.compiled.sub_fields
 
     def execute_operation(self, serially: bool | None = None) -> Any:

@@ -1,7 +1,6 @@
 """Context of resolvers while ONE operation, or ONE event of a subscription, is executed."""
 
 import asyncio
-from collections import Counter
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from copy import copy
 from functools import cached_property
@@ -49,7 +48,6 @@ class Context:
         self.hub = hub
         self.paging = paging
         self.tokens = tokens
-        self.session = Session()
         self.budgets = budgets
         self.explores = explores
         self.estimated = 0
@@ -64,6 +62,11 @@ class Context:
         """Way to connections, of which an operation that reads nothing needs none."""
         return self._lanes.of(self.viewer, self.engine) if self._lanes else self.engine
 
+    @cached_property
+    def session(self) -> Session:
+        """The part of a subscription that is executed; for an operation that is none, nothing comes of it."""
+        return Session()
+
     def share(self, loaders: SharedLoaders, session: Session) -> "Context":
         """This context, as one of several that read together."""
         self._shared, self.session, self._reading, self._lane = loaders, session, retried_on_outage, self.engine
@@ -73,7 +76,7 @@ class Context:
     def renew(self) -> None:
         """Begin anew: the next event reads afresh, and reports its own redactions."""
         self.forget()
-        self.redactions: Counter[str] = Counter()
+        self.redactions: dict[str, int] = {}
 
     def renew_alone(self) -> None:
         """Begin anew, and read together with nobody: what others have read may be older than the event."""
@@ -85,8 +88,12 @@ class Context:
         redactions."""
         self._made = self._loaders
         other = copy(self)
-        other.redactions = Counter()
+        other.redactions = {}
         return other
+
+    def redact(self, coordinate: str, count: int = 1) -> None:
+        """Note so many values that the viewer is not shown."""
+        self.redactions[coordinate] = self.redactions.get(coordinate, 0) + count
 
     def forget(self) -> None:
         """Forget what was loaded: what is read after a command is what it left."""

@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-from collections import Counter
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
 from functools import cached_property
@@ -12,6 +11,7 @@ import strawberry
 from graphql import DocumentNode, GraphQLError, GraphQLSchema
 from graphql import execution as core
 from graphql.execution import ExecutionResult as CoreResult
+from graphql.execution import Executor
 from strawberry.exceptions import MissingQueryError
 from strawberry.execution import optimized_is_awaitable
 from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
@@ -20,6 +20,7 @@ from strawberry.types.execution import PreExecutionError
 from strawberry.types.graphql import OperationType
 
 from gql_server.errors import CostLimitExceeded, ErrorCode
+from gql_server.execution import Prototype
 from gql_server.graph.context import Context
 from gql_server.graph.cost.prices import Prices
 from gql_server.graph.cost.pricing import charge, charge_refused
@@ -102,7 +103,7 @@ class Schema(strawberry.Schema):
         except REQUEST_ERRORS as error:
             yield PreExecutionError(None, [_located(error)])
             return
-        async with aclosing(self._events(document, prepared.name, variables, context, root)) as results:
+        async with aclosing(self._events(prepared, document, variables, context, root)) as results:
             async for result in results:
                 yield result
 
@@ -127,7 +128,9 @@ class Schema(strawberry.Schema):
     async def _outcome(self, prepared: Prepared, variables: dict[str, Any] | None, context: Any, root: Any) -> ExecutionResult:
         try:
             document = self._checked(prepared, variables, context)
-            result = await self._result(document, prepared.name, variables, context, root)
+            result: Any = self._built(prepared, document, variables, context, root).execute_operation()
+            if not isinstance(result, CoreResult):
+                result = await result
         except Refused as refused:
             return PreExecutionError(None, shown(refused.errors, context))
         except Exception as error:
@@ -135,10 +138,10 @@ class Schema(strawberry.Schema):
         return ExecutionResult(result.data, result.errors, redactions(context))
 
     async def _events(
-        self, document: DocumentNode, name: str | None, variables: dict[str, Any] | None, context: Any, root: Any
+        self, prepared: Prepared, document: DocumentNode, variables: dict[str, Any] | None, context: Any, root: Any
     ) -> AsyncGenerator[ExecutionResult, None]:
         try:
-            executor = self._built(document, name, variables, context, root)
+            executor = self._built(prepared, document, variables, context, root)
             events = cast(Any, core).create_source_event_stream(executor)
             if optimized_is_awaitable(events):
                 events = await events
@@ -207,30 +210,27 @@ class Schema(strawberry.Schema):
             raise
         return prepared.document
 
-    async def _result(
-        self, document: DocumentNode, name: str | None, variables: dict[str, Any] | None, context: Any, root: Any
-    ) -> CoreResult:
-        result: Any = self._built(document, name, variables, context, root).execute_operation()
-        return await result if optimized_is_awaitable(result) else result
-
     def _built(
-        self, document: DocumentNode, name: str | None, variables: dict[str, Any] | None, context: Any, root: Any
+        self, prepared: Prepared, document: DocumentNode, variables: dict[str, Any] | None, context: Any, root: Any
     ) -> Any:
-        """The executor of an operation. Raises Refused."""
-        build = cast(Any, self).execution_context_class.build
-        executor = build(
-            self._schema,
-            document,
-            root,
-            context,
-            variables,
-            name,
-            is_awaitable=optimized_is_awaitable,
-            max_coercion_errors=MAX_ERRORS,
-        )
+        """The executor of an operation. Only that of its dry run is built again each time. Raises Refused."""
+        is_whole = document is prepared.document
+        if is_whole and prepared.prototype:
+            executor = prepared.prototype.executor(context, root, variables, MAX_ERRORS)
+        else:
+            executor = self._build(document, prepared.name, variables, context, root)
         if isinstance(executor, list):
-            raise Refused(cast(list[GraphQLError], executor))
+            raise Refused(executor)
+        if is_whole and not prepared.prototype:
+            prepared.prototype = Prototype(executor)
         return executor
+
+    def _build(
+        self, document: DocumentNode, name: str | None, variables: dict[str, Any] | None, context: Any, root: Any
+    ) -> Executor[Any] | list[GraphQLError]:
+        build = cast(Any, self).execution_context_class.build
+        options: dict[str, Any] = {"is_awaitable": optimized_is_awaitable, "max_coercion_errors": MAX_ERRORS}
+        return build(self._schema, document, root, context, variables, name, **options)
 
 
 def _charge_refused(context: Any, prepared: Prepared) -> None:
@@ -262,12 +262,13 @@ def _without_hint(error: GraphQLError) -> GraphQLError:
 
 def redactions(context: Any) -> dict[str, Any]:
     """Redactions, as extensions of a result: one entry a field, however many rows."""
-    counts = context.redactions if isinstance(context, Context) else Counter[str]()
+    if not isinstance(context, Context) or not context.redactions:
+        return {}
     entries = [
         {"coordinate": coordinate, "permission": GUARDS[coordinate].permission, "count": count}
-        for coordinate, count in sorted(counts.items())
+        for coordinate, count in sorted(context.redactions.items())
     ]
-    return {"redactions": entries} if entries else {}
+    return {"redactions": entries}
 
 
 def _located(error: Exception) -> GraphQLError:

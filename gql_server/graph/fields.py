@@ -273,7 +273,7 @@ def may_read(coordinate: str, root: Any, info: Info) -> bool:
         return True
     if guard.on_denied is policy.DenialMode.ERROR:
         raise _forbidden(guard)
-    info.context.redactions[coordinate] += 1
+    info.context.redact(coordinate)
     return False
 
 

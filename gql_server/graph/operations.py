@@ -36,6 +36,7 @@ from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
 from strawberry.types.graphql import OperationType
 
 from gql_server.errors import ErrorCode
+from gql_server.execution import Prototype
 from gql_server.graph.cost.prices import Prices, price_of_input
 from gql_server.graph.cost.pricing import INT_MAX, dry_run, has_price
 from gql_server.graph.document_limits import (
@@ -77,6 +78,8 @@ class Prepared:
         self._schema, self.length = schema, len(query)
         self.document, self.name, self._errors = document, name, errors
         self.digest = ""
+        self.prototype: Prototype | None = None
+        """All that its executions have in common, once there was one."""
         self._estimates: dict[Any, int] = {}
 
     @cached_property
@@ -128,11 +131,7 @@ class Prepared:
     def estimate(self, prices: Prices, variables: Mapping[str, Any] | None, most: int) -> int:
         """Cost of the operation, remembered for the same values of the variables on which that depends."""
         assert self.document is not None
-        given = variables or {}
-        values = [given.get(name) for name in self._variables.sizing]
-        weights = [self._weight(prices, name, given.get(name)) for name in self._variables.weighed]
-        names = (*self._variables.sizing, *self._variables.weighed)
-        key = (most, *values, *map(type, values), *weights, *(name in given for name in names))
+        key = (most, *self._priced(prices, variables)) if variables else (most,)
         try:
             known = self._estimates.get(key)
         except TypeError:  # a value that cannot be hashed is none that may stand there
@@ -142,6 +141,13 @@ class Prepared:
                 self._estimates.clear()
             known = self._estimates[key] = min(prices.estimate(self.document, self.name, variables, most), INT_MAX)
         return known
+
+    def _priced(self, prices: Prices, given: Mapping[str, Any]) -> tuple[Any, ...]:
+        """Everything of the variables that the price depends on."""
+        values = [given.get(name) for name in self._variables.sizing]
+        weights = [self._weight(prices, name, given.get(name)) for name in self._variables.weighed]
+        names = (*self._variables.sizing, *self._variables.weighed)
+        return (*values, *map(type, values), *weights, *[name in given for name in names])
 
     def dry(self, variables: Mapping[str, Any] | None) -> DocumentNode | None:
         """The document with nothing but its price, if that alone is asked for."""

@@ -54,7 +54,7 @@ class FieldGuard:
         return policy.permits(context.viewer, GUARDS[self.coordinate], source)
 
     def denied(self, context: Context, count: int) -> None:
-        context.redactions[self.coordinate] += count
+        context.redact(self.coordinate, count)
 
 
 @lru_cache(maxsize=DECISIONS_KEPT)
