@@ -1,35 +1,59 @@
 """Answers over HTTP: the body and the status of a result, and of a refusal."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any
 
 import orjson
 from graphql import GraphQLError
-from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 from strawberry.types import ExecutionResult
 from strawberry.types.execution import PreExecutionError
 
 from gql_server.errors import ErrorCode
+from gql_server.http.envelope import RawHeaders
 from gql_server.http.masking import counted
 from gql_server.http.media import Media
 from gql_server.http.refusals import STATUS
 
 SOON = {"Retry-After": "1"}
-VARY = "Accept, Accept-Encoding"
+TYPES = {media: (b"content-type", (media or Media.JSON).encode()) for media in (None, *Media)}
+VARY = (b"vary", b"Accept, Accept-Encoding")
+NOT_KEPT = (b"cache-control", b"no-store")
 
 
-def answer(result: ExecutionResult, media: Media | None, *, is_get: bool) -> Response:
+class Answer:
+    """A body of JSON with its head, to be sent as it is."""
+
+    __slots__ = ("_body", "_head", "status")
+
+    def __init__(self, body: bytes, media: Media | None, status: int, headers: RawHeaders) -> None:
+        self._body, self.status = body, status
+        self._head = [TYPES[media], (b"content-length", b"%d" % len(body)), *headers]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status, "headers": self._head})
+        await send({"type": "http.response.body", "body": self._body})
+
+
+def answer(result: ExecutionResult, media: Media | None, *, is_get: bool) -> Answer:
     """The result of a query or a mutation, from rows to bytes in one pass."""
     body = orjson.dumps(payload(result), option=orjson.OPT_UTC_Z)
-    headers = {**headers_of(result.errors or ()), **({"Cache-Control": "no-store"} if is_get else {})}
-    return Response(body, status_of(result, media), {**headers, "Vary": VARY}, media or Media.JSON)
+    headers: RawHeaders = [VARY, NOT_KEPT] if is_get else [VARY]
+    if result.errors:
+        headers += _raw(headers_of(result.errors))
+    return Answer(body, media, status_of(result, media), headers)
 
 
-def failure(error: GraphQLError, media: Media | None, status: int, headers: dict[str, str] | None = None) -> Response:
+def failure(error: GraphQLError, media: Media | None, status: int, headers: Mapping[str, str] = MappingProxyType({})) -> Answer:
     """A request of which nothing was executed."""
     body = {"errors": [each.formatted for each in counted([error])]}
-    return Response(orjson.dumps(body), status, headers, media or Media.JSON)
+    return Answer(orjson.dumps(body), media, status, _raw(headers))
+
+
+def _raw(headers: Mapping[str, str]) -> RawHeaders:
+    return [(name.lower().encode(), value.encode()) for name, value in headers.items()]
 
 
 def status_of(result: ExecutionResult, media: Media | None) -> int:

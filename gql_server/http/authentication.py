@@ -84,7 +84,10 @@ class TokenAuthority:
 
     def authenticate(self, authorization: str | None) -> Viewer:
         """The viewer of an Authorization header. Raises Unauthenticated, which never says what was wrong."""
-        token = bearer(authorization)
+        return self.viewer(bearer(authorization))
+
+    def viewer(self, token: str | None) -> Viewer:
+        """The viewer of a token. Raises Unauthenticated."""
         try:
             viewer = None if token is None else _verified(self, token)
         except (jwt.PyJWTError, ValueError, OverflowError, OSError):  # an instant may be beyond the calendar, or the clock

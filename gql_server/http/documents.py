@@ -28,11 +28,12 @@ class Documents:
 
     def text(self, request: Mapping[str, Any]) -> str:
         """The document that a request asks for. Raises BadInput, or PersistedQueryNotFound."""
-        query, id = request.get("query"), id_of(request)
-        if isinstance(query, str) and (query or id is None):
+        query = request.get("query")
+        if isinstance(query, str) and (query or id_of(request) is None):
             if (sent := _hash_of(request)) is not None:
                 self._register(sent, query)
             return query
+        id = id_of(request)
         if id is None:
             raise BadInput("The request must have a `query` or a `documentId`; see the GraphQL over HTTP draft.")
         found = self._trusted.get(id) or self._registered.get(id)
@@ -53,6 +54,11 @@ class Documents:
             self._registered.move_to_end(sent)
             if len(self._registered) > KEPT:
                 self._registered.popitem(last=False)
+
+
+def has_document(request: Mapping[str, Any]) -> bool:
+    """True if a request says which document it asks for."""
+    return isinstance(request["query"], str) if "query" in request else id_of(request) is not None
 
 
 def id_of(request: Mapping[str, Any]) -> str | None:

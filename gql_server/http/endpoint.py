@@ -8,7 +8,7 @@ import orjson
 from cross_web import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 from strawberry.asgi import GraphQL
 from strawberry.exceptions import MissingQueryError
@@ -98,7 +98,7 @@ class GraphQLEndpoint(GraphQL[Any, None]):
         self.live.drain()
         await self.sockets.drain()
 
-    async def _respond(self, request: Request) -> Response:
+    async def _respond(self, request: Request) -> ASGIApp:
         takes = Accepted(Media.JSON, events=False)
         try:
             if self.live.is_draining:
@@ -115,7 +115,7 @@ class GraphQLEndpoint(GraphQL[Any, None]):
         except Exception as error:
             return failure(internal(error), takes.json, 500)
 
-    async def _answer(self, request: Request, takes: Accepted) -> Response:
+    async def _answer(self, request: Request, takes: Accepted) -> ASGIApp:
         """Of a subscription, its results as an event stream; else the result in the media that the client takes."""
         credentials = credentials_of(request)
         viewer = await viewer_of(self.authenticate, credentials)

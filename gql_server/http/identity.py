@@ -37,15 +37,15 @@ class Identity:
         """The viewer of credentials. Raises Unauthenticated, which never says what was wrong."""
         if self._sessions is not None and isinstance(authorization, SessionSecret):
             return self._sessions.viewer(authorization)
-        if self._services is not None and is_of_service(authorization):
-            return self._services.viewer(authorization or "")
-        if self._company is None:
-            return self._own.authenticate(authorization)
-        token = bearer(authorization) or ""
+        token = bearer(authorization)
+        if token is not None and self._services is not None and is_of_service(token):
+            return self._services.viewer(token)
+        if token is None or self._company is None:
+            return self._own.viewer(token)
         try:
             header = header_of(token)
         except jwt.PyJWTError:
             raise refused() from None
         if not header.keys().isdisjoint(REFUSED_HEADERS):
             raise refused()
-        return self._own.authenticate(authorization) if header.get("alg") == ALGORITHM else self._company.authenticate(token)
+        return self._own.viewer(token) if header.get("alg") == ALGORITHM else self._company.authenticate(token)

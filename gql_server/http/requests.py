@@ -8,7 +8,7 @@ from starlette.requests import Request
 from strawberry.http import GraphQLRequestData
 
 from gql_server.http.connections import whole_body
-from gql_server.http.documents import ID_NAMES, Documents, id_of
+from gql_server.http.documents import ID_NAMES, Documents, has_document
 from gql_server.http.head import head_of
 from gql_server.http.media import check_body
 from gql_server.http.refusals import Refusal
@@ -61,17 +61,17 @@ def _json(text: bytes | bytearray, name: str) -> object:
 
 
 def _data(given: object, documents: Documents) -> GraphQLRequestData:
-    match given:
-        case {"query": str(), **rest} if is_well_formed(rest):
-            pass
-        case {**rest} if "query" not in rest and id_of(rest) is not None and is_well_formed(rest):
-            pass
-        case _:
-            raise HTTPException(400, "The request must be an object with a `query`; see the GraphQL over HTTP draft.")
-    text = documents.text(cast(dict[str, Any], given))
-    return GraphQLRequestData(text, rest.get("variables"), rest.get("operationName"), rest.get("extensions"))
+    request = cast(dict[str, Any], given)
+    if not isinstance(given, dict) or not is_well_formed(request):
+        raise HTTPException(400, "The request must be an object with a `query`; see the GraphQL over HTTP draft.")
+    text = documents.text(request)
+    return GraphQLRequestData(text, request.get("variables"), request.get("operationName"), request.get("extensions"))
 
 
-def is_well_formed(optional: dict[str, Any]) -> bool:
-    """True if what may be left out is as it should be."""
-    return all(isinstance(optional.get(name), kind | None) for name, kind in OPTIONAL.items())
+def is_well_formed(request: dict[str, Any]) -> bool:
+    """True if it asks for a document, and what may be left out is as it should be."""
+    for name, kind in OPTIONAL.items():
+        value = request.get(name)
+        if value is not None and not isinstance(value, kind):
+            return False
+    return has_document(request)

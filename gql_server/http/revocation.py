@@ -25,7 +25,8 @@ def key_of(credentials: str | None) -> bytes | None:
     """Key of credentials that can be taken back; None for those that are good until they expire."""
     if isinstance(credentials, SessionSecret):
         return credentials.id
-    return digest(bearer(credentials) or "") if is_of_service(credentials) else None
+    token = bearer(credentials)
+    return digest(token) if token and is_of_service(token) else None
 
 
 class Revocations:

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from gql_server.credentials import PREFIX, Service, ServiceTokens, digest
-from gql_server.http.authentication import bearer, refused
+from gql_server.http.authentication import refused
 from gql_server.http.believed import Believed
 from gql_server.http.sessions import reached
 from gql_server.policy import Viewer, narrowed, permissions_of
@@ -12,9 +12,9 @@ VOUCHED_FOR = timedelta(minutes=10)
 """Time after which a socket is closed, to be opened again: other scopes, of which nobody was told, are known by then."""
 
 
-def is_of_service(authorization: str | None) -> bool:
-    """True for a header with a service token."""
-    return (bearer(authorization) or "").startswith(PREFIX)
+def is_of_service(token: str) -> bool:
+    """True for a service token."""
+    return token.startswith(PREFIX)
 
 
 class Services:
@@ -24,9 +24,9 @@ class Services:
         self._kept = kept
         self.believed = Believed[Service]()
 
-    async def viewer(self, authorization: str) -> Viewer:
+    async def viewer(self, token: str) -> Viewer:
         """The service that a token is of. Raises Unauthenticated, or Unavailable while nobody can tell."""
-        service = await self._read(bearer(authorization) or "")
+        service = await self._read(token)
         permissions = narrowed(permissions_of(service.role, service.unit), service.scopes)
         until = min(service.expires_at, datetime.now(UTC) + VOUCHED_FOR)
         return Viewer(f"service:{service.name}", service.provider, permissions, service.name, None, until)

@@ -27,7 +27,7 @@ from gql_server.graph.context import Context
 from gql_server.graph.document_limits import SUBSCRIPTIONS_PER_SOCKET
 from gql_server.graph.executable_schema import Schema
 from gql_server.http import live, streams
-from gql_server.http.documents import Documents, id_of
+from gql_server.http.documents import Documents
 from gql_server.http.identity import Authenticate, viewer_of
 from gql_server.http.masking import counted, internal, masked, public
 from gql_server.http.requests import is_well_formed
@@ -342,7 +342,6 @@ def _is_well_formed(message: object) -> bool:
         case {"type": "complete", "id": str()}:
             return True
         case {"type": "subscribe", "id": str(id), "payload": {**payload}}:
-            has_document = isinstance(payload["query"], str) if "query" in payload else id_of(payload) is not None
-            return has_document and 0 < len(id) <= ID_LENGTH and is_well_formed(payload)
+            return 0 < len(id) <= ID_LENGTH and is_well_formed(payload)
         case _:
             return False

@@ -215,7 +215,7 @@ async def test_a_token_whose_scopes_change_is_told_to_come_again(api: Api, engin
 async def test_a_change_that_nobody_heard_of_is_known_ten_minutes_later(api: Api):
     known = services.Services(api.kept)
 
-    viewer = await known.viewer(f"Bearer {await api.token('pipelines:read')}")
+    viewer = await known.viewer(await api.token("pipelines:read"))
 
     assert viewer.expires_at is not None
     assert timedelta(minutes=9) < viewer.expires_at - datetime.now(UTC) <= timedelta(minutes=10)

@@ -40,16 +40,15 @@ class Budgets:
         self.per_minute = per_minute
         self._minutes: dict[tuple[str, str], Minute] = {}
 
-    def affords(self, viewer: Viewer, cost: int) -> bool:
-        """True if so much is left of the viewer's minute; takes nothing."""
-        return self._minute(viewer).spent + cost <= self.per_minute
-
-    def charge(self, viewer: Viewer, cost: int) -> None:
-        """Take it off. An operation that costs nothing opens no minute."""
+    def charge(self, viewer: Viewer, cost: int) -> bool:
+        """Take so much off, if it is left of the viewer's minute; False if not. What costs nothing opens no minute."""
+        minute = self._minute(viewer)
+        if minute.spent + cost > self.per_minute:
+            return False
         if cost:
-            minute = self._minute(viewer)
             minute.spent += cost
             self._minutes[viewer.provider, viewer.subject] = minute
+        return True
 
     def note_refusal(self, viewer: Viewer) -> None:
         """Remember in the minute that runs, where something was spent, that a document was refused."""
@@ -57,7 +56,8 @@ class Budgets:
 
     def was_refused(self, viewer: Viewer) -> bool:
         """True if the minute that runs has seen a document of the viewer that was refused."""
-        return self._minute(viewer).is_refused
+        minute = self._minutes.get((viewer.provider, viewer.subject))
+        return minute is not None and minute.is_refused and minute.ends_at > time.time()
 
     def bill(self, viewer: Viewer, cost: int) -> Bill:
         """Bill of the viewer as it stands."""

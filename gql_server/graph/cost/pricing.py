@@ -45,14 +45,13 @@ def charge_refused(context: Context, length: int) -> None:
 
 def _take(context: Context, estimated: int) -> None:
     budgets, viewer = context.budgets, context.viewer
-    if not budgets.affords(viewer, estimated):
+    if not budgets.charge(viewer, estimated):
         bill = budgets.bill(viewer, estimated)
         message = f"The operation costs {estimated}, and {bill.budget_remaining} of {budgets.per_minute} a minute are left."
         reset_at = bill.reset_at.isoformat(timespec="seconds").replace("+00:00", "Z")
         raise RateLimited(
             message, estimated=estimated, limit=budgets.per_minute, budgetRemaining=bill.budget_remaining, resetAt=reset_at
         )
-    budgets.charge(viewer, estimated)
 
 
 def has_price(document: DocumentNode) -> bool:

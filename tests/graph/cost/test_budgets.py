@@ -22,12 +22,14 @@ def test_a_minute_is_a_viewer_s_own_and_over_by_itself(clock: list[float]) -> No
     budgets, who = Budgets(per_minute=10), viewer("operator")
     budgets.charge(who, 7)
     clock[0] += 59.9
-    assert [budgets.affords(who, cost) for cost in (3, 4)] == [True, False]
-    assert budgets.affords(viewer("superadmin"), 10)
+    assert not budgets.charge(who, 4)
     assert budgets.bill(who, 4).budget_remaining == 3
+    assert budgets.charge(who, 3)
+    assert budgets.charge(viewer("superadmin"), 10)
+    assert budgets.bill(who, 4).budget_remaining == 0
     assert budgets.bill(who, 4).reset_at == datetime(2026, 3, 1, 0, 1, tzinfo=UTC)
     clock[0] += 0.1
-    assert budgets.affords(who, 10)
+    assert budgets.charge(who, 0)
     assert budgets.bill(who, 4).budget_remaining == 10
 
 
