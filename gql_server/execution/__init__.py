@@ -17,6 +17,7 @@ be anything with attributes; NamedTuples are read by position (`rows`).
 | Module | Does |
 |---|---|
 | `fields`, `plan`, `compiled` | what is declared; what follows for a selection; what is kept between executions |
+| `arguments` | arguments of children: what stands in the document is converted once, what variables say each time |
 | `rows`, `leaves`, `region` | columns of rows; their serialization; completion of what hangs together, without side effects |
 | `prototype` | another execution of an operation that was built before |
 | `effects`, `executor` | children, coded fields, denials and errors; the door from graphql-core and back to it |

@@ -25,12 +25,12 @@ class Escaped(Exception):
 class Work:
     """Parts that an answer has to wait for. Each is gone on with as soon as it is there, and may add more."""
 
-    __slots__ = ("_done", "_is_over", "_left", "_running")
+    __slots__ = ("_awaited", "_done", "_left")
 
     def __init__(self) -> None:
         self._done: asyncio.Future[None] | None = None
-        self._running: list[asyncio.Future[Any]] = []
-        self._left, self._is_over = 0, False
+        self._awaited: list[asyncio.Future[Any]] = []
+        self._left = 0
 
     def __bool__(self) -> bool:
         return self._done is not None
@@ -39,7 +39,7 @@ class Work:
         """Have it gone on with once it is there, unless something has made that vain."""
         if not isinstance(awaited, asyncio.Future):
             awaited = asyncio.ensure_future(awaited)
-            self._running.append(awaited)
+        self._awaited.append(awaited)
         if self._done is None:
             self._done = awaited.get_loop().create_future()
         self._left += 1
@@ -68,12 +68,12 @@ class Work:
         try:
             await self._done
         except BaseException:
-            for each in self._running:
+            for each in self._awaited:
                 each.cancel()
-            await asyncio.gather(*self._running, return_exceptions=True)
+            await asyncio.gather(*self._awaited, return_exceptions=True)
             raise
         finally:
-            self._running.clear()
+            self._awaited.clear()
 
 
 def _retrieve(arrived: "asyncio.Future[Any]") -> None:

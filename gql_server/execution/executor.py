@@ -8,17 +8,12 @@ from graphql import (
     ExecutionResult,
     GraphQLError,
     GraphQLObjectType,
-    ListValueNode,
-    ObjectValueNode,
     OperationType,
-    ValueNode,
-    VariableNode,
 )
 from graphql.execution.collect_fields import GroupedFieldSet, collect_fields
-from graphql.execution.values import get_argument_values
 from graphql.pyutils import Path
-from strawberry.types.arguments import convert_arguments
 
+from gql_server.execution.arguments import Arguments
 from gql_server.execution.compiled import Compiled, compiled
 from gql_server.execution.contract import Executor
 from gql_server.execution.effects import Effects, Escaped, Work
@@ -193,23 +188,11 @@ class PlanExecutor(Executor):
 
     def _arguments(self, batch: ObjectBatch, field: FieldPlan) -> Mapping[str, Any]:
         schema: Any = self.schema._strawberry_schema  # type: ignore[attr-defined]
-        strawberry, child = field.strawberry, field.child
-        assert strawberry is not None
+        child = field.child
         assert child is not None
-        info = schema.config.info_class(_raw_info=self.info_of(batch, 0, field), _field=strawberry)
+        info = schema.config.info_class(_raw_info=self.info_of(batch, 0, field), _field=field.strawberry)
         if not field.definition.args:
             return child.arguments(info)
-        if field.given is not None:
-            return child.arguments(info, **field.given)
-        node = field.details[0].node
-        given = get_argument_values(field.definition, node, self.variable_values, None, self.hide_suggestions)
-        registry = schema.schema_converter.scalar_registry
-        converted = convert_arguments(given, strawberry.arguments, registry, schema.config, info)
-        if all(is_leaf_literal(argument.value) for argument in node.arguments or ()):
-            field.given = converted
-        return child.arguments(info, **converted)
-
-
-def is_leaf_literal(value: ValueNode) -> bool:
-    """A value that is written in the document, and cannot be changed by who gets it."""
-    return not isinstance(value, VariableNode | ListValueNode | ObjectValueNode)
+        if field.given is None:
+            field.given = Arguments(field)
+        return child.arguments(info, **field.given.converted(self, info))

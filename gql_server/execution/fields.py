@@ -54,8 +54,9 @@ class Child:
     `missing`.
 
     `arguments(info, **arguments of the field)` says once for all objects with which arguments `load(context, keys, …)` is
-    called; it has no side effects. What it says is kept with the plan if it follows from the selection alone. The load begins
-    with the call, if that returns a future. `then` makes of the context and a value that was loaded the one that is shown.
+    called. It has no side effects, and leaves what it is given as it is, which may be kept; so is what it says, if that follows
+    from the selection alone. The load begins with the call, if that returns a future, which must be this caller's alone: it is
+    cancelled where its answer is in vain. `then` makes of the context and a value that was loaded the one that is shown.
 
     Where there is no attribute `key`, what `arguments` says of `KEY` is the key, and not an argument of the load. `identity` is
     the attribute of the objects that is the key itself: their children by that key are asked for together with them, by

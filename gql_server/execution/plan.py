@@ -24,6 +24,8 @@ Details = list[FieldDetails]
 Reader = Callable[[Any, Table], Sequence[Any]]
 """`(context, rows) -> values`."""
 RowClass = type[Any]
+Maker = Callable[[Sequence[Sequence[Any]]], list[dict[str, Any]]]
+"""`columns -> objects`, of at least one column."""
 TYPENAME = "__typename"
 DEFINITION = "strawberry-definition"
 
@@ -46,10 +48,10 @@ class FieldPlan:
     inner: "ObjectPlan | None" = None
     is_list: bool = False
     item_type: Any = None
-    given: Mapping[str, Any] | None = None
-    """Arguments as its child takes them, where they are the same in each execution."""
+    given: Any = None
+    """Arguments as its child takes them, once it is asked for."""
     loading: Mapping[str, Any] | None = None
-    """Arguments of its load, likewise."""
+    """Arguments of its load, where they are the same in each execution."""
 
     type: Any = field(init=False)
     is_non_null: bool = field(init=False)
@@ -80,7 +82,8 @@ class ObjectPlan:
     type: GraphQLObjectType
     details: Details
     fields: Sequence[FieldPlan] = ()
-    keys: Sequence[str] = ()
+    answers: Maker = field(init=False)
+    """Makes the answers of objects of those of their fields."""
     loaded: Sequence[FieldPlan] = ()
     visited: Sequence[FieldPlan] = ()
     """Fields that are coded or guarded, or have such fields in their rows, in the order of the selection."""
@@ -120,12 +123,19 @@ def plan_fields(executor: Executor, type_: GraphQLObjectType, details: Details, 
         if (one := _plan_field(executor, type_, key, selected)) is None:
             return None
         fields.append(one)
-    plan.fields, plan.keys = fields, [one.key for one in fields]
+    plan.fields, plan.answers = fields, _answers([one.key for one in fields])
     plan.loaded = [one for one in fields if one.child]
     inside = {one.key: one.inner for one in fields if one.inner and not one.child}
     plan.visited = [one for one in fields if one.is_coded or one.guarded or (one.key in inside and inside[one.key].visited)]
     plan.codes = any(one.is_coded or (one.key in inside and inside[one.key].codes) for one in fields)
     return plan
+
+
+def _answers(keys: Sequence[str]) -> Maker:
+    """The function that makes objects with these keys. It is compiled: `dict(zip(keys, values))` takes twice as long."""
+    names = [f"value_{place}" for place in range(len(keys))]
+    items = ", ".join(f"{key!r}: {name}" for key, name in zip(keys, names, strict=True))
+    return eval(f"lambda columns: [{{{items}}} for [{', '.join(names)}] in zip(*columns)]")
 
 
 def _plan_field(executor: Executor, owner: GraphQLObjectType, key: str, details: Details) -> FieldPlan | None:

@@ -164,8 +164,7 @@ class Region:
             else self._column(batch, field)
             for field, serialize, position, read in plan.leaves_of(table.kind)
         ]
-        keys = plan.keys
-        batch.answers = [dict(zip(keys, values)) for values in zip(*columns)] if columns else [{} for _ in table.rows]  # noqa: B905
+        batch.answers = plan.answers(columns) if columns else [{} for _ in table.rows]
         if plan.loaded:
             for field in plan.loaded:
                 self._check_keys(batch, field)

@@ -64,6 +64,8 @@ def reader(kind: type, name: str) -> Reader:
         return lambda table: table.columns[position]
     if not _is_tuple(kind):
         return _by_name(name)
+    if not kind.__dictoffset__ and isinstance(value := getattr_static(kind, name, None), str):
+        return lambda table: [value] * len(table.rows)
     function, inputs = getattr(kind, "_derived", {}).get(name, (None, ()))
     positions = _positions(kind)
     if function is None or not positions.keys() >= set(inputs):

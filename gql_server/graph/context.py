@@ -18,10 +18,9 @@ from gql_server.feed.tokens import Position, Tokens
 from gql_server.graph.cost.budgets import Budgets
 from gql_server.policy import Viewer
 from gql_server.reads.lanes import Lanes, Reading
-from gql_server.reads.loaders import Loaders, Query, ReadPolicy, SharedLoaders, once, retried_on_outage
+from gql_server.reads.loaders import KeylessQuery, Loaders, Query, ReadPolicy, SharedLoaders, once, retried_on_outage
 from gql_server.reads.pagination.paging import Paging
 from gql_server.reads.pagination.windows import Window
-from gql_server.reads.timings import timed
 
 
 class Context:
@@ -137,10 +136,14 @@ class Context:
         given = {name: value for name, value in arguments.items() if value is not strawberry.UNSET}
         return self.paging.window(coordinate, **given)
 
-    async def read(self, query: Callable[..., Awaitable[Any]], **arguments: Any) -> Any:
-        """The result of a query that has no key, on one short connection."""
-        with timed(query, 1):
-            return await self._on_connection(lambda connection: query(connection, self.viewer, **arguments))
+    def alone(self, query: KeylessQuery, **arguments: Any) -> Awaitable[Sequence[Any]]:
+        """The result of a query that has no key, as the only value; asked for at once."""
+        return self._loaders.alone(query, **arguments)
+
+    async def read(self, query: KeylessQuery, **arguments: Any) -> Any:
+        """The result of a query that has no key."""
+        [found] = await self.alone(query, **arguments)
+        return found
 
     async def _on_connection(self, query: Callable[[Any], Awaitable[Any]]) -> Any:
         async def read() -> Any:

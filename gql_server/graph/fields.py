@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import wraps
 from typing import Annotated, Any
 
 import strawberry
@@ -13,9 +14,9 @@ from gql_server import policy
 from gql_server.errors import Forbidden
 from gql_server.execution import Computed, Judged
 from gql_server.graph.context import Context, Info
-from gql_server.graph.selection import load, made_of
+from gql_server.graph.selection import load, made_of, read
 from gql_server.policy import GUARDS
-from gql_server.reads.loaders import Query
+from gql_server.reads.loaders import KeylessQuery, Query
 from gql_server.reads.rows import Attribute
 
 
@@ -68,7 +69,7 @@ Last = Annotated[int | None, strawberry.argument(description="Size of the page, 
 Before = Annotated[str | None, strawberry.argument(description="Only what precedes this cursor.")]
 
 
-def no_arguments(_info: Info) -> dict[str, Any]:
+def no_arguments(info: Info) -> dict[str, Any]:
     """For a query that takes none."""
     return {}
 
@@ -118,6 +119,33 @@ class LookupField:
 def lookup(query: Query, *, key: Callable[..., Any], identity: str) -> dict[str, Any]:
     """Metadata of a coded field that can be answered by plan as well, and does the same then. The key may be Unplanned."""
     return {"lookup": LookupField(query, key, identity)}
+
+
+@dataclass(frozen=True, slots=True)
+class ReadField:
+    """Metadata of a field that shows what a query without a key finds, with arguments made of those of the field."""
+
+    query: KeylessQuery
+    arguments: Callable[..., dict[str, Any]]
+
+
+def reading(query: KeylessQuery, *, kind: Any, description: str, directives: Sequence[object] = ()) -> Callable[[Any], Any]:
+    """Makes a field that shows what a query without a key finds of a function that makes the arguments of the query, without
+    side effects, of those of the field. `kind` is its type."""
+
+    def field(arguments: Callable[..., dict[str, Any]]) -> Any:
+        arguments = getattr(arguments, "__func__", arguments)
+
+        @wraps(arguments)
+        async def resolve(info: Info, **given: Any) -> Any:
+            return await read(info, query, **arguments(info, **given))
+
+        metadata = {"read": ReadField(query, arguments)}
+        return strawberry.field(
+            resolver=resolve, graphql_type=kind, description=description, directives=directives, metadata=metadata
+        )
+
+    return field
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from strawberry.types.field import StrawberryField
 from gql_server import policy
 from gql_server.execution import KEY, Attribute, Child, Computed, Declared, Guarded, Judged, Native, Part, PlanExecutor
 from gql_server.graph.context import Context, Info
-from gql_server.graph.fields import ChildField, GuardedField, LookupField, no_arguments
+from gql_server.graph.fields import ChildField, GuardedField, LookupField, ReadField, no_arguments
 from gql_server.graph.nodes import encode
 from gql_server.graph.selection import asked
 from gql_server.policy import GUARDS
@@ -90,6 +90,8 @@ def _value(metadata: Mapping[str, Any]) -> Computed | Judged | Part | Child | No
             return _child(child)
         case {"lookup": LookupField() as looked_up}:
             return _lookup(looked_up)
+        case {"read": ReadField() as found}:
+            return _read(found)
         case {"embedded": present}:
             return Part(present)
         case {"global_id": key}:
@@ -111,6 +113,16 @@ def _lookup(field: LookupField) -> Child:
         return {KEY: field.key(*given.values()), **asked(info, field.query, {})}
 
     return Child(None, _loading(field.query), arguments, identity=field.identity)
+
+
+def _read(field: ReadField) -> Child:
+    def load(context: Context, _: Sequence[Any], **arguments: Any) -> Awaitable[Sequence[Any]]:
+        return context.alone(field.query, **arguments)
+
+    def arguments(info: Info, **given: Any) -> dict[str, Any]:
+        return {KEY: (), **asked(info, field.query, field.arguments(info, **given))}
+
+    return Child(None, load, arguments)
 
 
 def _reading(field: ChildField) -> tuple[Load, Callable[..., Mapping[str, Any]]]:

@@ -66,8 +66,9 @@ class KeyBatch:
 
     def __init__(self, read: Read) -> None:
         self.keys: dict[Hashable, None] = {}
-        self.is_begun = False
+        self.is_begun = self.is_abandoned = False
         self._read: Read | None = read
+        self._reader: asyncio.Task[Any] | None = None
         self._asked: list[tuple[asyncio.Future[Any], Pick]] = []
         self._found: Mapping[Any, Any] | None = None
         self._failure: BaseException | None = None
@@ -79,21 +80,42 @@ class KeyBatch:
         self._asked.append((asked, pick))
         if self._found is not None or self._failure is not None:
             self._answer()
+        else:
+            asked.add_done_callback(self._left)
         return asked
 
+    def _left(self, asked: "asyncio.Future[Any]") -> None:
+        """Abandons the batch once everybody who has asked is gone: its statement is cancelled."""
+        if self.is_abandoned or not asked.cancelled():
+            return
+        if self._asked and all(each.cancelled() for each, _ in self._asked):
+            self.is_abandoned = True
+            if self._reader:
+                self._reader.cancel()
+
     async def begin(self, borrowed: Borrowed, reading: ReadPolicy) -> None:
-        """Read it. Raises nothing: who waits for it is told. What read it is let go, as that holds its batches."""
+        """Read it, unless nobody wants it. Raises nothing: who waits for it is told. What read it is let go, as that holds its
+        batches."""
         read, self._read, self.is_begun, keys = self._read, None, True, [*self.keys]
         assert read is not None
+        if self.is_abandoned:
+            return
+        self._reader = asyncio.current_task()
         try:
             self._found = await reading(lambda: read(borrowed, keys))
         except Exception as error:
             self._failure = error
         except BaseException:
             self._failure = asyncio.CancelledError()
-            raise
+            if not self._is_given_up():
+                raise
         finally:
+            self._reader = None
             self._answer()
+
+    def _is_given_up(self) -> bool:
+        """True if its reader is cancelled for its sake alone, and can go on with others."""
+        return self.is_abandoned and self._reader is not None and not self._reader.uncancel()
 
     def _answer(self) -> None:
         waiting, self._asked = self._asked, []

@@ -21,6 +21,8 @@ RETRY_FOR_SECONDS = 30.0
 
 Query = Callable[..., Awaitable[Mapping[Any, Any]]]
 """`(connection, viewer, keys, **arguments) -> {key: value}`; a key left out has the value None."""
+KeylessQuery = Callable[..., Awaitable[Any]]
+"""`(connection, viewer, **arguments) -> result`."""
 
 
 async def once(read: Callable[[], Awaitable[Any]]) -> Any:
@@ -73,6 +75,7 @@ class Loader(DataLoader[Any, Any]):
         """The batches that have these keys: of those in none yet, that of this tick. A dictionary is made of one without
         hashing its keys again, which are UUIDs."""
         known = self._batches.keys() & keys.keys() if self._batches else ()
+        known = {key for key in known if not self._batches[key].is_abandoned}
         new = {key: None for key in keys if key not in known} if known else keys
         batches = {self._batches[key] for key in known}
         if new:
@@ -123,6 +126,17 @@ class Loaders:
     def prepare(self, query: Query, keys: Sequence[Hashable], **arguments: Any) -> None:
         """Ask for the values of the query for all these keys, for whoever will want them with the same arguments."""
         self._of(query, **arguments).prepare(keys)
+
+    def alone(self, query: KeylessQuery, **arguments: Any) -> "asyncio.Future[list[Any]]":
+        """The result of a query that has no key, as the only value; asked for at once."""
+
+        async def read(borrowed: Borrowed, _: Sequence[Any]) -> Mapping[Any, Any]:
+            with timed(query, 1):
+                return {None: await borrowed.read(lambda connection: query(connection, self._viewer, **arguments))}
+
+        batch = KeyBatch(read)
+        self._queue.add(batch)
+        return batch.asked(lambda found: [found[None]])
 
     def _of(self, query: Query, *, columns: Columns[Any] | None = None, **arguments: Any) -> Loader:
         """The loader that reads these columns of rows, all unless given, or more."""

@@ -6,14 +6,23 @@ from typing import Any
 
 from graphql import (
     GraphQLField,
+    GraphQLInputObjectType,
+    GraphQLInputType,
     GraphQLInterfaceType,
     GraphQLNamedType,
+    GraphQLNonNull,
     GraphQLObjectType,
     GraphQLSchema,
     GraphQLUnionType,
+    ObjectValueNode,
+    ValueNode,
     get_named_type,
+    get_nullable_type,
     is_leaf_type,
     is_required_argument,
+    parse_value,
+    print_ast,
+    value_from_ast_untyped,
 )
 
 Arguments = Callable[[str, str, str], list[str]]
@@ -37,7 +46,8 @@ class _Document:
     def __init__(self, schema: GraphQLSchema, arguments: Arguments, leave_out: frozenset[str], random: Random) -> None:
         self._schema, self._arguments, self._leave_out, self._random = schema, arguments, leave_out, random
         self._fragments: dict[str, str] = {}
-        self._variables: dict[str, bool] = {}
+        self._types: dict[str, str] = {}
+        self._variables: dict[str, Any] = {}
         self._budget = random.choice([4, 10, 20, 50])
         self._depth = random.randint(2, 6)
 
@@ -47,7 +57,7 @@ class _Document:
             selection = f"{{ {self._field(root, name, root.fields[name], 0, with_directive=False)} }}"
         else:
             selection = self._selection(root, 0)
-        declared = ", ".join(f"${name}: Boolean!" for name in self._variables)
+        declared = ", ".join(f"${name}: {type_name}" for name, type_name in self._types.items())
         operation = f"{kind} Made{f'({declared})' if declared else ''} {selection}"
         return "\n".join([operation, *self._fragments.values()]), dict(self._variables)
 
@@ -108,10 +118,33 @@ class _Document:
         for name, argument in field.args.items():
             known = self._arguments(f"{coordinate}({name}:)", name, str(argument.type))
             if known and (is_required_argument(argument) or self._random.random() < 0.5):
-                given.append(f"{name}: {self._random.choice(known)}")
+                given.append(f"{name}: {self._value(argument.type, self._random.choice(known))}")
             elif is_required_argument(argument):
                 raise LookupError(f"nothing is known of {coordinate}({name}:)")
         return f"({', '.join(given)})" if given else ""
+
+    def _value(self, type_: GraphQLInputType, literal: str) -> str:
+        """The literal, or a variable in place of it, or of a part of it."""
+        if self._random.random() < 0.5:
+            return literal
+        node, nullable = parse_value(literal), get_nullable_type(type_)
+        if not (isinstance(node, ObjectValueNode) and node.fields and isinstance(nullable, GraphQLInputObjectType)):
+            return self._variable(type_, node)
+        varied = self._random.choice(node.fields)
+        parts = {each.name.value: print_ast(each.value) for each in node.fields}
+        name = varied.name.value
+        parts[name] = self._variable(GraphQLNonNull(get_nullable_type(nullable.fields[name].type)), varied.value)
+        return f"{{ {', '.join(f'{name}: {value}' for name, value in parts.items())} }}"
+
+    def _variable(self, type_: GraphQLInputType, node: ValueNode) -> str:
+        value = value_from_ast_untyped(node)
+        if isinstance(type_, GraphQLNonNull) and value is None:
+            return print_ast(node)
+        name = f"a{len(self._types)}"
+        self._types[name] = str(type_)
+        if isinstance(type_, GraphQLNonNull) or self._random.random() < 0.8:
+            self._variables[name] = value
+        return f"${name}"
 
     def _directive(self) -> str:
         if self._random.random() > 0.12:
@@ -120,5 +153,6 @@ class _Document:
         if self._random.random() < 0.3:
             return f" @{name}(if: {self._random.choice(['true', 'false'])})"
         variable = f"v{self._random.randrange(3)}"
+        self._types[variable] = "Boolean!"
         self._variables.setdefault(variable, self._random.random() < 0.5)
         return f" @{name}(if: ${variable})"

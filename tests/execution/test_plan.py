@@ -1,5 +1,6 @@
 """Plans: what they do at once, leave to graphql-core, and keep from one execution to the next."""
 
+import asyncio
 import gc
 from collections import Counter
 from datetime import UTC, datetime
@@ -74,6 +75,37 @@ async def test_a_query_whose_own_fields_are_declared_is_answered_without_executi
         "motto": "read",
     }
     assert await answer(query, key=None) == {"sought": None, "motto": "read"}
+    assert Counting.executed == {}
+
+
+async def test_arguments_are_those_of_each_execution() -> None:
+    query = """query ($key: Int, $few: Int! = 1) {
+      sought(key: $key) { a: books(first: $few) { nodes { title } } b: books(first: 2) { nodes { title } } }
+    }"""
+
+    async def titles(**variables: Any) -> Any:
+        sought = (await answer(query, **variables))["sought"]
+        return sought and [[each["title"] for each in sought[key]["nodes"]] for key in "ab"]
+
+    assert await titles(key=3, few=2) == [["Book 31"], ["Book 31"]]
+    assert await titles(key=2, few=2) == [["Book 20", "Book 21"], ["Book 20", "Book 21"]]
+    assert await titles(key=2) == [["Book 20"], ["Book 20", "Book 21"]]
+    assert await titles(key=None, few=2) is None
+    assert await titles(few=0) == [[], ["Book 10", "Book 11"]]
+    assert Counting.executed == {}
+
+
+async def test_what_is_loaded_in_vain_is_given_up() -> None:
+    """A query that is null does not wait for what else was asked for."""
+    shelf = Shelf()
+    waiting = asyncio.get_running_loop().create_future()
+
+    async def load_many(query: Any, keys: Any, **_: Any) -> Any:
+        return [None] if keys == [5] else await waiting
+
+    shelf.load_many = load_many  # type: ignore[method-assign]
+    result = await SCHEMA.execute("{ sought(key: 3) { name } certain(key: 5) { name } }", context_value=shelf)
+    assert (result.data, len(result.errors or ()), waiting.cancelled()) == (None, 1, True)
     assert Counting.executed == {}
 
 

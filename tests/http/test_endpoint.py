@@ -176,7 +176,7 @@ async def test_anything_else_is_masked_and_logged_under_its_request_id(
     async def broken(*_: Any, **__: Any) -> None:
         raise RuntimeError("password=hunter2 SELECT * FROM pipelines")
 
-    monkeypatch.setattr(Context, "read", broken)
+    monkeypatch.setattr(Context, "alone", broken)
 
     answer = await Client(engine).execute("{ viewer { id } pipelines { nodes { id } } }")
 

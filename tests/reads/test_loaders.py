@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from gql_server.reads.loaders import Loaders
+from gql_server.reads import batches
+from gql_server.reads.loaders import Loaders, retried_on_outage
 
 READ: list[list[int]] = []
 
@@ -23,8 +24,10 @@ class Engine:
     @asynccontextmanager
     async def connect(self) -> AsyncGenerator[int]:
         self.borrowed += 1
-        yield self.borrowed
-        self.given_back += 1
+        try:
+            yield self.borrowed
+        finally:
+            self.given_back += 1
 
 
 async def squares(_connection: int, _viewer: None, keys: list[int], limit: int = 10) -> dict[int, int]:
@@ -84,6 +87,52 @@ async def test_who_is_cancelled_takes_nothing_from_the_others(loaders: Loaders) 
     await asyncio.sleep(0)
     first.cancel()
     assert await second == [1, 4]
+
+
+async def slow(connection: int, _viewer: None, keys: list[int]) -> dict[int, int]:
+    await asyncio.sleep(0.05 if connection == 1 else 0)
+    return dict.fromkeys(keys, connection)
+
+
+@pytest.mark.parametrize(("ticks", "connection"), [(0, 1), (5, 2)], ids=["before it begins", "while it goes on"])
+async def test_a_read_is_given_up_once_nobody_wants_it_and_those_after_it_go_on(
+    loaders: Loaders, engine: Engine, monkeypatch: pytest.MonkeyPatch, ticks: int, connection: int
+) -> None:
+    monkeypatch.setattr(batches, "PATIENCE_SECONDS", 60.0)
+    first, second, after = loaders.values(slow, [1]), loaders.values(slow, [1, 2]), loaders.values(connections, [3])
+    for _ in range(ticks):
+        await asyncio.sleep(0)
+    first.cancel()
+    second.cancel()
+    async with asyncio.timeout(0.04):
+        assert await after == [connection], "a connection is given back whose statement was cancelled"
+    again = await loaders.values(slow, [1])
+    assert again == [engine.borrowed], "what was given up is read when somebody wants it"
+    await asyncio.sleep(0.01)
+    assert (engine.given_back, batches.WORKING) == (engine.borrowed, set())
+
+
+async def test_a_read_that_is_given_up_in_an_outage_is_not_tried_again(engine: Engine) -> None:
+    loaders = Loaders(engine, None, retried_on_outage)  # type: ignore[arg-type]
+    asked = loaders.alone(never)
+    await asyncio.sleep(0.01)
+    asked.cancel()
+    await asyncio.sleep(0.01)
+    assert (engine.borrowed, engine.given_back, batches.WORKING) == (1, 1, set())
+
+
+async def never(_connection: int, _viewer: None) -> None:
+    await asyncio.Event().wait()
+
+
+async def roots(connection: int, _viewer: None, of: int) -> tuple[int, int]:
+    return connection, of
+
+
+async def test_what_has_no_key_is_read_with_the_rest_over_the_same_connection(loaders: Loaders, engine: Engine) -> None:
+    found: Any = await asyncio.gather(loaders.alone(roots, of=4), loaders.values(connections, [1]), loaders.alone(roots, of=9))
+    assert found == [[(1, 4)], [1], [(1, 9)]]
+    assert engine.borrowed == 1
 
 
 async def test_what_is_read_in_one_tick_goes_over_one_connection(loaders: Loaders, engine: Engine) -> None:

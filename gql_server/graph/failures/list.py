@@ -2,17 +2,16 @@
 
 from datetime import datetime
 from enum import Enum
-from typing import Annotated
+from typing import Annotated, Any
 
 import strawberry
 from strawberry import UNSET
 
 from gql_server.graph.context import Info
 from gql_server.graph.failures.types import FailureClass, FailureGroupConnection
-from gql_server.graph.fields import After, First, SemanticNonNull
+from gql_server.graph.fields import After, First, SemanticNonNull, reading
 from gql_server.graph.filters import Direction, TimeRange
 from gql_server.graph.modules import module_numbers
-from gql_server.graph.selection import read
 from gql_server.ledger.failures import rules
 from gql_server.reads.failures import queries
 from gql_server.reads.failures.filter import FailureCriteria, FailureOrder
@@ -73,15 +72,20 @@ class FailureGroupOrder:
 
 @strawberry.type
 class FailureQuery:
-    @strawberry.field(description="What is broken, by cause; the latest first.", directives=[SemanticNonNull()])
-    async def failure_groups(
-        self,
+    @reading(
+        queries.page,
+        kind=FailureGroupConnection | None,
+        description="What is broken, by cause; the latest first.",
+        directives=[SemanticNonNull()],
+    )
+    @staticmethod
+    def failure_groups(
         info: Info,
         filter: Annotated[FailureGroupFilter | None, strawberry.argument(description="Which ones; all without it.")] = UNSET,
         order_by: Annotated[FailureGroupOrder | None, strawberry.argument(description="The latest first without it.")] = UNSET,
         first: First = 25,
         after: After = UNSET,
-    ) -> FailureGroupConnection | None:
+    ) -> dict[str, Any]:
         criteria = filter.criteria() if filter else FailureCriteria()
         order = FailureOrder[order_by.field.name] if order_by else FailureOrder.LAST_SEEN
         window = info.context.window(
@@ -92,7 +96,7 @@ class FailureQuery:
             order=SortValue(order.name, PARSERS[order]),
             descending=not order_by or order_by.direction is Direction.DESC,
         )
-        return await read(info, queries.page, criteria=criteria, order=order, window=window)
+        return {"criteria": criteria, "order": order, "window": window}
 
 
 def _values(values: list[int] | None) -> tuple[int, ...] | None:

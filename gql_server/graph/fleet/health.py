@@ -1,16 +1,15 @@
 """The state of the installation as a client sees it."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import strawberry
 from strawberry import UNSET
 
 from gql_server.graph.context import Info
 from gql_server.graph.diagnosis import Diagnosis
-from gql_server.graph.fields import After, Before, First, Last, SemanticNonNull, access, access_sentence, may_read
+from gql_server.graph.fields import After, Before, First, Last, SemanticNonNull, access, access_sentence, may_read, reading
 from gql_server.graph.jobs.types import JobConnection
 from gql_server.graph.scopes import StatusTone
-from gql_server.graph.selection import read
 from gql_server.graph.years.module_years import ModuleYear
 from gql_server.policy import GUARDS, permits
 from gql_server.reads.fleet import health as queries
@@ -34,18 +33,21 @@ class SystemHealth:
         description="How far this API's feed is behind the database; null while it does not follow it."
     )
 
-    @strawberry.field(description="Jobs whose worker has fallen silent, oldest first.", directives=[SemanticNonNull()])
+    @reading(
+        queries.stuck_jobs,
+        kind=JobConnection | None,
+        description="Jobs whose worker has fallen silent, oldest first.",
+        directives=[SemanticNonNull()],
+    )
     @staticmethod
-    async def stuck_jobs(
-        root: strawberry.Parent[HealthChecks],
+    def stuck_jobs(
         info: Info,
         first: First = UNSET,
         after: After = UNSET,
         last: Last = UNSET,
         before: Before = UNSET,
-    ) -> JobConnection | None:
-        window = info.context.window("SystemHealth.stuckJobs", first=first, after=after, last=last, before=before)
-        return await read(info, queries.stuck_jobs, window=window)
+    ) -> dict[str, Any]:
+        return {"window": info.context.window("SystemHealth.stuckJobs", first=first, after=after, last=last, before=before)}
 
     @strawberry.field(
         description="Modules whose totals have to be computed anew: there are data or factors, and the totals are missing, "

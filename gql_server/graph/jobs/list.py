@@ -1,18 +1,17 @@
 """Lists of jobs: their filter, their orders, and the root field over all of them."""
 
 from enum import Enum
-from typing import Annotated
+from typing import Annotated, Any
 
 import strawberry
 from strawberry import UNSET
 
 from gql_server.graph.context import Info
-from gql_server.graph.fields import After, Before, First, Last, SemanticNonNull, check_filter, guarded_filter
+from gql_server.graph.fields import After, Before, First, Last, SemanticNonNull, check_filter, guarded_filter, reading
 from gql_server.graph.filters import Direction, TimeRange, given, match, names, range_of
 from gql_server.graph.jobs.enums import JobKind, JobResult, JobState
 from gql_server.graph.jobs.types import JobConnection
 from gql_server.graph.nodes import key_of
-from gql_server.graph.selection import read
 from gql_server.policy import Viewer
 from gql_server.reads.jobs import list as listing
 from gql_server.reads.jobs.filter import JobCriteria
@@ -77,9 +76,14 @@ JobsOrderedBy = Annotated[JobOrder | None, strawberry.argument(description="In w
 
 @strawberry.type
 class JobListQuery:
-    @strawberry.field(description="Jobs across pipelines, e.g. all stuck ones.", directives=[SemanticNonNull()])
-    async def jobs(
-        self,
+    @reading(
+        listing.page,
+        kind=JobConnection | None,
+        description="Jobs across pipelines, e.g. all stuck ones.",
+        directives=[SemanticNonNull()],
+    )
+    @staticmethod
+    def jobs(
         info: Info,
         filter: JobsWanted = UNSET,
         order_by: JobsOrderedBy = NEWEST_FIRST,
@@ -87,12 +91,12 @@ class JobListQuery:
         after: After = UNSET,
         last: Last = UNSET,
         before: Before = UNSET,
-    ) -> JobConnection | None:
+    ) -> dict[str, Any]:
         criteria = filter.criteria(info.context.viewer) if filter else JobCriteria()
         window = info.context.window(
             "Query.jobs", first=first, after=after, last=last, before=before, criteria=criteria, **ordering(order_by)
         )
-        return await read(info, listing.page, criteria=criteria, window=window)
+        return {"criteria": criteria, "window": window}
 
 
 def worker(viewer: Viewer, coordinate: str, global_id: str | None) -> str | None:

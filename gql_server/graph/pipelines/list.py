@@ -9,14 +9,13 @@ from strawberry import UNSET
 from gql_server.errors import BadInput
 from gql_server.graph.context import Info
 from gql_server.graph.failures.types import FailureClass
-from gql_server.graph.fields import After, Before, First, Last, SemanticNonNull, check_filter, guarded_filter
+from gql_server.graph.fields import After, Before, First, Last, SemanticNonNull, check_filter, guarded_filter, reading
 from gql_server.graph.filters import Direction, FloatRange, TimeRange, given, match, names, range_of, text, texts, values
 from gql_server.graph.jobs.list import KindMatch, worker
 from gql_server.graph.modules import entry_type_numbers, module_numbers
 from gql_server.graph.nodes import key_of, uuid_key
 from gql_server.graph.pipelines.types import PipelineConnection, PipelineStatus
 from gql_server.graph.scopes import ScopeLevel, StatusTone
-from gql_server.graph.selection import read
 from gql_server.policy import Viewer
 from gql_server.reads.jobs.search import TERM_MAX, TERM_MIN, term
 from gql_server.reads.pipelines import queries
@@ -175,13 +174,15 @@ class PipelineFilter:
 
 @strawberry.type
 class PipelineListQuery:
-    @strawberry.field(
+    @reading(
+        queries.page,
+        kind=PipelineConnection | None,
         description="Pipelines the viewer may see, newest first. `around` returns the page that has that pipeline in its "
         "middle; if it is not in the list, the page is the first one.",
         directives=[SemanticNonNull()],
     )
-    async def pipelines(
-        self,
+    @staticmethod
+    def pipelines(
         info: Info,
         filter: Annotated[PipelineFilter | None, strawberry.argument(description="Which ones; all without it.")] = UNSET,
         order_by: Annotated[PipelineOrder | None, strawberry.argument(description="In which order.")] = NEWEST_FIRST,
@@ -193,17 +194,15 @@ class PipelineListQuery:
             strawberry.ID | None,
             strawberry.argument(description="Global id of a pipeline to show with its neighbours; goes with `first` alone."),
         ] = UNSET,
-    ) -> PipelineConnection | None:
+    ) -> dict[str, Any]:
         criteria = filter.criteria(info.context.viewer) if filter else PipelineCriteria()
         window = info.context.window(
             "Query.pipelines", first=first, after=after, last=last, before=before, criteria=criteria, **_ordering(order_by)
         )
-        if not around:
-            return await read(info, queries.page, criteria=criteria, window=window)
-        if given(after) or given(before) or given(last):
+        if around and (given(after) or given(before) or given(last)):
             raise BadInput("`around` goes with `first` alone.")
-        key = uuid_key("Pipeline", around)
-        return await read(info, queries.page_around, criteria=criteria, window=window, key=key)
+        key = uuid_key("Pipeline", around) if around else None
+        return {"criteria": criteria, "window": window, "around": key}
 
 
 def _ordering(order_by: PipelineOrder | None) -> dict[str, Any]:

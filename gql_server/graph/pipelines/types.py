@@ -8,11 +8,11 @@ from uuid import UUID
 import strawberry
 from strawberry import UNSET
 
-from gql_server.execution import Unplanned
+from gql_server.execution import Judged, Unplanned
 from gql_server.feed.list_reader import held_of
 from gql_server.feed.tokens import Position
 from gql_server.graph.connections import CountedConnection
-from gql_server.graph.context import Info
+from gql_server.graph.context import Context, Info
 from gql_server.graph.diagnosis import Diagnosis, diagnosis_of
 from gql_server.graph.facets import FacetsField
 from gql_server.graph.failures.types import FailureGroup, failures_of
@@ -176,16 +176,27 @@ class Pipeline(RunHistoryFields, GraphFields, ImpactFields, ComparisonFields, Ti
         return JOBS.load(root, info, filter=filter, order_by=order_by, first=first, after=after, last=last, before=before)
 
 
+def _known_token(context: Context, page: Page) -> str:
+    """The feed's token of a page. Raises Unplanned where the database has to be asked for the position."""
+    position = page_position(page) or context.hub.position
+    if position is None:
+        raise Unplanned
+    return _token(context, page, position)
+
+
+def _token(context: Context, page: Page, position: Position) -> str:
+    return context.token(position, held_of(page, context.viewer))
+
+
 @strawberry.type(description="A page of pipelines.")
 class PipelineConnection(CountedConnection[Pipeline], FacetsField):
     @strawberry.field(
         description="Position of the feed when this page was read: subscribe with `after: feedToken`, and nothing is missed.",
-        metadata=made_of_rows(PipelineRow.feed_position, PipelineRow.key),
+        metadata={"computed": Judged(_known_token, ()), **made_of_rows(PipelineRow.feed_position, PipelineRow.key)},
     )
     @staticmethod
     async def feed_token(root: strawberry.Parent[Page], info: Info) -> FeedToken:
-        position = page_position(root) or await info.context.position()
-        return FeedToken(info.context.token(position, held_of(root, info.context.viewer)))
+        return FeedToken(_token(info.context, root, page_position(root) or await info.context.position()))
 
 
 def page_position(page: Page) -> Position | None:

@@ -2,12 +2,10 @@
 
 import strawberry
 
-from gql_server.graph.context import Info
-from gql_server.graph.fields import SemanticNonNull, embedded
+from gql_server.graph.fields import SemanticNonNull, embedded, no_arguments, reading
 from gql_server.graph.nodes import Node, global_id
 from gql_server.graph.scalars import JSON
 from gql_server.graph.scopes import Actor
-from gql_server.policy import Viewer
 from gql_server.reads import views as queries
 
 
@@ -26,10 +24,9 @@ class TriageView(Node):
 
 @strawberry.type
 class SavedViewsField:
-    @strawberry.field(
+    views: list[TriageView] | None = reading(
+        queries.views,
+        kind=list[TriageView] | None,
         description="The operations that they saved, and those that others of their provider share, by name.",
         directives=[SemanticNonNull()],
-    )
-    @staticmethod
-    async def views(root: strawberry.Parent[Viewer], info: Info) -> list[TriageView] | None:
-        return await info.context.read(queries.views)
+    )(no_arguments)

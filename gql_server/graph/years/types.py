@@ -11,7 +11,18 @@ from strawberry import UNSET
 from gql_server.carbon.year_configuration import numbered
 from gql_server.errors import BadInput
 from gql_server.graph.context import Info
-from gql_server.graph.fields import After, First, SemanticNonNull, access, access_sentence, child, guarded, may_read
+from gql_server.graph.fields import (
+    After,
+    First,
+    SemanticNonNull,
+    access,
+    access_sentence,
+    child,
+    guarded,
+    may_read,
+    no_arguments,
+    reading,
+)
 from gql_server.graph.nodes import DESCRIPTION, Node, encode, key_of
 from gql_server.graph.permission import Permission
 from gql_server.graph.pipelines.types import Pipeline, PipelineConnection
@@ -209,9 +220,12 @@ class YearBy:
 
 @strawberry.type
 class YearQuery:
-    @strawberry.field(description="Years visible to the viewer, newest first.", directives=[SemanticNonNull()])
-    async def year_configurations(self, info: Info) -> list[YearConfiguration] | None:
-        return await info.context.read(queries.years)
+    year_configurations: list[YearConfiguration] | None = reading(
+        queries.years,
+        kind=list[YearConfiguration] | None,
+        description="Years visible to the viewer, newest first.",
+        directives=[SemanticNonNull()],
+    )(no_arguments)
 
     @strawberry.field(description="One year; null when absent or not visible.")
     async def year_configuration(

@@ -67,13 +67,16 @@ async def page(
     *,
     criteria: PipelineCriteria,
     window: Window,
+    around: UUID | None = None,
     columns: Columns[PipelineRow] = OF_LIST,
 ) -> Page:
-    """A page of pipelines: the keys of the window, then what is shown of each.
+    """A page of pipelines: the keys of the window, or of those around a key, then what is shown of each.
 
     Rows carry the position of the feed, if that is asked for; an empty page is then read once more, after the position that it
     carries.
     """
+    if around is not None:
+        return await _page_around(connection, viewer, criteria=criteria, window=window, key=around, columns=columns)
     rows = await rows_of_list(connection, viewer, criteria, window, columns)
     if rows or PipelineRow.feed_position not in columns:
         return _page(rows, criteria, window)
@@ -95,7 +98,7 @@ async def rows_of_list(
     return _placed(columns, window).rows(await statement.rows(connection, {**values, **window.parameters(UUID)}))
 
 
-async def page_around(
+async def _page_around(
     connection: AsyncConnection,
     viewer: Viewer,
     *,

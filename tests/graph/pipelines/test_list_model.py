@@ -389,7 +389,7 @@ class Reader:
 async def assert_around(read: Reader, expected: list[UUID], key: UUID, size: int) -> None:
     """The page holds the pipeline, lies in one piece of the list, and is as full as the list allows."""
     window = read.window(first=size)
-    page = await queries.page_around(read.connection, OPERATOR, criteria=read.criteria, window=window, key=key)
+    page = await queries.page(read.connection, OPERATOR, criteria=read.criteria, window=window, around=key)
     keys = [row.key for row in page.nodes]
     start = expected.index(keys[0]) if keys else 0
     assert keys == expected[start : start + min(size, len(expected))]
