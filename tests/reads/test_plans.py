@@ -1,7 +1,7 @@
 """A plan that PostgreSQL keeps for all values is as good as one that it makes for each, of statements that stay prepared."""
 
 import json
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -16,6 +16,7 @@ from gql_server.carbon.catalog import entry_types_of
 from gql_server.db import direct
 from gql_server.policy import Viewer
 from gql_server.reads.facets import facets
+from gql_server.reads.failures.queries import unresolved_pipelines
 from gql_server.reads.fleet.locks import held_locks
 from gql_server.reads.jobs.filter import JobCriteria, Match, Range
 from gql_server.reads.jobs.list import counted_by_pipeline, page_by_pipeline
@@ -295,6 +296,55 @@ async def test_how_frequent_a_text_is_is_told_from_two_hundred_jobs_by_their_num
     assert [(node["Index Name"], node["Actual Rows"], node["Actual Loops"]) for node in looked_at] == [
         ("pk_data_ingestion_jobs", 1, 200)
     ]
+
+
+async def planned(connection: AsyncConnection, read: Any) -> list[Mapping[str, Any]]:
+    """All nodes of the plan of the one statement of a read, as it was executed."""
+    [asked] = await executed_by(connection, read)
+    explained = await connection.exec_driver_sql(f"EXPLAIN (ANALYZE, FORMAT JSON) {asked.statement}", tuple(asked.parameters))
+    return list(nodes(explained.scalar_one()[0]["Plan"]))
+
+
+def scans(plan: Sequence[Mapping[str, Any]], name: str) -> list[Mapping[str, Any]]:
+    return [node for node in plan if node.get("Alias") == name]
+
+
+async def test_whether_failures_were_made_good_is_told_by_the_index_of_failures_alone(ledger: AsyncConnection):
+    unresolved = counted(ledger, viewer("operator"), [PipelineCriteria(unresolved=True)], limit=None)
+
+    [failed] = scans(await planned(ledger, unresolved), "pipelines")
+
+    assert (failed["Node Type"], failed["Index Name"]) == ("Index Only Scan", "ix_pipelines_failed")
+
+
+async def test_what_a_group_of_failures_still_has_to_do_is_not_looked_up_failure_by_failure(ledger: AsyncConnection):
+    groups = [f"f{number}" for number in range(1, 8)]
+
+    plan = await planned(ledger, unresolved_pipelines(ledger, viewer("operator"), groups, limit=None))
+
+    assert [node["Actual Loops"] for node in scans(plan, "pipelines")] == [1]
+
+
+async def test_warnings_are_counted_by_their_own_index(ledger: AsyncConnection):
+    warnings = PipelineCriteria(tones=("WARNING",), has_errors=False)
+
+    [warned] = scans(await planned(ledger, counted(ledger, viewer("operator"), [warnings], limit=None)), "pipelines")
+
+    assert (warned["Node Type"], warned["Index Name"]) == ("Index Only Scan", "ix_pipelines_warned")
+
+
+async def test_the_freshness_of_a_module_reads_its_newest_aggregations_however_many_there_were(engine: AsyncEngine):
+    ended = """INSERT INTO data_ingestion_jobs (job_type, entity_type, year, module_type_id, state, result)
+        SELECT 'aggregation', 'MODULE_PER_YEAR', 2025, 4, 'FINISHED', 'SUCCESS' FROM generate_series(1, 3000)"""
+    async with engine.connect() as connection:
+        await connection.execution_options(isolation_level="AUTOCOMMIT")
+        await connection.exec_driver_sql(ended)
+        await connection.exec_driver_sql("VACUUM ANALYZE data_ingestion_jobs")
+        read = partial(freshness_by_module_year, older_than_minutes=60)
+
+        plan = await planned(connection, read(connection, viewer("operator"), [(2025, 4)]))
+
+    assert max(node["Actual Rows"] * node["Actual Loops"] for node in plan if reads_jobs(node)) == 1
 
 
 async def test_facts_of_work_that_has_no_type_are_known_without_reading_every_job(ledger: AsyncConnection):

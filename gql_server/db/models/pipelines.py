@@ -89,7 +89,15 @@ class Pipeline(Base):
         Index("ix_pipelines_provider", "provider", "id"),
         Index("ix_pipelines_open", "provider", "id", postgresql_where=text("status IN ('NOT_STARTED', 'RUNNING')")),
         Index("ix_pipelines_warned", "provider", "id", postgresql_where=text("has_warning AND status = 'SUCCESS'")),
-        Index("ix_pipelines_failed", "provider", "id", postgresql_where=text("status IN ('PARTIAL', 'FAILED')")),
+        Index(
+            "ix_pipelines_failed",
+            "provider",
+            "id",
+            postgresql_where=text("status IN ('PARTIAL', 'FAILED')"),
+            postgresql_include=[
+                *("status", "scope_key", "wider_scope_key", "file_key", "file_digest", "file_name", "unit_institutional_id")
+            ],
+        ),
         Index(
             "ix_pipelines_unheard",
             "provider",

@@ -45,17 +45,22 @@ def of_statuses(match: Match, column: Column = P.status) -> list[Clauses]:
     return [*groups, [_is_unheard(column)]] if unknown else groups or [[false()]]
 
 
-def of_tones(tones: Sequence[str]) -> list[Clauses]:
-    """One alternative for each scan of an index that gives pipelines of these tones in order; see `values.pipeline_tone`."""
+def of_tones(tones: Sequence[str], has_errors: bool | None = None) -> list[Clauses]:
+    """One alternative for each scan of an index that gives pipelines of these tones in order; of those alone that failed, or of
+    the others, if that is asked. See `values.pipeline_tone`."""
     success, warned = _is(PipelineStatus.SUCCESS), and_(P.has_warning)
-    by_tone: Mapping[str, list[Clauses]] = {
+    failures: Mapping[str, list[Clauses]] = {
         "DANGER": [[_is(PipelineStatus.FAILED)]],
-        "WARNING": [[_is(PipelineStatus.PARTIAL)], [success, warned]],
+        "WARNING": [[_is(PipelineStatus.PARTIAL)]],
+    }
+    others: Mapping[str, list[Clauses]] = {
+        "WARNING": [[success, warned]],
         "SUCCESS": [[success, not_(warned)]],
         "PROGRESS": [[_is(PipelineStatus.RUNNING)]],
         "NEUTRAL": [[_is(PipelineStatus.NOT_STARTED)], [_is_unheard(P.status)]],
     }
-    return [clauses for name in tones for clauses in by_tone[name]] or [[false()]]
+    asked = [*([] if has_errors is False else [failures]), *([] if has_errors is True else [others])]
+    return [clauses for name in tones for by_tone in asked for clauses in by_tone.get(name, [])] or [[false()]]
 
 
 def any_of(alternatives: list[Clauses]) -> Clause:

@@ -123,7 +123,7 @@ class PipelineCriteria:
         return [
             Branch([*shared, *status, *tones], [*of_one_job, *(clause for choice in choices for clause in choice)])
             for status, tones, *choices in combined(
-                [of_statuses(self.status) if self.status else [[]], [[]] if self.tones is None else of_tones(self.tones)],
+                [of_statuses(self.status) if self.status else [[]], self._of_tones() or [[]]],
                 [
                     alternatives(kind_clauses(self.kind.names) if self.kind and not self.kind.negated else None),
                     alternatives(equals(J.year, self.years)),
@@ -140,7 +140,7 @@ class PipelineCriteria:
         return [
             *self._of_row(viewer),
             *([] if self.status is None else [of_status(self.status, P.status)]),
-            *([] if self.tones is None else [any_of(of_tones(self.tones))]),
+            *([any_of(tones)] if (tones := self._of_tones()) else []),
         ]
 
     def of_told_job(self, job: Any) -> Clauses:
@@ -195,6 +195,10 @@ class PipelineCriteria:
         text = self.indexed_search(viewer)
         return [*self._kept_jobs(), *self._of_one_job(viewer), *([matches(viewer, text)] if text else [])]
 
+    def _of_tones(self) -> list[Clauses]:
+        """One alternative for each scan of an index, if tones are asked for; they say also which failed."""
+        return [] if self.tones is None else of_tones(self.tones, self.has_errors)
+
     def _of_row(self, viewer: Viewer) -> Clauses:
         """Clauses on columns of the pipeline, but for its status."""
         return [
@@ -203,7 +207,7 @@ class PipelineCriteria:
             *([unit_clause(viewer, self.unit)] if self.unit is not None else []),
             *within(P.created_at, self.created_at),
             *within(P.duration_seconds, self.duration_seconds),
-            *flag(one_of(P.status, FAILURES), self.has_errors),
+            *flag(one_of(P.status, FAILURES), self.has_errors if self.tones is None else None),
             *flag(one_of(P.status, OPEN_STATUSES), self.is_active),
             *flag(P.aborted_at.is_not(None), self.is_aborted),
             *flag(_has_stuck_job(), self.is_stuck),
@@ -261,11 +265,14 @@ def _has_stuck_job() -> Clause:
     return P.id.in_(own.union(select(func.unnest(J.serves)).where(stuck).correlate(None)))
 
 
+def orphans_failed() -> Clauses:
+    """Orphans that failed, in the words of the partial index."""
+    return [J.state == inline(JobState.FINISHED, J.state.type), J.result == inline(JobResult.ERROR, J.result.type)]
+
+
 def _failed(wanted: bool | None) -> Clauses:
-    """Orphans that failed, in the words of the partial index; or those that did not."""
-    if wanted:
-        return [J.state == inline(JobState.FINISHED, J.state.type), J.result == inline(JobResult.ERROR, J.result.type)]
-    return flag(ORPHAN_FAILED, wanted)
+    """Orphans that failed, or those that did not."""
+    return orphans_failed() if wanted else flag(ORPHAN_FAILED, wanted)
 
 
 def _unresolved(failed: Clauses, is_resolved: Clause, wanted: bool | None) -> Clauses:

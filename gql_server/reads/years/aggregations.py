@@ -24,15 +24,15 @@ FROM data_ingestion_jobs j WHERE j.provider = :provider AND j.year = c.year AND 
   AND j.job_type = 'aggregation'
 """
 
-# One of some units neither hides that one of the whole year failed, nor does its work.
+# One of some units neither hides that one of the whole year failed, nor does its work. What repairs it came after the newest
+# complete one, which is said once more: else PostgreSQL reads all that there ever were.
 _FAILED_AGGREGATION = f"""
 EXISTS (
-  SELECT {_AGGREGATIONS} AND j.state = 'FINISHED' AND j.result = 'ERROR' AND j.id > coalesce((
-    SELECT j.id {_AGGREGATIONS} AND j.state = 'FINISHED' AND j.result IS DISTINCT FROM 'ERROR' AND j.scope_module_ids IS NULL
-    ORDER BY j.id DESC LIMIT 1
-  ), 0) AND NOT EXISTS (
+  SELECT {_AGGREGATIONS} AND j.state = 'FINISHED' AND j.result = 'ERROR' AND j.id > coalesce(complete.job_id, 0)
+  AND NOT EXISTS (
     SELECT FROM data_ingestion_jobs later WHERE later.provider = :provider AND later.year = c.year
-      AND later.module_type_id = c.module_type_id AND later.job_type = 'aggregation' AND later.id > j.id
+      AND later.module_type_id = c.module_type_id AND later.job_type = 'aggregation'
+      AND later.id > j.id AND later.id > coalesce(complete.job_id, 0)
       AND later.state = 'FINISHED' AND later.result IS DISTINCT FROM 'ERROR' AND later.scope_module_ids @> j.scope_module_ids
   )
 )
@@ -61,6 +61,11 @@ LEFT JOIN LATERAL (
   {_AGGREGATIONS}
   ORDER BY j.id DESC LIMIT 1
 ) a ON true
+LEFT JOIN LATERAL (
+  SELECT j.id AS job_id {_AGGREGATIONS} AND j.state = 'FINISHED' AND j.result IS DISTINCT FROM 'ERROR'
+    AND j.scope_module_ids IS NULL
+  ORDER BY j.id DESC LIMIT 1
+) complete ON true
 LEFT JOIN LATERAL (
   SELECT max(j.finished_at) AS changed_at
   FROM data_ingestion_jobs j

@@ -1,4 +1,4 @@
-"""How often jobs say a text, told from some of all over the ledger."""
+"""Share of jobs that say a text, told from some of all over the ledger."""
 
 import pytest
 from sqlalchemy import select

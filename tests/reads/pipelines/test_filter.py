@@ -386,3 +386,21 @@ async def test_nodes_come_in_the_order_asked_for_with_null_for_what_is_not_there
 
     assert [node and node["id"] for node in nodes] == [ids[0], None, ids[2], ids[0], None]
     assert await client.codes("query ($ids: [ID!]!) { nodes(ids: $ids) { id } }", ids=[ids[0]] * 101) == ["BAD_USER_INPUT"]
+
+
+TONES = ("DANGER", "WARNING", "SUCCESS", "PROGRESS", "NEUTRAL")
+
+
+async def test_of_a_tone_those_with_errors_and_those_without_are_told_apart(engine: AsyncEngine):
+    outcomes = [(OK, OK), (OK, JobResult.WARNING), (OK, FAILED), (FAILED,), (JobState.RUNNING,), (JobState.QUEUED,)]
+    async with engine.begin() as connection:
+        for number, outcome in enumerate(outcomes):
+            await build.run(connection, *outcome, kind=f"run {number}")
+    client = Client(engine)
+
+    for flag in (True, False):
+        flagged = set(await _kinds(client, hasErrors=flag))
+        for tone in TONES:
+            of_tone = await _kinds(client, tone=[tone])
+            assert await _kinds(client, tone=[tone], hasErrors=flag) == [kind for kind in of_tone if kind in flagged]
+            assert of_tone
