@@ -3,6 +3,7 @@
 import logging
 import sys
 import threading
+from collections.abc import Mapping
 from contextvars import ContextVar
 from types import TracebackType
 from typing import Any
@@ -58,7 +59,7 @@ def configure(level: str, *, json: bool) -> None:
     threading.excepthook = _thread_crashed if json else threading.__excepthook__
 
 
-def note(**fields: object) -> None:
+def note(fields: Mapping[str, object]) -> None:
     """Add fields to the line that tells of the request, if there is one."""
     if (notes := NOTES.get()) is not None:
         notes.update(fields)

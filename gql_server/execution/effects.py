@@ -92,6 +92,16 @@ def _known(values: Sequence[Any] | Exception) -> "asyncio.Future[Sequence[Any]]"
     return loading
 
 
+def begun(executor: Executor, region: Region) -> Work | None:
+    """Begins the work that is left of a region which graphql-core asked for; None if it is complete.
+
+    Raises an error for which all of it is null.
+    """
+    assert region.root is not None
+    is_complete = not (region.batches or region.denials or region.root.plan.visited)
+    return None if is_complete else Effects(executor).begin(region)
+
+
 class Effects:
     """The effects of one execution."""
 
@@ -101,7 +111,7 @@ class Effects:
         self._executor = executor
 
     def begin(self, region: Region) -> Work:
-        """Begins what is left to do of a region that graphql-core asked for. Raises an error for which all of it is null."""
+        """Begins what is left to do. Raises an error for which all of it is null."""
         assert region.root is not None
         work = Work()
         self._load_all(region, work)

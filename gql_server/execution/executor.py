@@ -16,7 +16,7 @@ from graphql.pyutils import Path
 from gql_server.execution.arguments import Arguments
 from gql_server.execution.compiled import Compiled, compiled
 from gql_server.execution.contract import Executor
-from gql_server.execution.effects import Effects, Escaped, Work
+from gql_server.execution.effects import Escaped, Work, begun
 from gql_server.execution.introspection import IntrospectedField, Introspection, selected, tells_of_schema
 from gql_server.execution.plan import Details, FieldPlan, ObjectPlan, nullable_type, plan_fields, plan_object
 from gql_server.execution.region import Entry, ObjectBatch, Region
@@ -50,7 +50,7 @@ class PlanExecutor(Executor):
         if plan is not None:
             entry = Entry(None, None, plan.details, is_list=False)
             if region := self._entered(entry, plan, [ROOT if self.root_value is None else self.root_value]):
-                work = Effects(self).begin(region)
+                work = begun(self, region)
                 return self._responded(entry, work) if work else ExecutionResult(entry.answers[0], None)
         return super().execute_operation(serially)
 
@@ -111,7 +111,7 @@ class PlanExecutor(Executor):
         if plan is not None:
             entry = Entry(path, info, field_details_list, is_list=False)
             if region := self._entered(entry, plan, [result]):
-                work = Effects(self).begin(region)
+                work = begun(self, region)
                 return self._first(entry, work) if work else entry.answers[0]
         return super().complete_object_value(return_type, field_details_list, info, path, result, position_context)
 
@@ -122,7 +122,7 @@ class PlanExecutor(Executor):
         if plan is not None and type(result) in (list, tuple):
             entry = Entry(path, info, field_details_list, is_list=True, item_type=return_type.of_type)
             if region := self._entered(entry, plan, result):
-                work = Effects(self).begin(region)
+                work = begun(self, region)
                 return self._all(entry, work) if work else entry.answers
         return super().complete_list_value(return_type, field_details_list, info, path, result, position_context)
 

@@ -39,10 +39,8 @@ class Prototype:
     ) -> Executor[Any] | list[GraphQLError]:
         """The executor that `build` would make, or what is wrong with the variables."""
         executor = object.__new__(self._kind)
-        executor.__dict__.update(self._common)
-        executor.context_value, executor.root_value = context, root
-        for name, begin in OF_ONE_EXECUTION.items():
-            setattr(executor, name, begin())
+        begun = {name: begin() for name, begin in OF_ONE_EXECUTION.items()}
+        executor.__dict__ = {**self._common, **begun, "context_value": context, "root_value": root}
         values = self._values(executor, variables or {}, max_errors)
         if isinstance(values, list):
             return values

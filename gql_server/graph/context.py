@@ -50,11 +50,17 @@ class Context:
         self.budgets = budgets
         self.explores = explores
         self.estimated = 0
-        self.engine = direct(engine)
+        self._engine = engine
         self._lanes = lanes
         self._shared: SharedLoaders | None = None
         self._reading: ReadPolicy = once
-        self.renew()
+        self._made: Loaders | None = None
+        self.redactions: dict[str, int] = {}
+
+    @cached_property
+    def engine(self) -> Engine:
+        """The engine that runs its reads, each a snapshot of its own."""
+        return direct(self._engine)
 
     @cached_property
     def _lane(self) -> Reading:
@@ -75,7 +81,7 @@ class Context:
     def renew(self) -> None:
         """Begin anew: the next event reads afresh, and reports its own redactions."""
         self.forget()
-        self.redactions: dict[str, int] = {}
+        self.redactions = {}
 
     def renew_alone(self) -> None:
         """Begin anew, and read together with nobody: what others have read may be older than the event."""
@@ -96,7 +102,7 @@ class Context:
 
     def forget(self) -> None:
         """Forget what was loaded: what is read after a command is what it left."""
-        self._made: Loaders | None = None
+        self._made = None
 
     @property
     def _loaders(self) -> Loaders:

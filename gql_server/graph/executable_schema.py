@@ -19,6 +19,7 @@ from strawberry.types import ExecutionContext, ExecutionResult
 from strawberry.types.execution import PreExecutionError
 from strawberry.types.graphql import OperationType
 
+from gql_server import tracing
 from gql_server.errors import CostLimitExceeded, ErrorCode
 from gql_server.execution import Prototype
 from gql_server.graph.context import Context
@@ -67,7 +68,8 @@ class Schema(strawberry.Schema):
         Raises MissingQueryError, CannotGetOperationTypeError, InvalidOperationTypeError.
         """
         prepared = await self._in_turn(query, operation_name, allowed_operation_types, context_value)
-        return await self._executed(prepared, variable_values, context_value, root_value, operation_extensions)
+        observed = Observed(prepared, context_value, self.slow_seconds, operation_extensions)
+        return await self._executed(observed, variable_values, root_value)
 
     async def stream(  # pyright: ignore[reportIncompatibleMethodOverride]
         self,
@@ -94,7 +96,7 @@ class Schema(strawberry.Schema):
         try:
             prepared = await self._in_turn(query, name, allowed, context)
             if prepared.document is not None and prepared.type is not OperationType.SUBSCRIPTION:
-                yield await self._executed(prepared, variables, context, root)
+                yield await self._executed(Observed(prepared, context, self.slow_seconds), variables, root)
                 return
             document = self._checked(prepared, variables, context)
         except Refused as refused:
@@ -107,20 +109,12 @@ class Schema(strawberry.Schema):
             async for result in results:
                 yield result
 
-    async def _executed(
-        self,
-        prepared: Prepared,
-        variables: dict[str, Any] | None,
-        context: Any,
-        root: Any,
-        asked: dict[str, Any] | None = None,
-    ) -> ExecutionResult:
+    async def _executed(self, observed: Observed, variables: dict[str, Any] | None, root: Any) -> ExecutionResult:
         """The result of a query or a mutation, or why it was not executed; counted."""
-        observed = Observed(prepared, context, self.slow_seconds, asked)
         result: ExecutionResult | None = None
         try:
-            with observed.span():
-                result = await self._outcome(prepared, variables, context, root)
+            outcome = self._outcome(observed.prepared, variables, observed.context, root)
+            result = await (observed.traced(outcome) if tracing.is_on() else outcome)
             return observed.told(result)
         finally:
             observed.ended(result)

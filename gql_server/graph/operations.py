@@ -48,6 +48,8 @@ from gql_server.graph.document_limits import (
     refused_variables,
 )
 
+INVALID = "invalid"
+"""Label of documents that are not executed, whatever they are."""
 KEPT = 128
 KEPT_CHARACTERS_MAX = 16_384
 """Longer documents are prepared each time, so that what is kept stays small."""
@@ -94,6 +96,11 @@ class Prepared:
         if self.operation is None:
             raise CannotGetOperationTypeError(self.name)
         return OperationType(self.operation.operation.value)
+
+    @cached_property
+    def kind(self) -> str:
+        """Its type as text, `invalid` where there is no operation."""
+        return self.operation.operation.value if self.operation else INVALID
 
     def errors(self, variables: Mapping[str, Any] | None) -> list[GraphQLError]:
         """Errors of the operation, and of the values of its variables that nothing else looks at before it is executed."""

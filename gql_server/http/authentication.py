@@ -38,7 +38,7 @@ class TokenSettings(Protocol):
     def signing_key(self) -> str: ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class TokenAuthority:
     """The one key with which tokens are made and checked, and who they must come from and be for."""
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
-from starlette.requests import HTTPConnection, cookie_parser
+from starlette.requests import cookie_parser
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 from strawberry.http.websocket_origin import is_same_origin, normalize_origin
@@ -20,9 +20,10 @@ KEPT = "gql_server.session"
 """Name in the scope of a request."""
 
 
-def credentials_of(connection: HTTPConnection) -> str | None:
+def credentials_of(scope: Scope) -> str | None:
     """Credentials of who sends a request: a bearer token, whatever else there is, or else the session of its browser."""
-    return head_of(connection.scope).get("authorization") or connection.scope.get(KEPT)
+    given = head_of(scope).get(b"authorization")
+    return given.decode("latin-1") if given else scope.get(KEPT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ class Site:
         if self.public_origin:
             return self.public_origin
         scheme = {"ws": "http", "wss": "https"}.get(scope["scheme"], scope["scheme"])
-        return f"{scheme}://{head_of(scope).get('host', '')}"
+        return f"{scheme}://{head_of(scope).text(b'host')}"
 
     def is_secure(self, scope: Scope) -> bool:
         return self.origin(scope).startswith("https:")
@@ -46,11 +47,13 @@ class Site:
         opens, which changes nothing, and which nobody else can read."""
         headers = head_of(scope)
         if scope["type"] == "http" and not headers.get(PREFLIGHT):
-            return scope["method"] == "GET" and headers.get("sec-fetch-dest") == "document"
-        if (site := headers.get("sec-fetch-site")) is not None:
-            return site == "same-origin"
-        origin = headers.get("origin")
-        return origin is None or is_same_origin(origin, headers.get("host")) or self._is_public(origin)
+            return scope["method"] == "GET" and headers.get(b"sec-fetch-dest") == b"document"
+        if (site := headers.get(b"sec-fetch-site")) is not None:
+            return site == b"same-origin"
+        if b"origin" not in headers:
+            return True
+        origin = headers.text(b"origin")
+        return is_same_origin(origin, headers.text(b"host")) or self._is_public(origin)
 
     def _is_public(self, origin: str) -> bool:
         return self.public_origin is not None and normalize_origin(origin) == normalize_origin(self.public_origin)
@@ -102,10 +105,10 @@ class SessionCookie:
         self._app, self._cookies, self._site = app, cookies, site
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "lifespan" and "cookie" in head_of(scope) and self._site.is_own(scope):
+        if scope["type"] != "lifespan" and b"cookie" in head_of(scope) and self._site.is_own(scope):
             scope[KEPT] = self._cookies.session(scope)
         await self._app(scope, receive, send)
 
 
 def _all(scope: Scope) -> Mapping[str, str]:
-    return cookie_parser(head_of(scope).get("cookie", ""))
+    return cookie_parser(head_of(scope).text(b"cookie"))

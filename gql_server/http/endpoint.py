@@ -41,6 +41,7 @@ from gql_server.http.websocket import SocketContext, TransportHandler, address_o
 from gql_server.policy import Viewer
 
 INIT_WITHIN = timedelta(seconds=5)
+BY_DEFAULT = Accepted(Media.JSON, events=False)
 ALLOWED = {"POST": (OperationType.QUERY, OperationType.MUTATION), "GET": (OperationType.QUERY,)}
 
 CreateContext = Callable[[Viewer], Context]
@@ -84,7 +85,7 @@ class GraphQLEndpoint(GraphQL[Any, None]):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            response = await self._respond(Request(scope, receive))
+            response = await self._respond(scope, receive)
             await response(scope, receive, send)
         elif not self.origins.admits_socket(head_of(scope)):
             await PlainTextResponse("This origin is not among GQL_ALLOWED_ORIGINS.\n", 403)(scope, receive, send)
@@ -98,14 +99,14 @@ class GraphQLEndpoint(GraphQL[Any, None]):
         self.live.drain()
         await self.sockets.drain()
 
-    async def _respond(self, request: Request) -> ASGIApp:
-        takes = Accepted(Media.JSON, events=False)
+    async def _respond(self, scope: Scope, receive: Receive) -> ASGIApp:
+        takes = BY_DEFAULT
         try:
             if self.live.is_draining:
                 raise Refusal(503, "The server restarts: try again.", SOON, ErrorCode.UNAVAILABLE)
-            check_method(request)
-            takes = accepted(head_of(request.scope).get("accept", ""))
-            return await self._answer(request, takes)
+            check_method(scope)
+            takes = accepted(head_of(scope).get(b"accept", b""))
+            return await self._answer(scope, receive, takes)
         except Refusal as error:
             return failure(refusal(error.reason, error.code), takes.json, error.status_code, error.headers)
         except HTTPException as error:
@@ -115,28 +116,28 @@ class GraphQLEndpoint(GraphQL[Any, None]):
         except Exception as error:
             return failure(internal(error), takes.json, 500)
 
-    async def _answer(self, request: Request, takes: Accepted) -> ASGIApp:
+    async def _answer(self, scope: Scope, receive: Receive, takes: Accepted) -> ASGIApp:
         """Of a subscription, its results as an event stream; else the result in the media that the client takes."""
-        credentials = credentials_of(request)
+        credentials = credentials_of(scope)
         viewer = await viewer_of(self.authenticate, credentials)
-        data = await request_data(request, self.request_max_bytes, self.documents)
+        data = await request_data(scope, receive, self.request_max_bytes, self.documents)
         assert data.query is not None
         self.documents.check(data.query, viewer)
         if takes.events:
             operation = Operation(data.query, data.variables or {}, data.operation_name)
             if self.live.plan(operation).is_subscription:
                 caller = sse.Caller(credentials, self.authenticate, self.revocations)
-                return sse.stream(request, self.live, operation, caller)
-        result = await self.execute_operation(request, data, self.create_context(viewer))
+                return sse.stream(head_of(scope), self.live, operation, caller)
+        result = await self._executed(scope["method"], receive, data, self.create_context(viewer))
         if result.errors:
             result.errors = masked(result.errors, cast(Schema, self.schema).executable)
         if takes.json is None and not is_syntax_error(result):
             return sse.single(self.encode_json(payload(result)))
-        return answer(result, takes.json, is_get=request.method == "GET")
+        return answer(result, takes.json, is_get=scope["method"] == "GET")
 
     async def get_context(self, request: Request | WebSocket, response: Response | WebSocket) -> Context | SocketContext:
         """Of a request, the context of its operation; of a socket, what says who asks for each of its operations."""
-        credentials = credentials_of(request)
+        credentials = credentials_of(request.scope)
         if isinstance(request, WebSocket):
             return SocketContext(credentials, self.authenticate)
         return self.create_context(await viewer_of(self.authenticate, credentials))
@@ -145,19 +146,17 @@ class GraphQLEndpoint(GraphQL[Any, None]):
         """True: it was asked before."""
         return True
 
-    async def execute_operation(  # pyright: ignore[reportIncompatibleMethodOverride]
-        self, request: Request, request_data: GraphQLRequestData, context: Context, **_: Any
-    ) -> ExecutionResult:
+    async def _executed(self, method: str, receive: Receive, data: GraphQLRequestData, context: Context) -> ExecutionResult:
         execution = self.schema.execute(
-            request_data.query,
-            variable_values=request_data.variables,
+            data.query,
+            variable_values=data.variables,
             context_value=context,
-            operation_name=request_data.operation_name,
-            operation_extensions=request_data.extensions,
-            allowed_operation_types=ALLOWED[request.method],
+            operation_name=data.operation_name,
+            operation_extensions=data.extensions,
+            allowed_operation_types=ALLOWED[method],
         )
         try:
-            return await while_wanted(request.receive, execution)
+            return await while_wanted(receive, execution)
         except MissingQueryError:
             raise HTTPException(400, "The document is empty.") from None
         except CannotGetOperationTypeError as error:

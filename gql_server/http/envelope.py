@@ -98,5 +98,5 @@ class Compressed:
         self._compressing = GZipMiddleware(app, minimum_size=COMPRESSED_BYTES_MIN, compresslevel=1)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        takes = "gzip" in head_of(scope).get("accept-encoding", "")
+        takes = b"gzip" in head_of(scope).get(b"accept-encoding", b"")
         await (self._compressing if takes else self._app)(scope, receive, send)

@@ -6,9 +6,8 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from cross_web import HTTPException
-from starlette.requests import Request
 
-from gql_server.http.head import head_of
+from gql_server.http.head import Head
 from gql_server.http.refusals import Refusal
 
 
@@ -38,9 +37,9 @@ class Accepted(NamedTuple):
 
 
 @lru_cache(maxsize=256)
-def accepted(accept: str) -> Accepted:
+def accepted(accept: bytes) -> Accepted:
     """Media types for an `Accept` header. Without one it is JSON. Raises HTTPException (406) if it takes none of ours."""
-    ranges = [*_ranges(accept)] or [Range(Media.JSON, 1)]
+    ranges = [*_ranges(accept.decode("latin-1"))] or [Range(Media.JSON, 1)]
     qualities = {media: _quality(ranges, media) for media in Media}
     events = any(range.type == Media.EVENTS and range.quality > 0 for range in ranges)
     named = any(range.type == Media.RESPONSE for range in ranges)
@@ -53,20 +52,19 @@ def accepted(accept: str) -> Accepted:
     return Accepted(json, events)
 
 
-def check_body(request: Request, max_bytes: int) -> None:
+def check_body(head: Head, max_bytes: int) -> None:
     """Raises HTTPException for a body that is not JSON in UTF-8 as it is, within the limit."""
-    head = head_of(request.scope)
-    _check_type(head.get("content-type", ""))
-    if is_encoded(request):
+    _check_type(head.get(b"content-type", b""))
+    if is_encoded(head):
         raise Refusal(415, "Send the body as it is, without `Content-Encoding`.", {"Accept-Encoding": "identity"})
-    length = head.get("content-length", "0")
-    if length.isdecimal() and int(length) > max_bytes:
+    length = head.get(b"content-length", b"0")
+    if length.isdigit() and int(length) > max_bytes:
         raise too_large(max_bytes)
 
 
 @lru_cache(maxsize=64)
-def _check_type(content_type: str) -> None:
-    type, _, parameters = content_type.partition(";")
+def _check_type(content_type: bytes) -> None:
+    type, _, parameters = content_type.decode("latin-1").partition(";")
     if type.strip().lower() != Media.JSON:
         raise HTTPException(415, "Send the operation as `Content-Type: application/json`.")
     charset = _parameter(parameters, "charset")
@@ -74,9 +72,10 @@ def _check_type(content_type: str) -> None:
         raise HTTPException(415, "Send the operation as UTF-8.")
 
 
-def is_encoded(request: Request) -> bool:
+def is_encoded(head: Head) -> bool:
     """True for a compressed body: how large it is would be known only once it is unpacked."""
-    return head_of(request.scope).get("content-encoding", "").strip().lower() not in ("", "identity")
+    coding = head.get(b"content-encoding")
+    return coding is not None and coding.strip().lower() not in (b"", b"identity")
 
 
 def too_large(max_bytes: int) -> HTTPException:

@@ -40,8 +40,10 @@ class Origins:
 
     def admits_socket(self, headers: Head) -> bool:
         """True if the page, if it is one, may open a socket. A refusal is logged."""
-        origin = headers.get("origin")
-        if origin is None or headers.get("sec-fetch-site") == "same-origin" or is_same_origin(origin, headers.get("host")):
+        if b"origin" not in headers or headers.get(b"sec-fetch-site") == b"same-origin":
+            return True
+        origin = headers.text(b"origin")
+        if is_same_origin(origin, headers.text(b"host")):
             return True
         return self.admits(origin) or refused(origin)
 
@@ -63,7 +65,7 @@ class CrossOrigin(CORSMiddleware):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Programs, which name no origin, pass."""
-        through = super().__call__ if scope["type"] == "http" and "origin" in head_of(scope) else self.app
+        through = super().__call__ if scope["type"] == "http" and b"origin" in head_of(scope) else self.app
         await through(scope, receive, send)
 
     def is_allowed_origin(self, origin: str) -> bool:
@@ -94,7 +96,7 @@ class Hosts:
             await PlainTextResponse("This name is not among GQL_ALLOWED_HOSTS.\n", 421)(scope, receive, send)
 
     def _is_allowed(self, scope: Scope) -> bool:
-        given = head_of(scope).get("host", "")
+        given = head_of(scope).text(b"host")
         name = _name(given)
         if {name, f"*.{name.partition('.')[2]}", "*"} & self._allowed or is_probe(scope):
             return True

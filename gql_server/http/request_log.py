@@ -20,7 +20,7 @@ from gql_server.metrics import HTTP_REQUESTS, HTTP_SECONDS, OTHER
 from gql_server.tallies import Count
 from gql_server.tracing import TRACEPARENT
 
-ACCEPTED_ID = re.compile(r"[A-Za-z0-9._:+/=@-]{1,128}")
+ACCEPTED_ID = re.compile(rb"[A-Za-z0-9._:+/=@-]{1,128}")
 ACCEPTED_TRACE = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})(?P<trace_id>[0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
 WEBSOCKET = "WEBSOCKET"
@@ -126,9 +126,8 @@ class Visit:
         _count(route, self.method, self.status or (UNKNOWN if self.is_socket else CLIENT_GONE)).value += 1
         if not self.is_socket:
             HTTP_SECONDS.of(route).add(seconds)
-        level = DEBUG if self.is_probe else INFO
-        if log.is_enabled_for(level):
-            self._tell(level, seconds)
+        if log.is_enabled_for(INFO):
+            self._tell(DEBUG if self.is_probe else INFO, seconds)
 
     def _tell(self, level: int, seconds: float) -> None:
         client: Any = self.scope.get("client") or (None,)
@@ -142,13 +141,13 @@ class Visit:
 
 def request_id(head: Head) -> str:
     """The id that the client gave its request, else a new one."""
-    given = head.get("x-request-id")
-    return given if given and ACCEPTED_ID.fullmatch(given) else urandom(16).hex()
+    given = head.get(b"x-request-id")
+    return given.decode() if given and ACCEPTED_ID.fullmatch(given) else urandom(16).hex()
 
 
 def _trace(head: Head) -> str | None:
-    given = head.get("traceparent")
-    return given if given and ACCEPTED_TRACE.fullmatch(given) else None
+    given = head.text(b"traceparent") if b"traceparent" in head else ""
+    return given if ACCEPTED_TRACE.fullmatch(given) else None
 
 
 @lru_cache(maxsize=512)

@@ -36,7 +36,7 @@ class SchemaDefinition:
     async def check(self, request: Request) -> None:
         """Raises a public error for those who may not see the schema."""
         if not self._is_public:
-            viewer = await viewer_of(self._authenticate, credentials_of(request))
+            viewer = await viewer_of(self._authenticate, credentials_of(request.scope))
             if not self._explores(viewer):
                 raise Forbidden("you may not see the schema", permission=API_EXPLORE)
 

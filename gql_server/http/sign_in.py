@@ -79,7 +79,7 @@ class SignIn:
     async def session(self, request: Request) -> Response:
         """Tell a page who has signed in."""
         try:
-            viewer = await viewer_of(self._authenticate, credentials_of(request))
+            viewer = await viewer_of(self._authenticate, credentials_of(request.scope))
         except Unauthenticated:
             return JSONResponse({"viewer": None}, headers=PAGE_HEADERS)
         except PublicError as error:

@@ -31,7 +31,7 @@ class Sources:
 
     async def get(self, request: Request) -> Response:
         try:
-            viewer = await viewer_of(self.authenticate, credentials_of(request))
+            viewer = await viewer_of(self.authenticate, credentials_of(request.scope))
             async with self.engine.connect() as connection:
                 source = await source_of(connection, viewer, request.path_params["job_id"])
             file = await self._copy(source.upload_id)

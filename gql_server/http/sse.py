@@ -10,12 +10,12 @@ from typing import cast
 
 import orjson
 from graphql import GraphQLError
-from starlette.requests import Request
 from starlette.responses import StreamingResponse
 from starlette.types import Message, Send
 
 from gql_server.credentials.revocation import Cause
 from gql_server.errors import PublicError, Unauthenticated
+from gql_server.http.head import Head
 from gql_server.http.identity import Authenticate, viewer_of
 from gql_server.http.live import LiveOperations, Operation, OperationRefused
 from gql_server.http.masking import counted, internal, public
@@ -54,9 +54,9 @@ class Caller:
     revocations: Revocations
 
 
-def stream(request: Request, live: LiveOperations, operation: Operation, caller: Caller) -> StreamingResponse:
+def stream(head: Head, live: LiveOperations, operation: Operation, caller: Caller) -> StreamingResponse:
     """The results of a subscription. `Last-Event-ID` resumes it."""
-    last_event_id = request.headers.get("last-event-id")
+    last_event_id = head.text(b"last-event-id")
     return EventStream(_authorized(live, operation, caller, last_event_id), media_type=Media.EVENTS, headers=HEADERS)
 
 
@@ -77,7 +77,7 @@ def event(payload: str, token: str | None = None) -> bytes:
 
 
 async def _events(
-    live: LiveOperations, operation: Operation, viewer: Viewer, last_event_id: str | None
+    live: LiveOperations, operation: Operation, viewer: Viewer, last_event_id: str
 ) -> AsyncGenerator[bytes, None]:
     """Ends with `complete` when the operation does; a stream that ends without is to be resumed."""
     has_begun = False
@@ -102,7 +102,7 @@ async def _events(
 
 
 async def _authorized(
-    live: LiveOperations, operation: Operation, caller: Caller, last_event_id: str | None
+    live: LiveOperations, operation: Operation, caller: Caller, last_event_id: str
 ) -> AsyncGenerator[bytes, None]:
     """The events until the caller's credentials end."""
     end: asyncio.Future[Cause] = asyncio.get_running_loop().create_future()

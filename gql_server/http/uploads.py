@@ -26,6 +26,7 @@ from gql_server.files import Files, FileStore, NewUpload, StoreUnavailable
 from gql_server.files.store import CHUNK_BYTES
 from gql_server.http.connections import parts
 from gql_server.http.cookies import credentials_of
+from gql_server.http.head import head_of
 from gql_server.http.identity import Authenticate, viewer_of
 from gql_server.http.masking import concealed, count_code, counted
 from gql_server.http.media import is_encoded
@@ -65,10 +66,10 @@ class Uploads:
 
     async def post(self, request: Request) -> Response:
         try:
-            viewer = await viewer_of(self.authenticate, credentials_of(request))
+            viewer = await viewer_of(self.authenticate, credentials_of(request.scope))
             if request.headers.get("content-type", "").startswith("multipart/"):
                 raise BodyRefused("send the file itself as the body: curl --data-binary @file.csv, not -F", argument="body")
-            if is_encoded(request):
+            if is_encoded(head_of(request.scope)):
                 raise BodyRefused("send the file as it is, without Content-Encoding", argument="body")
             ingestion = ingestion_from(request.query_params) if starts(request.query_params) else None
             _authorize(viewer, ingestion)
