@@ -325,6 +325,15 @@ async def test_what_a_group_of_failures_still_has_to_do_is_not_looked_up_failure
     assert [node["Actual Loops"] for node in scans(plan, "pipelines")] == [1]
 
 
+async def test_pipelines_whose_work_is_stuck_are_looked_up_by_the_keys_that_stuck_jobs_name(ledger: AsyncConnection):
+    stuck = PipelineCriteria(is_stuck=True)
+
+    plan = await planned(ledger, counted(ledger, viewer("operator"), [stuck], limit=None))
+
+    assert ["id = ANY" in node["Index Cond"] for node in scans(plan, "pipelines")] == [True]
+    assert len([node for node in plan if node.get("Index Name") == "ix_data_ingestion_jobs_running"]) == 2  # and of orphans
+
+
 async def test_warnings_are_counted_by_their_own_index(ledger: AsyncConnection):
     warnings = PipelineCriteria(tones=("WARNING",), has_errors=False)
 

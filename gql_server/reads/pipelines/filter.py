@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, DateTime, Float, Text, Uuid, and_, exists, false, func, not_, or_, select
+from sqlalchemy import ColumnElement, DateTime, Float, Text, Uuid, and_, any_, exists, false, func, not_, or_, select
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from gql_server.db import models
@@ -210,7 +210,7 @@ class PipelineCriteria:
             *flag(one_of(P.status, FAILURES), self.has_errors if self.tones is None else None),
             *flag(one_of(P.status, OPEN_STATUSES), self.is_active),
             *flag(P.aborted_at.is_not(None), self.is_aborted),
-            *flag(_has_stuck_job(), self.is_stuck),
+            *_has_stuck_job(self.is_stuck),
             *_unresolved([one_of(P.status, FAILURES)], resolved(viewer, P.id, P), self.unresolved),
             *self._triggered(P.creator),
         ]
@@ -258,11 +258,15 @@ class PipelineCriteria:
         ]
 
 
-def _has_stuck_job() -> Clause:
-    """A job that does its work, be it another's, is stuck: looked for among the few that run."""
-    stuck = and_(IS_RUNNING, IS_STUCK)
-    own = select(J.pipeline_id).where(stuck, J.pipeline_id.is_not(None)).correlate(None)
-    return P.id.in_(own.union(select(func.unnest(J.serves)).where(stuck).correlate(None)))
+def _has_stuck_job(wanted: bool | None) -> Clauses:
+    """A job that does its work, be it another's, is stuck: looked for among the few that run.
+
+    Those that have one are looked up by their keys, as an array: of a set PostgreSQL would think that it pays to read all
+    pipelines. Of an array it would compare each element with all others.
+    """
+    works_for = func.unnest(func.array_append(J.serves, J.pipeline_id))
+    stuck = select(works_for).where(IS_RUNNING, IS_STUCK).correlate(None)
+    return [P.id == any_(func.array(stuck.scalar_subquery()))] if wanted else flag(P.id.in_(stuck), wanted)
 
 
 def orphans_failed() -> Clauses:
