@@ -15,7 +15,8 @@ EVENT_RETENTION = timedelta(days=1)
 class Event(Base):
     """One visible change, numbered in commit order by a deferred trigger; it says what changed, never the data.
 
-    `cause_key` is the pipeline whose success made this one good, or does so no longer: who does not see that sees no change.
+    `cause_key` is the pipeline whose success made this one good, or does so no longer, or that repeats it; who does not
+    see that is not told.
     """
 
     __tablename__ = "events"

@@ -93,9 +93,20 @@ BEGIN
     ) AS failed;
 END $$;
 
+-- While a retry runs, what it repeats cannot be retried; that is told when it begins, and when it has ended without making it good.
+CREATE OR REPLACE FUNCTION gql_tell_repeated(retry uuid, is_good boolean) RETURNS void LANGUAGE sql AS $$
+  INSERT INTO events (seq, pipeline_key, cause_key)
+    SELECT gql_event_number(), coalesce(repeated.pipeline_id, repeated.time_key), retry
+      FROM (SELECT config FROM data_ingestion_jobs WHERE pipeline_id = retry ORDER BY id LIMIT 1) AS root
+      JOIN data_ingestion_jobs repeated ON repeated.id = (root.config ->> 'retry_of_job_id')::bigint
+      LEFT JOIN pipelines p ON p.id = repeated.pipeline_id
+      WHERE NOT (is_good AND coalesce(p.status, 'FAILED') IN ('FAILED', 'PARTIAL'));
+$$;
+
 CREATE OR REPLACE FUNCTION gql_pipeline_event() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
   resolves boolean := new.status = 'SUCCESS';
+  begins_or_ends boolean := true;
 BEGIN
   IF TG_OP = 'UPDATE' THEN
     IF (old.status, old.expected_recalc, old.job_count, old.error_count, old.has_warning, old.last_error, old.aborted_at,
@@ -106,11 +117,15 @@ BEGIN
       RETURN NULL;
     END IF;
     resolves := (old.status = 'SUCCESS') <> (new.status = 'SUCCESS');
+    begins_or_ends := old.finished_at IS DISTINCT FROM new.finished_at;
   END IF;
   PERFORM pg_advisory_xact_lock(1240, 0);
   INSERT INTO events (seq, pipeline_key) VALUES (gql_event_number(), new.id);
   IF resolves THEN
     PERFORM gql_tell_resolved(new.id);
+  END IF;
+  IF begins_or_ends THEN
+    PERFORM gql_tell_repeated(new.id, resolves AND new.status = 'SUCCESS');
   END IF;
   RETURN NULL;
 END $$;
