@@ -9,6 +9,7 @@ import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
 from pathlib import Path
 
 import httpx
@@ -98,6 +99,12 @@ def test_help_names_every_command(tmp_path: Path) -> None:
     assert result.returncode == 0
     for command in ("demo", "serve", "worker", "migrate", "year", "token", "service-token", "schema", "settings", "doctor"):
         assert f" {command} " in result.stdout
+
+
+def test_the_release_is_all_that_is_printed_by_who_asks_for_it(tmp_path: Path) -> None:
+    result = run(tmp_path, "--version", GQL_DATABASE_URL="mysql://unread")
+
+    assert (result.returncode, result.stdout, result.stderr) == (0, f"gql-server {version('gql-server')}\n", "")
 
 
 def test_a_token_is_all_that_is_printed(tmp_path: Path) -> None:
