@@ -11,8 +11,9 @@ from bench.history import grow
 from bench.jobs import submit
 from bench.scale import chores, scanned
 from gql_server.db import models
-from gql_server.db.models import EntityType, JobType, PipelineStatus
+from gql_server.db.models import EntityType, JobResult, JobType, PipelineStatus
 from gql_server.ledger import reconcile
+from tests import build
 
 CHORES = chores(empty.registry())
 
@@ -98,3 +99,24 @@ async def test_a_success_reads_the_failures_since_the_one_before_however_many_ar
         assert await connection.scalar(RESOLVED) == 2 * 220 - scopes
 
     assert many < 15 * few
+
+
+JOBS_READ = READ.replace("pipelines", "data_ingestion_jobs")
+
+
+async def test_what_a_retry_repeats_is_looked_up_however_many_are_committed_with_it(engine: AsyncEngine) -> None:
+    async def retry_all(jobs: list[int]) -> int:
+        """Begin a retry of each of these jobs; return what is read of jobs to tell it."""
+        for job_id in jobs:
+            await build.job(connection, await build.pipeline(connection), config={"retry_of_job_id": job_id})
+        before = await connection.scalar(text(JOBS_READ))
+        await connection.execute(text("SET CONSTRAINTS pipeline_created IMMEDIATE"))
+        await connection.execute(text("SET CONSTRAINTS ALL DEFERRED"))
+        return await connection.scalar(text(JOBS_READ)) - before
+
+    async with engine.begin() as connection:
+        failed = [await build.job(connection, result=JobResult.ERROR) for _ in range(60)]
+        few, many = await retry_all(failed[:5]), await retry_all(failed[5:])
+        assert await connection.scalar(RESOLVED) == 60
+
+    assert many == 11 * few
