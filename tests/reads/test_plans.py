@@ -28,7 +28,7 @@ from gql_server.reads.pipelines.capabilities import retry_facts_by_pipeline
 from gql_server.reads.pipelines.filter import PipelineCriteria
 from gql_server.reads.pipelines.ids import ORDERINGS, counted
 from gql_server.reads.pipelines.queries import page, pipelines_by_key, progress_by_pipeline, rows_of_list
-from gql_server.reads.pipelines.runs import neighbours, resolving_by_pipeline
+from gql_server.reads.pipelines.runs import neighbours, resolving_by_pipeline, superseded_by_job, superseding_by_job
 from gql_server.reads.years.aggregations import freshness_by_module_year
 from gql_server.reads.years.recalculations import recalculations_by_module_year
 from tests.databases import Databases
@@ -332,6 +332,19 @@ async def test_pipelines_whose_work_is_stuck_are_looked_up_by_the_keys_that_stuc
 
     assert ["id = ANY" in node["Index Cond"] for node in scans(plan, "pipelines")] == [True]
     assert len([node for node in plan if node.get("Index Name") == "ix_data_ingestion_jobs_running"]) == 2  # and of orphans
+
+
+@pytest.mark.parametrize("read", [superseded_by_job, superseding_by_job], ids=["before", "after"])
+async def test_what_a_principal_sees_is_read_once_however_many_jobs_of_a_combination_are_asked_for(
+    ledger: AsyncConnection, read: Any
+):
+    jobs = list(
+        await ledger.scalars(text("SELECT id FROM data_ingestion_jobs WHERE scope_key IS NOT NULL ORDER BY id LIMIT 20"))
+    )
+
+    plan = await planned(ledger, read(ledger, viewer("principal", unit="10003"), jobs))
+
+    assert [node["Actual Loops"] for node in scans(plan, "pipelines")] == [1]
 
 
 async def test_warnings_are_counted_by_their_own_index(ledger: AsyncConnection):

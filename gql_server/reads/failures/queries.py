@@ -8,6 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import (
     TableValuedAlias,
+    any_,
     case,
     extract,
     func,
@@ -174,8 +175,9 @@ async def unresolved_pipelines(
     unmade = left.cte("unmade").prefix_with("MATERIALIZED")
     seen, key = seen_by(viewer), unmade.c.key
     pipeline = func.coalesce(seen.c.pipeline_id, seen.c.time_key)
+    asked = seen.c.fingerprint == any_(array(G.fingerprint, keys))
     counted = select(seen.c.fingerprint, func.count(key.distinct())).join_from(seen, unmade, key == pipeline)
-    counts = await connection.execute(counted.where(among(seen.c.fingerprint, keys)).group_by(seen.c.fingerprint))
+    counts = await connection.execute(counted.where(asked).group_by(seen.c.fingerprint))
     return {str(fingerprint): count if limit is None else min(count, limit + 1) for fingerprint, count in counts}
 
 

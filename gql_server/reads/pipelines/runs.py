@@ -10,7 +10,7 @@ from sqlalchemy.orm import aliased
 
 from gql_server.db import models
 from gql_server.db.expressions import AnySelect, among, given_keys, number
-from gql_server.policy import Viewer, job_clause, orphan_clause, pipeline_clause
+from gql_server.policy import Viewer, job_clause, orphan_clause, pipeline_clause, sees_all_jobs
 from gql_server.reads.jobs.queries import EVERY_JOB, JOBS, jobs_by_id
 from gql_server.reads.jobs.row import JobRow
 from gql_server.reads.pipelines.neighbours import first_successes, nearest_after, nearest_before, succeeded
@@ -131,16 +131,26 @@ async def _lineage(
 
 @built_once
 def lineage_statement(viewer: Viewer, *, before: bool) -> AnySelect:
-    """One step through the index of scopes for each job; unit-specific jobs have no scope, and so no lineage."""
+    """The nearest job of each one's combination; unit-specific jobs have no scope, and so no lineage.
+
+    For who sees all jobs one step through the index of scopes. Of the many jobs of a scope others see few: theirs are compared
+    with all that are asked for at once.
+    """
     of_keys = J.id == any_(given_keys(J.id))
-    asked = select(J.id, J.scope_key, J.target_type, J.ingestion_method).where(of_keys).subquery("asked")
+    asked = select(J.id, J.scope_key, J.target_type, J.ingestion_method).where(of_keys).cte("asked")
+    asked = asked.prefix_with("MATERIALIZED")
+    alike = and_(J.ingestion_method == asked.c.ingestion_method, J.target_type.is_not_distinct_from(asked.c.target_type))
+    if not sees_all_jobs(viewer):
+        beside = and_(J.scope_key == asked.c.scope_key, J.id < asked.c.id if before else J.id > asked.c.id, alike)
+        nearest_id = (func.max if before else func.min)(J.id).label("id")
+        every = select(asked.c.id.label("key"), nearest_id).select_from(JOBS.join(asked, beside))
+        return every.where(job_clause(viewer)).group_by(asked.c.id)
     here, there = tuple_(J.scope_key, J.id), tuple_(asked.c.scope_key, asked.c.id)
     earlier, later = and_(here < there, J.scope_key >= asked.c.scope_key), and_(here > there, J.scope_key <= asked.c.scope_key)
     nearest = (
         select(J.id)
         .select_from(JOBS)
-        .where(earlier if before else later, job_clause(viewer), J.ingestion_method == asked.c.ingestion_method)
-        .where(J.target_type.is_not_distinct_from(asked.c.target_type))
+        .where(earlier if before else later, job_clause(viewer), alike)
         .order_by(*((J.scope_key.desc(), J.id.desc()) if before else (J.scope_key, J.id)))
         .limit(number(1))
         .lateral("nearest")

@@ -54,6 +54,27 @@ async def test_a_job_of_another_combination_is_not_in_the_lineage(engine: AsyncE
     assert await lineage(engine, job_id) == (None, None)
 
 
+async def test_the_lineage_of_who_sees_one_unit_is_of_the_jobs_of_its_pipelines(engine: AsyncEngine):
+    async with engine.begin() as connection:
+        units = ["A", "B", "A", "B", "A"]
+        specific = {"entity_type": EntityType.MODULE_UNIT_SPECIFIC}
+        runs = [await build.pipeline(connection, unit_institutional_id=unit, **specific) for unit in units]
+        jobs = [await build.job(connection, run, **RECALC) for run in runs]
+
+    async def told(role: str, unit: str | None = None) -> list[list[int | None]]:
+        client = Client(engine, role, unit=unit)
+        return [
+            [job[name] and job[name]["jobId"] for name in ("supersedes", "supersededBy")]
+            for number in jobs
+            if (job := (await client.query(LINEAGE, id=number))["job"])
+        ]
+
+    first, second, third, fourth, fifth = jobs
+    assert await told("principal", "A") == [[None, third], [first, fifth], [third, None]]
+    assert await told("principal", "B") == [[None, fourth], [second, None]]
+    assert await told("operator") == [[None, second], [first, third], [second, fourth], [third, fifth], [fourth, None]]
+
+
 async def test_unit_specific_jobs_have_no_lineage(engine: AsyncEngine):
     async with engine.begin() as connection:
         specific = RECALC | {"entity_type": EntityType.MODULE_UNIT_SPECIFIC}
