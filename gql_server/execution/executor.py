@@ -194,5 +194,5 @@ class PlanExecutor(Executor):
         if not field.definition.args:
             return child.arguments(info)
         if field.given is None:
-            field.given = Arguments(field)
+            field.given = Arguments(field, schema.config)
         return child.arguments(info, **field.given.converted(self, info))

@@ -80,7 +80,7 @@ class ObjectBatch:
         """The index of the first object of each value; objects of null are none."""
         if self._starts is None:
             is_list = self.field is not None and self.field.is_list
-            counts = (0 if value is None else len(value) if is_list else 1 for value in self.values)
+            counts = [0 if value is None else len(value) if is_list else 1 for value in self.values]
             self._starts = list(accumulate(counts, initial=0))
         return self._starts
 

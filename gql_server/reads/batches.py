@@ -136,7 +136,6 @@ class Queue:
     def __init__(self, engine: Reading, reading: ReadPolicy) -> None:
         self._engine, self._reading = engine, reading
         self._waiting: deque[KeyBatch] = deque()
-        self._is_due = False
         self._at_work = 0
 
     def add(self, batch: KeyBatch) -> None:
@@ -144,18 +143,13 @@ class Queue:
         self._waiting.append(batch)
         if self._at_work:
             self._have_taken()
-        elif not self._is_due:
-            self._is_due = True
-            asyncio.get_running_loop().call_soon(self._begin)
+        else:
+            self._work_on()
 
     def _have_taken(self) -> None:
         """Leave the batch to who is at work, unless that takes long."""
         if len(self._waiting) == 1:
             asyncio.get_running_loop().call_later(PATIENCE_SECONDS, self._work_on)
-
-    def _begin(self) -> None:
-        self._is_due = False
-        self._work_on()
 
     def _work_on(self) -> None:
         if self._waiting:

@@ -1,8 +1,9 @@
 """Reads of lists of jobs, by filter and order: all of them, or those of each of many pipelines."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from operator import itemgetter
 from typing import Any
 from uuid import UUID
 
@@ -23,6 +24,8 @@ from gql_server.reads.rows import Columns
 from gql_server.reads.shapes import built_once, parametrized, shaped
 
 J, P = models.Job, models.Pipeline
+PLACE: Callable[[Any], int] = itemgetter(-1)
+"""The place of the key that a row was found for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +94,11 @@ async def page_by_pipeline(
     statement = _page_by_pipeline(viewer.shared(), shape, window.shape(), columns)
     found = await statement.rows(connection, {"keys": list(keys), **values, **window.parameters(int)})
     rows: list[list[JobRow]] = [[] for _ in keys]
-    for each, row in zip(found, columns.rows(found), strict=True):
-        rows[int(each[-1]) - 1].append(row)
+    for place, row in zip(map(PLACE, found), columns.rows(found), strict=True):
+        rows[place - 1].append(row)
     counting = {"criteria": criteria}
-    return {
-        key: window.page(of_key, "job_id", counting=CountQuery(counted_by_pipeline, key, counting))
-        for key, of_key in zip(keys, rows, strict=True)
-    }
+    counts = [CountQuery(counted_by_pipeline, key, counting) for key in keys]
+    return dict(zip(keys, window.pages(rows, "job_id", counts), strict=True))
 
 
 @built_once

@@ -1,8 +1,9 @@
 """Pages: the rows of a part of a list, in its order, with their cursors."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any, NamedTuple, cast
 
 COUNT_LIMIT = 1000
 
@@ -12,6 +13,10 @@ class PageEdge(NamedTuple):
 
     cursor: str
     node: Any
+
+
+EDGE: Callable[[Iterable[Any]], PageEdge] = partial(cast(Any, tuple).__new__, PageEdge)
+"""Makes an edge without a call of Python's."""
 
 
 class CountQuery(NamedTuple):
@@ -53,7 +58,7 @@ class Page:
 
     @property
     def edges(self) -> list[PageEdge]:
-        return list(map(PageEdge, map(self.cursor, self.nodes), self.nodes))
+        return list(map(EDGE, zip(map(self.cursor, self.nodes), self.nodes, strict=True)))
 
     @property
     def start_cursor(self) -> str | None:

@@ -1,7 +1,7 @@
 """Windows: the part of a list that its cursors cut out, by keys and not by numbers of rows."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, cast
@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, UnaryExpression, and_, literal, or_, tuple
 
 from gql_server.db.expressions import AnySelect, Column, number, type_of
 from gql_server.reads.pagination.cursors import NOBODYS, Cursor, CursorCodec, SortValue
-from gql_server.reads.pagination.pages import Page
+from gql_server.reads.pagination.pages import CountQuery, Page
 from gql_server.reads.shapes import Free
 
 ENDS = ("after", "before")
@@ -112,16 +112,21 @@ class Window:
     def page(self, scanned: Sequence[Any], key: str, *, value: str = "value", **told: Any) -> Page:
         """The page of the rows that `limited` gave; `key` and `value` name the attributes that hold what orders them. What else
         is told of the page may be given."""
+        return self._page(scanned, partial(self._cursor, key, value), is_head=self.is_head, **told)
+
+    def pages(self, scanned: Iterable[Sequence[Any]], key: str, counting: Iterable[CountQuery]) -> list[Page]:
+        """The pages of such rows of many lists, with the queries that count these."""
+        cursor, is_head = partial(self._cursor, key, "value"), self.is_head
+        return [
+            self._page(rows, cursor, is_head=is_head, counting=count) for rows, count in zip(scanned, counting, strict=True)
+        ]
+
+    def _page(self, scanned: Sequence[Any], cursor: Callable[[Any], str], **told: Any) -> Page:
         rows = scanned[: self.size]
         more = len(scanned) > self.size
-        return Page(
-            nodes=rows[::-1] if self.backward else rows,
-            has_next_page=self.before is not None if self.backward else more,
-            has_previous_page=more if self.backward else self.after is not None,
-            is_head=self.is_head,
-            cursor=partial(self._cursor, key, value),
-            **told,
-        )
+        if self.backward:
+            return Page(rows[::-1], self.before is not None, more, cursor, **told)
+        return Page(rows, more, self.after is not None, cursor, **told)
 
     def _cursor(self, key: str, value: str, row: Any) -> str:
         text = str(getattr(row, key)) if self.order is None else self.text(self.place(row, key, value))

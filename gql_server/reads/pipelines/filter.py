@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
+from operator import attrgetter
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -100,13 +101,16 @@ class PipelineCriteria:
 
     def __repr__(self) -> str:
         """Only what is asked: cursors are bound to it."""
-        return repr({field.name: value for field in fields(self) if (value := getattr(self, field.name)) is not None})
+        return repr(self._asked())
+
+    def _asked(self) -> dict[str, Any]:
+        """Clauses that there are, by name."""
+        return {name: value for name, value in zip(CLAUSES, VALUES(self), strict=True) if value is not None}
 
     @property
     def is_settled(self) -> bool:
         """True if a pipeline matches, or does not, from its creation on."""
-        asked = {field.name for field in fields(self) if getattr(self, field.name) is not None}
-        return asked <= SETTLED
+        return self._asked().keys() <= SETTLED
 
     def of_stored(self, viewer: Viewer) -> list[Branch]:
         """Branches whose union are the pipelines with a row that match; they may overlap in pipelines with several jobs.
@@ -256,6 +260,10 @@ class PipelineCriteria:
                 else []
             ),
         ]
+
+
+CLAUSES = tuple(field.name for field in fields(PipelineCriteria))
+VALUES = attrgetter(*CLAUSES)
 
 
 def _has_stuck_job(wanted: bool | None) -> Clauses:
