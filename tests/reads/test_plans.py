@@ -23,7 +23,7 @@ from gql_server.reads.jobs.list import counted_by_pipeline, page_by_pipeline
 from gql_server.reads.jobs.list import page as page_of_jobs
 from gql_server.reads.jobs.queries import jobs_by_id
 from gql_server.reads.jobs.search import is_frequent
-from gql_server.reads.pagination.windows import Window
+from gql_server.reads.pagination.windows import Window, newest
 from gql_server.reads.pipelines.capabilities import retry_facts_by_pipeline
 from gql_server.reads.pipelines.filter import PipelineCriteria
 from gql_server.reads.pipelines.ids import ORDERINGS, counted
@@ -345,6 +345,14 @@ async def test_what_a_principal_sees_is_read_once_however_many_jobs_of_a_combina
     plan = await planned(ledger, read(ledger, viewer("principal", unit="10003"), jobs))
 
     assert [node["Actual Loops"] for node in scans(plan, "pipelines")] == [1]
+
+
+async def test_each_pipeline_of_a_page_is_read_where_it_is_and_nowhere_else(ledger: AsyncConnection):
+    size = 350  # of the newest, of which 300 are orphans
+
+    plan = await planned(ledger, rows_of_list(ledger, viewer("operator"), PipelineCriteria(), newest(size - 1)))
+
+    assert sorted(node["Actual Rows"] for node in plan if node["Node Type"] == "CTE Scan") == [50, 300]
 
 
 async def test_warnings_are_counted_by_their_own_index(ledger: AsyncConnection):

@@ -15,11 +15,13 @@ from sqlalchemy import (
     and_,
     case,
     exists,
+    false,
     func,
     not_,
     null,
     or_,
     select,
+    true,
     union,
     union_all,
 )
@@ -85,7 +87,8 @@ class IdSource:
 
 
 def listed(viewer: Viewer, criteria: PipelineCriteria, window: Window) -> CTE | None:
-    """Key and value of each pipeline in the window and of one more, as a part of a statement; None when nothing can match."""
+    """Key and value of each pipeline in the window and of one more, and whether it is an orphan, as a part of a statement; None
+    when nothing can match."""
     sources = _sources(viewer, criteria, ORDERINGS[window.order.name] if window.order else None)
     if not sources:
         return None
@@ -158,7 +161,8 @@ def _limited(scans: Sequence[AnySelect], window: Window, *, overlapping: bool) -
 
 def _stored(viewer: Viewer, branch: Branch, by: PipelineOrdering | None, is_unresolved: bool | None) -> IdSource:
     value = by and by.stored
-    statement = select(P.id.label("key"), _labelled(value)).where(pipeline_clause(viewer), *branch.pipeline)
+    columns = (P.id.label("key"), _labelled(value), false().label("is_orphan"))
+    statement = select(*columns).where(pipeline_clause(viewer), *branch.pipeline)
     if is_unresolved:
         statement = unresolved(viewer, statement, P.id, P)
     of_one_job = and_(J.provider == viewer.provider, *branch.job)
@@ -169,7 +173,8 @@ def _stored(viewer: Viewer, branch: Branch, by: PipelineOrdering | None, is_unre
 
 def _orphans(viewer: Viewer, clauses: Clauses, by: PipelineOrdering | None, is_unresolved: bool | None) -> IdSource:
     value = by and by.orphans
-    keys = select(J.time_key.label("key"), _labelled(value)).where(J.pipeline_id.is_(None), orphan_clause(viewer), *clauses)
+    columns = (J.time_key.label("key"), _labelled(value), true().label("is_orphan"))
+    keys = select(*columns).where(J.pipeline_id.is_(None), orphan_clause(viewer), *clauses)
     if is_unresolved:
         keys = unresolved(viewer, keys, J.time_key, J)
     return IdSource(keys, keys, J.time_key, value, lambda key: J.time_key == key)

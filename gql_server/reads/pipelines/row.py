@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, FromClause, Text, and_, case, cast, false, func, null, select, true
+from sqlalchemy import ColumnElement, FromClause, Text, and_, case, cast, false, func, not_, null, select, true
 from sqlalchemy.orm import aliased
 
 from gql_server.db import models
@@ -151,7 +151,7 @@ def stored(
 ) -> AnySelect:
     """These columns of pipelines that have a row: those of a list, with the value that orders it, or any."""
     selected = columns.select(viewer, STORED, given=_given(listed))
-    rows = P.__table__ if listed is None else listed.join(P, listed.c.key == P.id)
+    rows = P.__table__ if listed is None else listed.join(P, and_(not_(listed.c.is_orphan), listed.c.key == P.id))
     if mentions(selected, ROOT):
         rows = rows.outerjoin(ROOT, true())
     return select(*selected).select_from(rows).where(pipeline_clause(viewer), *clauses)
@@ -162,7 +162,7 @@ def orphans(
 ) -> AnySelect:
     """The same of jobs without a pipeline, each shown as a pipeline of one under its own time-ordered key."""
     selected = columns.select(viewer, ORPHAN, given=_given(listed))
-    rows = J.__table__ if listed is None else listed.join(J, listed.c.key == J.time_key)
+    rows = J.__table__ if listed is None else listed.join(J, and_(listed.c.is_orphan, listed.c.key == J.time_key))
     return select(*selected).select_from(rows).where(J.pipeline_id.is_(None), orphan_clause(viewer), *clauses)
 
 
