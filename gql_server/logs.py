@@ -5,17 +5,27 @@ import sys
 import threading
 from collections.abc import Mapping
 from contextvars import ContextVar
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any
 
 import orjson
 import structlog
 from rich.console import Console
-from structlog.typing import Processor
+from structlog.typing import EventDict, Processor
 
 # Local variables hold secrets, and whole files: printing them stops the event loop for seconds.
 TRACEBACKS = structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False))
+NAMES: ContextVar[Mapping[str, str]] = ContextVar("names", default=MappingProxyType({}))
+"""Fields that every line about a request has."""
+
+
+def with_names(_logger: object, _method: str, event: EventDict) -> EventDict:
+    """Add the names of the request to a line that is about it."""
+    return {**NAMES.get(), **event}
+
+
 SHARED: list[Processor] = [
+    with_names,
     structlog.contextvars.merge_contextvars,
     structlog.processors.add_log_level,
     structlog.processors.TimeStamper(fmt="iso", utc=True),

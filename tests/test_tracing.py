@@ -25,6 +25,7 @@ from gql_server.app import create_app
 from gql_server.db.models import JobResult, Pipeline
 from gql_server.http.authentication import TokenAuthority
 from gql_server.http.graphiql import PageConfig
+from gql_server.logs import with_names
 from gql_server.processes.traces import record_traces
 from gql_server.settings import Settings
 from gql_server.worker import JobError
@@ -85,7 +86,7 @@ async def test_an_operation_is_in_its_request_and_what_it_reads_in_it(
         await build.run(connection, JobResult.SUCCESS, JobResult.SUCCESS)
     spans.clear()
 
-    with structlog.testing.capture_logs(processors=[structlog.contextvars.merge_contextvars]) as logs:
+    with structlog.testing.capture_logs(processors=[with_names]) as logs:
         response = await ask(
             app, "query Page { pipelines(first: 1) { nodes { jobs { nodes { jobId } } } } }", traceparent=GIVEN
         )

@@ -30,18 +30,20 @@ COMPRESSED_BYTES_MIN = 1400
 def careful(headers: Iterable[tuple[bytes, bytes]]) -> RawHeaders:
     """The headers of an answer, with those that keep browsers from guessing, framing and running, and caches from giving it
     to another origin."""
-    given = [*headers]
-    names = tuple(dict(given))
-    if VARY not in names:
-        return [*given, *_added(names)]
-    varies = tuple([value for name, value in given if name == VARY])
-    return [*[header for header in given if header[0] != VARY], *_added(names, *varies)]
+    kept: RawHeaders = []
+    varies = b""
+    for header in headers:
+        if header[0] == VARY:
+            varies += b"," + header[1]
+        else:
+            kept.append(header)
+    return kept + _added(tuple(dict(kept)), varies)
 
 
 @lru_cache(maxsize=256)
-def _added(names: tuple[bytes, ...], *varies: bytes) -> RawHeaders:
+def _added(names: tuple[bytes, ...], varies: bytes) -> RawHeaders:
     """Headers that go with those of these names; among them what an answer varies by, each once, and the origin."""
-    varied = [name.strip() for value in varies for name in value.split(b",")]
+    varied = filter(None, map(bytes.strip, varies.split(b",")))
     missing = [header for header in CAREFUL if header[0] not in names]
     return [*missing, (VARY, b", ".join(dict.fromkeys([*varied, b"Origin"])))]
 

@@ -11,6 +11,7 @@ from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOpe
 
 from gql_server.db.outages import is_outage, is_pool_full
 from gql_server.errors import ErrorCode, PublicError
+from gql_server.logs import NAMES
 from gql_server.metrics import ERRORS, OTHER
 
 CODES = frozenset(code.value for code in ErrorCode)
@@ -87,8 +88,7 @@ def concealed(cause: BaseException, error: GraphQLError | None = None) -> GraphQ
 
 def internal(cause: BaseException, error: GraphQLError | None = None) -> GraphQLError:
     """The public face of an exception nobody expected, which is logged."""
-    bound = structlog.contextvars.get_contextvars().get("request_id")
-    request_id = str(bound or uuid4().hex)
+    request_id = NAMES.get().get("request_id") or uuid4().hex
     log.error("request.failed", request_id=request_id, path=error and error.path, exc_info=cause)
     return _with(error or GraphQLError(INTERNAL), INTERNAL, ErrorCode.INTERNAL, requestId=request_id)
 

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from gql_server import tracing
 from gql_server.http.envelope import RawHeaders, careful
 from gql_server.http.head import Head, head_of, is_probe
-from gql_server.logs import NOTES
+from gql_server.logs import NAMES, NOTES
 from gql_server.metrics import HTTP_REQUESTS, HTTP_SECONDS, OTHER
 from gql_server.tallies import Count
 from gql_server.tracing import TRACEPARENT
@@ -57,12 +57,12 @@ class RequestLog:
 
     async def _told(self, visit: "Visit", receive: Receive) -> None:
         NOTES.set(None if visit.is_socket else visit.notes)
-        bound = structlog.contextvars.bind_contextvars(**visit.names)
+        names = NAMES.set(visit.names)
         try:
             await self.app(visit.scope, receive, visit.send)
         finally:
             visit.end()
-            structlog.contextvars.reset_contextvars(**bound)
+            NAMES.reset(names)
 
 
 class Visit:

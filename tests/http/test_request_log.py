@@ -1,5 +1,6 @@
 """Requests have an id and a trace, which they are answered with, and which their lines name."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import httpx
@@ -12,13 +13,14 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from gql_server.http.request_log import RequestLog
+from gql_server.logs import NAMES, with_names
 
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
-bound: list[dict[str, Any]] = []
+bound: list[Mapping[str, str]] = []
 
 
 async def answer(request: Request) -> Response:
-    bound.append(structlog.contextvars.get_contextvars())
+    bound.append(NAMES.get())
     return PlainTextResponse("four")
 
 
@@ -37,7 +39,7 @@ async def get(path: str = "/graphql", **headers: str) -> httpx.Response:
 
 
 async def test_the_clients_own_id_and_trace_are_returned_and_named_in_every_line() -> None:
-    with structlog.testing.capture_logs(processors=[structlog.contextvars.merge_contextvars]) as logs:
+    with structlog.testing.capture_logs(processors=[with_names]) as logs:
         response = await get(**{"X-Request-ID": "ticket-7", "traceparent": TRACE})
 
     assert (response.headers["x-request-id"], response.headers["traceparent"]) == ("ticket-7", TRACE)
