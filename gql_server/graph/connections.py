@@ -21,8 +21,12 @@ COUNT_LIMIT_MAX = 10_000
 
 @strawberry.type(description="Relay page information.")
 class PageInfo:
-    has_next_page: bool = strawberry.field(description="The list goes on after this page.")
-    has_previous_page: bool = strawberry.field(description="The list has something before this page.")
+    has_next_page: bool = strawberry.field(
+        description="The list goes on after this page: with `first` up to `before`, if that is given."
+    )
+    has_previous_page: bool = strawberry.field(
+        description="The list has something before this page: with `last` down to `after`, if that is given."
+    )
     start_cursor: str | None = strawberry.field(description="Cursor of the first item; null on an empty page.")
     end_cursor: str | None = strawberry.field(description="Cursor of the last item; null on an empty page.")
 

@@ -17,6 +17,8 @@ from gql_server.ledger.leases import LEASE_IS_OVER
 from gql_server.ledger.serving import SERVES_ANY
 
 jobs = models.Job
+ABORTED_BY = "Aborted by "
+"""Begins the message of a job that was aborted; what follows names a person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,7 @@ async def _abort_live(
         .with_for_update(key_share=True)
         .cte("live")
     )
-    message = f"Aborted by {by}"
+    message = f"{ABORTED_BY}{by}"
     marks = func.jsonb_build_object("aborted", True, "aborted_by", by, "aborted_at", NOW, "abort_reason", reason)
     ended = await connection.execute(
         update(jobs)

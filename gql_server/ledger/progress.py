@@ -102,7 +102,8 @@ def progress(
     pipelines that its work was merged into: they count like its own, but none of them is its root.
 
     The phase always comes from the jobs; a stored status decides `done` and `has_error`, because the jobs may be
-    an older snapshot than the row. Without a row, done means: no live job left.
+    an older snapshot than the row. Without a row, done means: no live job left. One that is done expects no more jobs than it
+    has.
     """
     root = min(own, key=BY_ID, default=None)
     jobs = (*own, *shared)
@@ -115,14 +116,16 @@ def progress(
     recalculated = landed and finished.count(JobType.EMISSION_RECALC) >= expected
     aggregated = recalculated and finished.count(JobType.AGGREGATION) == aggregations
     failed = JobResult.ERROR in [job.result for job in jobs if job.state == JobState.FINISHED]
+    done = row.status in TERMINAL_STATUSES if row else (aggregated or failed) and not any(is_live(job) for job in jobs)
+    known = len(jobs) if done else _expected_jobs(len(jobs), recalcs, aggregations, expected) if landed else None
     return Progress(
         phase=PhaseKey.AGGREGATION if recalculated else PhaseKey.EMISSIONS if landed else PhaseKey.DATA,
-        done=row.status in TERMINAL_STATUSES if row else (aggregated or failed) and not any(is_live(job) for job in jobs),
+        done=done,
         has_error=row.status in (PipelineStatus.PARTIAL, PipelineStatus.FAILED) if row else failed,
         status=row.status if row else None,
         kind=(row.kind if row else None) or (root.job_type if root else None),
         finished_jobs=len(finished),
-        expected_jobs=_expected_jobs(len(jobs), recalcs, aggregations, expected) if landed else None,
+        expected_jobs=known,
     )
 
 

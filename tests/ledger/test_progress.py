@@ -68,6 +68,14 @@ def test_p4_an_aggregation_that_waits_is_the_last_phase():
     assert (found.phase, found.done) == (PhaseKey.AGGREGATION, False)
 
 
+def test_a_pipeline_that_was_aborted_expects_no_more_jobs_than_it_has():
+    stopped = progress(chain(OK, OK, FAILED), row(PipelineStatus.PARTIAL, expected_recalc=2))
+    before_any_began = progress(chain(FAILED), row(PipelineStatus.FAILED, expected_recalc=3))
+
+    assert (stopped.finished_jobs, stopped.expected_jobs, stopped.fraction) == (3, 3, 1.0)
+    assert (before_any_began.finished_jobs, before_any_began.expected_jobs, before_any_began.fraction) == (1, 1, 1.0)
+
+
 def test_p6_a_leaf_that_succeeded_is_done_in_the_last_phase():
     found = progress([job(1, OK, JobType.UNIT_SYNC)], row(PipelineStatus.SUCCESS, 0, "unit_sync"))
 

@@ -95,9 +95,13 @@ class PipelineProgress(EstimateField):
     phase: PhaseKey = strawberry.field(description="Current phase.")
     phase_index: int = strawberry.field(description="Number of the phase, from 1.")
     phase_count: int = strawberry.field(description="Always 3.")
-    fraction: float | None = strawberry.field(description="0 to 1; null when it cannot be said honestly.")
+    fraction: float | None = strawberry.field(
+        description="Share of the expected jobs that have ended, 0 to 1; null until these are known."
+    )
     finished_jobs: int = strawberry.field(description="Jobs that have ended.")
-    expected_jobs: int | None = strawberry.field(description="Null until the fan-out is known.")
+    expected_jobs: int | None = strawberry.field(
+        description="Jobs that there will be, null until the fan-out is known; those that there were, once it has ended."
+    )
     rows: RowProgress | None = strawberry.field(description="Rows of the running job, for kinds that report them.")
 
 

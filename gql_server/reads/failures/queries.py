@@ -24,7 +24,7 @@ from gql_server.db.expressions import AnySelect, among, array, one_of
 from gql_server.policy import Viewer, job_clause, orphan_clause, pipeline_clause
 from gql_server.reads.failures.filter import FailureCriteria, FailureOrder
 from gql_server.reads.failures.row import EVERY, FailureGroupRow, groups_of, seen_by
-from gql_server.reads.jobs.queries import ERROR_TEXT, JOBS, SHARED, in_pipelines, shared_in
+from gql_server.reads.jobs.queries import JOBS, SHARED, error_text, in_pipelines, shared_in
 from gql_server.reads.jobs.row import PIPELINE_KEY
 from gql_server.reads.pagination.pages import CountQuery, Page
 from gql_server.reads.pagination.windows import Window
@@ -216,7 +216,9 @@ async def samples(connection: AsyncConnection, viewer: Viewer, keys: Sequence[st
         .lateral("latest")
     )
     rows = await connection.execute(
-        select(asked.c.key, ERROR_TEXT.label("text")).select_from(asked.join(latest, true()).join(J, J.id == latest.c.job_id))
+        select(asked.c.key, error_text(viewer).label("text")).select_from(
+            asked.join(latest, true()).join(J, J.id == latest.c.job_id)
+        )
     )
     return {row.key: row.text for row in rows}
 

@@ -1,19 +1,21 @@
 """The allow-list of the job's JSON bag. What it does not name leaves the database only as a name and a size, or in `raw`."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Text, case, cast, func, or_, select
+from sqlalchemy import ColumnElement, Text, and_, case, cast, func, or_, select
 from sqlalchemy.dialects.postgresql import JSONB, aggregate_order_by
 
 from gql_server.db import models
 from gql_server.db.expressions import Column, constant
-from gql_server.policy import OPERATIONS_VIEW, Viewer
+from gql_server.ledger.interventions import ABORTED_BY
+from gql_server.policy import OPERATIONS_VIEW, USERS_VIEW, Viewer
 
 ALLOWED = ("provider_name", "filters", "status_history", "phases", "reading")
 VALUE_MAX_BYTES = 16_384
 UNEXPECTED = "The job failed unexpectedly."
+ABORTED = "Aborted"
 
 J = models.Job
 
@@ -75,14 +77,47 @@ def omissions() -> ColumnElement[Any]:
     )
 
 
+def nameless(viewer: Viewer, text: Column) -> Column:
+    """The text; who may not know people is not told by whom a job was aborted."""
+    if viewer.may(USERS_VIEW):
+        return text
+    return case((func.starts_with(text, constant(ABORTED_BY)), constant(ABORTED)), else_=text)
+
+
 def shown(viewer: Viewer, key: str) -> ColumnElement[Any]:
     """The value of a key of the bag, as this viewer may know it."""
     value = J.meta[key]
-    return value if key != "status_history" or viewer.may(OPERATIONS_VIEW) else _discreet(value)
+    hidden = _hidden(viewer) if key == "status_history" else ()
+    return _discreet(value, hidden) if hidden else value
 
 
-def _discreet(history: Column) -> ColumnElement[Any]:
-    """The history without the text of an unexpected error, which can hold SQL and row values."""
+class Hidden(NamedTuple):
+    """A sort of text that a history hides: in which jobs, in which messages, and what it says instead."""
+
+    is_in: ColumnElement[bool]
+    is_told: Callable[[Column], ColumnElement[bool]]
+    instead: str
+
+
+def _hidden(viewer: Viewer) -> Sequence[Hidden]:
+    """Texts of unexpected errors, which can hold SQL and row values, and people, as far as the viewer may not know them."""
+    error, by_whom = J.meta["error"], J.meta["aborted"]
+    return [
+        *([] if viewer.may(OPERATIONS_VIEW) else [Hidden(error.is_not(None), _of_error, UNEXPECTED)]),
+        *([] if viewer.may(USERS_VIEW) else [Hidden(by_whom.is_not(None), _of_abort, ABORTED)]),
+    ]
+
+
+def _of_error(told: Column) -> ColumnElement[bool]:
+    return or_(told == J.status_message, func.strpos(J.meta["error"].astext, told) > 0)
+
+
+def _of_abort(told: Column) -> ColumnElement[bool]:
+    return func.starts_with(told, constant(ABORTED_BY))
+
+
+def _discreet(history: Column, hidden: Sequence[Hidden]) -> ColumnElement[Any]:
+    """The history without what is hidden."""
     entry = (
         func.jsonb_array_elements(case((func.jsonb_typeof(history) == "array", history), else_=func.jsonb_build_array()))
         .table_valued("value", with_ordinality="position")
@@ -90,8 +125,13 @@ def _discreet(history: Column) -> ColumnElement[Any]:
     )
     value: Any = cast(entry.c.value, JSONB)
     told = value["message"].astext
-    of_error = or_(told == J.status_message, func.strpos(J.meta["error"].astext, told) > 0)
-    discreet = case((of_error, value.op("||")(func.jsonb_build_object("message", UNEXPECTED))), else_=value)
+    discreet = case(
+        *(
+            (and_(each.is_in, each.is_told(told)), value.op("||")(func.jsonb_build_object("message", each.instead)))
+            for each in hidden
+        ),
+        else_=value,
+    )
     ordered = aggregate_order_by(discreet, entry.c.position)
     entries = select(func.jsonb_agg(ordered)).select_from(entry).where(func.jsonb_typeof(value) == "object")
-    return case((J.meta["error"].is_not(None), entries.scalar_subquery().correlate(J)), else_=history)
+    return case((or_(*(each.is_in for each in hidden)), entries.scalar_subquery().correlate(J)), else_=history)

@@ -26,6 +26,7 @@ from gql_server.db.models import EntityType, JobResult, JobType
 from gql_server.ledger.serving import NO_PIPELINES
 from gql_server.policy import Viewer, job_clause, pipeline_clause
 from gql_server.reads.jobs import meta
+from gql_server.reads.jobs.meta import nameless
 from gql_server.reads.jobs.row import ROWS_PROCESSED, ROWS_STAGE, ROWS_TOTAL, JobRow
 from gql_server.reads.rows import Column, Columns, Row, mentions
 from gql_server.reads.shapes import built_once
@@ -49,7 +50,11 @@ ROW_PROGRESS = (
     (cast(ROWS_PROCESSED, Float) / func.nullif(JOB_DURATION, number(0))).label("rows_per_second"),
 )
 
-ERROR_TEXT = func.coalesce(text_at(J.meta, "error"), text_at(J.meta, "validation_error"), J.status_message, type_=Text())
+
+def error_text(viewer: Viewer) -> ColumnElement[str | None]:
+    """Full text of the error of a job, as this viewer may know it."""
+    of_error = (text_at(J.meta, key) for key in ("error", "validation_error"))
+    return func.coalesce(*of_error, nameless(viewer, J.status_message), type_=Text())
 
 
 def select_jobs(
@@ -161,4 +166,4 @@ async def error_detail_by_job(connection: AsyncConnection, viewer: Viewer, keys:
 @built_once
 def _error_details(viewer: Viewer) -> AnySelect:
     failed = (J.id == any_(given_keys(J.id)), one_of(J.result, [JobResult.ERROR]))
-    return select(J.id, ERROR_TEXT.label("detail")).select_from(JOBS).where(*failed, job_clause(viewer, by_key=True))
+    return select(J.id, error_text(viewer).label("detail")).select_from(JOBS).where(*failed, job_clause(viewer, by_key=True))

@@ -12,7 +12,7 @@ from gql_server.db.models import EntityType, IngestionMethod, JobResult, JobStat
 from gql_server.ledger.leases import IS_STUCK, RECOVER_OBSTACLE
 from gql_server.policy import OPERATIONS_VIEW, Viewer
 from gql_server.reads import values
-from gql_server.reads.jobs.meta import UNEXPECTED
+from gql_server.reads.jobs.meta import UNEXPECTED, nameless
 from gql_server.reads.rows import Column, Row, derived
 from gql_server.reads.values import known_or_null, known_or_other
 
@@ -33,10 +33,10 @@ ROWS_TOTAL = on_the_way(integer(at(J.meta, "progress", "total")))
 
 
 def message_of(viewer: Viewer, meta: Sql, status_message: Sql) -> ColumnElement[str | None]:
-    """Message of the job, as this viewer may know it: the text of an unexpected error can hold SQL and row values."""
-    if viewer.may(OPERATIONS_VIEW):
-        return excerpt(status_message)
-    return case((at(meta, "error").is_not(None), constant(UNEXPECTED)), else_=excerpt(status_message))
+    """Message of the job, as this viewer may know it: the text of an unexpected error can hold SQL and row values, and
+    that of an abort says by whom."""
+    told = excerpt(nameless(viewer, status_message))
+    return told if viewer.may(OPERATIONS_VIEW) else case((at(meta, "error").is_not(None), constant(UNEXPECTED)), else_=told)
 
 
 def creator(created_by: Sql) -> tuple[ColumnElement[Any], ...]:

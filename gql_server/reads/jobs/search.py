@@ -11,6 +11,7 @@ from gql_server.db import models
 from gql_server.db.expressions import Column, number, planned
 from gql_server.errors import BadInput
 from gql_server.policy import OPERATIONS_VIEW, Viewer
+from gql_server.reads.jobs.meta import nameless
 from gql_server.reads.jobs.row import message_of
 
 J = models.Job
@@ -32,7 +33,8 @@ def is_indexed(viewer: Viewer) -> bool:
 
 def matches(viewer: Viewer, text: str) -> ColumnElement[bool]:
     """The message of the job, as far as this viewer may know it, has the text in it."""
-    known = J.status_message if is_indexed(viewer) else message_of(viewer, J.meta, J.status_message)
+    is_whole = is_indexed(viewer)
+    known = nameless(viewer, J.status_message) if is_whole else message_of(viewer, J.meta, J.status_message)
     return contains(known, text)
 
 
@@ -41,12 +43,10 @@ def contains(value: Column, text: str) -> ColumnElement[bool]:
     return func.strpos(func.lower(value), func.lower(planned(text, J.status_message))) > number(0)
 
 
-def indexed_match(text: str) -> ColumnElement[bool]:
-    """The whole message has the text in it: found by the index of trigrams."""
-    return and_(
-        func.gql_trigrams(J.status_message).op("@>")(func.gql_trigrams(planned(text, J.status_message))),
-        contains(J.status_message, text),
-    )
+def indexed_match(viewer: Viewer, text: str) -> ColumnElement[bool]:
+    """The same, found by the index of trigrams of whole messages."""
+    has_trigrams = func.gql_trigrams(J.status_message).op("@>")(func.gql_trigrams(planned(text, J.status_message)))
+    return and_(has_trigrams, matches(viewer, text))
 
 
 def is_frequent(text: str) -> ColumnElement[bool]:

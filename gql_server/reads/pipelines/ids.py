@@ -209,7 +209,7 @@ def _rest(
 ) -> list[AnySelect]:
     """Scans on in the order of the list, or looks up in the index of trigrams."""
     walk = source.with_jobs.where(is_common, matches(viewer, text))
-    look_up = source.with_jobs.where(is_rare, indexed_match(text))
+    look_up = source.with_jobs.where(is_rare, indexed_match(viewer, text))
     return [*source.keyset_scans(window, walk), *source.keyset_scans(window, look_up)]
 
 

@@ -12,6 +12,7 @@ from gql_server.db import models
 from gql_server.db.expressions import AnySelect, at, constant, excerpt, found, number, one_of
 from gql_server.db.models import LIVE_STATES, TERMINAL_STATUSES, EntityType, JobResult, JobState, PipelineStatus, Provider
 from gql_server.policy import OPERATIONS_VIEW, Viewer, orphan_clause, pipeline_clause
+from gql_server.reads.jobs.meta import nameless
 from gql_server.reads.jobs.row import IS_ABORTED, actor, message_of
 from gql_server.reads.position import latest_event, position
 from gql_server.reads.rows import Column, Columns, Expression, Row, derived, mentions
@@ -54,7 +55,7 @@ def last_error(viewer: Viewer) -> ColumnElement[str | None]:
     """Last error of the pipeline, as this viewer may know it: the message of the root if that failed, else only that a step
     did."""
     if viewer.may(OPERATIONS_VIEW):
-        return excerpt(P.last_error)
+        return excerpt(nameless(viewer, P.last_error))
     of_root = message_of(viewer, ROOT.c.meta, ROOT.c.status_message)
     failed = one_of(P.status, [PipelineStatus.FAILED])
     return case((failed, of_root), (P.error_count > number(0), constant(STEP_FAILED)))
@@ -67,6 +68,11 @@ def message(viewer: Viewer) -> ColumnElement[str | None]:
     goes_on = and_(one_of(P.status, [PipelineStatus.RUNNING]), ROOT.c.state == constant(JobState.FINISHED))
     failed = one_of(P.status, FAILURES)
     return case((failed, func.coalesce(last_error(viewer), of_root)), (goes_on, _live_message(viewer)), else_=of_root)
+
+
+def _of_orphan(viewer: Viewer) -> ColumnElement[str | None]:
+    """Message of an orphan: only operators see one."""
+    return excerpt(nameless(viewer, J.status_message))
 
 
 def _live_message(viewer: Viewer) -> ColumnElement[str | None]:
@@ -131,8 +137,8 @@ class PipelineRow(Row):
     queued_seconds = derived(seconds_between, created_at, started_at)
     duration_seconds = derived(duration, started_at, finished_at, _now)
     updated_at: Column[datetime] = column(stored=P.updated_at, orphan=func.greatest(J.created_at, J.started_at, J.finished_at))
-    message: Column[str | None] = column(stored=message, orphan=excerpt(J.status_message))
-    last_error: Column[str | None] = column(stored=last_error, orphan=case((ORPHAN_FAILED, excerpt(J.status_message))))
+    message: Column[str | None] = column(stored=message, orphan=_of_orphan)
+    last_error: Column[str | None] = column(stored=last_error, orphan=lambda viewer: case((ORPHAN_FAILED, _of_orphan(viewer))))
     job_count = column(stored=P.job_count, orphan=number(1))
     error_count = column(stored=P.error_count, orphan=case((ORPHAN_FAILED, number(1)), else_=number(0)))
     has_live_jobs: Column[bool] = column(
