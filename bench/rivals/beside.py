@@ -10,13 +10,13 @@ import orjson
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from bench.rivals.asking import FIRST, Asking
+from bench.rivals.asking import FIRST, WALK, Asking
 from bench.rivals.load import Rate, Target, load, once
 from bench.rivals.operations import CONSOLE, FACETS, OF_UNIT, VIEWER, WIDE
 from bench.sockets import sockets
 from gql_server.ledger.wakeup import wake_feed
 
-PAGE = 1_000
+PAGE, NEAR = 1_000, 2_001
 FOLLOWERS = 200
 CHANGES_A_SECOND = 20
 _UNIT = text("""
@@ -64,6 +64,7 @@ async def beside(
     """The rows; `second` is the port of a second process of ours."""
     page = asking.ours(CONSOLE, {"first": FIRST})
     far = asking.ours(CONSOLE, {"first": FIRST, "after": await asking.cursor((PAGE - 1) * FIRST)})
+    near = await _alike(asking, far)
     async with engine.connect() as connection:
         unit = str(await connection.scalar(_UNIT))
     of_unit = {"first": FIRST, "filter": {"unitInstitutionalId": unit}}
@@ -71,7 +72,7 @@ async def beside(
     everything = [page, asking.ours(WIDE, {"first": FIRST}), asking.ours(FACETS), asking.ours(VIEWER)]
     async with _followed(engine, asking) as changing:
         yield {
-            "page": Beside(f"page {PAGE:,}, in page 1", 1 / 1.2, [far], [page], await _rows(far, page)),
+            "page": Beside(f"page {PAGE:,}, in one near the newest", 1 / 1.2, [far], [near], await _rows(far, near)),
             "principal": Beside(
                 "a principal's page, in a superadmin's of that unit", 1 / 1.15, [theirs], [same], await _rows(theirs, same)
             ),
@@ -95,6 +96,14 @@ async def measured(rows: Mapping[str, Beside], rounds: int, seconds: float) -> d
                 rates[name][0].append(await load(seconds, *row.ours))
             rates[name][1].append(await load(seconds, *row.other))
     return rates
+
+
+async def _alike(asking: Asking, far: Target) -> Target:
+    """Of some pages near the newest the one of about as many objects: a page costs something whatever it shows."""
+    wanted = _counted(orjson.loads(await once(far)))
+    near = [asking.ours(CONSOLE, {"first": FIRST, "after": await asking.cursor(depth)}) for depth in range(WALK, NEAR, WALK)]
+    differences = [abs(_counted(orjson.loads(await once(each))) - wanted) for each in near]
+    return near[differences.index(min(differences))]
 
 
 async def _rows(ours: Target, other: Target) -> float:

@@ -18,7 +18,7 @@ SCALE = WIDTH - LEFT - 160
 TITLE = "Requests a second, in those of a handler written by hand"
 COLOURS = {"bare handler": "#9aa5b1", "gql-server": "#1f6feb", "PostGraphile": "#bf8700", "stock Strawberry": "#cf222e"}
 BESIDE = {
-    "page": "page 1,000, in page 1",
+    "page": "page 1,000, in one near the newest",
     "principal": "a principal's page, in a superadmin's of that unit",
     "processes": "two processes, in one",
     "mixed": "everything while 200 follow 20 changes a second, in everything alone",
