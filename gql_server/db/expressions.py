@@ -126,6 +126,11 @@ def seconds(start: Column, end: Column) -> ColumnElement[float]:
     return case((elapsed < number(0), cast(number(0), Float)), else_=elapsed)
 
 
+def run_seconds(row: Any) -> ColumnElement[float | None]:
+    """Seconds from the first claim of a job or pipeline to its end; null for one that never ran, where the column says 0."""
+    return case((row.started_at.is_not(None), row.duration_seconds))
+
+
 def integer(value: Column) -> ColumnElement[int | None]:
     """A JSON number as an integer; null when it is something else."""
     bounded = func.greatest(func.least(cast(value, Numeric), number(INTEGER_MAX)), number(-INTEGER_MAX))

@@ -3,6 +3,7 @@
 from sqlalchemy import Index, text
 
 from gql_server.db.models.enums import JobType
+from gql_server.db.models.metadata import RUN_SECONDS
 
 _KNOWN_JOB_TYPES = ", ".join(f"'{kind.value}'" for kind in JobType)
 _OF_MODULE_YEARS = {
@@ -101,7 +102,7 @@ JOB_INDEXES = (
     Index("ix_data_ingestion_jobs_failed", "provider", "id", postgresql_where=text("result = 'ERROR'")),
     Index("ix_data_ingestion_jobs_by_start", "provider", "started_at", "id"),
     Index("ix_data_ingestion_jobs_by_finish", "provider", "finished_at", "id"),
-    Index("ix_data_ingestion_jobs_by_duration", "provider", "duration_seconds", "id"),
+    Index("ix_data_ingestion_jobs_by_duration", "provider", text(RUN_SECONDS), "id"),
     Index("ix_data_ingestion_jobs_by_attempt", "provider", "attempts", "id"),
     Index("ix_data_ingestion_jobs_kind_of_pipeline", "provider", "job_type", "pipeline_id"),
     Index("ix_data_ingestion_jobs_year_of_pipeline", "provider", "year", "pipeline_id"),

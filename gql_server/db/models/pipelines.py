@@ -10,6 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from gql_server.db.models.enums import PipelineStatus
 from gql_server.db.models.metadata import (
     NOW,
+    RUN_SECONDS,
     SECONDS_OF_RUN,
     TIME_ORDERED_ID,
     Base,
@@ -125,7 +126,7 @@ class Pipeline(Base):
         Index("ix_pipelines_by_creation", "provider", "created_at", "id"),
         Index("ix_pipelines_by_start", "provider", "started_at", "id"),
         Index("ix_pipelines_by_finish", "provider", "finished_at", "id"),
-        Index("ix_pipelines_by_duration", "provider", "duration_seconds", "id"),
+        Index("ix_pipelines_by_duration", "provider", text(RUN_SECONDS), "id"),
         Index("ix_pipelines_by_update", "provider", "updated_at", "id"),
         Index("ix_pipelines_by_errors", "provider", "error_count", "id"),
         Index("ix_pipelines_scope", "scope_key", "id"),

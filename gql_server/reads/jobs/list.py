@@ -11,7 +11,7 @@ from sqlalchemy import CTE, ColumnElement, Select, func, literal, null, or_, sel
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gql_server.db import models
-from gql_server.db.expressions import AnySelect, Column, given_keys, number
+from gql_server.db.expressions import AnySelect, Column, given_keys, number, run_seconds
 from gql_server.ledger.serving import serves
 from gql_server.policy import Viewer, job_clause
 from gql_server.reads.jobs.filter import FREE, JobCriteria
@@ -41,7 +41,7 @@ ORDERINGS: Mapping[str, JobOrdering] = {
     for name, parse, value in (
         ("STARTED_AT", datetime.fromisoformat, J.started_at),
         ("FINISHED_AT", datetime.fromisoformat, J.finished_at),
-        ("DURATION", float, J.duration_seconds),
+        ("DURATION", float, run_seconds(J)),
         ("ATTEMPT", int, J.attempts),
     )
 }

@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, Text, and_, case, cast, false, func
 
 from gql_server.db import models
 from gql_server.db.expressions import Column as Sql
-from gql_server.db.expressions import at, constant, excerpt, found, integer, number, one_of, seconds, text_at
+from gql_server.db.expressions import at, constant, excerpt, found, integer, number, one_of, run_seconds, seconds, text_at
 from gql_server.db.models import EntityType, IngestionMethod, JobResult, JobState, Provider, TargetType
 from gql_server.ledger.leases import IS_STUCK, RECOVER_OBSTACLE
 from gql_server.policy import OPERATIONS_VIEW, Viewer
@@ -89,7 +89,7 @@ class JobRow(Row):
     finished_at = Column(J.finished_at)
     _now: Column[datetime] = Column(func.now())
     duration_seconds: Column[float | None] = Column(
-        func.coalesce(J.duration_seconds, seconds(J.started_at, func.coalesce(J.finished_at, func.now())))
+        func.coalesce(run_seconds(J), seconds(J.started_at, func.coalesce(J.finished_at, func.now())))
     )
     rows_stage: Column[str | None] = Column(ROWS_STAGE)
     rows_processed: Column[int | None] = Column(ROWS_PROCESSED)

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, DateTime, Float, Text, Uuid, and_, any_, e
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from gql_server.db import models
-from gql_server.db.expressions import Column, among, constant, inline, one_of, planned
+from gql_server.db.expressions import Column, among, constant, inline, one_of, planned, run_seconds
 from gql_server.db.models import EntityType, JobResult, JobState, PipelineStatus
 from gql_server.ledger.leases import IS_RUNNING, IS_STUCK
 from gql_server.policy import OPERATIONS_VIEW, Viewer, sees_orphans, unit_clause
@@ -177,7 +177,7 @@ class PipelineCriteria:
             *([among(J.time_key, self.ids)] if self.ids is not None else []),
             *([_levels(J.entity_type, self.levels)] if self.levels is not None else []),
             *within(J.created_at, self.created_at),
-            *within(J.duration_seconds, self.duration_seconds),
+            *within(run_seconds(J), self.duration_seconds),
             *_failed(self.has_errors),
             *flag(J.state.in_(models.LIVE_STATES), self.is_active),
             *flag(IS_ABORTED, self.is_aborted),
@@ -210,7 +210,7 @@ class PipelineCriteria:
             *([_levels(P.entity_type, self.levels)] if self.levels is not None else []),
             *([unit_clause(viewer, self.unit)] if self.unit is not None else []),
             *within(P.created_at, self.created_at),
-            *within(P.duration_seconds, self.duration_seconds),
+            *within(run_seconds(P), self.duration_seconds),
             *flag(one_of(P.status, FAILURES), self.has_errors if self.tones is None else None),
             *flag(one_of(P.status, OPEN_STATUSES), self.is_active),
             *flag(P.aborted_at.is_not(None), self.is_aborted),

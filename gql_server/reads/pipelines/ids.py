@@ -28,7 +28,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gql_server.db import models
-from gql_server.db.expressions import AnySelect, Column, number
+from gql_server.db.expressions import AnySelect, Column, number, run_seconds
 from gql_server.policy import Viewer, orphan_clause, pipeline_clause
 from gql_server.reads.jobs.search import indexed_match, is_frequent, matches, once
 from gql_server.reads.pagination.cursors import SortValue
@@ -61,7 +61,7 @@ ORDERINGS: Mapping[str, PipelineOrdering] = {
     for name, parse, stored, orphans in (
         ("STARTED_AT", datetime.fromisoformat, P.started_at, J.started_at),
         ("FINISHED_AT", datetime.fromisoformat, P.finished_at, J.finished_at),
-        ("DURATION", float, P.duration_seconds, J.duration_seconds),
+        ("DURATION", float, run_seconds(P), run_seconds(J)),
         ("UPDATED_AT", datetime.fromisoformat, P.updated_at, func.greatest(J.created_at, J.started_at, J.finished_at)),
         ("ERROR_COUNT", int, P.error_count, case((ORPHAN_FAILED, 1), else_=0)),
     )

@@ -100,6 +100,11 @@ def is_in(value: Any, bounds: Range[Any]) -> bool:
     return bounds.high is None or (value <= bounds.high if bounds.closed else value < bounds.high)
 
 
+def seconds(item: Item) -> float | None:
+    """What never ran has no duration."""
+    return None if item.of["started_at"] is None else item.of["duration_seconds"]
+
+
 def resolved(item: Item, items: Sequence[Item]) -> bool:
     """A younger stored pipeline ended in SUCCESS, on its scope or on all entry types of it, for a file of a unit that FAILED
     with the same file; or with the bytes of which nothing landed, for the same unit or for all."""
@@ -152,7 +157,7 @@ ITEM_RULES: Mapping[str, Callable[[Item, Any, Sequence[Item]], bool]] = {
     "kind": lambda item, match, _: not match.negated or all(KINDS[job["job_type"]] not in match.names for job in item.jobs),
     "levels": lambda item, levels, _: item.of["entity_type"] in levels,
     "created_at": lambda item, bounds, _: is_in(item.of["created_at"], bounds),
-    "duration_seconds": lambda item, bounds, _: is_in(item.of["duration_seconds"], bounds),
+    "duration_seconds": lambda item, bounds, _: is_in(seconds(item), bounds),
     "has_errors": lambda item, wanted, _: item.failed is wanted,
     "is_orphan": lambda item, wanted, _: (item.row is None) is wanted,
     "is_active": lambda item, wanted, _: (
@@ -170,7 +175,7 @@ ITEM_RULES: Mapping[str, Callable[[Item, Any, Sequence[Item]], bool]] = {
 VALUES: Mapping[str, Callable[[Item], Any]] = {
     "STARTED_AT": lambda item: item.of["started_at"],
     "FINISHED_AT": lambda item: item.of["finished_at"],
-    "DURATION": lambda item: item.of["duration_seconds"],
+    "DURATION": seconds,
     "UPDATED_AT": lambda item: (
         item.row["updated_at"]
         if item.row

@@ -341,6 +341,32 @@ async def test_jobs_of_a_pipeline_are_filtered_ordered_and_counted(engine: Async
     assert first["totalCount"] == {"value": 4}
 
 
+async def test_what_ended_before_its_first_claim_has_no_duration_and_comes_last(engine: AsyncEngine):
+    async with engine.begin() as connection:
+        keys = [await build.pipeline(connection) for _ in range(3)]
+        await build.job(connection, keys[2], result=OK, started_at=NOON, finished_at=NOON + timedelta(seconds=5))
+        for key in (*keys[:2], None):
+            await build.job(connection, key, result=FAILED, started_at=None, finished_at=NOON)
+        for key in keys:
+            await build.settle(connection, key)
+    query = """query ($after: String, $direction: Direction!) {
+      jobs(orderBy: { field: DURATION, direction: $direction }, first: 2, after: $after) {
+        nodes { durationSeconds } pageInfo { endCursor }
+      }
+      pipelines(orderBy: { field: DURATION, direction: $direction }) { nodes { durationSeconds } }
+      short: pipelines(filter: { durationSeconds: { max: 5 } }) { nodes { durationSeconds } }
+    }"""
+    client = Client(engine)
+
+    for direction in ("ASC", "DESC"):
+        first = await client.query(query, direction=direction)
+        rest = await client.query(query, direction=direction, after=first["jobs"]["pageInfo"]["endCursor"])
+        jobs = [*first["jobs"]["nodes"], *rest["jobs"]["nodes"]]
+        assert [job["durationSeconds"] for job in jobs] == [5.0, None, None, None]
+        assert [one["durationSeconds"] for one in first["pipelines"]["nodes"]] == [5.0, None, None, None]
+        assert [one["durationSeconds"] for one in first["short"]["nodes"]] == [5.0]
+
+
 async def test_jobs_are_listed_across_pipelines_by_every_clause(engine: AsyncEngine):
     async with engine.begin() as connection:
         key = await build.pipeline(connection, unit_institutional_id="A", **UNIT_SPECIFIC)
