@@ -7,7 +7,9 @@ from typing import TypeVar, cast
 import structlog
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive
+from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from gql_server.http.begun import Begun
 from gql_server.http.head import PROBES
@@ -23,6 +25,15 @@ PROBE_PATHS = tuple(probe.encode() for probe in PROBES)
 T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
+
+
+class SocketProtocol(WebSocketsSansIOProtocol):
+    """Takes a handshake that was refused for a complete one, where uvicorn's own logs an error beside the refusal."""
+
+    async def send(self, message: ASGISendEvent) -> None:
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body" and not message.get("more_body", False):
+            self.handshake_complete = True
 
 
 class PatientProtocol(HttpToolsProtocol):

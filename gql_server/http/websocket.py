@@ -125,30 +125,25 @@ class TransportHandler(BaseGraphQLTransportWSHandler[Any, None]):
 
     async def handle_ping(self, message: PingMessage) -> None:
         payload = cast(object, message.get("payload"))
-        if isinstance(payload, dict) and "authorization" in payload:
-            await self._renew(cast(dict[str, Any], payload))
-        await super().handle_ping(message)
+        is_renewal = isinstance(payload, dict) and "authorization" in payload
+        if not is_renewal or await self._is_renewed(cast(dict[str, Any], payload)):
+            await super().handle_ping(message)
 
-    async def _renew(self, payload: dict[str, Any]) -> None:
-        """Go on with another token of the same caller. Closes the socket for what is none."""
+    async def _is_renewed(self, payload: dict[str, Any]) -> bool:
+        """True if it goes on with another token of the same caller. Closes the socket otherwise."""
         context = cast(SocketContext, self.context)
         before, context.connection_params = context.connection_params, {**context.connection_params, **payload}
-        self._hold(context.authorization)
-        try:
-            viewer = await context.viewer()
-        except Unauthenticated as error:
-            await self.websocket.close(EXPIRED, error.message)
-            return
-        except Unavailable as error:
-            await self.websocket.close(TRY_AGAIN_LATER, error.message)
-            return
+        viewer = await self._admitted(context)
+        if viewer is None:
+            return False
         if self._viewer is not None and replace(viewer, expires_at=None) != replace(self._viewer, expires_at=None):
             context.connection_params = before
-            await self.websocket.close(FORBIDDEN, "This token is somebody else's, or of another scope: connect again with it")
-            return
+            await self._leave(FORBIDDEN, "This token is somebody else's, or of another scope: connect again with it")
+            return False
         self._ends = _end_of(viewer)
         for lifetime in self._lifetimes:
             lifetime.reschedule(self._ends)
+        return True
 
     async def handle_message(self, message: Message) -> None:
         if not _is_well_formed(message):
@@ -188,16 +183,8 @@ class TransportHandler(BaseGraphQLTransportWSHandler[Any, None]):
         """True if the caller may stay: the token is good, and their sockets are not too many. Closes the socket otherwise."""
         context = cast(SocketContext, self.context)
         context.connection_params = payload
-        self._hold(context.authorization)
-        try:
-            viewer = await context.viewer()
-        except Unauthenticated as error:
-            await self.websocket.close(FORBIDDEN if context.authorization else UNAUTHORIZED, error.message)
-            return False
-        except Unavailable as error:
-            await self.websocket.close(TRY_AGAIN_LATER, error.message)
-            return False
-        if self._farewell:
+        viewer = await self._admitted(context)
+        if viewer is None:
             return False
         if not self._endpoint.sockets.admits_viewer(viewer):
             await self.websocket.close(TRY_AGAIN_LATER, "You have too many sockets: close one first")
@@ -206,6 +193,19 @@ class TransportHandler(BaseGraphQLTransportWSHandler[Any, None]):
         self._viewer, self._ends = viewer, _end_of(viewer)
         self._held.callback(asyncio.create_task(self._close_when_expired()).cancel)
         return True
+
+    async def _admitted(self, context: SocketContext) -> Viewer | None:
+        """The caller; None, and the socket is closed, where the token is not good, or cannot be looked at."""
+        self._hold(context.authorization)
+        try:
+            viewer = await context.viewer()
+        except Unauthenticated as error:
+            await self._leave(FORBIDDEN if context.authorization else UNAUTHORIZED, error.message)
+            return None
+        except Unavailable as error:
+            await self._leave(TRY_AGAIN_LATER, error.message)
+            return None
+        return None if self._farewell else viewer
 
     def _hold(self, credentials: str | None) -> None:
         """End with these credentials, no longer with others."""

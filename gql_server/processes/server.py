@@ -12,7 +12,7 @@ from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
 from gql_server.app import create_app
-from gql_server.http.connections import PatientProtocol
+from gql_server.http.connections import PatientProtocol, SocketProtocol
 from gql_server.http.graphiql import PageConfig
 from gql_server.processes import heap
 from gql_server.settings import Settings
@@ -81,6 +81,7 @@ def web(app: ASGIApp, **options: Any) -> uvicorn.Config:
         ws_ping_timeout=20,
         timeout_graceful_shutdown=DRAIN_SECONDS,
         http=PatientProtocol,
+        ws=SocketProtocol,
         **options,
     )
 

@@ -18,6 +18,7 @@ from websockets.typing import Origin, Subprotocol
 from gql_server.db import connect_arguments
 from gql_server.db.models import JobResult, JobState
 from gql_server.feed.hub import Hub
+from gql_server.http.connections import SocketProtocol
 from gql_server.http.documents import Documents
 from gql_server.http.endpoint import GraphQLEndpoint
 from gql_server.http.origins import Origins
@@ -47,7 +48,7 @@ def graphql(engine: AsyncEngine, hub: Hub) -> GraphQLEndpoint:
 @pytest.fixture
 async def url(graphql: GraphQLEndpoint) -> AsyncIterator[str]:
     """Address of a server of its own."""
-    server = uvicorn.Server(uvicorn.Config(graphql, port=0, lifespan="off", log_config=None, ws="websockets-sansio"))
+    server = uvicorn.Server(uvicorn.Config(graphql, port=0, lifespan="off", log_config=None, ws=SocketProtocol))
     task = asyncio.create_task(server.serve())
     while not server.started:
         await asyncio.sleep(0.01)
@@ -289,9 +290,9 @@ async def test_a_ping_with_a_new_token_lets_the_socket_live_on(url: str, engine:
         assert await _rest(connection) == ["SUCCESS"]
 
 
-@pytest.mark.parametrize(("renewal", "code"), [("Bearer nonsense", 4440), ("superadmin", 4403)])
-async def test_a_ping_with_a_token_that_is_none_or_anothers_closes_the_socket(
-    url: str, engine: AsyncEngine, renewal: str, code: int
+@pytest.mark.parametrize(("renewal", "code"), [("Bearer nonsense", 4403), ("superadmin", 4403)])
+async def test_a_ping_with_a_token_that_is_none_or_anothers_closes_the_socket_and_is_no_error(
+    url: str, engine: AsyncEngine, caplog: pytest.LogCaptureFixture, renewal: str, code: int
 ):
     pipeline_id, _ = await _running(engine)
     async with socket(url, Authorization=_bearer("operator")) as connection:
@@ -301,6 +302,8 @@ async def test_a_ping_with_a_token_that_is_none_or_anothers_closes_the_socket(
         await _send(connection, {"type": "ping", "payload": {"authorization": authorization}})
 
         assert await _closed(connection) == code
+    await asyncio.sleep(0.1)
+    assert not caplog.records
 
 
 async def test_a_server_that_stops_lets_every_socket_go(graphql: GraphQLEndpoint, url: str, engine: AsyncEngine, hub: Hub):
@@ -459,10 +462,17 @@ async def test_a_document_is_asked_for_by_id_and_others_need_a_permission(url: s
     assert answers == {"1": shown, "2": ["FORBIDDEN"], "3": ["PERSISTED_QUERY_NOT_FOUND"], "4": shown}
 
 
-async def test_a_page_of_another_origin_is_turned_away(url: str):
-    with pytest.raises(InvalidStatus):
+async def test_a_page_of_another_origin_is_turned_away_with_one_line_in_the_log(
+    url: str, logged: list[Any], caplog: pytest.LogCaptureFixture
+):
+    with pytest.raises(InvalidStatus) as refusal:
         async with connect(url, subprotocols=[PROTOCOL], origin=Origin("https://evil.example")):
             pass
+    await asyncio.sleep(0.1)
+
+    assert refusal.value.response.status_code == 403
+    assert [line["event"] for line in logged] == ["origin.refused"]
+    assert not caplog.records
 
 
 async def test_a_client_that_vanishes_leaves_no_subscriber(url: str, engine: AsyncEngine, hub: Hub):
