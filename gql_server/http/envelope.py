@@ -7,11 +7,12 @@ from typing import Any
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.middleware.gzip import GZipMiddleware
+from starlette.middleware.gzip import GZipResponder
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gql_server.http.head import head_of, path_of
+from gql_server.http.media import takes
 
 RawHeaders = list[tuple[bytes, bytes]]
 CAREFUL = (
@@ -95,10 +96,11 @@ class Compressed:
     """Compresses long answers, quickly, for those who take that. Its application says `Vary`; event streams are left as they
     are."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-        self._compressing = GZipMiddleware(app, minimum_size=COMPRESSED_BYTES_MIN, compresslevel=1)
+    def __init__(self, app: ASGIApp, level: int = 1) -> None:
+        self._app, self._level = app, level
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        takes = b"gzip" in head_of(scope).get(b"accept-encoding", b"")
-        await (self._compressing if takes else self._app)(scope, receive, send)
+        app = self._app
+        if takes(head_of(scope).get(b"accept-encoding", b""), "gzip"):
+            app = GZipResponder(app, COMPRESSED_BYTES_MIN, compresslevel=self._level)
+        await app(scope, receive, send)

@@ -52,6 +52,13 @@ def accepted(accept: bytes) -> Accepted:
     return Accepted(json, events)
 
 
+@lru_cache(maxsize=256)
+def takes(accept_encoding: bytes, coding: str) -> bool:
+    """True if an `Accept-Encoding` header takes this coding (RFC 9110, 12.5.3). Without one nothing is compressed."""
+    qualities = {range.type: range.quality for range in _ranges(accept_encoding.decode("latin-1"))}
+    return qualities.get(coding, qualities.get("*", 0)) > 0
+
+
 def check_body(head: Head, max_bytes: int) -> None:
     """Raises HTTPException for a body that is not JSON in UTF-8 as it is, within the limit."""
     _check_type(head.get(b"content-type", b""))

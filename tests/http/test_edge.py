@@ -215,6 +215,24 @@ async def test_a_long_answer_comes_compressed_to_who_takes_that_and_a_short_one_
     assert "Accept-Encoding" in long.headers["vary"]
 
 
+@pytest.mark.parametrize(
+    ("accepted", "coding"),
+    [
+        ("gzip;q=0", None),
+        ("gzip;q=0.000", None),
+        ("x-gzipped", None),
+        ("*;q=0.5, gzip;q=0", None),
+        ("GZIP", "gzip"),
+        ("*", "gzip"),
+        ("gzip;q=0.1, *;q=0", "gzip"),
+    ],
+)
+async def test_an_answer_is_compressed_for_those_alone_who_take_that(opened: Open, accepted: str, coding: str | None):
+    answer = await (await opened()).query("{ __schema { types { name } } }", **{"Accept-Encoding": accepted})
+
+    assert answer.headers.get("content-encoding") == coding
+
+
 async def test_the_schema_definition_is_sent_again_only_when_it_has_changed(opened: Open):
     edge = await opened()
     tag = (await edge.query("{ api { schemaHash } }")).json()["data"]["api"]["schemaHash"]

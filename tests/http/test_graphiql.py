@@ -121,6 +121,8 @@ async def test_assets_are_cached_for_ever_and_sent_compressed(built: Path) -> No
         ("gzip, deflate, br", "br", b"as brotli"),
         ("gzip", "gzip", b"as gzip"),
         ("deflate, br;q=0", None, ASSET.encode()),
+        ("br;q=0, GZIP;q=0.5", "gzip", b"as gzip"),
+        ("gzip;q=0, *", "br", b"as brotli"),
         ("", None, ASSET.encode()),
     ],
 )
