@@ -1,5 +1,6 @@
 """Every knob of the server, read once from the environment (prefix `GQL_`) by the command line."""
 
+import json
 import os
 import re
 import secrets
@@ -18,8 +19,8 @@ PREFIX, ENV_FILE = "GQL_", ".env"
 INSTANT = timedelta(0)
 ORIGIN = r"https?://[^/?#@*]+/?"
 LISTS = ("job_modules", "allowed_origins", "allowed_hosts", "forwarded_allow_ips", "trusted_documents")
-SECRET_CHARACTERS_MIN = 10
-"""Different characters of a secret that nobody guesses."""
+SECRET_LENGTH_MIN, SECRET_CHARACTERS_MIN = 32, 10
+"""Characters, and different ones, of a secret that nobody guesses."""
 OTHERS = ("GQL_URL", "GQL_TOKEN", "GQL_TEST_", "GQL_BENCH_", "GQL_REPLAY_", "GQL_FEED_", "GQL_HICCUPS_", "GQL_DATABASE_DOWN_")
 """Beginnings of names that examples, benchmarks and tests read."""
 
@@ -69,7 +70,6 @@ class Settings(BaseSettings):
     jwt_secret: Annotated[
         SecretStr | None,
         Field(
-            min_length=32,
             description="Key that signs bearer tokens (HS256). Unset: generated once, and kept in the data directory.",
         ),
     ] = None
@@ -87,6 +87,7 @@ class Settings(BaseSettings):
     oidc_keys_url: Annotated[str | None, Field(description="Where its keys are (JWKS), for one without discovery.")] = None
     oidc_roles: Annotated[
         dict[str, dict[str, str]],
+        NoDecode,
         Field(
             description="Roles by the values of its claims, as JSON: "
             '{"realm_access.roles": {"gql-operators": "operator", "gql-unit-*": "principal"}}; * is the unit of a principal.'
@@ -105,7 +106,9 @@ class Settings(BaseSettings):
         str, Field(description="Scopes that people are asked for; with offline_access where refresh tokens need it.")
     ] = "openid profile email"
     oidc_parameters: Annotated[
-        dict[str, str], Field(description='Further parameters of a sign-in, as JSON: {"access_type": "offline"} for Google.')
+        dict[str, str],
+        NoDecode,
+        Field(description='Further parameters of a sign-in, as JSON: {"access_type": "offline"} for Google.'),
     ] = {}
     session_lifetime: Annotated[
         timedelta, Field(gt=INSTANT, description="Time after which people sign in again, however often it was renewed.")
@@ -253,6 +256,21 @@ class Settings(BaseSettings):
             return float(duration) if isinstance(duration, str) else duration
         except ValueError:
             return duration
+
+    @field_validator("oidc_roles", "oidc_parameters", mode="before")
+    @classmethod
+    def _in_json(cls, value: object) -> object:
+        try:
+            return json.loads(value) if isinstance(value, str) else value
+        except ValueError as error:
+            raise ValueError(f"must be JSON: {error}") from None
+
+    @field_validator("jwt_secret")
+    @classmethod
+    def _is_long(cls, secret: SecretStr | None) -> SecretStr | None:
+        if secret is not None and len(secret.get_secret_value()) < SECRET_LENGTH_MIN:
+            raise ValueError(f"must have at least {SECRET_LENGTH_MIN} characters")
+        return secret
 
     @field_validator("otlp_endpoint")
     @classmethod

@@ -214,6 +214,23 @@ def test_settings_prints_what_is_set_and_where_and_no_secret(tmp_path: Path) -> 
     assert run(tmp_path, "settings").stdout.count("(default)") > 20
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("GQL_OIDC_ROLES", "{", "GQL_OIDC_ROLES: must be JSON: "),
+        ("GQL_OIDC_ROLES", '{"roles": 1}', "GQL_OIDC_ROLES: roles: Input should be a valid dictionary"),
+        ("GQL_OIDC_PARAMETERS", "x", "GQL_OIDC_PARAMETERS: must be JSON: "),
+        ("GQL_JWT_SECRET", "short", "GQL_JWT_SECRET: must have at least 32 characters"),
+    ],
+)
+def test_a_setting_that_cannot_be_read_is_one_sentence(tmp_path: Path, name: str, value: str, said: str) -> None:
+    result = run(tmp_path, "settings", **{name: value})
+
+    [line] = result.stderr.splitlines()
+    assert result.returncode == 1
+    assert line.startswith(f"gql-server: {said}")
+
+
 def test_doctor_finds_everything_in_order_in_what_migrate_made(migrated: Path) -> None:
     after = run(migrated, "doctor")
 

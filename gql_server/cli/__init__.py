@@ -35,9 +35,9 @@ def main() -> None:
         _fail(str(error))
     except ValidationError as error:
         first = error.errors()[0]
-        name = "_".join(str(part) for part in first["loc"]).upper()
+        name, *inside = map(str, first["loc"])
         example = ": seconds, or ISO 8601 such as P30D or PT10S" if first["type"].startswith("time_delta") else ""
-        _fail(f"GQL_{name}: {first['msg'].removeprefix('Value error, ')}{example}")
+        _fail(f"{': '.join([f'GQL_{name.upper()}', *inside])}: {first['msg'].removeprefix('Value error, ')}{example}")
     except Exception as error:
         logs.crashed(error)
         sys.exit(1)
