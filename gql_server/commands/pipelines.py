@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -112,10 +112,19 @@ async def recover_job(connection: AsyncConnection, viewer: Viewer, job_id: int) 
     except IntegrityError:
         raise Conflict("a follow-up of this job already waits", reason=RefusalReason.FOLLOW_UP_WAITS, jobId=job_id) from None
     if not recovered:
-        raise Conflict("the job is not running, or its worker is alive", reason=RefusalReason.NOT_STALE, jobId=job_id)
+        raise _not_stale(job_id, has_ended=await connection.scalar(_HAS_ENDED, {"id": job_id}) is True)
     if pipeline_id is not None:
         await reconcile.recompute(connection, [pipeline_id])
     await audit.record(connection, viewer, "recover_job", {"job_id": job_id, "pipeline_id": pipeline_id})
+
+
+_HAS_ENDED = select(models.Job.state == models.JobState.FINISHED).where(models.Job.id == bindparam("id"))
+
+
+def _not_stale(job_id: int, *, has_ended: bool) -> Conflict:
+    if has_ended:
+        return Conflict("the job has ended", reason=RefusalReason.ENDED, jobId=job_id)
+    return Conflict("the job is not running, or its worker is alive", reason=RefusalReason.NOT_STALE, jobId=job_id)
 
 
 def check_reason(reason: str | None) -> None:

@@ -50,23 +50,23 @@ NUL_REFUSED = "A string holds the character NUL (U+0000), which cannot be kept."
 
 
 class Weight(NamedTuple):
-    """Size of a selection with its fragments spread out; `width` counts only its own level."""
+    """Size of a selection with its fragments spread out; `root_fields` counts only its own level."""
 
     depth: int = 0
     fields: int = 0
     aliases: int = 0
     directives: int = 0
-    width: int = 0
+    root_fields: int = 0
 
     def beside(self, other: "Weight") -> "Weight":
         sums = (min(mine + theirs, SATURATED) for mine, theirs in zip(self[1:], other[1:], strict=True))
         return Weight(max(self.depth, other.depth), *sums)
 
     def under_field(self, *, aliased: bool) -> "Weight":
-        return Weight(self.depth + 1, self.fields + 1, self.aliases + aliased, self.directives, width=1)
+        return Weight(self.depth + 1, self.fields + 1, self.aliases + aliased, self.directives, root_fields=1)
 
 
-LIMITS = Weight(depth=20, fields=2000, aliases=100, directives=50, width=20)
+LIMITS = Weight(depth=20, fields=2000, aliases=100, directives=50, root_fields=20)
 
 
 class DocumentLimits(ValidationRule):
@@ -91,7 +91,7 @@ def exceeded(document: DocumentNode) -> Iterator[GraphQLError]:
         weight = fragments.weigh(operation.selection_set)
         for name, found, limit in zip(Weight._fields, weight, LIMITS, strict=True):
             if found > limit:
-                yield _refused(f"The operation exceeds the limit of {limit} for its {name}.", operation)
+                yield _refused(f"The operation exceeds the limit of {limit} for its {name.replace('_', ' ')}.", operation)
 
 
 def _refused(message: str, node: Node | None = None) -> GraphQLError:
@@ -120,7 +120,7 @@ class _Fragments:
             fields=len(leaves),
             aliases=sum(node.alias is not None for node in leaves),
             directives=sum(len(node.directives) for node in nodes if node.directives),
-            width=len(leaves),
+            root_fields=len(leaves),
         )
         for node in nodes:
             if isinstance(node, FragmentSpreadNode):

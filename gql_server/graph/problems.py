@@ -21,6 +21,7 @@ REASONS = {
     RefusalReason.ALREADY_INGESTED: "another upload of the same bytes was read for the unit",
     RefusalReason.ALREADY_RUNNING: "the same work waits or runs",
     RefusalReason.CHANGED: "it changed since it was read",
+    RefusalReason.ENDED: "the job has ended",
     RefusalReason.FILE_GONE: "the file is not kept any more",
     RefusalReason.FOLLOW_UP_WAITS: "the job's follow-up waits already",
     RefusalReason.NOT_ENDED: "something of it is unfinished",
@@ -65,6 +66,9 @@ class ErrorCode(Enum):
         "CURSOR_FILTER_MISMATCH", description="The cursor belongs to another list, filter or order."
     )
     FEED_TOKEN_EXPIRED = strawberry.enum_value("FEED_TOKEN_EXPIRED", description="The history after the token is gone.")
+    PERSISTED_QUERY_NOT_FOUND = strawberry.enum_value(
+        "PERSISTED_QUERY_NOT_FOUND", description="No document of that id: send its text."
+    )
     UNAUTHENTICATED = strawberry.enum_value("UNAUTHENTICATED", description="No valid token.")
     FORBIDDEN = strawberry.enum_value("FORBIDDEN", description="Visible, but the viewer lacks a permission.")
     NOT_FOUND = strawberry.enum_value("NOT_FOUND", description="No such thing, or not visible.")

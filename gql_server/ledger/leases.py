@@ -48,6 +48,7 @@ def _follow_up_waits(job_type: JobType, *scope: str) -> ColumnElement[bool]:
 
 
 RECOVER_OBSTACLE = case(
+    (one_of(J.state, [JobState.FINISHED]), constant("ENDED")),
     (J.state.is_distinct_from(constant(JobState.RUNNING)), constant("NOT_RUNNING")),
     (not_(LEASE_IS_OVER), constant("HELD")),
     (

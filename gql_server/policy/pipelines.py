@@ -18,6 +18,7 @@ REFUSALS: Mapping[RefusalReason | None, Refusal] = {
 }
 """Codes under which a client reads why a retry is refused."""
 CANNOT_RECOVER = {
+    "ENDED": "It has ended.",
     "NOT_RUNNING": "It is not running.",
     "HELD": "Its worker is still at work on it.",
     "FOLLOW_UP_WAITS": "A follow-up of it already waits.",

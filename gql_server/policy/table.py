@@ -210,7 +210,7 @@ POLICY: Mapping[str, TypeRule] = MappingProxyType(
         "Permission": rule("allowed code message"),
         "ApiInfo": rule("version schemaHash limits feedRetentionSeconds deprecations"),
         "ApiLimits": rule(
-            "maxPageSize maxDepth maxFields maxAliases maxTokens maxCost budgetPerMinute",
+            "maxPageSize maxDepth maxFields maxRootFields maxAliases maxTokens maxCost budgetPerMinute",
             "maxSubscriptionsPerConnection requestTimeoutSeconds",
         ),
         "Deprecation": rule("coordinate reason removedAfter"),

@@ -5,8 +5,10 @@ from typing import Any
 from graphql import GraphQLObjectType, build_schema
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from gql_server.errors import ErrorCode
 from gql_server.graph.nodes import encode
 from gql_server.graph.schema import NODES, sdl
+from gql_server.http.refusals import STATUS
 from tests import build
 from tests.graphql import SCHEMA, Client
 
@@ -19,6 +21,13 @@ def test_the_printed_schema_is_valid():
     built = build_schema(sdl())
 
     assert set(built.type_map) == set(SCHEMA.executable.type_map)
+
+
+def test_every_code_is_a_member_of_the_enum_and_has_a_status():
+    codes = [code.value for code in ErrorCode]
+
+    assert [*TYPES["ErrorCode"].values] == codes
+    assert {*STATUS} == {*ErrorCode}
 
 
 def test_every_enum_over_stored_text_has_a_member_for_what_is_not_known():

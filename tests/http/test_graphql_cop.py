@@ -66,7 +66,7 @@ async def test_field_duplication(target: Target):
     answer = await target.ask("query cop { " + "__typename\n" * 500 + "}")
 
     assert "data" not in answer
-    assert [error["message"] for error in answer["errors"]] == ["The operation exceeds the limit of 20 for its width."]
+    assert [error["message"] for error in answer["errors"]] == ["The operation exceeds the limit of 20 for its root fields."]
 
 
 async def test_circular_query_via_introspection(target: Target):

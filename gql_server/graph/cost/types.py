@@ -61,6 +61,7 @@ class ApiLimits:
     max_page_size: int = strawberry.field(description="Largest `first` or `last`.")
     max_depth: int = strawberry.field(description="Deepest selection.")
     max_fields: int = strawberry.field(description="Fields in an operation, its fragments spread out.")
+    max_root_fields: int = strawberry.field(description="Fields at the root of an operation, its fragments spread out.")
     max_aliases: int = strawberry.field(description="Aliases in an operation, its fragments spread out.")
     max_tokens: int = strawberry.field(description="Longest document.")
     max_cost: int = strawberry.field(description="Dearest operation.")
@@ -110,6 +111,7 @@ class CostQuery:
                 max_page_size=context.paging.size_max,
                 max_depth=document_limits.LIMITS.depth,
                 max_fields=document_limits.LIMITS.fields,
+                max_root_fields=document_limits.LIMITS.root_fields,
                 max_aliases=document_limits.LIMITS.aliases,
                 max_tokens=document_limits.MAX_TOKENS,
                 max_cost=context.budgets.limit,

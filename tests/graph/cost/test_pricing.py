@@ -136,7 +136,7 @@ def test_a_price_of_something_that_is_not_there_fails_the_build(monkeypatch: pyt
 
 async def test_the_api_publishes_its_version_and_limits(engine: AsyncEngine) -> None:
     query = """{ api { version schemaHash feedRetentionSeconds deprecations { coordinate }
-      limits { maxPageSize maxDepth maxFields maxAliases maxTokens maxCost budgetPerMinute } } }"""
+      limits { maxPageSize maxDepth maxFields maxRootFields maxAliases maxTokens maxCost budgetPerMinute } } }"""
 
     api = (await Client(engine, budgets=Budgets(500, 1000)).query(query))["api"]
 
@@ -149,6 +149,7 @@ async def test_the_api_publishes_its_version_and_limits(engine: AsyncEngine) -> 
             "maxPageSize": 200,
             "maxDepth": 20,
             "maxFields": 2000,
+            "maxRootFields": 20,
             "maxAliases": 100,
             "maxTokens": 2000,
             "maxCost": 500,

@@ -231,8 +231,12 @@ async def test_w12_a_stale_job_is_requeued_and_a_fresh_one_is_a_conflict_that_sh
     async with engine.begin() as connection:
         await connection.execute(text("UPDATE data_ingestion_jobs SET locked_at = clock_timestamp() - interval '1 minute'"))
     recovered = await recover(client, job_id)
+    async with engine.begin() as connection:
+        await build.finish(connection, job_id)
+    ended = await recover(client, job_id)
 
     assert (refused["reason"], refused["retryable"]) == ("NOT_STALE", True)
+    assert (ended["reason"], ended["retryable"], ended["message"]) == ("ENDED", False, "the job has ended")
     assert refused["currentJob"] == {"jobId": job_id, "state": "RUNNING"}
     assert recovered == {
         "__typename": "RecoverJobPayload",

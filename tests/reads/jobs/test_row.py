@@ -76,7 +76,7 @@ async def test_a_row_of_a_job_has_every_value_under_its_own_name(engine: AsyncEn
         "is_current": True,
         "is_aborted": False,
         "is_stuck": False,
-        "recover_obstacle": "NOT_RUNNING",
+        "recover_obstacle": "ENDED",
         "has_source": False,
         "worker_id": "w1",
         "locked_at": STARTED,

@@ -265,7 +265,7 @@ async def test_errors_are_read_and_failures_taken_by_operators_where_there_are_a
         ({"state": JobState.RUNNING, "locked_by": "gone", "locked_at": 15}, False, None),
         ({"state": JobState.RUNNING, "locked_by": "patient", "locked_at": 15}, False, "Its worker is still at work on it."),
         ({"state": JobState.NOT_STARTED}, False, "It is not running."),
-        ({"result": JobResult.ERROR}, False, "It is not running."),
+        ({"result": JobResult.ERROR}, False, "It has ended."),
     ],
 )
 @pytest.mark.parametrize("kind", [JobType.EMISSION_RECALC, JobType.AGGREGATION])
