@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from gql_server.carbon.catalog import PURCHASE, entry_types_of
+from gql_server.carbon.catalog import PURCHASE, entry_types_of, needs_reference
 from gql_server.carbon.columns import FileColumns, FileKind
 from gql_server.carbon.readers import RowRejected, explained, said
 from gql_server.carbon.rows import ExchangeRateRow, FileRow
@@ -43,6 +43,11 @@ _FORMATS: Mapping[int, ReferenceFormat] = {PURCHASE: ReferenceFormat("currency",
 def reference_format(module_id: int) -> ReferenceFormat:
     """The format of a module's reference file."""
     return _FORMATS.get(module_id, _ANY)
+
+
+def takes_reference(module_id: int) -> bool:
+    """True if reference data of the module is of use."""
+    return module_id in _FORMATS or any(needs_reference(module_id, type) for type in entry_types_of(module_id))
 
 
 def is_of_whole_module(module_id: int) -> bool:

@@ -9,9 +9,9 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gql_server.carbon.catalog import MODULES, Module, entry_types_of
-from gql_server.carbon.formats import entry_format, factor_format
+from gql_server.carbon.formats import entry_format, factor_format, takes_entries
 from gql_server.carbon.numbers import DECIMALS
-from gql_server.carbon.reference import is_of_whole_module
+from gql_server.carbon.reference import is_of_whole_module, takes_reference
 from gql_server.commands import audit
 from gql_server.commands.already_ingested import already_ingested
 from gql_server.commands.checks import check_year, creator, year_accepts_uploads
@@ -175,7 +175,7 @@ async def _check(connection: AsyncConnection, viewer: Viewer, ingestion: Ingesti
     _check_share(ingestion.max_rejected_share)
     await year_accepts_uploads(connection, viewer.provider, ingestion.year)
     _check_reading(ingestion)
-    _check_format(ingestion, module)
+    check_format(ingestion, module)
     await _check_unit(connection, viewer, ingestion)
 
 
@@ -217,7 +217,8 @@ def _check_reading(ingestion: Ingestion) -> None:
         raise BadInput(f"sheet must be 1 to {SHEET_MAX} characters long", argument="sheet")
 
 
-def _check_format(ingestion: Ingestion, module: Module) -> None:
+def check_format(ingestion: Ingestion, module: Module) -> None:
+    """Raises BadInput where no file is taken that is described so."""
     entry_type = ingestion.data_entry_type_id
     if entry_type is not None and entry_type not in entry_types_of(module.id):
         raise BadInput(f"data entry type {entry_type} is not one of module {module.key}", argument="entryType")
@@ -230,8 +231,13 @@ def _check_format(ingestion: Ingestion, module: Module) -> None:
             raise BadInput(f"module {module.key} takes no factor files", argument="module")
     elif ingestion.target == TargetType.REDUCTION_OBJECTIVES:
         raise BadInput("only data entries, factors and reference data can be uploaded", argument="target")
-    elif ingestion.target == TargetType.DATA_ENTRIES and entry_format(module.id, entry_type) is None:
-        known = ", ".join(info.key for info in module.data_entry_types)
+    elif ingestion.target == TargetType.REFERENCE_DATA:
+        if not takes_reference(module.id):
+            raise BadInput(f"module {module.key} takes no files of reference data", argument="module")
+    elif not takes_entries(module.id):
+        raise BadInput(f"module {module.key} takes no files of data entries", argument="module")
+    elif entry_format(module.id, entry_type) is None:
+        known = ", ".join(info.key for info in module.data_entry_types if takes_entries(module.id, info.id))
         hint = f"say which data entry type it is: {known}" if entry_type is None else "this data entry type takes no files"
         raise BadInput(f"module {module.key}: {hint}", argument="entryType")
 

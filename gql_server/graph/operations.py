@@ -55,6 +55,7 @@ KEPT_CHARACTERS_MAX = 16_384
 """Longer documents are prepared each time, so that what is kept stays small."""
 ESTIMATES_KEPT = 64
 DIGEST_CHARACTERS = 12
+NONE = "The document has no operation."
 SEVERAL = "The document has several operations: say which one in `operationName`."
 NULL_REFUSED = "Variable '${}' may not be null: it stands where a value is required. Leave it out for its default."
 SIZING = frozenset({"first", "last", "if"})
@@ -64,6 +65,17 @@ RULES = (
     MaybeNullValidationRule,
     OneOfInputValidationRule,
 )
+
+
+class NoOperation(CannotGetOperationTypeError):
+    """No operation of that name, or none that is meant for another reason."""
+
+    def __init__(self, name: str | None, reason: str) -> None:
+        super().__init__(name)
+        self._reason = reason
+
+    def as_http_error_reason(self) -> str:
+        return self._reason if self.operation_name is None else super().as_http_error_reason()
 
 
 class Prepared:
@@ -76,9 +88,12 @@ class Prepared:
         document: DocumentNode | None,
         name: str | None,
         errors: Sequence[GraphQLError] = (),
+        *,
+        is_undecided: bool = False,
     ) -> None:
         self._schema, self.length = schema, len(query)
         self.document, self.name, self._errors = document, name, errors
+        self._is_undecided = is_undecided
         self.digest = ""
         self.prototype: Prototype | None = None
         """All that its executions have in common, once there was one."""
@@ -92,9 +107,11 @@ class Prepared:
 
     @cached_property
     def type(self) -> OperationType:
-        """Raises CannotGetOperationTypeError when there is no operation of that name."""
+        """Raises NoOperation when there is none of that name, or no name for one of several."""
         if self.operation is None:
-            raise CannotGetOperationTypeError(self.name)
+            raise NoOperation(self.name, NONE)
+        if self._is_undecided:
+            raise NoOperation(None, SEVERAL)
         return OperationType(self.operation.operation.value)
 
     @cached_property
@@ -235,9 +252,10 @@ class Operations:
         chosen = first.value if name is None and first is not None else name
         errors = [*islice(exceeded(document), MAX_ERRORS)]  # first: what is too large is not worth more work
         errors = errors or [_coded(error) for error in validate(self._schema, document, RULES, MAX_ERRORS)]
-        if not errors and name is None and len(operations) > 1:
+        is_undecided = not errors and name is None and len(operations) > 1
+        if is_undecided:
             errors = [_refusal(SEVERAL)]
-        return Prepared(self._schema, query, document, chosen, errors)
+        return Prepared(self._schema, query, document, chosen, errors, is_undecided=is_undecided)
 
 
 def _coded(error: GraphQLError) -> GraphQLError:

@@ -19,16 +19,17 @@ from gql_server.carbon.catalog import MODULES, entry_type_named, module_named
 from gql_server.carbon.formats import factor_format
 from gql_server.carbon.texts import clean
 from gql_server.commands.checks import creator
-from gql_server.commands.ingestion import Ingestion, authorize, start_ingestion
+from gql_server.commands.ingestion import Ingestion, authorize, check_format, start_ingestion
 from gql_server.db.models import UNNAMED, TargetType
 from gql_server.errors import BadInput, ErrorCode, Forbidden, PublicError, Unavailable
 from gql_server.files import Files, FileStore, NewUpload, StoreUnavailable
 from gql_server.files.store import CHUNK_BYTES
+from gql_server.http.answers import headers_of
 from gql_server.http.connections import parts
 from gql_server.http.cookies import credentials_of
 from gql_server.http.head import head_of
 from gql_server.http.identity import Authenticate, viewer_of
-from gql_server.http.masking import concealed, count_code, counted
+from gql_server.http.masking import concealed, count_code, counted, public
 from gql_server.http.media import is_encoded
 from gql_server.http.refusals import STATUS, Refusal
 from gql_server.ledger.wakeup import wake_all
@@ -72,7 +73,7 @@ class Uploads:
             if is_encoded(head_of(request.scope)):
                 raise BodyRefused("send the file as it is, without Content-Encoding", argument="body")
             ingestion = ingestion_from(request.query_params) if starts(request.query_params) else None
-            _authorize(viewer, ingestion)
+            _check(viewer, ingestion)
             return await self._accept(request, viewer, ingestion)
         except PublicError as error:
             return refusal(error)
@@ -144,7 +145,7 @@ def refusal(error: PublicError) -> Response:
     """An error as the client reads it."""
     count_code(error.code)
     status = getattr(error, "status", None) or STATUS[error.code]
-    return JSONResponse({"error": {"message": error.message, **error.extensions}}, status)
+    return JSONResponse({"error": {"message": error.message, **error.extensions}}, status, headers_of([public(error)]))
 
 
 def refused(error: Refusal) -> Response:
@@ -195,9 +196,10 @@ def _flag(query: QueryParams, name: str, default: str) -> bool:
     return value == "true"
 
 
-def _authorize(viewer: Viewer, ingestion: Ingestion | None) -> None:
+def _check(viewer: Viewer, ingestion: Ingestion | None) -> None:
+    """Raises Forbidden, or BadInput: before the body is read."""
     if ingestion is not None:
-        authorize(viewer, ingestion)
+        check_format(ingestion, authorize(viewer, ingestion))
     elif not may_upload(viewer):
         raise Forbidden("you may not upload files", permission=OPERATIONS_EDIT)
 

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from gql_server.carbon.catalog import MODULES
 from gql_server.carbon.formats import entry_format, factor_format
+from gql_server.carbon.reference import takes_reference
 from gql_server.db.models import FILE_JOBS, RECALCULATIONS, JobType, TargetType
 from gql_server.errors import RefusalReason
 from gql_server.policy.guards import UPLOAD, permits
@@ -127,7 +128,7 @@ def _takes_files(facts: RetryFacts) -> bool:
         case TargetType.FACTORS:
             return factor_format(module_type_id) is not None
         case _:
-            return facts.target_type == TargetType.REFERENCE_DATA
+            return facts.target_type == TargetType.REFERENCE_DATA and takes_reference(module_type_id)
 
 
 def _year(facts: RetryFacts) -> RetryRefusal | None:

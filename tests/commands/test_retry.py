@@ -349,7 +349,7 @@ async def test_what_is_of_another_year_unit_method_or_read_for_one_unit_supersed
     of_unit = await world.upload("process_emissions", "category,quantity\nCO9,1\n", unit="10208")
     await world.upload("process_emissions", YEAR_ROWS + "10208,CO2,,1,\n", year=2026)
     await world.upload("process_emissions", "category,subcategory,quantity,note\nCO2,,1,\n", unit="10208")
-    await world.upload("process_emissions", "key,name\nA,a\n", target=TargetType.REFERENCE_DATA)
+    await world.upload("buildings", "key,name\nA,a\n", target=TargetType.REFERENCE_DATA)
 
     assert [await superseded_by(world, each) for each in (old, of_unit)] == [None, None]
 
@@ -369,22 +369,25 @@ async def test_an_entry_type_is_superseded_by_all_of_its_module_and_the_module_b
 
 
 @pytest.mark.parametrize(
-    ("target", "content"),
-    [(TargetType.FACTORS, PROCESS_FACTORS), (TargetType.REFERENCE_DATA, "key,name\nA,a\n")],
+    ("module", "target", "content"),
+    [
+        ("process_emissions", TargetType.FACTORS, PROCESS_FACTORS),
+        ("buildings", TargetType.REFERENCE_DATA, "key,name\nA,a\n"),
+    ],
 )
 async def test_old_factors_and_reference_data_are_not_put_in_place_of_newer_ones_unasked(
-    world: World, target: TargetType, content: str
+    world: World, module: str, target: TargetType, content: str
 ) -> None:
-    old = await world.upload("process_emissions", content, target=target)
+    old = await world.upload(module, content, target=target)
     assert await superseded_by(world, old) is None
 
-    new = await world.upload("process_emissions", content.replace("1.5", "3"), target=target)
+    new = await world.upload(module, content.replace("1.5", "3"), target=target)
 
     assert await superseded_by(world, old) == new
 
 
 async def test_reference_data_that_is_read_again_is_there_once(world: World) -> None:
-    first = await world.upload("process_emissions", "key,name\nA,a\nB,b\n", target=TargetType.REFERENCE_DATA)
+    first = await world.upload("buildings", "key,name\nA,a\nB,b\n", target=TargetType.REFERENCE_DATA)
 
     await retry(world, first)
 

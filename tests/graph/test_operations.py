@@ -10,7 +10,7 @@ from strawberry.schema.exceptions import CannotGetOperationTypeError
 
 from gql_server.graph.cost.budgets import Budgets
 from gql_server.graph.cost.prices import Prices
-from gql_server.graph.operations import ESTIMATES_KEPT, KEPT_CHARACTERS_MAX, Operations, Prepared
+from gql_server.graph.operations import ESTIMATES_KEPT, KEPT_CHARACTERS_MAX, NoOperation, Operations, Prepared
 from tests.graphql import SCHEMA, Client
 
 PAGE = """query Page($first: Int, $deep: Boolean = true) {
@@ -106,8 +106,12 @@ def test_what_is_no_operation_is_refused(operations: Operations) -> None:
         operations.prepared("", None)
     with pytest.raises(CannotGetOperationTypeError):
         _ = operations.prepared(PAGE, "Other").type
-    with pytest.raises(CannotGetOperationTypeError):
+    with pytest.raises(NoOperation) as none:
         _ = operations.prepared("fragment F on Query { __typename }", None).type
+    with pytest.raises(NoOperation) as several:
+        _ = operations.prepared("query A { __typename } query B { __typename }", None).type
+    assert none.value.as_http_error_reason() == "The document has no operation."
+    assert several.value.as_http_error_reason() == "The document has several operations: say which one in `operationName`."
 
 
 async def test_documents_of_who_has_sent_a_bad_one_are_read_beside_the_event_loop(

@@ -54,7 +54,7 @@ async def test_a_file_of_another_unit_than_the_uploads_brings_nothing(world: Wor
             "missing column source — “sources” of the file looks like source",
         ),
         (
-            "process_emissions",
+            "buildings",
             "keys,value\na,1\n",
             {"target": TargetType.REFERENCE_DATA},
             "missing column key — “keys” of the file looks like key",
@@ -266,7 +266,7 @@ async def test_members_sent_as_students_replace_no_students(world: World) -> Non
 async def test_exchange_rates_sent_as_reference_data_of_another_module_are_recognised(world: World) -> None:
     rates = "currency,per_eur,source\nchf,1,x\n"
 
-    pipeline_id = await world.upload("equipment_electric_consumption", rates, target=TargetType.REFERENCE_DATA)
+    pipeline_id = await world.upload("buildings", rates, target=TargetType.REFERENCE_DATA)
 
     assert (await world.root(pipeline_id)).status_message == (
         "this looks like exchange rates: upload it with target=reference and module=purchase"

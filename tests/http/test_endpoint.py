@@ -97,6 +97,8 @@ async def test_the_named_operation_of_several_is_executed(engine: AsyncEngine):
         (b"[" * 100_000, 400),
         ("{}".encode("utf-16"), 400),
         (b'{"query": "{ __typename }", "operationName": "Missing"}', 400),
+        (b'{"query": "query A { __typename } query B { __typename }"}', 400),
+        (b'{"query": "fragment F on Query { __typename }"}', 400),
         (b'{"query": "subscription { pipeline(by: { jobId: 1 }) { token } }"}', 400),
     ],
 )

@@ -56,6 +56,13 @@ async def test_the_file_comes_as_it_was_uploaded_under_its_name(engine: AsyncEng
     assert await permission(engine, job_id) == ALLOWED
 
 
+@pytest.mark.parametrize("job_id", [1, 10**20 - 1])
+async def test_who_has_no_token_is_asked_for_one_whatever_the_job(engine: AsyncEngine, job_id: int):
+    response = await get(engine, job_id, role=None)
+
+    assert (response.status_code, response.headers["www-authenticate"]) == (401, "Bearer")
+
+
 async def test_a_principal_gets_the_files_of_their_unit_alone(engine: AsyncEngine, upload_id: UUID):
     async with engine.begin() as connection:
         specific = {"entity_type": EntityType.MODULE_UNIT_SPECIFIC, "unit_institutional_id": "A", "module_type_id": 8}

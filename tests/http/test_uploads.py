@@ -159,6 +159,8 @@ async def test_a_file_over_the_limit_is_refused_also_when_it_does_not_say_so(
         ({**PROCESS, "unit": "\0"}, "unit must not hold the character NUL"),
         ({**PROCESS, "target": "gold"}, "target must be data, factors or reference"),
         ({**PROCESS, "entryType": "member"}, "entryType must be one of: process_emissions"),
+        ({"module": "buildings", "year": "2025"}, "module buildings takes no files of data entries"),
+        ({**PROCESS, "target": "reference"}, "module process_emissions takes no files of reference data"),
         ({"module": "headcount", "year": "2025"}, "say which data entry type it is: member, student"),
         ({**PROCESS, "unit": "99999"}, "unknown unit 99999"),
         ({**PROCESS, "maxRejectedShare": "50%"}, "maxRejectedShare must be a number between 0 and 1, such as 0.5"),
@@ -207,6 +209,7 @@ async def test_who_has_no_token_or_no_permission_uploads_nothing(client: httpx.A
     forbidden = await client.post("/uploads", params=PROCESS, content=CSV, headers=standard)
 
     assert (anonymous.status_code, anonymous.json()["error"]["code"]) == (401, "UNAUTHENTICATED")
+    assert anonymous.headers["www-authenticate"] == "Bearer"
     assert (forbidden.status_code, forbidden.json()["error"]["code"]) == (403, "FORBIDDEN")
     assert await count(engine, "uploads") == 0
 
