@@ -29,7 +29,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import aliased
 
 from gql_server.db import models
-from gql_server.db.expressions import AnySelect, constant, member
+from gql_server.db.expressions import AnySelect, constant, member, number
 from gql_server.db.models import EntityType, PipelineStatus
 from gql_server.policy import USERS_VIEW, Viewer
 from gql_server.reads.alerts import ALERTS, alerts
@@ -210,13 +210,14 @@ def _of_newest(viewer: Viewer, criteria: PipelineCriteria, names: Sequence[str],
 def _of_base(viewer: Viewer, base: PipelineCriteria, looked: CTE, names: Sequence[str], most: int) -> Counts:
     pipelines, jobs = _pipelines(viewer, looked), _jobs(viewer, base, looked)
     complete = select(func.count()).select_from(looked).scalar_subquery() <= most
-    return [(name, _of_looked(name, jobs if DIMENSIONS[name].of_job else pipelines), complete) for name in names]
+    return [(name, _of_looked(name, jobs if DIMENSIONS[name].of_job else pipelines, most), complete) for name in names]
 
 
-def _of_looked(name: str, source: CTE) -> AnySelect:
+def _of_looked(name: str, source: CTE, most: int) -> AnySelect:
+    """Values of what is looked at, each counted to the bound: that looks at one more, to know of it."""
     value = source.c[DIMENSIONS[name].column]
     label = func.max(source.c.user_name) if name == "TRIGGERED_BY" else cast(null(), Text)
-    counted = func.count(source.c.key.distinct()).label("counted")
+    counted = func.least(func.count(source.c.key.distinct()), number(most)).label("counted")
     return select(value.label("value"), label.label("label"), counted).where(value.is_not(None)).group_by(value)
 
 

@@ -164,6 +164,22 @@ SAYING = text("""
         WHEN p.id IN (SELECT id FROM pipelines WHERE status = 'FAILED' ORDER BY id LIMIT 3) THEN 'success, then failure' END
     FROM pipelines AS p WHERE p.id = job.pipeline_id
 """)
+
+
+async def test_a_value_that_is_counted_to_a_bound_counts_no_more_than_the_list_that_it_opens(engine: AsyncEngine):
+    async with engine.begin() as connection:
+        await runs(connection, "SUCCESS", 1_002)
+        await connection.execute(SAYING)
+    client, filter = Client(engine), {"search": "success", "hasErrors": False}
+
+    found = await facets(client, keys=["STATUS", "KIND"], filter=filter)
+
+    total = (await client.query(TOTAL, filter=filter))["pipelines"]["totalCount"]
+    assert total == {"value": 1_000, "precision": "AT_LEAST"}
+    assert {value["value"]: value["count"] for value in found["STATUS"]} == {"SUCCESS": total}
+    assert all(value["count"] == total for value in found["KIND"])
+
+
 MOST = 40
 PAGES_MAX = 8_000
 
