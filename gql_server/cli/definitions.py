@@ -12,7 +12,7 @@ from rich.markup import escape
 
 from gql_server.cli import opening
 from gql_server.cli.program import app, out
-from gql_server.errors import Stop
+from gql_server.errors import BadInput, Stop
 
 SCHEMA_FILE = Path("schema.graphql")
 RELEASED_FILE, ACCEPTED_FILE = Path("releases/schema.graphql"), Path("releases/accepted.toml")
@@ -79,7 +79,10 @@ def show_settings(
 def documents(
     files: Annotated[list[Path] | None, typer.Argument(help="Files of one document each; none: those of GraphiQL.")] = None,
 ) -> None:
-    """Print a manifest of trusted documents, by their SHA-256, for GQL_TRUSTED_DOCUMENTS."""
+    """Print a manifest of trusted documents, by their SHA-256, for GQL_TRUSTED_DOCUMENTS. Each has one operation that fits the
+    schema."""
+    from gql_server.graph.schema import create_schema
+    from gql_server.graph.views.document import check_document
     from gql_server.http.documents import manifest
     from gql_server.http.tabs import operation_texts
 
@@ -87,4 +90,10 @@ def documents(
         texts = [path.read_text("utf-8").rstrip() for path in files] if files else operation_texts()
     except (OSError, UnicodeDecodeError) as error:
         raise Stop(str(error)) from None
+    schema = create_schema().executable
+    for path, text in zip(files or (), texts, strict=False):
+        try:
+            check_document(schema, text, None)
+        except BadInput as error:
+            raise Stop(f"{path}: {error.message}") from None
     sys.stdout.write(json.dumps(manifest(texts), indent=2, ensure_ascii=False) + "\n")

@@ -181,6 +181,24 @@ def test_the_operations_of_the_page_are_a_manifest(tmp_path: Path):
     assert load([tmp_path / "page.json"]) == {digest(text): text for text in operation_texts()}
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{ nope }", "Cannot query field 'nope' on type 'Query'. Did you mean 'node' or 'nodes'?"),
+        ("", "Syntax Error: Unexpected <EOF>."),
+        ("query A { __typename } query B { __typename }", "the document must have exactly one operation"),
+    ],
+)
+def test_what_nobody_could_execute_is_not_trusted(tmp_path: Path, text: str, said: str):
+    path = tmp_path / "bad.graphql"
+    path.write_text(text)
+
+    result = CliRunner().invoke(app, ["documents", str(path)])
+
+    assert (result.stdout, str(result.exception)) == ("", f"{path}: {said}")
+    assert isinstance(result.exception, Stop)
+
+
 async def test_the_schema_is_told_to_everyone_unless_it_is_said_otherwise(opens: Opens):
     everyone, permitted = await opens(), await opens(introspection="permitted")
     told = {"data": {"__schema": {"queryType": {"name": "Query"}}}}

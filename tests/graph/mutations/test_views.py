@@ -15,6 +15,7 @@ from tests.graph.mutations.conftest import mutate, rows
 from tests.graphql import Client
 
 FAILED = "query ($first: Int) { pipelines(first: $first, filter: { hasErrors: true }) { nodes { message } } }"
+SEARCH = "query ($text: String) { pipelines(filter: { search: $text }) { nodes { id } } }"
 VIEW = "view { id name description documentId document variables isShared owner { kind email } isMine }"
 
 
@@ -123,7 +124,9 @@ async def test_who_does_not_see_operations_saves_for_themselves_only(engine: Asy
     ({"document": "{ viewer { " + "id " * 2100 + "} }"}, "document", None),
     ({"variables": [1]}, "variables", ""),
     ({"variables": {"last": 1}}, "variables", "/last"),
-    ({"variables": {"first": "x" * 70_000}}, "variables", ""),
+    ({"variables": {"first": "x"}}, "variables", "/first"),
+    ({"document": "query ($a: Int!) { pipelines(first: $a) { nodes { id } } }", "variables": {"a": None}}, "variables", "/a"),
+    ({"document": SEARCH, "variables": {"text": "x" * 70_000}}, "variables", ""),
     ({"name": " "}, "name", None),
     ({"name": "x" * 101}, "name", None),
     ({"id": encode("Job", 1)}, "id", None),
