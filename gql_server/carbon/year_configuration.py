@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Literal, cast
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, create_model
+from pydantic_core import ErrorDetails
 
 from gql_server.carbon.catalog import HEADCOUNT, MODULES, DataEntryTypeInfo, Module, entry_type_named, module_by_key
 from gql_server.carbon.formats import takes_entries
@@ -11,6 +12,7 @@ from gql_server.db import dumps
 from gql_server.errors import BadInput
 
 MAX_BYTES = 256 * 1024
+TAGS = ("low", "medium", "high", "none")
 OBJECTIVES = ("institutional_footprint", "population_projections", "unit_scenarios")
 
 
@@ -100,8 +102,17 @@ def check(patch: Mapping[str, Any], year: int) -> None:
     except ValidationError as invalid:
         error = invalid.errors(include_url=False, include_input=False, include_context=False)[0]
         path = "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in error["loc"])
-        reason = "this key is unknown" if error["type"] == "extra_forbidden" else error["msg"].removeprefix("Value error, ")
-        raise BadInput(f"config{path}: {reason}", argument="config", path=path) from None
+        raise BadInput(f"config{path}: {_reason(error)}", argument="config", path=path) from None
+
+
+def _reason(error: ErrorDetails) -> str:
+    match error["type"]:
+        case "extra_forbidden":
+            return "this key is unknown"
+        case "literal_error":
+            return f"must be one of: {', '.join(TAGS)}"
+        case _:
+            return error["msg"].removeprefix("Value error, ")
 
 
 def _object(name: str, /, **members: Any) -> type[BaseModel]:
@@ -134,7 +145,7 @@ def _module(module: Module) -> type[BaseModel]:
     submodules = _object(
         "Submodules", **{name: submodule for info in module.data_entry_types for name in (str(info.id), info.key)}
     )
-    return _object(module.key, enabled=bool, uncertainty_tag=Literal["low", "medium", "high", "none"], submodules=submodules)
+    return _object(module.key, enabled=bool, uncertainty_tag=Literal[*TAGS], submodules=submodules)
 
 
 _Row = Annotated[

@@ -97,7 +97,7 @@ def test_y7_one_nested_threshold_leaves_its_siblings_and_goals_are_replaced() ->
     ({"modules": {"5": {"enabled": 1}}}, "/modules/5/enabled", "Input should be a valid boolean"),
     ({"modules": {"5": {"enabled": None}}}, "/modules/5/enabled", "Input should be a valid boolean"),
     ({"modules": {"5": {"uncertainty_tag": "huge"}}}, "/modules/5/uncertainty_tag",
-     "Input should be 'low', 'medium', 'high' or 'none'"),
+     "must be one of: low, medium, high, none"),
     ({"modules": {"5": {"submodules": {"60": {"threshold": -1}}}}}, "/modules/5/submodules/60/threshold",
      "Input should be greater than or equal to 0"),
     ({"modules": {"5": {"submodules": {"60": {"threshold": True}}}}}, "/modules/5/submodules/60/threshold",

@@ -42,6 +42,28 @@ def test_what_is_known_of_a_long_list_is_translated_wherever_it_stands() -> None
 @pytest.mark.parametrize(
     ("english", "french"),
     [
+        (
+            "Upload the same file again, with target=reference and module=purchase: nothing in it is to be corrected.",
+            "Déposez à nouveau le même fichier, avec target=reference et module=purchase : rien n’est à y corriger.",
+        ),
+        (
+            "Upload the same file again, with target=data, module=x and entryType=y: nothing in it is to be corrected.",
+            "Déposez à nouveau le même fichier, avec target=data, module=x et entryType=y : rien n’est à y corriger.",
+        ),
+        ("It has ended. (and 1 more of this)", "Il est terminé. (et 1 autre de ce genre)"),
+        ("It has ended. (and 2 more of this)", "Il est terminé. (et 2 autres de ce genre)"),
+        ("config/goals/0/target_year: must be after 2025", "config/goals/0/target_year : doit être après 2025"),
+        ("config/a: Input should be less than or equal to 1", "config/a : doit être au plus 1"),
+        ("config/a: must be one of: low, medium, high, none", "config/a : doit être l’un de : low, medium, high, none"),
+    ],
+)
+def test_what_is_put_together_is_translated_in_all_its_parts(english: str, french: str) -> None:
+    assert in_french(english) == french
+
+
+@pytest.mark.parametrize(
+    ("english", "french"),
+    [
         ("reads, or is about to read,", "lit, ou s’apprête à lire,"),
         (
             "its rows are in, upload those that it left out alone",

@@ -44,7 +44,8 @@ export function translator(sentences: Record<string, string>): (text: string) =>
 
   function translate(text: string): string {
     const more = /^([^]+) \(and (\d+) more of this\)$/.exec(text);
-    if (more) return (sentences['{} (and {} more of this)'] ?? '').replace('{}', translate(more[1]!)).replace('{}', more[2]!);
+    const alike = more && (sentences[`{} (and ${more[2]} more of this)`] ?? sentences['{} (and {} more of this)'] ?? '');
+    if (more && alike) return alike.replace('{}', translate(more[1]!)).replace('{}', more[2]!);
     const here = first(text);
     if (here) return here.end < text.length ? `${here.text} ${translate(text.slice(here.end).trimStart())}` : here.text;
     const end = text.search(/[.!?]\s/);
