@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 
-from tests.e2e.conftest import free_port
+from tests.e2e.servers import answers, free_port
 
 FOLDER = Path(__file__).parents[1] / "oidc"
 NODE = shutil.which("node", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
@@ -54,17 +54,10 @@ def provided(origin: str, **lifetimes: int) -> Generator[Provider]:
     process = subprocess.Popen([NODE, "provider.js"], cwd=FOLDER, env=environment, stdin=subprocess.PIPE)
     try:
         provider = Provider(process, port)
-        _wait_until(lambda: _answers(f"{provider.issuer}/.well-known/openid-configuration"))
+        _wait_until(lambda: answers(f"{provider.issuer}/.well-known/openid-configuration"))
         yield provider
     finally:
         process.communicate(timeout=30)  # it ends with its input
-
-
-def _answers(url: str) -> bool:
-    try:
-        return httpx.get(url).is_success
-    except httpx.TransportError:
-        return False
 
 
 def _wait_until(condition: Any) -> None:

@@ -1,14 +1,16 @@
-"""Takes the pictures of the documents: `python tests/e2e/screenshot.py docs/graphiql.png docs/console.png`, and with an address
-of a Prometheus that scrapes `demo --replay`, `python tests/e2e/screenshot.py docs/monitoring.png http://127.0.0.1:9091`."""
+"""Takes the pictures of the documents: `python -m tests.e2e.screenshot docs/graphiql.png docs/console.png`, and with an address
+of a Prometheus that scrapes `demo --replay`, `python -m tests.e2e.screenshot docs/monitoring.png http://127.0.0.1:9091`."""
 
 import json
 import sys
 from pathlib import Path
 from urllib.parse import quote
 
-from conftest import chromium, demo_server
 from playwright.sync_api import Browser, expect
-from test_graphiql_in_browser import ANSWER, EQUIPMENT, VARIABLES, open_tab, upload, visit, write
+
+from tests.e2e.conftest import chromium
+from tests.e2e.servers import free_port, running_demo
+from tests.e2e.test_graphiql_in_browser import ANSWER, EQUIPMENT, VARIABLES, open_tab, upload, visit, write
 
 DASHBOARD = Path(__file__).parents[2] / "examples" / "monitoring" / "dashboard.json"
 DRAWN = ("Pipelines by status", "Failures by class", "Jobs finished, per minute", "Job duration, p95")
@@ -55,7 +57,7 @@ def main() -> None:
         with chromium() as browser:
             take_monitoring(browser, sys.argv[2], Path(sys.argv[1]))
         return
-    with demo_server() as origin, chromium() as browser:
+    with running_demo(free_port()) as origin, chromium() as browser:
         take_console(browser, origin, Path(sys.argv[2]))
         take(browser, origin, Path(sys.argv[1]))
 

@@ -1,17 +1,11 @@
 """The operations console in Chromium, on the demo's day."""
 
 import json
-import os
 import re
-import signal
-import subprocess
-import sys
 import time
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 from uuid import UUID
 
@@ -20,17 +14,13 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, Request, Route, expect
 
 from gql_server.graph.nodes import encode
-from gql_server.http.authentication import TokenAuthority
-from gql_server.settings import Settings
-from tests.e2e.conftest import copied, free_port, operator_of, running_demo
+from tests.databases import execute
+from tests.e2e.servers import AUTHORITY, Ledgers, aside, free_port, operator_of, running_demo
 
 pytestmark = pytest.mark.browser
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT / "examples" / "data"
-AXE = ROOT / "frontend" / "node_modules" / "axe-core" / "axe.min.js"
-AXE_RUN = "axe.run(document, {resultTypes: ['violations']}).then(r => r.violations.map(v => `${v.id}: ${v.nodes[0].html}`))"
-PAGES = ["/pipelines", "/failures", "/years", "/years/2025", "/fleet"]
 LIVE = "[data-live][data-state=live]"
 JAVASCRIPT_MAX = 300_000
 SCRIPT_BYTES = """performance.getEntriesByType('resource').filter(({name}) => name.endsWith('.js'))
@@ -42,24 +32,10 @@ FIRST_PAINT = "first-contentful-paint"
 CREATE = """mutation {
   createYearConfiguration(input: { year: 2025 }) { ... on CreateYearConfigurationPayload { pipeline { pipelineId } } }
 }"""
-MORE_JOBS = """
-import asyncio, sys
-from pathlib import Path
-import asyncpg
-from gql_server.db import embedded
-
-async def insert(dsn):
-    connection = await asyncpg.connect(dsn)
-    await connection.execute(
-        "INSERT INTO data_ingestion_jobs"
-        " (provider, job_type, entity_type, state, result, status_message, pipeline_id, year, started_at, finished_at)"
-        " SELECT provider, 'aggregation', entity_type, 'FINISHED', 'SUCCESS', 'Success', pipeline_id, year, now(), now()"
-        " FROM data_ingestion_jobs, generate_series(1, 1500) WHERE pipeline_id = $1", sys.argv[2])
-    await connection.close()
-
-with embedded.start(Path(sys.argv[1])) as dsn:
-    asyncio.run(insert(dsn))
-"""
+MORE_JOBS = """INSERT INTO data_ingestion_jobs
+  (provider, job_type, entity_type, state, result, status_message, pipeline_id, year, started_at, finished_at)
+SELECT provider, 'aggregation', entity_type, 'FINISHED', 'SUCCESS', 'Success', pipeline_id, year, now(), now()
+FROM data_ingestion_jobs, generate_series(1, 1500)"""
 ENDED = "query ($id: UUID!) { pipeline(by: { pipelineId: $id }) { isTerminal } }"
 
 
@@ -93,39 +69,6 @@ def ended(origin: str, content: bytes) -> str:
         assert time.monotonic() < deadline
         time.sleep(0.1)
     return pipeline
-
-
-@contextmanager
-def serving(**settings: str) -> Generator[tuple[str, TokenAuthority]]:
-    """`gql-server serve` on a ledger of its own, with these settings, and who mints tokens for it."""
-    port, secret = free_port(), "s" * 40
-    command = [sys.executable, "-c", "from gql_server.cli import main; main()", "serve", "--port", str(port)]
-    with TemporaryDirectory(prefix="gql-serve-") as data_dir:
-        process = subprocess.Popen(command, env={**os.environ, "GQL_DATA_DIR": data_dir, "GQL_JWT_SECRET": secret, **settings})
-        try:
-            origin = f"http://127.0.0.1:{port}"
-            answers_soon(f"{origin}/readyz")
-            yield (
-                origin,
-                TokenAuthority(
-                    secret, Settings.model_fields["jwt_issuer"].default, Settings.model_fields["jwt_audience"].default
-                ),
-            )
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait(timeout=30)
-
-
-def answers_soon(url: str) -> None:
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:
-        try:
-            if httpx.get(url).is_success:
-                return
-        except httpx.TransportError:
-            pass
-        time.sleep(0.2)
-    raise RuntimeError(f"{url} does not answer")
 
 
 def operation_of(request: Request) -> str:
@@ -504,50 +447,15 @@ def test_a_principal_sees_nothing_of_others(page: Page, origin: str, complaints:
     assert page.locator("tr.pipeline").count() == page.locator("tr.pipeline .unit").count()
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("language", ["en", "fr"])
-@pytest.mark.parametrize("path", PAGES)
-def test_a_page_is_accessible_in_each_theme_and_language(
-    browser: Browser, origin: str, path: str, language: str, theme: str
-) -> None:
-    context = browser.new_context(viewport={"width": 1440, "height": 900}, color_scheme=theme, bypass_csp=True)  # type: ignore[arg-type]
-    page = context.new_page()
-    visit(page, origin, f"{path}?lang={language}")
-    page.wait_for_load_state("networkidle")
-    page.add_script_tag(path=AXE)
-
-    assert page.evaluate(AXE_RUN) == []
-    assert page.evaluate("document.documentElement.lang") == language
-    context.close()
-
-
-SIDEWAYS = """[...document.querySelectorAll('.board, .board *')]
-  .filter((each) => ['auto', 'scroll'].includes(getComputedStyle(each).overflowX) && each.scrollWidth > each.clientWidth)
-  .map((each) => each.className)"""
-
-
-@pytest.mark.parametrize("width", [360, 768, 1440, 2560])
-@pytest.mark.parametrize("path", PAGES)
-def test_a_page_fits_every_screen(browser: Browser, origin: str, path: str, width: int) -> None:
-    context = browser.new_context(viewport={"width": width, "height": 900})
-    page = context.new_page()
-    visit(page, origin, path)
-    page.wait_for_load_state("networkidle")
-
-    assert page.evaluate("document.documentElement.scrollWidth") == width
-    assert page.evaluate(SIDEWAYS) == []
-    context.close()
-
-
-def test_the_page_lives_through_a_restart_with_nothing_lost_or_doubled(page: Page, played: Path) -> None:
+def test_the_page_lives_through_a_restart_with_nothing_lost_or_doubled(page: Page, ledgers: Ledgers, played: str) -> None:
     port = free_port()
-    with copied(played) as data_dir:
-        with running_demo(port, data_dir) as origin:
+    with ledgers.cloned(played) as dsn:
+        with running_demo(port, GQL_DATABASE_URL=dsn) as origin:
             visit(page, origin)
             count = page.locator("tr.pipeline").count()
         expect(page.locator("[data-live]")).to_contain_text("Not live since")
         assert page.locator("tr.pipeline").count() == count
-        with running_demo(port, data_dir) as origin:
+        with running_demo(port, GQL_DATABASE_URL=dsn) as origin:
             expect(page.locator(LIVE)).to_be_visible(timeout=60_000)
             entered = upload(origin, "process_emissions_2025.csv", "process_emissions")
             expect(page.locator("[data-new]")).to_have_text("1 new pipeline", timeout=60_000)
@@ -558,32 +466,34 @@ def test_the_page_lives_through_a_restart_with_nothing_lost_or_doubled(page: Pag
             expect(page.locator("tr.pipeline")).to_have_count(count + 1)
 
 
-def test_who_has_no_token_is_asked_for_one_and_who_has_an_old_one_for_another_where_they_are(page: Page) -> None:
-    with serving() as (origin, authority):
+def test_who_has_no_token_is_asked_for_one_and_who_has_an_old_one_for_another_where_they_are(
+    page: Page, ledgers: Ledgers
+) -> None:
+    with ledgers.serving() as origin:
         page.goto(f"{origin}/pipelines?year=2025&lang=en")
-        sign_in(page, authority.mint("operator", lifetime=timedelta(seconds=36)))
+        sign_in(page, AUTHORITY.mint("operator", lifetime=timedelta(seconds=36)))
         expect(page.locator("[data-empty]")).to_contain_text("No pipeline matches these filters.")
         time.sleep(7)  # half a minute before its end a token is as good as none
 
         page.get_by_role("button", name="Refresh").click()
 
         expect(page.get_by_role("dialog")).to_contain_text("has expired")
-        sign_in(page, authority.mint("operator"))
+        sign_in(page, AUTHORITY.mint("operator"))
         page.get_by_role("button", name="Clear filters").first.click()
         expect(page.locator("[data-empty]")).to_contain_text("No pipeline yet.")
         kept = page.evaluate("JSON.stringify([Object.entries(localStorage), document.cookie])")
         assert "eyJ" not in kept
 
 
-def test_the_console_works_where_only_trusted_documents_are_executed(page: Page) -> None:
+def test_the_console_works_where_only_trusted_documents_are_executed(page: Page, ledgers: Ledgers) -> None:
     answers: list[str] = []
     page.on("response", lambda answer: answers.append(answer.text()) if answer.url.endswith("/graphql") else None)
-    with serving(GQL_TRUSTED_DOCUMENTS_ONLY="true") as (origin, authority):
-        headers = {"Authorization": f"Bearer {authority.mint('principal', unit='10208')}"}
+    with ledgers.serving(GQL_TRUSTED_DOCUMENTS_ONLY="true") as origin:
+        headers = {"Authorization": f"Bearer {AUTHORITY.mint('principal', unit='10208')}"}
         refused = httpx.post(f"{origin}/graphql", json={"query": "{ viewer { id } }"}, headers=headers)
         assert refused.json()["errors"][0]["extensions"]["code"] == "FORBIDDEN"
         page.goto(f"{origin}/pipelines?lang=en")
-        sign_in(page, authority.mint("principal", unit="10208"))
+        sign_in(page, AUTHORITY.mint("principal", unit="10208"))
         expect(page.locator(LIVE)).to_be_visible(timeout=30_000)
         expect(page.locator("[data-empty]")).to_contain_text("No pipeline yet.")
         page.locator("[data-views]").click()
@@ -722,9 +632,9 @@ def test_a_list_without_failures_has_nothing_to_retry(page: Page, origin: str, c
     expect(dialog.get_by_role("button", name="Retry", exact=True)).to_be_disabled()
 
 
-def test_running_pipelines_are_aborted_together_once_their_number_is_confirmed(browser: Browser) -> None:
-    with serving() as (origin, authority):
-        headers = {"Authorization": f"Bearer {authority.mint('superadmin')}"}
+def test_running_pipelines_are_aborted_together_once_their_number_is_confirmed(browser: Browser, ledgers: Ledgers) -> None:
+    with ledgers.serving() as origin:
+        headers = {"Authorization": f"Bearer {AUTHORITY.mint('superadmin')}"}
         for year in (2025, 2026):
             created = httpx.post(
                 f"{origin}/graphql", json={"query": CREATE.replace("2025", str(year))}, headers=headers, timeout=30
@@ -732,7 +642,7 @@ def test_running_pipelines_are_aborted_together_once_their_number_is_confirmed(b
             assert created.json()["data"]["createYearConfiguration"]["pipeline"]
         page = browser.new_context().new_page()
         page.goto(f"{origin}/pipelines?lang=en")
-        sign_in(page, authority.mint("operator"))
+        sign_in(page, AUTHORITY.mint("operator"))
         page.locator("[data-bulk-menu]").click()
         page.get_by_text("Abort all that run in this list…").click()
         dialog = page.get_by_role("dialog")
@@ -770,14 +680,14 @@ def test_of_many_rejected_rows_those_in_sight_are_drawn_and_the_list_goes_on_to_
     assert drawn.count() < 200
 
 
-def test_of_thousands_of_jobs_those_in_sight_are_drawn_and_the_list_goes_on_to_the_last(page: Page, tmp_path: Path) -> None:
-    with serving(GQL_DATA_DIR=str(tmp_path)) as (origin, authority):
-        headers = {"Authorization": f"Bearer {authority.mint('superadmin')}"}
+def test_of_thousands_of_jobs_those_in_sight_are_drawn_and_the_list_goes_on_to_the_last(page: Page, ledgers: Ledgers) -> None:
+    with ledgers.cloned() as dsn, ledgers.serving(GQL_DATABASE_URL=dsn) as origin:
+        headers = {"Authorization": f"Bearer {AUTHORITY.mint('superadmin')}"}
         created = httpx.post(f"{origin}/graphql", json={"query": CREATE}, headers=headers, timeout=30).json()["data"]
         pipeline = created["createYearConfiguration"]["pipeline"]["pipelineId"]
-        subprocess.run([sys.executable, "-c", MORE_JOBS, str(tmp_path), pipeline], check=True)
+        aside(execute(dsn, MORE_JOBS))
         page.goto(f"{origin}/pipelines/{pipeline}?lang=en")
-        sign_in(page, authority.mint("operator"))
+        sign_in(page, AUTHORITY.mint("operator"))
         read, drawn = page.locator("[data-jobs-read]"), page.locator("[data-job]")
         expect(read).to_contain_text("jobs so far", timeout=30_000)
 
@@ -810,16 +720,18 @@ def test_a_pipeline_that_is_not_there_is_no_error(page: Page, origin: str, compl
     expect(page.locator("[data-empty]")).to_contain_text("This pipeline is not there, or you may not see it.")
 
 
-def test_of_two_who_abort_one_pipeline_the_second_is_told_and_sees_what_the_first_did(browser: Browser) -> None:
-    with serving() as (origin, authority):
-        headers = {"Authorization": f"Bearer {authority.mint('superadmin')}"}
+def test_of_two_who_abort_one_pipeline_the_second_is_told_and_sees_what_the_first_did(
+    browser: Browser, ledgers: Ledgers
+) -> None:
+    with ledgers.serving() as origin:
+        headers = {"Authorization": f"Bearer {AUTHORITY.mint('superadmin')}"}
         created = httpx.post(f"{origin}/graphql", json={"query": CREATE}, headers=headers, timeout=30).json()["data"]
         pipeline = created["createYearConfiguration"]["pipeline"]["pipelineId"]
         contexts = [browser.new_context() for _ in range(2)]
         first, second = (context.new_page() for context in contexts)
         for page, name in ((first, "ada"), (second, "bob")):
             page.goto(f"{origin}/pipelines")
-            sign_in(page, authority.mint("operator", subject=name))
+            sign_in(page, AUTHORITY.mint("operator", subject=name))
             row(page, pipeline).get_by_role("button", name="Abort").click()
             expect(page.get_by_role("dialog")).to_contain_text("1 unfinished job ends:")
             page.get_by_label("Reason").fill(f"{name} says so")
@@ -984,10 +896,10 @@ def test_the_fleet_shows_its_workers_and_that_all_is_well(page: Page, origin: st
     expect(page.get_by_text("Nothing is wrong.")).to_be_visible()
 
 
-def test_a_year_is_created_and_its_page_follows_the_unit_sync(page: Page) -> None:
-    with serving() as (origin, authority):
+def test_a_year_is_created_and_its_page_follows_the_unit_sync(page: Page, ledgers: Ledgers) -> None:
+    with ledgers.serving() as origin:
         page.goto(f"{origin}/years")
-        sign_in(page, authority.mint("superadmin"))
+        sign_in(page, AUTHORITY.mint("superadmin"))
         expect(page.locator("[data-empty]")).to_have_text("No year yet.")
         page.get_by_label("New year").fill("2026")
 

@@ -6,7 +6,7 @@ import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.e2e.conftest import copied, free_port, operator_of, running_demo
+from tests.e2e.servers import Ledgers, free_port, operator_of, running_demo
 
 pytestmark = pytest.mark.browser
 
@@ -27,12 +27,12 @@ def is_shown(page: Page, pipeline: str, status: str) -> None:
     expect(row.locator("td:nth-child(3)")).to_have_text(status, timeout=60_000)
 
 
-def test_the_page_lives_through_a_restart_and_has_missed_nothing(page: Page, played: Path) -> None:
+def test_the_page_lives_through_a_restart_and_has_missed_nothing(page: Page, ledgers: Ledgers, played: str) -> None:
     complaints: list[str] = []
     page.on("pageerror", lambda error: complaints.append(str(error)))
     port = free_port()
-    with copied(played) as data_dir:
-        with running_demo(port, data_dir) as origin:
+    with ledgers.cloned(played) as dsn:
+        with running_demo(port, GQL_DATABASE_URL=dsn) as origin:
             headers = operator_of(origin)
             page.goto(f"{origin}/live/")
             page.get_by_label("Token").fill(headers["Authorization"].removeprefix("Bearer "))
@@ -42,7 +42,7 @@ def test_the_page_lives_through_a_restart_and_has_missed_nothing(page: Page, pla
             is_shown(page, seen, "SUCCESS")
             interrupted = upload(origin, headers, EQUIPMENT, "equipment_electric_consumption")
         expect(page.locator("#state")).to_contain_text("connection lost")
-        with running_demo(port, data_dir):
+        with running_demo(port, GQL_DATABASE_URL=dsn):
             expect(page.locator("#state")).to_have_text("live", timeout=60_000)
             is_shown(page, interrupted, "SUCCESS")
             page.get_by_role("button", name="Was anything missed?").click()

@@ -1,31 +1,23 @@
 """Sign-in by a real identity provider, in Chromium: GraphiQL and the console on `serve`, and pages of other origins."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from tempfile import TemporaryDirectory
 
 import httpx
 import pytest
 from playwright.sync_api import Page, expect
 from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
-from gql_server.http.authentication import TokenAuthority
-from tests.e2e.conftest import free_port
 from tests.e2e.provider import CLIENT, SECRET, Provider, provided
-from tests.e2e.test_console_in_browser import LIVE, answers_soon
+from tests.e2e.servers import AUTHORITY, Ledgers, free_port
+from tests.e2e.test_console_in_browser import LIVE
 from tests.e2e.test_graphiql_in_browser import ANSWER, OPERATION, open_tab, run
 
 pytestmark = pytest.mark.browser
 
-SERVE = [sys.executable, "-c", "from gql_server.cli import main; main()", "serve"]
-KEY = "a secret that is long enough for HS256"
 SECONDS = 6
 """Time for which the provider vouches."""
 CREATE = """mutation {
@@ -51,34 +43,23 @@ class Site:
 
     def __init__(self, origin: str, provider: Provider) -> None:
         self.origin, self.provider = origin, provider
-        authority = TokenAuthority(KEY, "gql-server", "gql-server")
-        self.operator = {"Authorization": f"Bearer {authority.mint('operator', provider='ACCRED')}"}
+        self.operator = {"Authorization": f"Bearer {AUTHORITY.mint('operator', provider='ACCRED')}"}
 
 
 @contextmanager
-def served(allowed_origin: str, **settings: str) -> Generator[Site]:
+def served(ledgers: Ledgers, allowed_origin: str) -> Generator[Site]:
     port = free_port()
-    origin = f"http://127.0.0.1:{port}"
-    with TemporaryDirectory(prefix="gql-serve-") as data_dir, provided(origin, AccessToken=SECONDS) as provider:
-        environment = {
-            **os.environ,
-            "GQL_DATA_DIR": data_dir,
-            "GQL_JWT_SECRET": KEY,
+    with provided(f"http://127.0.0.1:{port}", AccessToken=SECONDS) as provider:
+        settings = {
             "GQL_OIDC_ISSUER": provider.issuer,
             "GQL_OIDC_CLIENT_ID": CLIENT,
             "GQL_OIDC_CLIENT_SECRET": SECRET,
             "GQL_OIDC_DIRECTORY": "ACCRED",
             "GQL_OIDC_ROLES": json.dumps({"groups": {"ledger-ada": "operator", "ledger-grace": "superadmin"}}),
             "GQL_ALLOWED_ORIGINS": allowed_origin,
-            **settings,
         }
-        process = subprocess.Popen([*SERVE, "--port", str(port)], env=environment)
-        try:
-            answers_soon(f"{origin}/readyz")
+        with ledgers.serving(port, **settings) as origin:
             yield Site(origin, provider)
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait(timeout=30)
 
 
 class Blank(BaseHTTPRequestHandler):
@@ -111,8 +92,8 @@ def allowed() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def site(allowed: str) -> Iterator[Site]:
-    with served(allowed) as site:
+def site(ledgers: Ledgers, allowed: str) -> Iterator[Site]:
+    with served(ledgers, allowed) as site:
         yield site
 
 
