@@ -28,7 +28,7 @@ def test_what_tools_and_people_send_is_let_through():
         ("{ viewer { " + "id " * (LIMITS.fields + 1) + "} }", "fields"),
         ("{ viewer { " + "".join(f"a{n}: id " for n in range(LIMITS.aliases + 1)) + "} }", "aliases"),
         ("{ viewer { id " + "@skip(if: false) " * (LIMITS.directives + 1) + "} }", "directives"),
-        ("{ ...A ...A } fragment A on Query { " + "viewer { id } " * (LIMITS.width // 2 + 1) + "}", "width"),
+        ("{ ...A ...A } fragment A on Query { " + "viewer { id } " * (LIMITS.root_fields // 2 + 1) + "}", "root fields"),
     ],
 )
 def test_each_limit_is_named(document: str, name: str):

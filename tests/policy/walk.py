@@ -77,7 +77,7 @@ class Walk:
     def node_documents(self, type_: GraphQLObjectType, ids: Collection[str]) -> Iterator[tuple[str, dict[str, str]]]:
         """Operations, within the limits of one, that read those nodes in full."""
         fragment = f"fragment All on {type_.name} {{ {self.fields_of(type_)} }}"
-        size = max(1, min(LIMITS.width, LIMITS.fields // (2 * fragment.count(" "))))
+        size = max(1, min(LIMITS.root_fields, LIMITS.fields // (2 * fragment.count(" "))))
         chosen = sorted(ids)
         for chunk in (chosen[start : start + size] for start in range(0, len(chosen), size)):
             variables = ", ".join(f"$i{n}: ID!" for n in range(len(chunk)))
