@@ -8,7 +8,8 @@ For any Strawberry schema:
     schema = strawberry.Schema(query=Query, execution_context_class=Executor)
 
 From then on every object and every list of objects that a resolver returns is answered by plan, and so is a query whose own
-fields are declared. A plan is made once for
+fields are declared. Of a subscription, graphql-core executes the first event; of others, the value of the one field is
+completed. A plan is made once for
 each document, operation and values of `@include` and `@skip`, and is the same for every viewer. It knows of a field without
 resolver that it is an attribute, and of others what they declare (`fields`): a pure function of attributes, or of the
 context and the object; the object itself as another type; a child that one call loads for all objects; or a guard. Rows may

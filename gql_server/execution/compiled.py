@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
-from graphql import DirectiveNode, GraphQLObjectType, Node, OperationDefinitionNode, VariableNode, Visitor, visit
+from graphql import DirectiveNode, GraphQLField, GraphQLObjectType, Node, OperationDefinitionNode, VariableNode, Visitor, visit
 from graphql.execution.collect_fields import CollectedFields, GroupedFieldSet
 
 from gql_server.execution.contract import Executor
-from gql_server.execution.plan import Details, ObjectPlan
+from gql_server.execution.plan import DEFINITION, Details, ObjectPlan
 
 OPERATIONS_MAX = 256
 CONDITIONAL = ("skip", "include")
@@ -18,7 +18,7 @@ INCREMENTAL = ("defer", "stream")
 class Compiled:
     """Collected fields and plans of one operation, under one set of conditions: nothing of them depends on who asks."""
 
-    __slots__ = ("_root", "answer", "is_varied", "operation", "plans", "sub_fields")
+    __slots__ = ("_root", "answer", "followed", "is_varied", "operation", "plans", "sub_fields")
 
     def __init__(self, operation: OperationDefinitionNode, *, is_varied: bool) -> None:
         self.operation = operation
@@ -30,11 +30,24 @@ class Compiled:
         self.answer: tuple[ObjectPlan | None] | None = None
         """The plan by which the whole operation is answered at once, if there is one, once that is known."""
 
+        self.followed: tuple[str, Details, GraphQLField] | None = None
+        """The field of a subscription whose value an event is, once that is known."""
+
     def root(self, collected: GroupedFieldSet) -> GroupedFieldSet:
         """The root fields, the same for each execution."""
         if self._root is None:
             self._root = collected
         return self._root
+
+
+def followed(root: GraphQLObjectType, collected: GroupedFieldSet) -> tuple[str, Details, GraphQLField] | None:
+    """The one field of a subscription, if its value is the event as it comes, as Strawberry has it."""
+    for key, details in collected.items() if len(collected) == 1 else ():
+        field = root.fields.get(details[0].node.name.value)
+        strawberry = field and field.extensions.get(DEFINITION)
+        if field and strawberry and strawberry.is_subscription:
+            return key, details, field
+    return None
 
 
 class _Same:

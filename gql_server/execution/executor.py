@@ -7,6 +7,7 @@ from typing import Any
 from graphql import (
     ExecutionResult,
     GraphQLError,
+    GraphQLField,
     GraphQLObjectType,
     OperationType,
 )
@@ -14,7 +15,7 @@ from graphql.execution.collect_fields import GroupedFieldSet, collect_fields
 from graphql.pyutils import Path
 
 from gql_server.execution.arguments import Arguments
-from gql_server.execution.compiled import Compiled, compiled
+from gql_server.execution.compiled import Compiled, compiled, followed
 from gql_server.execution.contract import Executor
 from gql_server.execution.effects import Escaped, Work, begun
 from gql_server.execution.introspection import IntrospectedField, Introspection, selected, tells_of_schema
@@ -52,7 +53,42 @@ class PlanExecutor(Executor):
             if region := self._entered(entry, plan, [ROOT if self.root_value is None else self.root_value]):
                 work = begun(self, region)
                 return self._responded(entry, work) if work else ExecutionResult(entry.answers[0], None)
-        return super().execute_operation(serially)
+        followed = self._followed()
+        return super().execute_operation(serially) if followed is None else self._told(*followed)
+
+    def _followed(self) -> tuple[str, Details, GraphQLField] | None:
+        """The field of a subscription whose value an event is, once graphql-core has executed the first event."""
+        known = self.compiled and self.compiled.followed
+        return None if known is None or self.hooks is not None or self.is_awaitable(self.root_value) else known
+
+    def _told(self, key: str, details: Details, field: GraphQLField) -> Any:
+        """The response to an event, as graphql-core completes it: nothing is collected, and no argument read, once more."""
+        root: Any = self.schema.subscription_type
+        path = Path(None, key, root.name)
+        info = self.build_resolve_info(field, [each.node for each in details], root, path)
+        try:
+            completed = self.complete_value(field.type, details, info, path, self.root_value, None)
+        except Exception as error:
+            return self._told_null(error, key, details, field)
+        if self.is_awaitable(completed):
+            return self._told_later(completed, key, details, field)
+        return self.build_response({key: completed})
+
+    async def _told_later(self, completed: Any, key: str, details: Details, field: GraphQLField) -> Any:
+        try:
+            data = {key: await completed}
+        except Exception as error:
+            return self._told_null(error, key, details, field)
+        return self.build_response(data)
+
+    def _told_null(self, error: Exception, key: str, details: Details, field: GraphQLField) -> Any:
+        root: Any = self.schema.subscription_type
+        try:
+            self.handle_field_error(error, field.type, details, Path(None, key, root.name))
+        except GraphQLError as located:
+            self.collected_errors.add(located, None)
+            return self.build_response(None)
+        return self.build_response({key: None})
 
     async def _responded(self, entry: Entry, work: Work) -> Any:
         """The response, once the whole operation is answered."""
@@ -94,6 +130,8 @@ class PlanExecutor(Executor):
     ) -> Any:
         if self.compiled:
             grouped_field_set = self.compiled.root(grouped_field_set)
+            if self.operation.operation is OperationType.SUBSCRIPTION and not new_defer_usages:
+                self.compiled.followed = followed(root_type, grouped_field_set)
         return super().execute_collected_root_fields(root_type, root_value, grouped_field_set, serially, new_defer_usages)
 
     def complete_object_value(

@@ -259,3 +259,16 @@ class Derived(tuple[Any, ...]):
 )
 def test_a_column_is_read_by_position_or_by_name(rows: list[Any], name: str, column: list[Any]) -> None:
     assert [*Table(rows).column(name)] == column
+
+
+async def test_only_the_first_event_of_a_subscription_is_executed_by_graphql_core() -> None:
+    query = "subscription ($deep: Boolean!) { a: followed { name books(first: 1) @include(if: $deep) { nodes { title } } } }"
+    shallow, deep = {"a": {"name": "Author 2"}}, {"a": {"name": "Author 2", "books": {"nodes": [{"title": "Book 20"}]}}}
+    for is_deep, second in ((True, deep), (False, shallow), (True, deep)):
+        variables: dict[str, Any] = {"deep": is_deep}
+        Counting.executed.clear()
+        events: Any = await SCHEMA.subscribe(query, variable_values=variables, context_value=Shelf())
+        told = [event async for event in events]
+        assert [event.errors for event in told] == [None] * 3
+        assert told[1].data == second
+        assert Counting.executed == {"a": 1}
