@@ -46,7 +46,7 @@ PLACES = {
 
 
 VALIDATION = re.compile(r"^Input should be |^Field required$")
-"""What pydantic says of a value."""
+"""Words of pydantic about a value."""
 
 TITLES = {form for rule in RULES for form in (rule.title, f"{rule.title}: {{}}")}
 """Of failure groups, with the cause and without."""

@@ -50,4 +50,4 @@ TIME_ORDERED_ID = text("gql_uuid7()")
 NOW = func.clock_timestamp()
 SECONDS_OF_RUN = "greatest(extract(epoch FROM finished_at - started_at)::double precision, 0::double precision)"
 RUN_SECONDS = "(\nCASE\nWHEN started_at IS NOT NULL THEN duration_seconds\nELSE NULL::double precision\nEND)"
-"""What `db.expressions.run_seconds` says, as an index holds it, in the lines in which PostgreSQL shows it."""
+"""The value of `db.expressions.run_seconds` as an index holds it, in the lines in which PostgreSQL shows it."""

@@ -101,7 +101,7 @@ def is_in(value: Any, bounds: Range[Any]) -> bool:
 
 
 def seconds(item: Item) -> float | None:
-    """What never ran has no duration."""
+    """Duration; none of one that never ran."""
     return None if item.of["started_at"] is None else item.of["duration_seconds"]
 
 
