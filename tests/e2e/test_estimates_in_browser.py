@@ -1,4 +1,4 @@
-"""How long a running pipeline will go on, as the console says it: of runs whose ends we know, by a clock that we set."""
+"""The time that a running pipeline will still take, as the console tells it: of runs whose ends are known, by a set clock."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
