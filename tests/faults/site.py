@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +24,13 @@ from gql_server.ledger import NewJob, Submitted, wakeup
 from gql_server.policy import Role, Viewer, permissions_of
 from tests.faults.audit import nothing_lost
 from tests.faults.cluster import Cluster
-from tests.faults.processes import Process, launch
+from tests.faults.processes import Process, fork, launch
 
 SECRET = "the signing key of the fault lane"
 OPERATOR = Viewer("operator", Provider.ACCRED.value, permissions_of(Role.OPERATOR, None))
 Report = Callable[[str, object], None]
+OF_THE_START = {"LD_PRELOAD", "PYTHONPATH"}
+"""Variables that a process reads when it starts."""
 FAULT = "fault"
 """The name under which a line of the table is reported."""
 AWAY = (SQLAlchemyError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
@@ -49,9 +52,10 @@ class Site:
     def start(
         self, name: str, *arguments: str, port: int | None = None, launcher: Sequence[str] = (), **environment: str
     ) -> Process:
-        """Start one of our commands; `port` is a proxy's."""
+        """Start one of our commands; `port` is a proxy's. Forked, but where the launcher or the start of Python matters."""
         ours = {"GQL_DATABASE_URL": self.cluster.dsn(self.database, port), "GQL_WORKER_ID": name, "GQL_JWT_SECRET": SECRET}
-        process = launch(name, arguments, ours | environment, self.folder / f"{name}.log", launcher)
+        starting = partial(launch, launcher=launcher) if launcher or OF_THE_START & environment.keys() else fork
+        process = starting(name, arguments, ours | environment, self.folder / f"{name}.log")
         self.processes.append(process)
         return process
 
