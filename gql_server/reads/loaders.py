@@ -87,7 +87,7 @@ class Loader(DataLoader[Any, Any]):
 
     def _gathering(self) -> KeyBatch:
         """The batch of this tick."""
-        if self._newest is None or self._newest.is_begun:
+        if self._newest is None or self._newest.is_begun or self._newest.is_abandoned:
             self._newest = KeyBatch(self._read)
             self._reads.add(self._newest)
         return self._newest

@@ -16,7 +16,7 @@ from tests.graphql import SCHEMA, context, viewer
 
 PERSON = "operator@example.org"
 OPERATOR = Viewer("operator", Provider.DEFAULT.value, permissions_of(Role.OPERATOR, None), "Opéra Teur", PERSON)
-READING = narrowed(permissions_of(Role.SUPERADMIN, None), ["pipelines:read"])
+READING = narrowed(permissions_of(Role.SUPERADMIN, None), ["pipelines:read", "pipelines:operate"])
 VIEWERS = {
     "principal": viewer("principal", unit="A"),
     "service without people": Viewer("service", Provider.DEFAULT.value, READING),
@@ -27,7 +27,7 @@ EVERYTHING = """{
       message lastError ticketMarkdown diagnosis { message remedy }
       timeline(first: 50) { nodes { message actor { displayName email } } }
       jobs(first: 5) {
-        nodes { message errorDetail diagnosis { message } timeline { nodes { message } } meta { entries { key value } } }
+        nodes { message errorDetail diagnosis { message } timeline { nodes { message } } meta { raw entries { key value } } }
       }
     }
   }

@@ -121,6 +121,19 @@ async def test_what_nobody_wants_any_more_is_not_begun(loaders: Loaders, monkeyp
     assert await loaders.values(squares, [2]) == [4]
 
 
+async def test_what_is_asked_for_after_all_that_waited_was_given_up_is_read(
+    loaders: Loaders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batches, "PATIENCE_SECONDS", 60.0)
+    first, second = loaders.values(slow, [1]), loaders.values(squares, [2])
+    await asyncio.sleep(0)
+    second.cancel()
+    await asyncio.sleep(0)
+    async with asyncio.timeout(10):
+        assert await loaders.values(squares, [3]) == [9]
+    assert await first == [1]
+
+
 async def test_a_read_that_is_given_up_in_an_outage_is_not_tried_again(engine: Engine) -> None:
     loaders = Loaders(engine, None, retried_on_outage)  # type: ignore[arg-type]
     asked = loaders.alone(never)

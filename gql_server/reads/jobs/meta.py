@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Text, and_, case, cast, func, or_, select
-from sqlalchemy.dialects.postgresql import JSONB, aggregate_order_by
+from sqlalchemy import ColumnElement, Text, and_, case, cast, func, literal, or_, select
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, aggregate_order_by
 
 from gql_server.db import models
 from gql_server.db.expressions import Column, constant
@@ -16,6 +16,8 @@ ALLOWED = ("provider_name", "filters", "status_history", "phases", "reading")
 VALUE_MAX_BYTES = 16_384
 UNEXPECTED = "The job failed unexpectedly."
 ABORTED = "Aborted"
+PEOPLE = ["aborted_by", "created_by"]
+"""Keys of the bag that name somebody."""
 
 J = models.Job
 
@@ -45,6 +47,16 @@ def whole_meta() -> ColumnElement[Any]:
     """All that the job carries: its metadata, and under `config` what it was configured with."""
     meta = case((func.jsonb_typeof(J.meta) == "object", J.meta), else_=func.jsonb_build_object())
     return case((J.config == func.jsonb_build_object(), meta), else_=func.jsonb_build_object("config", J.config).op("||")(meta))
+
+
+def raw(viewer: Viewer) -> ColumnElement[Any]:
+    """The same, without people for who may not know them."""
+    whole, history = whole_meta(), "status_history"
+    if viewer.may(USERS_VIEW):
+        return whole
+    nameless: ColumnElement[Any] = whole.op("-")(literal(PEOPLE, ARRAY(Text)))
+    told = func.jsonb_build_object(history, shown(viewer, history))
+    return case((J.meta[history].is_not(None), nameless.op("||")(told)), else_=nameless)
 
 
 def size(value: Column) -> ColumnElement[int]:
@@ -81,7 +93,7 @@ def nameless(viewer: Viewer, text: Column) -> Column:
     """The text; who may not know people is not told by whom a job was aborted."""
     if viewer.may(USERS_VIEW):
         return text
-    return case((func.starts_with(text, constant(ABORTED_BY)), constant(ABORTED)), else_=text)
+    return case((_names_person(text), constant(ABORTED)), else_=text)
 
 
 def shown(viewer: Viewer, key: str) -> ColumnElement[Any]:
@@ -104,7 +116,7 @@ def _hidden(viewer: Viewer) -> Sequence[Hidden]:
     error, by_whom = J.meta["error"], J.meta["aborted"]
     return [
         *([] if viewer.may(OPERATIONS_VIEW) else [Hidden(error.is_not(None), _of_error, UNEXPECTED)]),
-        *([] if viewer.may(USERS_VIEW) else [Hidden(by_whom.is_not(None), _of_abort, ABORTED)]),
+        *([] if viewer.may(USERS_VIEW) else [Hidden(by_whom.is_not(None), _names_person, ABORTED)]),
     ]
 
 
@@ -112,7 +124,7 @@ def _of_error(told: Column) -> ColumnElement[bool]:
     return or_(told == J.status_message, func.strpos(J.meta["error"].astext, told) > 0)
 
 
-def _of_abort(told: Column) -> ColumnElement[bool]:
+def _names_person(told: Column) -> ColumnElement[bool]:
     return func.starts_with(told, constant(ABORTED_BY))
 
 

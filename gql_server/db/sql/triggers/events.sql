@@ -93,16 +93,14 @@ BEGIN
     ) AS failed;
 END $$;
 
--- While a retry runs, what it repeats cannot be retried; that is told when it begins, and when it has ended without making it good.
-CREATE OR REPLACE FUNCTION gql_tell_repeated(retry uuid, is_good boolean) RETURNS void LANGUAGE plpgsql
+-- While a retry runs, what it repeats cannot be retried; that is told when it begins, and when it has ended.
+CREATE OR REPLACE FUNCTION gql_tell_repeated(retry uuid) RETURNS void LANGUAGE plpgsql
 SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off AS $$
 BEGIN
   INSERT INTO events (seq, pipeline_key, cause_key)
     SELECT gql_event_number(), coalesce(repeated.pipeline_id, repeated.time_key), retry
       FROM (SELECT config FROM data_ingestion_jobs WHERE pipeline_id = retry ORDER BY id LIMIT 1) AS root
-      JOIN data_ingestion_jobs repeated ON repeated.id = (root.config ->> 'retry_of_job_id')::bigint
-      LEFT JOIN pipelines p ON p.id = repeated.pipeline_id
-      WHERE NOT (is_good AND coalesce(p.status, 'FAILED') IN ('FAILED', 'PARTIAL'));
+      JOIN data_ingestion_jobs repeated ON repeated.id = (root.config ->> 'retry_of_job_id')::bigint;
 END $$;
 
 CREATE OR REPLACE FUNCTION gql_pipeline_event() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -127,7 +125,7 @@ BEGIN
     PERFORM gql_tell_resolved(new.id);
   END IF;
   IF begins_or_ends THEN
-    PERFORM gql_tell_repeated(new.id, resolves AND new.status = 'SUCCESS');
+    PERFORM gql_tell_repeated(new.id);
   END IF;
   RETURN NULL;
 END $$;
