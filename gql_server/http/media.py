@@ -1,14 +1,18 @@
 """Media types: of what a client sends, and the one it is answered in."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
-from functools import lru_cache
-from typing import NamedTuple
+from functools import lru_cache, wraps
+from typing import Concatenate, NamedTuple, ParamSpec, TypeVar
 
 from cross_web import HTTPException
 
 from gql_server.http.head import Head
 from gql_server.http.refusals import Refusal
+
+KEPT, KEPT_BYTES_MAX = 256, 1024
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class Media(StrEnum):
@@ -36,7 +40,18 @@ class Accepted(NamedTuple):
     events: bool
 
 
-@lru_cache(maxsize=256)
+def _once(read: Callable[Concatenate[bytes, P], R]) -> Callable[Concatenate[bytes, P], R]:
+    """The function of a header, which reads once what many send alike. A long header is not kept: anybody may send it."""
+    kept = lru_cache(maxsize=KEPT)(read)
+
+    @wraps(read)
+    def of(header: bytes, *arguments: P.args, **named: P.kwargs) -> R:
+        return (kept if len(header) <= KEPT_BYTES_MAX else read)(header, *arguments, **named)
+
+    return of
+
+
+@_once
 def accepted(accept: bytes) -> Accepted:
     """Media types for an `Accept` header. Without one it is JSON. Raises HTTPException (406) if it takes none of ours."""
     ranges = [*_ranges(accept.decode("latin-1"))] or [Range(Media.JSON, 1)]
@@ -52,7 +67,7 @@ def accepted(accept: bytes) -> Accepted:
     return Accepted(json, events)
 
 
-@lru_cache(maxsize=256)
+@_once
 def takes(accept_encoding: bytes, coding: str) -> bool:
     """True if an `Accept-Encoding` header takes this coding (RFC 9110, 12.5.3). Without one nothing is compressed."""
     qualities = {range.type: range.quality for range in _ranges(accept_encoding.decode("latin-1"))}
@@ -69,7 +84,7 @@ def check_body(head: Head, max_bytes: int) -> None:
         raise too_large(max_bytes)
 
 
-@lru_cache(maxsize=64)
+@_once
 def _check_type(content_type: bytes) -> None:
     type, _, parameters = content_type.decode("latin-1").partition(";")
     if type.strip().lower() != Media.JSON:

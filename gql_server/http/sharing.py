@@ -25,6 +25,7 @@ from graphql import (
     visit,
 )
 
+from gql_server.graph.operations import KEPT_CHARACTERS_MAX
 from gql_server.policy import BY_SUBJECT, WORDS_BY_SUBJECT, Viewer
 
 
@@ -37,9 +38,13 @@ class Plan(NamedTuple):
     by_subject: bool = False
 
 
-@lru_cache(maxsize=512)
 def plan(schema: GraphQLSchema, query: str, name: str | None) -> Plan:
-    """The plan of the operation of that name, or of the only one."""
+    """The plan of the operation of that name, or of the only one. It is kept unless the document is long."""
+    return (_plan if len(query) <= KEPT_CHARACTERS_MAX else _plan.__wrapped__)(schema, query, name)
+
+
+@lru_cache(maxsize=512)
+def _plan(schema: GraphQLSchema, query: str, name: str | None) -> Plan:
     try:
         document = parse(query, max_tokens=2000)
     except GraphQLError:

@@ -1,11 +1,14 @@
 """Headers of a request, read once for all that look at them."""
 
+import tracemalloc
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from cross_web import HTTPException
 
 from gql_server.http.head import head_of, path_of
-from gql_server.http.media import accepted, check_body, is_encoded
+from gql_server.http.media import accepted, check_body, is_encoded, takes
 
 
 def scope(*headers: tuple[bytes, bytes], **others: Any) -> dict[str, Any]:
@@ -43,3 +46,33 @@ def test_bytes_that_are_no_ascii_are_no_media_type_of_ours_and_no_failure() -> N
         check_body(head_of(scope((b"content-type", b"application/js\xe9n"))), 10)
     with pytest.raises(Exception, match="takes none"):
         accepted(b"application/js\xe9n")
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        accepted,
+        lambda given: takes(given, "gzip"),
+        lambda given: check_body(head_of(scope((b"content-type", b"application/json;" + given))), 10),
+    ],
+)
+def test_of_a_long_header_nothing_is_kept(read: Callable[[bytes], object]) -> None:
+    """Anybody may send one, before they say who they are."""
+    tracemalloc.start()
+    try:
+        for number in range(5):
+            read(b"*/*," + b"%d" % number + b"x" * 1_000_000)
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert kept < 100_000
+
+
+def test_what_a_header_says_is_the_same_however_long_it_is() -> None:
+    padding = b"," * 2000
+
+    assert accepted(b"text/event-stream" + padding) == accepted(b"text/event-stream")
+    assert takes(b"gzip;q=0, *" + padding, "gzip") is takes(b"gzip;q=0, *", "gzip") is False
+    with pytest.raises(HTTPException):
+        check_body(head_of(scope((b"content-type", b"text/plain;" + padding))), 10)

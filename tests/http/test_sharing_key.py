@@ -1,6 +1,8 @@
 """Viewers of equal permissions share the execution of a live operation, unless it depends on who asks."""
 
+import gc
 import json
+import tracemalloc
 from dataclasses import replace
 from typing import Any
 
@@ -31,3 +33,16 @@ def test_an_operation_is_shared_unless_it_depends_on_who_asks(query: str, variab
     keys = {sharing_key(planned, json.dumps(variables), replace(operator, subject=name)) for name in ("one", "another")}
     assert planned.is_subscription
     assert len(keys) == (1 if is_shared else 2)
+
+
+def test_of_a_long_document_nothing_is_kept() -> None:
+    tracemalloc.start()
+    try:
+        for number in range(5):
+            assert plan(SCHEMA.executable, f"{ONE} # {number}{'x' * 200_000}", None).is_subscription
+        gc.collect()  # a document and its tokens know each other
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert kept < 150_000
