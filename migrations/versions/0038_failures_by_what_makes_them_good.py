@@ -22,7 +22,7 @@ def downgrade() -> None:
 
 
 def _replace(included: list[str]) -> None:
-    """The index is there all the time, in one form or the other."""
+    """The index is there all the time, in one form or the other. It can be run again after any of its steps."""
     with op.get_context().autocommit_block():
         op.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {BUILT}")
         op.create_index(
@@ -33,5 +33,5 @@ def _replace(included: list[str]) -> None:
             postgresql_include=included,
             postgresql_concurrently=True,
         )
-        op.drop_index(NAME, table_name="pipelines", postgresql_concurrently=True)
+        op.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {NAME}")
     op.execute(f"ALTER INDEX {BUILT} RENAME TO {NAME}")

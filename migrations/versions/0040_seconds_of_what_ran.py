@@ -22,11 +22,11 @@ def downgrade() -> None:
 
 
 def _replace(value: str | sa.TextClause) -> None:
-    """The indexes are there all the time, in one form or the other."""
+    """The indexes are there all the time, in one form or the other. It can be run again after any of its steps."""
     for name, table in INDEXES.items():
         built = f"{name}_built"
         with op.get_context().autocommit_block():
             op.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {built}")
             op.create_index(built, table, ["provider", value, "id"], postgresql_concurrently=True)
-            op.drop_index(name, table_name=table, postgresql_concurrently=True)
+            op.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
         op.execute(f"ALTER INDEX {built} RENAME TO {name}")

@@ -22,6 +22,30 @@ async def test_triggers_of_tables_that_went_and_came_are_there_again(dsn: str, e
     assert ("service_tokens", "service_token_revoked") in map(tuple, before)
 
 
+REPLACED = {
+    "0038": ["ix_pipelines_failed"],
+    "0040": ["ix_pipelines_by_duration", "ix_data_ingestion_jobs_by_duration"],
+}
+
+
+@pytest.mark.parametrize("revision", REPLACED)
+async def test_an_index_is_replaced_though_it_broke_off_before_the_new_one_had_its_name(
+    dsn: str, engine: AsyncEngine, revision: str
+) -> None:
+    await migrate.downgrade(dsn, f"{int(revision) - 1:04}")
+    async with engine.begin() as connection:
+        for name in REPLACED[revision]:
+            await connection.execute(text(f"ALTER INDEX {name} RENAME TO {name}_built"))
+
+    await migrate.upgrade(dsn)
+
+    async with engine.connect() as connection:
+        indexes = (await connection.scalars(text("SELECT indexrelid::regclass::text FROM pg_index"))).all()
+        assert await connection.run_sync(migrate.differences) == []
+    assert {*REPLACED[revision]} <= {*indexes}
+    assert [name for name in indexes if name.endswith("_built")] == []
+
+
 async def test_up_down_and_up_again_ends_at_the_models(dsn: str, engine: AsyncEngine) -> None:
     async with engine.connect() as connection:
         triggers = (await connection.execute(TRIGGERS)).all()
