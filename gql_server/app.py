@@ -169,6 +169,8 @@ def create_app(
             Middleware(RequestLog),
             *([Middleware(Hosts, hosts)] if hosts else []),
             Middleware(CrossOrigin, origins),
+        ],
+        middleware=[
             *([Middleware(SessionCookie, cookies, site)] if sign_in else []),
             Middleware(Shortcut, [operations]),
         ],

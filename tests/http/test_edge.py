@@ -13,6 +13,7 @@ from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.applications import Starlette
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from gql_server.app import create_app
 from gql_server.http.authentication import TokenAuthority
@@ -187,19 +188,24 @@ async def test_what_fails_is_reported_under_the_id_of_its_request(opened: Open, 
     assert [entry["request_id"] for entry in logged if entry["event"] == "request.failed"] == ["mine"]
 
 
-async def test_an_answer_to_what_breaks_has_its_id_and_line_and_keeps_browsers_careful(opened: Open, logged: list[Any]):
+@pytest.mark.parametrize("path", ["/graphql", "/broken"])
+async def test_an_answer_to_what_breaks_has_its_id_and_line_and_keeps_browsers_careful(
+    opened: Open, logged: list[Any], path: str
+):
     edge = await opened()
 
-    async def broken(request: object) -> None:
+    async def broken(scope: Scope, receive: Receive, send: Send) -> None:
         raise RuntimeError("broken")
 
-    edge.app.router.routes.insert(0, Route("/broken", broken))
+    edge.app.router.routes.insert(0, Route("/broken", lambda request: None))
+    [route, *_] = [route for route in edge.app.router.routes if isinstance(route, Route) and route.path == path]
+    route.app = broken
 
-    answer = await edge.send("GET", "/broken", headers={"X-Request-ID": "mine"}, raise_app_exceptions=False)
+    answer = await edge.send("GET", path, headers={"X-Request-ID": "mine"}, raise_app_exceptions=False)
 
     assert (answer.status_code, answer.headers["x-request-id"]) == (500, "mine")
     assert answer.headers["x-content-type-options"] == "nosniff"
-    assert [(line["status"], line["path"]) for line in logged if line["event"] == "request.ended"] == [(500, "/broken")]
+    assert [(line["status"], line["path"]) for line in logged if line["event"] == "request.ended"] == [(500, path)]
 
 
 async def test_a_long_answer_comes_compressed_to_who_takes_that_and_a_short_one_as_it_is(opened: Open):
