@@ -73,15 +73,11 @@ class Visit:
         self.scope, self._send = scope, send
         self.id, self.trace = request_id(head), _trace(head)
         self.is_socket = scope["type"] == "websocket"
+        self.is_probe = not self.is_socket and is_probe(scope)  # what answers may change where its path begins
         self.notes: dict[str, object] = {}
         self.began = time.perf_counter()
         self.status: int | None = None
         self.bytes = 0
-
-    @property
-    def is_probe(self) -> bool:
-        """True for one who watches the process: its line is for those who debug."""
-        return not self.is_socket and is_probe(self.scope)
 
     @property
     def method(self) -> str:

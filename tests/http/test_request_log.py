@@ -9,7 +9,7 @@ import structlog
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route, WebSocketRoute
+from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from gql_server.http.request_log import RequestLog
@@ -29,7 +29,8 @@ async def greet(socket: WebSocket) -> None:
     await socket.close(4401)
 
 
-APP = RequestLog(Starlette(routes=[Route("/graphql", answer), Route("/readyz", answer), WebSocketRoute("/graphql", greet)]))
+ROUTES = [Route("/graphql", answer), Route("/readyz", answer), WebSocketRoute("/graphql", greet)]
+APP = RequestLog(Starlette(routes=[*ROUTES, Mount("/console", routes=[Route("/readyz", answer)])]))
 
 
 async def get(path: str = "/graphql", **headers: str) -> httpx.Response:
@@ -80,6 +81,13 @@ async def test_probes_are_told_of_to_those_who_debug_alone() -> None:
         await get("/readyz")
 
     assert [(line["log_level"], line["path"]) for line in logs] == [("debug", "/readyz")]
+
+
+async def test_a_page_that_is_called_like_a_probe_is_told_of_to_all() -> None:
+    with structlog.testing.capture_logs() as logs:
+        await get("/console/readyz")
+
+    assert [(line["log_level"], line["path"]) for line in logs] == [("info", "/console/readyz")]
 
 
 async def test_a_socket_is_answered_with_its_id_and_told_of_when_it_closes() -> None:
