@@ -116,13 +116,18 @@ def _lookup(field: LookupField) -> Child:
 
 
 def _read(field: ReadField) -> Child:
-    def load(context: Context, _: Sequence[Any], **arguments: Any) -> Awaitable[Sequence[Any]]:
-        return context.alone(field.query, **arguments)
+    def load(context: Context, keys: Sequence[Any], **arguments: Any) -> Awaitable[Sequence[Any]]:
+        found = context.alone(field.query, **arguments)
+        return found if len(keys) == 1 else _repeated(found, len(keys))
 
     def arguments(info: Info, **given: Any) -> dict[str, Any]:
         return {KEY: (), **asked(info, field.query, field.arguments(info, **given))}
 
     return Child(None, load, arguments)
+
+
+async def _repeated(found: Awaitable[Sequence[Any]], times: int) -> Sequence[Any]:
+    return [*await found] * times
 
 
 def _reading(field: ChildField) -> tuple[Load, Callable[..., Mapping[str, Any]]]:

@@ -6,6 +6,7 @@ from typing import Any, cast
 import pytest
 import strawberry
 from graphql import ExecutionResult, GraphQLError, parse
+from graphql.pyutils import RefMap
 
 from gql_server.execution import PlanExecutor, Prototype
 
@@ -82,6 +83,16 @@ def test_nothing_is_kept_of_who_asked() -> None:
 
     assert held() == []
     assert "variable_values" not in prototype._common
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_nothing_that_an_execution_fills_is_common_to_all(name: str) -> None:
+    of_the_document = {"fragment_definitions", "fragments"}
+    built = (build(DOCUMENTS[name], "a", given) for given in VARIABLES)
+    first = next(made for made in built if not isinstance(made, list))
+    filled = {name for name, value in vars(first).items() if isinstance(value, (list, set, dict, RefMap))}
+
+    assert filled & Prototype(first)._common.keys() == of_the_document
 
 
 def test_what_one_execution_finds_is_not_the_next_ones() -> None:
