@@ -33,8 +33,8 @@ from gql_server.errors import BadInput, Conflict, Forbidden, NotFound, PublicErr
 from gql_server.ledger import NewJob, Submitted
 from gql_server.ledger.endings import LANDED
 from gql_server.ledger.resume import RESUMED
-from gql_server.policy import OPERATIONS_EDIT, Viewer, job_clause
-from gql_server.policy.retry import RetryRefusal, refuse_retry, resumes
+from gql_server.policy import OPERATIONS_EDIT, Viewer, job_clause, pipeline_clause
+from gql_server.policy.retry import NO_JOB, RetryRefusal, refuse_retry, resumes
 from gql_server.reads.jobs.queries import in_pipeline
 from gql_server.reads.pipelines.capabilities import retry_facts_by_pipeline
 from gql_server.reads.pipelines.same_file import ADD_AGAIN
@@ -83,7 +83,7 @@ async def retry_pipeline(
     """
     root = await _job(connection, viewer, in_pipeline(literal(key)))
     if root is None:
-        raise NotFound("no such pipeline")
+        raise await _without_job(connection, viewer, key)
     await connection.execute(select(P.id).where(P.id == root.pipeline_id).with_for_update())
     facts = (await retry_facts_by_pipeline(connection, viewer, [key]))[key]
     if refusal := refuse_retry(viewer, facts, registry.names, sources, replace_newer=replace_newer):
@@ -93,6 +93,15 @@ async def retry_pipeline(
     except BadInput as error:
         # what was accepted once: an entry type that this version does not know, say
         raise Conflict(error.message, reason=RefusalReason.NOT_REPEATABLE, **_named(root)) from None
+
+
+async def _without_job(connection: AsyncConnection, viewer: Viewer, key: UUID) -> PublicError:
+    seen = await connection.scalar(select(P.id).where(P.id == key, pipeline_clause(viewer)))
+    return (
+        Conflict(NO_JOB.message, reason=RefusalReason.NOT_REPEATABLE, pipelineId=str(key))
+        if seen
+        else NotFound("no such pipeline")
+    )
 
 
 def _error(refusal: RetryRefusal, root: AnyRow) -> PublicError:

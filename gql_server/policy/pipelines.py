@@ -39,7 +39,7 @@ def may_abort(viewer: Viewer, pipeline: Any) -> Capability:
 
 def may_retry(
     viewer: Viewer,
-    facts: RetryFacts,
+    facts: RetryFacts | None,
     job_types: Collection[str],
     api_sources: Collection[tuple[str, int]],
     *,

@@ -56,15 +56,21 @@ class RetryRefusal:
     pipeline: UUID | None = None
 
 
+NO_JOB = RetryRefusal("It has no job that could be started again.", RefusalReason.NOT_REPEATABLE)
+
+
 def refuse_retry(
     viewer: Viewer,
-    facts: RetryFacts,
+    facts: RetryFacts | None,
     job_types: Collection[str],
     api_sources: Collection[tuple[str, int]],
     *,
     replace_newer: bool = False,
 ) -> RetryRefusal | None:
-    """Refusal to start it again for this viewer, given the job types and sources that this server knows; None when they may."""
+    """Refusal to start it again for this viewer, given the job types and sources that this server knows; None when they may.
+    Without a job there are no facts."""
+    if facts is None:
+        return NO_JOB
     return (
         _permission(viewer, facts)
         or _kind(facts, job_types)

@@ -26,7 +26,7 @@ def _permission(rule: Callable[[Viewer, Any], Capability], description: str, *fa
 def _retry(description: str, *, replace_newer: bool = False) -> Any:
     """A permission that facts on the work of the pipeline decide."""
 
-    def rule(context: Context, facts: RetryFacts) -> Capability:
+    def rule(context: Context, facts: RetryFacts | None) -> Capability:
         names, sources = context.commands.registry.names, context.commands.api_sources
         return may_retry(context.viewer, facts, names, sources, replace_newer=replace_newer)
 

@@ -91,6 +91,25 @@ async def test_what_has_a_live_job_can_be_stopped(engine: AsyncEngine, states: l
     assert await outcome(engine, stop) is (None if abort["allowed"] else Conflict)
 
 
+async def test_a_pipeline_without_a_job_cannot_be_retried(engine: AsyncEngine):
+    async with engine.begin() as connection:
+        pipeline_id = await build.pipeline(connection, **SPECIFIC)
+        hidden = await build.pipeline(connection, **{**SPECIFIC, "unit_institutional_id": "B"})
+    query = "{ pipelines { nodes { viewerCan { retry { allowed code message } retryReplacingNewer { code } } } } }"
+    sentence = "It has no job that could be started again."
+
+    [shown] = (await Client(engine, "principal", unit="A").query(query))["pipelines"]["nodes"]
+    async with engine.connect() as connection:
+        with pytest.raises(Conflict) as refusal:
+            await retry_pipeline(connection, registry, OPERATOR, pipeline_id, entry_sources)
+
+    assert shown["viewerCan"]["retry"] == {**refused("NOT_AVAILABLE"), "message": sentence}
+    assert shown["viewerCan"]["retryReplacingNewer"] == {"code": "NOT_AVAILABLE"}
+    assert refusal.value.message == sentence
+    assert refusal.value.details == {"reason": "NOT_REPEATABLE", "pipelineId": str(pipeline_id)}
+    assert await retried(engine, hidden, viewer("principal", "A")) is NotFound
+
+
 async def test_a_principal_stops_nothing_and_an_orphan_cannot_be_stopped(engine: AsyncEngine):
     async with engine.begin() as connection:
         pipeline_id = await build.run(connection, JobState.NOT_STARTED, **SPECIFIC)
