@@ -8,7 +8,9 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+import structlog
 
+from gql_server.db import outages
 from gql_server.reads import batches
 from gql_server.reads.loaders import Loaders, retried_on_outage
 
@@ -136,15 +138,19 @@ async def test_what_is_asked_for_after_all_that_waited_was_given_up_is_read(
 
 async def test_a_read_that_is_given_up_in_an_outage_is_not_tried_again(engine: Engine) -> None:
     loaders = Loaders(engine, None, retried_on_outage)  # type: ignore[arg-type]
-    asked = loaders.alone(never)
-    await asyncio.sleep(0.01)
-    asked.cancel()
-    await asyncio.sleep(0.01)
+    with structlog.testing.capture_logs() as logs:
+        asked = loaders.alone(away)
+        async with asyncio.timeout(10):
+            while not logs:
+                await asyncio.sleep(0)
+        asked.cancel()
+        await asyncio.sleep(3 * outages.FIRST_RETRY_SECONDS)
+    assert [line["event"] for line in logs] == ["feed.read_retried"]
     assert (engine.borrowed, engine.given_back, batches.WORKING) == (1, 1, set())
 
 
-async def never(_connection: int, _viewer: None) -> None:
-    await asyncio.Event().wait()
+async def away(_connection: int, _viewer: None) -> None:
+    raise ConnectionRefusedError("the database is away")
 
 
 async def roots(connection: int, _viewer: None, of: int) -> tuple[int, int]:
