@@ -25,6 +25,7 @@ class Thing:
     name: str
 
     @reading(numbers, kind=int, description="One more than the least.")
+    @staticmethod
     def number(info: Info, least: int) -> dict[str, Any]:
         return {"least": least}
 
