@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Literal, cast
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, create_model
-from pydantic_core import ErrorDetails
 
 from gql_server.carbon.catalog import HEADCOUNT, MODULES, DataEntryTypeInfo, Module, entry_type_named, module_by_key
 from gql_server.carbon.formats import takes_entries
@@ -105,7 +104,7 @@ def check(patch: Mapping[str, Any], year: int) -> None:
         raise BadInput(f"config{path}: {_reason(error)}", argument="config", path=path) from None
 
 
-def _reason(error: ErrorDetails) -> str:
+def _reason(error: Mapping[str, Any]) -> str:
     match error["type"]:
         case "extra_forbidden":
             return "this key is unknown"
