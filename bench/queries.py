@@ -27,10 +27,10 @@ LISTS = ("Pipelines", "PipelineCounts", "FilterValues", "SavedPipelines")
 OF_YEAR = ("YearBoard", "YearSettings")
 OF_PIPELINE = ("PipelineJobs", "PipelineGraph", "PipelineTicket", "PipelineTimeline", "PipelineComparison")
 OF_JOB = ("JobMeta", "JobRowErrors", "JobErrorDetail")
-OTHERS = ("PipelinePage", "Estimates")
+OTHERS = ("PipelinePage", "Estimates", "RetryCandidates")
 FURTHER = ("FurtherJobs",)
 """Asked further down, of what was asked before."""
-COUNTING = ("PipelineCounts", "FilterValues", "SavedPipelines", "Failures", "Fleet")
+COUNTING = ("PipelineCounts", "FilterValues", "SavedPipelines", "RetryCandidates", "Failures", "Fleet")
 LIMITS: dict[str, int] = {**dict.fromkeys(COUNTING, COUNT_LIMIT), "YearBoard": 75_000}
 """Shared buffers of what counts all that there is, and of what looks at all that runs."""
 
@@ -55,6 +55,7 @@ async def sent(graph: Graph) -> AsyncIterator[Case]:
         for name in LISTS:
             for filtered, variables in FILTERS.items():
                 yield _case(name, variables, unit, filtered)
+        yield _case("RetryCandidates", FILTERS["unresolved"], unit)
         for year in years[:3]:
             for name in OF_YEAR:
                 yield _case(name, year, unit, str(year["year"]))
