@@ -41,31 +41,26 @@ async def _can(results: AsyncIterator[Any], world: World) -> dict[str, Any] | No
     return event and event["pipeline"]["viewerCan"]["retry"]
 
 
-async def test_what_is_retried_cannot_be_meanwhile_and_can_again_when_that_failed(world: World, hub: Hub) -> None:
-    failed = await world.upload("process_emissions", CSV.format("many"), unit="10208")
+async def _retried(world: World, hub: Hub, failed: UUID) -> tuple[Any, Any]:
+    """The capability that a follower is told while the pipeline is retried, and after that."""
     operator = context(world.engine, viewer("operator", provider=Provider.ACCRED), hub)
-
     async with subscribed(operator, FOLLOW, id=encode("Pipeline", failed)) as results:
         assert not await _can(results, world)
         await _retry(world, failed)
         meanwhile = await _can(results, world)
         await world.drain()
-        after = await _can(results, world)
+        return meanwhile, await _can(results, world)
 
-    assert (meanwhile, after) == (NOT_NOW, AGAIN)
+
+async def test_what_is_retried_cannot_be_meanwhile_and_can_again_when_that_failed(world: World, hub: Hub) -> None:
+    failed = await world.upload("process_emissions", CSV.format("many"), unit="10208")
+
+    assert await _retried(world, hub, failed) == (NOT_NOW, AGAIN)
 
 
 async def test_what_had_been_made_good_before_can_be_retried_again_after_a_retry_that_succeeds(world: World, hub: Hub) -> None:
     failed = await world.upload("process_emissions", CSV.format("many"), unit="10208")
     await world.factors("process_emissions", PROCESS_FACTORS)
     await world.upload("process_emissions", CSV.format(5), unit="10208")
-    operator = context(world.engine, viewer("operator", provider=Provider.ACCRED), hub)
 
-    async with subscribed(operator, FOLLOW, id=encode("Pipeline", failed)) as results:
-        assert not await _can(results, world)
-        await _retry(world, failed)
-        meanwhile = await _can(results, world)
-        await world.drain()
-        after = await _can(results, world)
-
-    assert (meanwhile, after) == (NOT_NOW, AGAIN)
+    assert await _retried(world, hub, failed) == (NOT_NOW, AGAIN)

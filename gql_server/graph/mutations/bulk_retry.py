@@ -76,16 +76,15 @@ async def _retried(info: Info, input: RetryPipelinesInput) -> RetryPipelinesPayl
     context, keys, key = info.context, input.keys(), key_of(info.field_name, input)
     done = await retry_each(context.commands, context.viewer, keys, key, replace_newer=input.replace_newer)
     context.forget()
-    results = await asyncio.gather(*(_result(context, outcome) for outcome in done.values()))
+    outcomes = await asyncio.gather(*(_outcome(context, *each) for each in done.items()))
     refused = sum(isinstance(outcome, PublicError) for outcome in done.values())
-    outcomes = [
-        RetryOutcome(pipeline_node_id=strawberry.ID(encode("Pipeline", key)), result=result)
-        for key, result in zip(done, results, strict=True)
-    ]
     return RetryPipelinesPayload(started=len(done) - refused, refused=refused, outcomes=outcomes)
 
 
-async def _result(context: Context, outcome: Any) -> Any:
+async def _outcome(context: Context, pipeline: UUID, outcome: Any) -> RetryOutcome:
+    """The outcome of a pipeline: what a submit minted, or its refusal, as the graph shows it."""
     if isinstance(outcome, PublicError):
-        return await problem(context, outcome, "RetryPipelineInput")
-    return RetryPipelinePayload(pipeline=await started_pipeline(context, outcome))
+        result = await problem(context, outcome, "RetryPipelineInput")
+    else:
+        result = RetryPipelinePayload(pipeline=await started_pipeline(context, outcome))
+    return RetryOutcome(pipeline_node_id=strawberry.ID(encode("Pipeline", pipeline)), result=result)
